@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# Install what building and testing Igloo needs and this machine lacks:
+# Debian packages (as root or with sudo), a Rust that is new enough, Python
+# tools in build/venv, third-party sources in the cache folder. Does nothing,
+# quickly, where all is there. It says what it does before it does it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. tools/versions.sh
+
+packages=(
+  build-essential cmake ninja-build lld pkg-config git ca-certificates
+  python3 python3-venv cbindgen clang-tidy clang-format
+  libcmocka-dev libsqlite3-dev libedit-dev libxxhash-dev liblz4-dev libzstd-dev
+)
+
+say() { echo "setup: $*" >&2; }
+
+# Install packages with what rights there are.
+install_packages() {
+  local as_root=()
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || {
+      say "these Debian packages are missing, and there is neither root nor sudo: $*"
+      exit 2
+    }
+    as_root=(sudo)
+  fi
+  say "installing Debian packages: $*"
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -q >&2
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -q -y --no-install-recommends "$@" >&2
+}
+
+missing_packages() {
+  local installed name
+  installed=" $(dpkg-query -W -f '${db:Status-Status}:${Package} ' "${packages[@]}" 2>/dev/null || true)"
+  for name in "${packages[@]}"; do
+    [[ "$installed" == *" installed:$name "* ]] || echo "$name"
+  done
+}
+
+command -v dpkg-query >/dev/null || {
+  say "this is not Debian; install the like of: ${packages[*]}, and Rust 1.94"
+  exit 2
+}
+mapfile -t missing < <(missing_packages)
+tools/find-rust.sh >/dev/null || missing+=(rustc-web cargo-web)
+[ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}"
+tools/find-rust.sh >/dev/null || {
+  say "no Rust of at least 1.94 was found, not even after installing rustc-web"
+  exit 2
+}
+
+# Python tools: pinned and checked by hash; rebuilt when the list changes.
+wanted=$(sha256sum < tools/requirements.txt)
+if [ "$(cat build/venv/igloo-requirements 2>/dev/null)" != "$wanted" ]; then
+  say "installing Python tools into build/venv (a minute; downloads 250 MB the first time)"
+  rm -rf build/venv
+  mkdir -p build
+  python3 -m venv build/venv
+  build/venv/bin/python -m pip install --quiet --disable-pip-version-check \
+    --require-hashes -r tools/requirements.txt >&2
+  echo "$wanted" > build/venv/igloo-requirements
+fi
+
+# Third-party C sources. Renamed into place last: half an archive is never seen.
+if [ ! -d "$IGLOO_CACHE/nanoarrow-$NANOARROW_VERSION" ]; then
+  say "fetching nanoarrow $NANOARROW_VERSION into $IGLOO_CACHE"
+  mkdir -p "$IGLOO_CACHE"
+  archive=$(build/venv/bin/python tools/fetch.py nanoarrow "$NANOARROW_VERSION" \
+    "$NANOARROW_SHA256" "$IGLOO_CACHE/downloads")
+  unpacked=$(mktemp -d "$IGLOO_CACHE/unpack-XXXXXX")
+  tar -xzf "$archive" -C "$unpacked" --no-same-owner
+  mv -T "$unpacked/nanoarrow-$NANOARROW_VERSION" \
+    "$IGLOO_CACHE/nanoarrow-$NANOARROW_VERSION" 2>/dev/null || true # another build was first
+  rm -rf "$unpacked"
+fi

@@ -1,0 +1,8 @@
+# shellcheck shell=sh
+# Sourced by the scripts and read by CMake (NAME=value lines): what is fetched
+# from outside, pinned by hash, and the folder where it is kept.
+NANOARROW_VERSION=0.9.0
+NANOARROW_SHA256=1ce15bbed8532839347faa78824c5dbd3769bff60661003e34c6fba5dd881bd3
+NYCFLIGHTS_VERSION=0.0.3
+NYCFLIGHTS_SHA256=d9ef2f5cf1bebca7e30b4daf69dcd7a8fd71f25b7196f5dc489879ad7e3e8a37
+IGLOO_CACHE=${IGLOO_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/igloo}
