@@ -1,0 +1,124 @@
+/* mem.c -- see mem.h. malloc with one shared countdown in front of it. */
+#include "base/mem.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+
+#define COUNTDOWN_OFF INT64_MIN
+
+/* Successes left before the one failure. It passes through -1 exactly once, so
+ * exactly one allocation of any thread fails. */
+static _Atomic int64_t countdown = COUNTDOWN_OFF;
+static atomic_bool failure_delivered;
+
+static bool must_fail(void) {
+  if (atomic_load_explicit(&countdown, memory_order_relaxed) == COUNTDOWN_OFF)
+    return false;
+  if (atomic_fetch_sub(&countdown, 1) != 0) return false;
+  atomic_store(&failure_delivered, true);
+  return true;
+}
+
+void ig_mem_fail_after(int64_t successes) {
+  atomic_store(&failure_delivered, false);
+  atomic_store(&countdown, successes);
+}
+
+bool ig_mem_fail_stop(void) {
+  atomic_store(&countdown, COUNTDOWN_OFF);
+  return atomic_exchange(&failure_delivered, false);
+}
+
+/* malloc(0) may be NULL without being out of memory; ours may not. */
+void *ig_malloc(size_t bytes) { return must_fail() ? NULL : malloc(bytes ? bytes : 1); }
+
+void *ig_calloc(size_t count, size_t item_bytes) {
+  if (must_fail()) return NULL;
+  if (count == 0 || item_bytes == 0) count = item_bytes = 1;
+  return calloc(count, item_bytes);
+}
+
+void *ig_realloc(void *old, size_t bytes) {
+  return must_fail() ? NULL : realloc(old, bytes ? bytes : 1);
+}
+
+void *ig_realloc_array(void *old, size_t count, size_t item_bytes) {
+  size_t bytes;
+  if (__builtin_mul_overflow(count, item_bytes, &bytes)) return NULL;
+  return ig_realloc(old, bytes);
+}
+
+void ig_free(void *memory) { free(memory); }
+
+char *ig_strndup(const char *text, size_t len) {
+  char *copy = ig_malloc(len + 1);
+  if (!copy) return NULL;
+  if (len > 0) memcpy(copy, text, len);
+  copy[len] = '\0';
+  return copy;
+}
+
+char *ig_strdup(const char *text) { return text ? ig_strndup(text, strlen(text)) : NULL; }
+
+char *ig_vasprintf(const char *fmt, va_list args) {
+  va_list again;
+  va_copy(again, args);
+  int len = vsnprintf(NULL, 0, fmt, args);
+  char *text = len < 0 ? NULL : ig_malloc((size_t)len + 1);
+  if (text) (void)vsnprintf(text, (size_t)len + 1, fmt, again);
+  va_end(again);
+  return text;
+}
+
+char *ig_asprintf(const char *fmt, ...) {
+  va_list args;
+  va_start(args, fmt);
+  char *text = ig_vasprintf(fmt, args);
+  va_end(args);
+  return text;
+}
+
+igloo_status ig_array_reserve(void *items_address, size_t *cap, size_t need,
+                              size_t item_bytes, size_t max, const char *what,
+                              struct igloo_error *reterr) {
+  if (need <= *cap) return IGLOO_OK;
+  if (need > max)
+    return ig_fail_state(reterr, IGLOO_RESOURCE_EXHAUSTED, "54000",
+                         "more than %zu %s are not allowed", max, what);
+  size_t new_cap = *cap < 4 ? 8 : *cap > max / 2 ? max : *cap * 2;
+  if (new_cap < need) new_cap = need;
+  if (new_cap > max) new_cap = max;
+
+  /* The pointer is copied by bytes: it may be of any object pointer type. */
+  void *items;
+  memcpy(&items, items_address, sizeof(items));
+  char *grown = ig_realloc_array(items, new_cap, item_bytes);
+  if (!grown) return ig_fail_oom(reterr);
+  memset(grown + *cap * item_bytes, 0, (new_cap - *cap) * item_bytes);
+  memcpy(items_address, &grown, sizeof(grown));
+  *cap = new_cap;
+  return IGLOO_OK;
+}
+
+void ig_auto_fd(int *fd) {
+  if (*fd >= 0) (void)close(*fd);
+}
+
+static _Atomic(ig_assert_handler) assert_handler;
+
+void ig_assert_set_handler(ig_assert_handler handler) {
+  atomic_store(&assert_handler, handler);
+}
+
+void ig_assert_failed(const char *condition, const char *file, int line,
+                      const char *function) {
+  ig_assert_handler handler = atomic_load(&assert_handler);
+  if (handler) handler(condition, file, line, function);
+  (void)fprintf(stderr, "igloo: broken invariant: %s (%s:%d, %s)\n", condition, file,
+                line, function);
+  abort();
+}
