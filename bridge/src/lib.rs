@@ -1,3 +1,29 @@
+//! A C ABI over Apache DataFusion: planning, execution, and reading and writing of data files.
+//!
+//! See README.md. The header is `include/igloo_bridge.h`, made from this crate by cbindgen.
+#![allow(non_camel_case_types)] // the C names are the names
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)
+)]
+
 use mimalloc::MiMalloc;
+
+// Rust's memory and C's never meet: what one side allocates it frees itself.
 #[global_allocator]
 static GLOBAL: MiMalloc = MiMalloc;
+
+pub mod abi;
+pub mod engine;
+pub mod error;
+mod file_table;
+mod parse;
+pub mod plan;
+pub mod query;
+mod resolve;
+mod rules;
+pub mod session;
+mod store;
+mod stream;
+mod stream_table;
+pub mod write;

@@ -1,0 +1,308 @@
+//! `igb_engine`: the runtimes, the memory pool, the spill files, the caches, and the one door to
+//! files. Everything that sessions share.
+
+use std::cell::Cell;
+use std::num::NonZeroUsize;
+use std::sync::{mpsc, Arc, Mutex};
+use std::time::Duration;
+
+use datafusion::execution::cache::cache_manager::CacheManagerConfig;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::SessionState;
+use tokio::runtime::{Handle, Runtime};
+
+use crate::abi::{
+    boundary, boundary_void, igb_engine_options, igb_engine_stats, igb_error, igb_files,
+    install_panic_hook, IGB_ABI_VERSION,
+};
+use crate::error::{Error, Result, Status};
+use crate::session;
+use crate::store;
+
+/// Plans nest as deep as the SQL they come from; DataFusion's recursion on them needs room.
+const WORKER_STACK_BYTES: usize = 16 << 20;
+/// Stack of the thread that drops plans: as large as the planning threads that made them.
+const DROP_STACK_BYTES: usize = 64 << 20;
+/// How long igb_engine_free waits for what still runs, both runtimes together.
+const SHUTDOWN: Duration = Duration::from_secs(5);
+
+// ---- threads ------------------------------------------------------------------------------
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ThreadKind {
+    /// A thread of C, or of nobody: may block.
+    Foreign,
+    /// A tokio worker: must not block, nor enter a C callback that may.
+    Worker,
+    /// A runtime thread that runs one of our blocking closures: may block.
+    Blocking,
+}
+
+thread_local! {
+    static THREAD: Cell<ThreadKind> = const { Cell::new(ThreadKind::Foreign) };
+}
+
+/// Refuse on a runtime's worker thread. Called before every C callback that may block and at every
+/// entry that waits.
+pub(crate) fn check_may_block(what: &str) -> Result<()> {
+    if THREAD.with(Cell::get) == ThreadKind::Worker {
+        return Err(Error::internal(format!("{what} may block and was called on a runtime thread")));
+    }
+    Ok(())
+}
+
+/// The two runtimes, as whoever spawns work sees them.
+#[derive(Clone, Debug)]
+pub(crate) struct Pools {
+    /// Runs the operators of queries.
+    pub cpu: Handle,
+    /// Runs reads and writes; its blocking pool is the only place where C's files are touched.
+    pub io: Handle,
+}
+
+impl Pools {
+    /// Run `body` on the bounded blocking pool, where C callbacks may block.
+    pub fn spawn_blocking<T: Send + 'static>(
+        &self,
+        body: impl FnOnce() -> T + Send + 'static,
+    ) -> tokio::task::JoinHandle<T> {
+        self.io.spawn_blocking(move || {
+            struct Restore(ThreadKind);
+            impl Drop for Restore {
+                fn drop(&mut self) {
+                    THREAD.with(|kind| kind.set(self.0));
+                }
+            }
+            let _restore = Restore(THREAD.with(|kind| kind.replace(ThreadKind::Blocking)));
+            body()
+        })
+    }
+}
+
+fn new_runtime(name: &str, threads: u32, blocking_threads: u32) -> Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads.max(1) as usize)
+        .max_blocking_threads(blocking_threads.max(1) as usize)
+        .thread_name(name)
+        .thread_stack_size(WORKER_STACK_BYTES)
+        .on_thread_start(|| THREAD.with(|kind| kind.set(ThreadKind::Worker)))
+        .enable_time()
+        .build()
+        .map_err(|e| {
+            Error::new(Status::ResourceExhausted, "53000", "could not start the engine's threads")
+                .with_detail(format!("{e}."))
+        })
+}
+
+/// A thread with a large stack that drops what nests deeply, so that no caller's stack overflows.
+#[derive(Debug)]
+struct Undertaker {
+    /// None once the engine is gone; then things are dropped where they are.
+    send: Mutex<Option<mpsc::Sender<Box<dyn Send>>>>,
+}
+
+impl Undertaker {
+    fn new() -> Result<Undertaker> {
+        let (send, receive) = mpsc::channel::<Box<dyn Send>>();
+        std::thread::Builder::new()
+            .name("igb-drop".to_string())
+            .stack_size(DROP_STACK_BYTES)
+            .spawn(move || {
+                for thing in receive {
+                    boundary_void(move || drop(thing));
+                }
+            })
+            .map_err(|e| {
+                Error::new(Status::ResourceExhausted, "53000", "could not start a thread")
+                    .with_detail(format!("{e}."))
+            })?;
+        Ok(Undertaker { send: Mutex::new(Some(send)) })
+    }
+}
+
+// ---- the engine ---------------------------------------------------------------------------
+
+/// What sessions, plans and queries share and keep alive.
+#[derive(Debug)]
+pub(crate) struct EngineShared {
+    pub pools: Pools,
+    /// C's file functions.
+    pub files: Arc<store::Files>,
+    /// Where tables of files register their store.
+    pub registry: Arc<store::Registry>,
+    pub runtime_env: Arc<RuntimeEnv>,
+    /// The session state that every session starts from: functions, rules, configuration.
+    pub base: SessionState,
+    pub cpu_threads: usize,
+    pub channel_bytes: usize,
+    pub batch_rows: usize,
+    /// limits.plan_nodes
+    pub plan_nodes: usize,
+    /// limits.sql_nesting
+    pub sql_nesting: usize,
+    /// Text of version().
+    pub version: String,
+    pool_bytes: u64,
+    undertaker: Undertaker,
+}
+
+impl EngineShared {
+    /// Drop `thing` (a plan, a query) on the large-stack thread.
+    pub fn bury(&self, thing: Box<dyn Send>) {
+        if let Ok(send) = self.undertaker.send.lock() {
+            if let Some(send) = send.as_ref() {
+                // The thread lives as long as the sender; a failed send drops here.
+                let _ = send.send(thing);
+            }
+        }
+    }
+}
+
+/// The engine's handle; sessions and queries hold what is inside.
+#[allow(non_camel_case_types)]
+pub struct igb_engine {
+    pub(crate) shared: Arc<EngineShared>,
+    /// Taken by igb_engine_free.
+    runtimes: Option<(Runtime, Runtime)>,
+}
+
+/// # Safety
+/// `options` is valid.
+unsafe fn new_engine(options: &igb_engine_options, files: igb_files) -> Result<Box<igb_engine>> {
+    if options.abi_version != IGB_ABI_VERSION {
+        return Err(Error::new(
+            Status::InvalidArgument,
+            "22023",
+            format!("the engine's ABI is {IGB_ABI_VERSION}, the caller's is {}", options.abi_version),
+        ));
+    }
+    install_panic_hook();
+    let spill_dir = unsafe { options.spill_dir.text() }?.to_string();
+    let version = unsafe { options.version.text() }?.to_string();
+    let cpu_threads = options.cpu_threads.max(1);
+
+    let cpu = new_runtime("igb-cpu", cpu_threads, options.blocking_threads)?;
+    let io = new_runtime("igb-io", options.io_threads, options.blocking_threads)?;
+    let pools = Pools { cpu: cpu.handle().clone(), io: io.handle().clone() };
+
+    let pool: Arc<dyn MemoryPool> = Arc::new(TrackConsumersPool::new(
+        FairSpillPool::new(to_usize(options.pool_bytes)),
+        NonZeroUsize::MIN.saturating_add(4),
+    ));
+    let disk = DiskManagerBuilder::default()
+        .with_mode(DiskManagerMode::Directories(vec![spill_dir.into()]))
+        .with_max_temp_directory_size(options.spill_bytes);
+    // Listings come from C and are never cached here; footers are what is worth the memory.
+    let cache = to_usize(options.cache_bytes);
+    let caches = CacheManagerConfig::default()
+        .with_metadata_cache_limit(cache / 4 * 3)
+        .with_file_statistics_cache_limit(cache / 4)
+        .with_list_files_cache_limit(0);
+    // The only stores are ours: no scheme reaches a disk or a network by another way.
+    let registry = Arc::new(store::Registry::default());
+    let runtime_env = RuntimeEnvBuilder::new()
+        .with_memory_pool(pool)
+        .with_disk_manager_builder(disk)
+        .with_cache_manager(caches)
+        .with_object_store_registry(Arc::clone(&registry) as _)
+        .build_arc()?;
+
+    let base = session::base_state(&runtime_env, options)?;
+    let shared = Arc::new(EngineShared {
+        pools,
+        files: Arc::new(store::Files::new(files)),
+        registry,
+        runtime_env,
+        base,
+        cpu_threads: cpu_threads as usize,
+        channel_bytes: to_usize(options.channel_bytes),
+        batch_rows: options.batch_rows as usize,
+        plan_nodes: options.plan_nodes as usize,
+        sql_nesting: options.sql_nesting as usize,
+        version,
+        pool_bytes: options.pool_bytes,
+        undertaker: Undertaker::new()?,
+    });
+    Ok(Box::new(igb_engine { shared, runtimes: Some((cpu, io)) }))
+}
+
+pub(crate) fn to_usize(value: u64) -> usize {
+    usize::try_from(value).unwrap_or(usize::MAX)
+}
+
+/// Start an engine: its threads, memory pool and caches. `files` is copied; its ctx outlives the
+/// engine and everything made from it.
+/// Returns 0 and gives *ret_engine (igb_engine_free); INVALID_ARGUMENT for another ABI version;
+/// RESOURCE_EXHAUSTED when threads cannot be started; IO_ERROR when spill_dir cannot be used.
+///
+/// # Safety
+/// `options`, `files` and `ret_engine` are valid; `ret_error` is NULL or valid.
+#[no_mangle]
+pub unsafe extern "C" fn igb_engine_new(
+    options: *const igb_engine_options,
+    files: *const igb_files,
+    ret_engine: *mut *mut igb_engine,
+    ret_error: *mut igb_error,
+) -> i32 {
+    unsafe {
+        boundary(ret_error, || {
+            check_may_block("igb_engine_new")?;
+            ret_engine.write(Box::into_raw(new_engine(&*options, *files)?));
+            Ok(())
+        })
+    }
+}
+
+/// Cancels nothing by itself: call it after every query is freed. Waits at most 5 s for the
+/// runtimes. NULL is allowed.
+///
+/// # Safety
+/// `engine` is NULL or came from igb_engine_new and is not used again.
+#[no_mangle]
+pub unsafe extern "C" fn igb_engine_free(engine: *mut igb_engine) {
+    if engine.is_null() {
+        return;
+    }
+    boundary_void(|| {
+        let mut engine = unsafe { Box::from_raw(engine) };
+        // The drop thread ends when it has dropped what it was sent.
+        if let Ok(mut send) = engine.shared.undertaker.send.lock() {
+            send.take();
+        }
+        if let Some((cpu, io)) = engine.runtimes.take() {
+            let started = std::time::Instant::now();
+            cpu.shutdown_timeout(SHUTDOWN / 2);
+            io.shutdown_timeout(SHUTDOWN.saturating_sub(started.elapsed()));
+        }
+    });
+}
+
+/// What the engine holds now. Never blocks.
+///
+/// # Safety
+/// `engine` and `ret_stats` are valid.
+#[no_mangle]
+pub unsafe extern "C" fn igb_engine_stats_get(
+    engine: *const igb_engine,
+    ret_stats: *mut igb_engine_stats,
+) {
+    boundary_void(|| {
+        let shared = unsafe { &(*engine).shared };
+        let env = &shared.runtime_env;
+        let caches = &env.cache_manager;
+        let footers = caches.get_file_metadata_cache();
+        let cached = footers.list_entries().values().map(|entry| entry.size_bytes).sum::<usize>()
+            + caches.get_file_statistic_cache().map_or(0, |cache| {
+                cache.list_entries().values().map(|entry| entry.size_bytes).sum::<usize>()
+            });
+        let stats = igb_engine_stats {
+            pool_used_bytes: env.memory_pool.reserved() as u64,
+            pool_limit_bytes: shared.pool_bytes,
+            spilled_bytes_now: env.disk_manager.used_disk_space(),
+            cache_used_bytes: cached as u64,
+        };
+        unsafe { ret_stats.write(stats) };
+    });
+}

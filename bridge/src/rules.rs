@@ -1,0 +1,165 @@
+//! A rule that changes nothing: it stands between every two rules of the planner, asks the cancel
+//! token, and counts the plan.
+//!
+//! Planning has no await points, so this is how a statement is cancelled while it is planned; and
+//! views, CTEs and rewrites multiply, so this is where `limits.plan_nodes` is enforced. The rules
+//! are shared by all sessions; which statement they serve is a thread-local, since a statement is
+//! planned on one thread from start to end.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::config::ConfigOptions;
+use datafusion::error::{DataFusionError, Result as DfResult};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::optimizer::{AnalyzerRule, OptimizerConfig, OptimizerRule};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::ExecutionPlan;
+
+use crate::abi::Cancel;
+use crate::error::{Error, Result, Status};
+
+#[derive(Clone, Copy)]
+struct Current {
+    cancel: Cancel,
+    plan_nodes: usize,
+}
+
+thread_local! {
+    static CURRENT: Cell<Option<Current>> = const { Cell::new(None) };
+}
+
+/// Run `body` with `cancel` and `plan_nodes` in force for the rules on this thread.
+pub(crate) fn guarded<T>(cancel: Cancel, plan_nodes: usize, body: impl FnOnce() -> T) -> T {
+    struct Restore(Option<Current>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            CURRENT.with(|current| current.set(self.0));
+        }
+    }
+    let _restore =
+        Restore(CURRENT.with(|current| current.replace(Some(Current { cancel, plan_nodes }))));
+    body()
+}
+
+/// The token of the statement that this thread plans.
+pub(crate) fn check_cancel() -> Result<()> {
+    match CURRENT.with(Cell::get) {
+        Some(current) => current.cancel.check(),
+        None => Ok(()),
+    }
+}
+
+/// Fail when `plan` has more plan and expression nodes than `limits.plan_nodes`.
+pub(crate) fn check_size(plan: &LogicalPlan) -> Result<()> {
+    let Some(current) = CURRENT.with(Cell::get) else { return Ok(()) };
+    if current.plan_nodes == 0 || count_nodes(plan, current.plan_nodes)? <= current.plan_nodes {
+        return Ok(());
+    }
+    Err(Error::new(Status::ResourceExhausted, "54001", "statement is too complex")
+        .with_detail(format!(
+            "Its plan has more than {} plan and expression nodes (limits.plan_nodes).",
+            current.plan_nodes
+        ))
+        .with_hint("Split the statement, or raise limits.plan_nodes."))
+}
+
+/// Plan and expression nodes, subqueries included; stops soon after `enough`.
+fn count_nodes(plan: &LogicalPlan, enough: usize) -> Result<usize> {
+    let mut nodes = 0usize;
+    plan.apply_with_subqueries(|plan| {
+        nodes += 1;
+        plan.apply_expressions(|expr| {
+            expr.apply(|_| {
+                nodes += 1;
+                Ok(if nodes > enough { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+            })
+        })
+    })?;
+    Ok(nodes)
+}
+
+#[derive(Debug)]
+struct Check;
+
+impl Check {
+    fn logical(&self, plan: &LogicalPlan) -> DfResult<()> {
+        check_cancel().and_then(|()| check_size(plan)).map_err(|e| DataFusionError::External(e))
+    }
+}
+
+const NAME: &str = "igloo_check";
+
+impl AnalyzerRule for Check {
+    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> DfResult<LogicalPlan> {
+        self.logical(&plan)?;
+        Ok(plan)
+    }
+
+    fn name(&self) -> &str {
+        NAME
+    }
+}
+
+impl OptimizerRule for Check {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn rewrite(
+        &self,
+        plan: LogicalPlan,
+        _: &dyn OptimizerConfig,
+    ) -> DfResult<Transformed<LogicalPlan>> {
+        self.logical(&plan)?;
+        Ok(Transformed::no(plan))
+    }
+}
+
+impl PhysicalOptimizerRule for Check {
+    fn optimize(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+        _: &ConfigOptions,
+    ) -> DfResult<Arc<dyn ExecutionPlan>> {
+        check_cancel().map_err(|e| DataFusionError::External(e))?;
+        Ok(plan)
+    }
+
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+/// `rules` with the check before each and after the last.
+fn interleave<T: ?Sized>(rules: Vec<Arc<T>>, check: Arc<T>) -> Vec<Arc<T>> {
+    let mut out = vec![Arc::clone(&check)];
+    for rule in rules {
+        out.push(rule);
+        out.push(Arc::clone(&check));
+    }
+    out
+}
+
+pub(crate) fn analyzer(
+    rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>>,
+) -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
+    interleave(rules, Arc::new(Check))
+}
+
+pub(crate) fn optimizer(
+    rules: Vec<Arc<dyn OptimizerRule + Send + Sync>>,
+) -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    interleave(rules, Arc::new(Check))
+}
+
+pub(crate) fn physical(
+    rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>>,
+) -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    interleave(rules, Arc::new(Check))
+}

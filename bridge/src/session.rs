@@ -1,0 +1,146 @@
+//! `igb_session`: the settings a statement is planned under. Immutable; a SET makes a new one.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use datafusion::catalog::MemoryCatalogProviderList;
+use datafusion::config::{Dialect, SpillCompression};
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::optimizer::{Analyzer, Optimizer};
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
+use datafusion::prelude::SessionConfig;
+
+use crate::abi::{
+    boundary, boundary_void, igb_engine_options, igb_error, igb_session_options,
+};
+use crate::engine::{igb_engine, to_usize, EngineShared};
+use crate::error::{Result, Status};
+use crate::rules;
+
+/// What plans and queries keep of a session.
+#[derive(Debug)]
+pub(crate) struct SessionShared {
+    pub engine: Arc<EngineShared>,
+    /// Functions, rules and configuration; cloned per execution for its own now().
+    pub state: SessionState,
+    /// igloo.views: results keep utf8_view and binary_view.
+    pub views: bool,
+    pub target_partitions: usize,
+}
+
+pub struct igb_session {
+    pub(crate) shared: Arc<SessionShared>,
+}
+
+impl SessionShared {
+    /// A state for one execution: now() is the moment of this call.
+    pub fn execution_state(&self) -> SessionState {
+        let mut state = self.state.clone();
+        state.mark_start_execution();
+        state
+    }
+}
+
+/// The state that all sessions of an engine start from.
+///
+/// # Safety
+/// `options` is valid.
+pub(crate) fn base_state(
+    runtime_env: &Arc<RuntimeEnv>,
+    options: &igb_engine_options,
+) -> Result<SessionState> {
+    let partitions = options.cpu_threads.max(1) as usize;
+    let mut config = SessionConfig::new()
+        .with_target_partitions(partitions)
+        .with_information_schema(false) // C answers it
+        .with_create_default_catalog_and_schema(false) // no name is DataFusion's
+        .with_collect_statistics(true);
+    let tuned = config.options_mut();
+    if let Some(rows) = NonZeroUsize::new(options.batch_rows as usize) {
+        tuned.execution.batch_size = rows.get().try_into()?;
+    }
+    if let Some(depth) = NonZeroUsize::new(options.sql_nesting as usize) {
+        tuned.sql_parser.recursion_limit = depth.get().try_into()?;
+    }
+    tuned.sql_parser.dialect = Dialect::PostgreSQL;
+    tuned.sql_parser.collect_spans = true;
+    tuned.execution.planning_concurrency = partitions;
+    tuned.execution.spill_compression = SpillCompression::Lz4Frame;
+    // Reserved by every sort in every partition, whether it spills or not: at most an eighth of
+    // the pool for one sort.
+    let share = to_usize(options.pool_bytes) / (8 * partitions);
+    tuned.execution.sort_spill_reservation_bytes = share.clamp(64 << 10, 10 << 20);
+
+    let analyzer = Analyzer::new();
+    let state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(Arc::clone(runtime_env))
+        .with_catalog_list(Arc::new(MemoryCatalogProviderList::new()))
+        .with_default_features()
+        .with_analyzer_rules(rules::analyzer(analyzer.rules))
+        .with_optimizer_rules(rules::optimizer(Optimizer::new().rules))
+        .with_physical_optimizer_rules(rules::physical(PhysicalOptimizer::new().rules))
+        .build();
+    Ok(state)
+}
+
+/// # Safety
+/// `options` is valid.
+unsafe fn new_session(
+    engine: &Arc<EngineShared>,
+    options: &igb_session_options,
+) -> Result<SessionShared> {
+    let time_zone = unsafe { options.time_zone.text() }?;
+    let target_partitions = match options.target_partitions {
+        0 => engine.cpu_threads,
+        given => given as usize,
+    };
+    let mut state = engine.base.clone();
+    let tuned = state.config_mut().options_mut();
+    tuned.execution.target_partitions = target_partitions;
+    if !time_zone.is_empty() {
+        tuned.execution.time_zone = Some(time_zone.to_string());
+    }
+    Ok(SessionShared {
+        engine: Arc::clone(engine),
+        state,
+        views: options.views,
+        target_partitions,
+    })
+}
+
+/// Make a session. Returns 0 and gives *ret_session (igb_session_free); INVALID_ARGUMENT for an
+/// unknown time zone.
+///
+/// # Safety
+/// All pointers are valid; `ret_error` may be NULL.
+#[no_mangle]
+pub unsafe extern "C" fn igb_session_new(
+    engine: *mut igb_engine,
+    options: *const igb_session_options,
+    ret_session: *mut *mut igb_session,
+    ret_error: *mut igb_error,
+) -> i32 {
+    unsafe {
+        boundary(ret_error, || {
+            let shared = Arc::new(new_session(&(*engine).shared, &*options)?);
+            ret_session.write(Box::into_raw(Box::new(igb_session { shared })));
+            Ok(())
+        })
+    }
+}
+
+/// Plans and queries keep what they need. NULL is allowed.
+///
+/// # Safety
+/// `session` is NULL or came from igb_session_new and is not used again.
+#[no_mangle]
+pub unsafe extern "C" fn igb_session_free(session: *mut igb_session) {
+    if !session.is_null() {
+        boundary_void(|| drop(unsafe { Box::from_raw(session) }));
+    }
+}
+
+#[allow(unused)]
+const _: Status = Status::Ok;
