@@ -60,7 +60,8 @@ struct igloo_option {
   const char *value;
 };
 
-/* The version of the library, "0.1.0". Static. */
+/* The version of this header and, of igloo_version(), of the library. Static. */
+#define IGLOO_VERSION "0.1.0"
 IGLOO_API const char *igloo_version(void);
 
 /* ---- databases and connections ------------------------------------------------ */
