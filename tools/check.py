@@ -1,0 +1,205 @@
+#!/usr/bin/env python3
+"""Run every static check, in parallel, and count them.
+
+Usage: tools/check.py [--build FOLDER] [NAME…]     (NAME: only these checks)
+
+Analyses of one file (gcc -fanalyzer, clang-tidy) are remembered by a hash of
+the file, of every header of ours it reaches, of the flags and of the tool: an
+unchanged file is not analysed again, in this clone or another. The last line
+is "N passed, M failed".
+"""
+
+import argparse
+import concurrent.futures
+import hashlib
+import json
+import os
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+INCLUDE = re.compile(r'^\s*#\s*include\s*["<]([^">]+)[">]', re.M)
+
+# Checks that are one command: it prints what is wrong and exits 1.
+COMMANDS = {
+    "layers": ["tools/check-layers.py"],
+    "layers-test": [sys.executable, "-m", "unittest", "-q", "tools/test_check_layers.py"],
+    "banned": ["tools/check-banned.sh"],
+    "headers": ["tools/check-headers.sh"],
+    "tree": ["tools/check-tree.sh"],
+    "architecture": ["tools/check-architecture.py"],
+    "status-header": ["tools/gen-status.py", "--check"],
+    "bridge-header": ["tools/check-bridge-header.sh"],
+    "bridge-format": ["tools/cargo.sh", "fmt", "--manifest-path", "bridge/Cargo.toml", "--check"],
+}
+
+
+def run(command, **more):
+    done = subprocess.run(
+        command, cwd=ROOT, text=True, errors="replace", stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **more,
+    )
+    return done.returncode, done.stdout
+
+
+def list_files(*patterns):
+    command = ["git", "ls-files", "-co", "--exclude-standard", "--", *patterns]
+    names = sorted(set(run(command)[1].splitlines()))
+    return [name for name in names if (ROOT / name).exists()]
+
+
+class Cache:
+    """Which analyses passed before, by hash: empty files in the cache folder."""
+
+    def __init__(self):
+        base = os.environ.get("IGLOO_CACHE_DIR") or os.path.join(
+            os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "igloo"
+        )
+        self.folder = pathlib.Path(base) / "checks"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.reached = {}
+
+    def reach(self, path):
+        """The file and every header of ours that it includes, directly or not."""
+        if path in self.reached:
+            return self.reached[path]
+        self.reached[path] = found = {path}
+        for target in INCLUDE.findall(path.read_text(errors="replace")):
+            for base in (path.parent, ROOT / "src", ROOT / "include", ROOT / "bridge/include"):
+                if (base / target).is_file():
+                    found |= self.reach((base / target).resolve())
+                    break
+        return found
+
+    def key(self, path, *more):
+        digest = hashlib.sha256()
+        for part in more:
+            digest.update(part.encode() + b"\0")
+        for file in sorted(self.reach(path)):
+            digest.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes())
+        return self.folder / digest.hexdigest()
+
+
+def read_compile_commands(build):
+    entries = {}
+    for entry in json.loads((build / "compile_commands.json").read_text()):
+        path = pathlib.Path(entry["file"])
+        if path.is_relative_to(ROOT / "src"):
+            entries[path] = shlex.split(entry["command"])
+    return entries
+
+
+def compile_flags(command):
+    """The flags that say what the code is. Warnings are the build's business."""
+    flags, rest = [], iter(command[1:])
+    for word in rest:
+        if word == "-isystem":
+            flags += [word, next(rest)]
+        elif word.startswith(("-I", "-D", "-std")):
+            if word != "-D_FORTIFY_SOURCE=2":
+                flags.append(word)
+    return flags
+
+
+def analyze(cache, tool, version, path, flags):
+    """One file through gcc -fanalyzer or clang-tidy; what is wrong, or nothing."""
+    name = path.relative_to(ROOT)
+    shown_flags = " ".join(flags).replace(str(ROOT), "")
+    config = (ROOT / ".clang-tidy").read_text() if tool == "clang-tidy" else ""
+    helper = (ROOT / "tools/analysis.h").read_text()
+    mark = cache.key(path, tool, version, shown_flags, config, helper)
+    if mark.exists():
+        return ""
+    if name != pathlib.Path("src/base/error.c"):
+        flags = [*flags, "-include", "tools/analysis.h"]
+    if tool == "fanalyzer":
+        command = ["gcc", "-fanalyzer", "-Werror", *flags, "-c", str(name), "-o", "/dev/null"]
+    else:
+        command = ["clang-tidy", "--quiet", str(name), "--", *flags, "-Wno-everything"]
+    code, output = run(command)
+    if code == 0:
+        mark.touch()
+        return ""
+    return output or f"{name}: {tool} failed with exit code {code}\n"
+
+
+def check_format():
+    # One process for all files costs less than one each.
+    files = list_files("*.c", "*.h", ":!bridge/include")
+    if not files:
+        return ""
+    code, output = run(["clang-format", "--dry-run", "-Werror", *files])
+    return output if code else ""
+
+
+def check_scripts():
+    problems = ""
+    for name in list_files("*.sh", ".ci/run"):
+        code, output = run(["bash", "-n", name])
+        problems += output if code else ""
+    for name in list_files("*.py"):
+        try:
+            compile((ROOT / name).read_text(), name, "exec")
+        except SyntaxError as error:
+            problems += f"{name}:{error.lineno}: {error.msg}\n"
+    return problems
+
+
+def make_jobs(arguments):
+    """Yield (check, function): a check is made of one or more functions."""
+    build = pathlib.Path(arguments.build)
+    build = build if build.is_absolute() else ROOT / build
+    cache = Cache()
+    for tool, program in (("clang-tidy", "clang-tidy"), ("fanalyzer", "gcc")):
+        version = run([program, "--version"])[1]
+        for path, command in read_compile_commands(build).items():
+            if path.exists():
+                flags = compile_flags(command)
+                yield tool, lambda t=tool, v=version, p=path, f=flags: analyze(cache, t, v, p, f)
+    yield "format", check_format
+    yield "scripts", check_scripts
+    for name, command in COMMANDS.items():
+        def run_command(command=command):
+            code, output = run(command)
+            return (output or f"exit code {code}\n") if code else ""
+        yield name, run_command
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build", default="build")
+    parser.add_argument("names", nargs="*")
+    arguments = parser.parse_args()
+    problems, seconds = {}, {}
+
+    def measure(name, function):
+        started = time.monotonic()
+        output = function()
+        seconds[name] = seconds.get(name, 0) + time.monotonic() - started
+        return output
+
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 2) as pool:
+        futures = [
+            (name, pool.submit(measure, name, function))
+            for name, function in make_jobs(arguments)
+            if not arguments.names or name in arguments.names
+        ]
+        for name, future in futures:
+            problems[name] = problems.get(name, "") + future.result()
+
+    for name in sorted(problems):
+        verdict = "FAILED" if problems[name] else "ok"
+        print(f"{name:15} {verdict:7} {seconds[name]:6.1f} s")
+        if problems[name]:
+            print("  " + problems[name].rstrip().replace("\n", "\n  "))
+    failed = sum(1 for output in problems.values() if output)
+    print(f"{len(problems) - failed} passed, {failed} failed")
+    return 1 if failed or not problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
