@@ -1,0 +1,634 @@
+//! `igb_query`: a plan that runs. A pump task drives the plan on the CPU runtime and fills a
+//! channel bounded by bytes; C empties it, by a blocking stream or by one-shot callbacks.
+//!
+//! The first end wins: the end of the rows, an error, the cancel token, igb_query_cancel or
+//! igb_query_free. Whoever waits is answered at that moment, even where an operator that does not
+//! yield ends its task later.
+
+use std::collections::VecDeque;
+use std::ffi::c_void;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
+use arrow::compute::{cast_with_options, CastOptions};
+use arrow::datatypes::{DataType, SchemaRef};
+use arrow::ffi::FFI_ArrowArray;
+use arrow::ffi_stream::FFI_ArrowArrayStream;
+use datafusion::datasource::physical_plan::FileScanConfig;
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::physical_plan::{execute_stream, ExecutionPlan, SendableRecordBatchStream};
+use futures::{FutureExt, StreamExt};
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+
+use crate::abi::{
+    boundary, boundary_void, igb_cancel, igb_error, igb_progress, igb_ready, panic_text, Cancel,
+};
+use crate::engine::{check_may_block, EngineShared};
+use crate::error::{Error, Result, Status};
+use crate::plan::igb_plan;
+use crate::stream::{export, export_batch, BatchSource};
+
+/// How often a set cancel token is noticed.
+const CANCEL_EVERY: Duration = Duration::from_millis(25);
+
+// ---- the promised schema ------------------------------------------------------------------
+
+/// Casts and re-wraps batches in the schema that was promised to the client.
+pub(crate) struct Promise {
+    schema: SchemaRef,
+}
+
+impl Promise {
+    pub fn new(schema: SchemaRef) -> Promise {
+        Promise { schema }
+    }
+
+    /// One batch or, where 32-bit offsets would not hold its text, several.
+    pub fn keep(&self, batch: RecordBatch) -> Result<Vec<RecordBatch>> {
+        if batch.schema_ref() == &self.schema {
+            return Ok(vec![batch]);
+        }
+        if batch.num_columns() != self.schema.fields().len() {
+            return Err(broken(format!(
+                "the plan gives {} columns, {} were promised",
+                batch.num_columns(),
+                self.schema.fields().len()
+            )));
+        }
+        let mut kept = Vec::with_capacity(1);
+        self.keep_part(batch, &mut kept)?;
+        Ok(kept)
+    }
+
+    fn keep_part(&self, batch: RecordBatch, kept: &mut Vec<RecordBatch>) -> Result<()> {
+        let fields = self.schema.fields();
+        let too_long = |(column, field): (&ArrayRef, &Arc<_>)| narrowed_bytes(column, field) > i32::MAX as u64;
+        if batch.columns().iter().zip(fields).any(too_long) {
+            let rows = batch.num_rows();
+            if rows < 2 {
+                return Err(Error::new(
+                    Status::ResourceExhausted,
+                    "54000",
+                    "a value is longer than 2 GiB",
+                ));
+            }
+            self.keep_part(batch.slice(0, rows / 2), kept)?;
+            return self.keep_part(batch.slice(rows / 2, rows - rows / 2), kept);
+        }
+        let options = CastOptions { safe: false, ..Default::default() };
+        let mut columns = Vec::with_capacity(fields.len());
+        for (column, field) in batch.columns().iter().zip(fields) {
+            let column = if column.data_type() == field.data_type() {
+                Arc::clone(column)
+            } else {
+                cast_with_options(column, field.data_type(), &options)?
+            };
+            if !field.is_nullable() && column.null_count() > 0 {
+                return Err(broken(format!("column \"{}\" was promised without NULL", field.name())));
+            }
+            columns.push(column);
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        kept.push(
+            RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)
+                .map_err(|e| broken(e.to_string()))?,
+        );
+        Ok(())
+    }
+}
+
+fn broken(detail: String) -> Box<Error> {
+    Error::internal("the rows do not fit the promised schema").with_detail(detail)
+}
+
+/// Bytes of text that a cast to 32-bit offsets must address; 0 where the cast is none of these.
+fn narrowed_bytes(column: &ArrayRef, field: &Arc<arrow::datatypes::Field>) -> u64 {
+    if !matches!(field.data_type(), DataType::Utf8 | DataType::Binary) {
+        return 0;
+    }
+    // The low half of a view is the length of its value.
+    let views = |views: &[u128]| views.iter().map(|view| u64::from(*view as u32)).sum();
+    match column.data_type() {
+        DataType::Utf8View => views(column.as_string_view().views()),
+        DataType::BinaryView => views(column.as_binary_view().views()),
+        DataType::LargeUtf8 => {
+            let offsets = column.as_string::<i64>().value_offsets();
+            offsets.last().zip(offsets.first()).map_or(0, |(last, first)| (last - first) as u64)
+        }
+        DataType::LargeBinary => {
+            let offsets = column.as_binary::<i64>().value_offsets();
+            offsets.last().zip(offsets.first()).map_or(0, |(last, first)| (last - first) as u64)
+        }
+        _ => 0,
+    }
+}
+
+/// What a batch holds, slices counted by their own rows.
+pub(crate) fn batch_bytes(batch: &RecordBatch) -> usize {
+    let column = |column: &ArrayRef| {
+        let data = column.to_data();
+        data.get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size())
+    };
+    batch.columns().iter().map(column).sum()
+}
+
+// ---- the channel ------------------------------------------------------------------------------
+
+/// A caller of igb_query_next that waits.
+struct Waiter {
+    ready: unsafe extern "C" fn(*mut c_void, i32, *mut FFI_ArrowArray, *const igb_error),
+    ctx: *mut c_void,
+}
+
+// C takes the callback on a runtime thread.
+unsafe impl Send for Waiter {}
+
+/// What a reader gets: a batch, the end (None) or the error that ended the query.
+type Item = Result<Option<RecordBatch>>;
+
+impl Waiter {
+    fn call(self, item: Item) {
+        unsafe {
+            match item {
+                Ok(batch) => {
+                    let mut array = batch.map_or_else(FFI_ArrowArray::empty, export_batch);
+                    (self.ready)(self.ctx, 0, &mut array, std::ptr::null());
+                    // The callback took it; what it left is released here.
+                }
+                Err(error) => {
+                    let mut array = FFI_ArrowArray::empty();
+                    let status = error.status as i32;
+                    (self.ready)(self.ctx, status, &mut array, &error.to_abi());
+                }
+            }
+        }
+    }
+}
+
+#[derive(Default)]
+struct Channel {
+    queue: VecDeque<(RecordBatch, usize)>,
+    queued_bytes: usize,
+    /// Set once; Ok may still become an error while rows wait in the queue.
+    end: Option<Result<()>>,
+    waiter: Option<Waiter>,
+}
+
+impl Channel {
+    /// What a reader gets now, or None: it has to wait.
+    fn take(&mut self) -> Option<Item> {
+        if let Some(Err(error)) = &self.end {
+            return Some(Err(error.clone()));
+        }
+        if let Some((batch, bytes)) = self.queue.pop_front() {
+            self.queued_bytes -= bytes;
+            return Some(Ok(Some(batch)));
+        }
+        self.end.as_ref().map(|_| Ok(None))
+    }
+}
+
+/// A running query. Shared by the pump, the watchdog, the handle and the exported stream.
+pub(crate) struct Running {
+    engine: Arc<EngineShared>,
+    schema: SchemaRef,
+    channel: Mutex<Channel>,
+    /// The channel changed: a reader may go on.
+    changed: Condvar,
+    /// Room was made: the pump may go on.
+    room: Notify,
+    /// Asked under its lock, so that igb_query_free can end its use.
+    cancel: Mutex<Cancel>,
+    pump: Mutex<Option<AbortHandle>>,
+    /// Kept for progress; buried with the query.
+    plan: Mutex<Option<Arc<dyn ExecutionPlan>>>,
+    bytes_total: i64,
+    rows_returned: AtomicI64,
+    streamed: AtomicBool,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Running {
+    /// Starts `plan`. The caller ends it by `finish`.
+    pub fn start(
+        engine: &Arc<EngineShared>,
+        plan: Arc<dyn ExecutionPlan>,
+        task: Arc<datafusion::execution::TaskContext>,
+        promised: SchemaRef,
+        cancel: Cancel,
+    ) -> Result<Arc<Running>> {
+        let stream = {
+            let _entered = engine.pools.cpu.enter();
+            execute_stream(Arc::clone(&plan), task)?
+        };
+        Ok(Running::start_stream(engine, stream, Some(plan), promised, cancel))
+    }
+
+    fn start_stream(
+        engine: &Arc<EngineShared>,
+        stream: SendableRecordBatchStream,
+        plan: Option<Arc<dyn ExecutionPlan>>,
+        promised: SchemaRef,
+        cancel: Cancel,
+    ) -> Arc<Running> {
+        let running = Arc::new(Running {
+            engine: Arc::clone(engine),
+            schema: Arc::clone(&promised),
+            channel: Mutex::new(Channel::default()),
+            changed: Condvar::new(),
+            room: Notify::new(),
+            cancel: Mutex::new(cancel),
+            pump: Mutex::new(None),
+            bytes_total: plan.as_ref().map_or(0, files_bytes),
+            plan: Mutex::new(plan),
+            rows_returned: AtomicI64::new(0),
+            streamed: AtomicBool::new(false),
+        });
+        let pump = engine.pools.cpu.spawn(pump(Arc::clone(&running), stream, Promise::new(promised)));
+        *lock(&running.pump) = Some(pump.abort_handle());
+        engine.pools.io.spawn(watch(Arc::downgrade(&running)));
+        running
+    }
+
+    /// Waits for room and puts a batch. Fails when the query has ended.
+    async fn put(&self, batch: RecordBatch) -> Result<()> {
+        let bytes = batch_bytes(&batch);
+        loop {
+            {
+                let mut channel = lock(&self.channel);
+                if channel.end.is_some() {
+                    return Err(Error::stopped(Status::Cancelled as i32));
+                }
+                if let Some(waiter) = channel.waiter.take() {
+                    drop(channel);
+                    self.count(&batch);
+                    waiter.call(Ok(Some(batch)));
+                    return Ok(());
+                }
+                // One batch always fits, whatever its size.
+                let full = channel.queued_bytes.saturating_add(bytes) > self.engine.channel_bytes;
+                if channel.queue.is_empty() || !full {
+                    channel.queue.push_back((batch, bytes));
+                    channel.queued_bytes += bytes;
+                    drop(channel);
+                    self.changed.notify_all();
+                    return Ok(());
+                }
+            }
+            self.room.notified().await;
+        }
+    }
+
+    /// Ends the query, unless it has ended already. Gives the reader by callback, if one waits,
+    /// and what to tell it.
+    fn end(&self, end: Result<()>) -> Option<(Waiter, Item)> {
+        let mut channel = lock(&self.channel);
+        let over = match (&channel.end, &end) {
+            (None, _) => false,
+            (Some(Ok(())), Err(_)) => channel.queue.is_empty(),
+            _ => true,
+        };
+        if over {
+            return None;
+        }
+        if end.is_err() {
+            channel.queue.clear();
+            channel.queued_bytes = 0;
+        }
+        channel.end = Some(end);
+        let told = channel.waiter.take().and_then(|waiter| Some((waiter, channel.take()?)));
+        drop(channel);
+        self.changed.notify_all();
+        self.room.notify_one();
+        told
+    }
+
+    /// Ends the query; a waiting callback is called on a runtime thread.
+    pub fn finish(&self, end: Result<()>) {
+        let failed = end.is_err();
+        if let Some((waiter, item)) = self.end(end) {
+            // The whole waiter moves, not its fields: it is the waiter that is Send.
+            self.engine.pools.io.spawn(async move { Waiter::call(waiter, item) });
+        }
+        if failed {
+            if let Some(pump) = lock(&self.pump).take() {
+                pump.abort();
+            }
+        }
+    }
+
+    /// Asks the cancel token; a set one ends the query.
+    fn check_cancel(&self) {
+        let checked = lock(&self.cancel).check();
+        if let Err(error) = checked {
+            self.finish(Err(error));
+        }
+    }
+
+    fn count(&self, batch: &RecordBatch) {
+        self.rows_returned.fetch_add(batch.num_rows() as i64, Ordering::Relaxed);
+    }
+
+    /// Waits for the next batch. Blocks; not past the cancel token.
+    pub fn next(&self) -> Item {
+        check_may_block("reading a result")?;
+        self.check_cancel();
+        loop {
+            let mut channel = lock(&self.channel);
+            let item = match channel.take() {
+                Some(item) => Some(item),
+                None => {
+                    let (mut channel, _) = self
+                        .changed
+                        .wait_timeout(channel, CANCEL_EVERY)
+                        .unwrap_or_else(PoisonError::into_inner);
+                    channel.take()
+                }
+            };
+            match item {
+                Some(item) => {
+                    if let Ok(Some(batch)) = &item {
+                        self.count(batch);
+                        self.room.notify_one();
+                    }
+                    return item;
+                }
+                None => self.check_cancel(),
+            }
+        }
+    }
+
+    /// Calls `waiter` once, on a runtime thread, with what comes next.
+    fn next_later(&self, waiter: Waiter) -> Result<()> {
+        let mut channel = lock(&self.channel);
+        if channel.waiter.is_some() {
+            return Err(Error::internal("two readers wait for one query"));
+        }
+        let Some(item) = channel.take() else {
+            channel.waiter = Some(waiter);
+            return Ok(());
+        };
+        drop(channel);
+        if let Ok(Some(batch)) = &item {
+            self.count(batch);
+            self.room.notify_one();
+        }
+        self.engine.pools.io.spawn(async move { Waiter::call(waiter, item) });
+        Ok(())
+    }
+
+    fn progress(&self) -> igb_progress {
+        let mut progress = igb_progress {
+            bytes_total: self.bytes_total,
+            rows_returned: self.rows_returned.load(Ordering::Relaxed),
+            ..Default::default()
+        };
+        let plan = lock(&self.plan).clone();
+        if let Some(plan) = plan {
+            add_metrics(&plan, &mut progress);
+        }
+        progress
+    }
+
+    /// Ends all use of what C lent: the token and a waiting callback, which is called here.
+    fn close(&self) {
+        *lock(&self.cancel) = Cancel::NEVER;
+        if let Some((waiter, item)) = self.end(Err(Error::stopped(Status::Cancelled as i32))) {
+            waiter.call(item);
+        }
+        if let Some(pump) = lock(&self.pump).take() {
+            pump.abort();
+        }
+        if let Some(plan) = lock(&self.plan).take() {
+            self.engine.bury(Box::new(plan));
+        }
+    }
+}
+
+/// Drives the plan. Its stream is dropped before the end is told, so that a reader who has seen
+/// the end finds the memory given back.
+async fn pump(running: Arc<Running>, mut stream: SendableRecordBatchStream, promise: Promise) {
+    let drive = async {
+        while let Some(batch) = stream.next().await {
+            for batch in promise.keep(batch?)? {
+                if batch.num_rows() > 0 {
+                    running.put(batch).await?;
+                }
+            }
+        }
+        drop(stream);
+        Ok(())
+    };
+    let end = match AssertUnwindSafe(drive).catch_unwind().await {
+        Ok(end) => end,
+        Err(payload) => Err(Error::panicked(&panic_text(payload.as_ref()))),
+    };
+    running.finish(end);
+}
+
+/// Asks the cancel token until the query is over or gone. On the I/O runtime, which no operator
+/// keeps busy.
+async fn watch(running: Weak<Running>) {
+    loop {
+        tokio::time::sleep(CANCEL_EVERY).await;
+        let Some(running) = running.upgrade() else { return };
+        running.check_cancel();
+        let channel = lock(&running.channel);
+        let over = match &channel.end {
+            Some(Ok(())) => channel.queue.is_empty(),
+            Some(Err(_)) => true,
+            None => false,
+        };
+        if over {
+            return;
+        }
+    }
+}
+
+/// Bytes of the files that the plan's scans may read.
+fn files_bytes(plan: &Arc<dyn ExecutionPlan>) -> i64 {
+    let mut bytes: i64 = plan.children().into_iter().map(files_bytes).sum();
+    let scan = plan.downcast_ref::<DataSourceExec>();
+    if let Some(config) = scan.and_then(|s| s.data_source().downcast_ref::<FileScanConfig>()) {
+        let files = config.file_groups.iter().flat_map(|group| group.iter());
+        bytes += files.map(|file| file.effective_size() as i64).sum::<i64>();
+    }
+    bytes
+}
+
+fn add_metrics(plan: &Arc<dyn ExecutionPlan>, progress: &mut igb_progress) {
+    let children = plan.children();
+    if let Some(metrics) = plan.metrics() {
+        progress.spilled_bytes += metrics.spilled_bytes().unwrap_or(0) as u64;
+        if children.is_empty() {
+            progress.rows_scanned += metrics.output_rows().unwrap_or(0) as i64;
+            let bytes = metrics.sum_by_name("bytes_scanned").map_or(0, |value| value.as_usize());
+            progress.bytes_scanned += bytes as i64;
+        }
+    }
+    for child in children {
+        add_metrics(child, progress);
+    }
+}
+
+/// The blocking reader that igb_query_stream exports.
+struct Reader {
+    running: Arc<Running>,
+}
+
+impl BatchSource for Reader {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.running.schema)
+    }
+
+    fn next(&mut self) -> Item {
+        self.running.next()
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.running.finish(Err(Error::stopped(Status::Cancelled as i32)));
+    }
+}
+
+// ---- C ----------------------------------------------------------------------------------------
+
+pub struct igb_query {
+    running: Arc<Running>,
+}
+
+/// Physical planning, then starts the pump (channel bounded by channel_bytes). Planning threads
+/// only. The cancel token is copied and asked until the query is freed: its ctx must live as long.
+/// Returns 0 and gives *ret_query (igb_query_free); the planner's error.
+///
+/// # Safety
+/// All pointers are valid; `cancel` and `ret_error` may be NULL.
+#[no_mangle]
+pub unsafe extern "C" fn igb_query_start(
+    plan: *const igb_plan,
+    cancel: *const igb_cancel,
+    ret_query: *mut *mut igb_query,
+    ret_error: *mut igb_error,
+) -> i32 {
+    unsafe {
+        boundary(ret_error, || {
+            let plan = &(*plan).shared;
+            let cancel = Cancel::from_abi(cancel);
+            cancel.check()?;
+            let physical = plan.physical(cancel)?;
+            let promised = Arc::clone(&plan.promised);
+            let engine = &plan.session.engine;
+            let running = Running::start(engine, physical.plan, physical.task, promised, cancel)?;
+            ret_query.write(Box::into_raw(Box::new(igb_query { running })));
+            Ok(())
+        })
+    }
+}
+
+/// Gives the result as a stream, once; blocking get_next for C threads. The stream's release stops
+/// the query; the query is still to be freed (in any order). On an error get_next returns an errno
+/// and igb_query_error tells the rest.
+///
+/// # Safety
+/// All pointers are valid; `ret_error` may be NULL.
+#[no_mangle]
+pub unsafe extern "C" fn igb_query_stream(
+    query: *mut igb_query,
+    ret_stream: *mut FFI_ArrowArrayStream,
+    ret_error: *mut igb_error,
+) -> i32 {
+    unsafe {
+        boundary(ret_error, || {
+            let running = &(*query).running;
+            if running.streamed.swap(true, Ordering::Relaxed) {
+                return Err(Error::internal("the result was given as a stream already"));
+            }
+            let reader = Reader { running: Arc::clone(running) };
+            ret_stream.write(export(Box::new(reader)));
+            Ok(())
+        })
+    }
+}
+
+/// One-shot: `ready` is called once, on a runtime thread (or in igb_query_free), with a batch
+/// (gives it), with the end (batch->release NULL) or an error; it must not block. Not together
+/// with igb_query_stream.
+///
+/// # Safety
+/// `query` is valid; `ret_error` may be NULL; `ready` takes `ctx` on any thread.
+#[no_mangle]
+pub unsafe extern "C" fn igb_query_next(
+    query: *mut igb_query,
+    ready: igb_ready,
+    ctx: *mut c_void,
+    ret_error: *mut igb_error,
+) -> i32 {
+    unsafe {
+        boundary(ret_error, || {
+            let ready = ready.ok_or_else(|| Error::internal("no callback for the next batch"))?;
+            (*query).running.next_later(Waiter { ready, ctx })
+        })
+    }
+}
+
+/// Status of the end, 0 if there is none or it is the good one; fills *ret_error if not 0.
+///
+/// # Safety
+/// `query` is valid; `ret_error` may be NULL.
+#[no_mangle]
+pub unsafe extern "C" fn igb_query_error(
+    query: *const igb_query,
+    ret_error: *mut igb_error,
+) -> i32 {
+    unsafe {
+        boundary(ret_error, || match &lock(&(*query).running.channel).end {
+            Some(Err(error)) => Err(error.clone()),
+            _ => Ok(()),
+        })
+    }
+}
+
+/// Ends the query as cancelled by its user. Any thread, never blocks. NULL is allowed.
+///
+/// # Safety
+/// `query` is NULL or valid.
+#[no_mangle]
+pub unsafe extern "C" fn igb_query_cancel(query: *mut igb_query) {
+    if !query.is_null() {
+        boundary_void(|| unsafe {
+            (*query).running.finish(Err(Error::stopped(Status::Cancelled as i32)));
+        });
+    }
+}
+
+/// How far the query is. Any thread.
+///
+/// # Safety
+/// All pointers are valid.
+#[no_mangle]
+pub unsafe extern "C" fn igb_query_progress(
+    query: *const igb_query,
+    ret_progress: *mut igb_progress,
+) {
+    boundary_void(|| unsafe { ret_progress.write((*query).running.progress()) });
+}
+
+/// Cancels the query if it runs, calls a waiting callback with that, and frees the handle. What it
+/// holds is released on threads of the engine. NULL is allowed.
+///
+/// # Safety
+/// `query` is NULL or came from igb_query_start and is not used again.
+#[no_mangle]
+pub unsafe extern "C" fn igb_query_free(query: *mut igb_query) {
+    if !query.is_null() {
+        boundary_void(|| unsafe { Box::from_raw(query) }.running.close());
+    }
+}
