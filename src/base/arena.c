@@ -111,4 +111,6 @@ void ig_arena_reset(ig_arena *arena) {
   arena->used_bytes = 0;
 }
 
-size_t ig_arena_used_bytes(const ig_arena *arena) { return arena->used_bytes; }
+size_t ig_arena_used_bytes(const ig_arena *arena) {
+  return arena->used_bytes;
+}

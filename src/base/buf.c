@@ -58,7 +58,9 @@ void ig_buf_append_cstr(struct ig_buf *buf, const char *text) {
   ig_buf_append(buf, text, text ? strlen(text) : 0);
 }
 
-void ig_buf_append_char(struct ig_buf *buf, char c) { ig_buf_append(buf, &c, 1); }
+void ig_buf_append_char(struct ig_buf *buf, char c) {
+  ig_buf_append(buf, &c, 1);
+}
 
 void ig_buf_append_repeat(struct ig_buf *buf, char c, size_t count) {
   if (!reserve(buf, count)) return;

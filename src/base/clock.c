@@ -2,7 +2,6 @@
 #include "base/clock.h"
 
 #include <stdio.h>
-#include <string.h>
 #include <time.h>
 
 static int64_t read_clock(clockid_t clock) {
@@ -11,8 +10,12 @@ static int64_t read_clock(clockid_t clock) {
   return (int64_t)now.tv_sec * IG_US_PER_S + now.tv_nsec / 1000;
 }
 
-int64_t ig_now_us(void) { return read_clock(CLOCK_MONOTONIC); }
-int64_t ig_wall_us(void) { return read_clock(CLOCK_REALTIME); }
+int64_t ig_now_us(void) {
+  return read_clock(CLOCK_MONOTONIC);
+}
+int64_t ig_wall_us(void) {
+  return read_clock(CLOCK_REALTIME);
+}
 
 int64_t ig_deadline_in(int64_t duration_us) {
   int64_t deadline;
@@ -38,6 +41,7 @@ void ig_wall_format(int64_t wall_us, char dst[IG_TIME_TEXT_BYTES]) {
   time_t seconds = (time_t)((wall_us - part_us) / IG_US_PER_S);
   struct tm tm;
   (void)gmtime_r(&seconds, &tm); /* the year fits */
-  size_t len = strftime(dst, IG_TIME_TEXT_BYTES, "%Y-%m-%dT%H:%M:%S", &tm);
+  size_t len = (size_t)snprintf(dst, IG_TIME_TEXT_BYTES, "%04d", tm.tm_year + 1900);
+  len += strftime(dst + len, IG_TIME_TEXT_BYTES - len, "-%m-%dT%H:%M:%S", &tm);
   (void)snprintf(dst + len, IG_TIME_TEXT_BYTES - len, ".%06dZ", (int)part_us);
 }

@@ -1,7 +1,4 @@
 /* error.c -- see error.h. The tables of errors.def, and formatting into them. */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* strerrordesc_np */
-#endif
 #include "base/error.h"
 
 #include <errno.h>
@@ -34,11 +31,21 @@ bool ig_status_is_known(int64_t number) {
   return number >= 0 && number < (int64_t)IG_ARRAY_LEN(entries);
 }
 
-const char *igloo_status_name(igloo_status status) { return entry_of(status)->name; }
-const char *ig_status_sqlstate(igloo_status status) { return entry_of(status)->sqlstate; }
-int ig_status_grpc_code(igloo_status status) { return entry_of(status)->grpc_code; }
-int ig_status_exit_code(igloo_status status) { return entry_of(status)->exit_code; }
-const char *ig_status_doc(igloo_status status) { return entry_of(status)->doc; }
+const char *igloo_status_name(igloo_status status) {
+  return entry_of(status)->name;
+}
+const char *ig_status_sqlstate(igloo_status status) {
+  return entry_of(status)->sqlstate;
+}
+int ig_status_grpc_code(igloo_status status) {
+  return entry_of(status)->grpc_code;
+}
+int ig_status_exit_code(igloo_status status) {
+  return entry_of(status)->exit_code;
+}
+const char *ig_status_doc(igloo_status status) {
+  return entry_of(status)->doc;
+}
 const char *ig_status_python_exception(igloo_status status) {
   return entry_of(status)->python_exception;
 }

@@ -26,9 +26,15 @@ static atomic_int log_fd = 2;
 
 static const char *const level_names[] = {"off", "error", "warn", "info", "debug"};
 
-void ig_log_set_level(enum ig_log_level level) { atomic_store(&threshold, level); }
-void ig_log_set_format(enum ig_log_format format) { atomic_store(&line_format, format); }
-void ig_log_set_fd(int fd) { atomic_store(&log_fd, fd); }
+void ig_log_set_level(enum ig_log_level level) {
+  atomic_store(&threshold, level);
+}
+void ig_log_set_format(enum ig_log_format format) {
+  atomic_store(&line_format, format);
+}
+void ig_log_set_fd(int fd) {
+  atomic_store(&log_fd, fd);
+}
 
 bool ig_log_enabled(enum ig_log_level level) {
   return level != IG_LOG_OFF &&
@@ -51,7 +57,7 @@ bool ig_log_level_parse(struct ig_str word, enum ig_log_level *ret_level) {
 /* Append whole or not at all, never into the reserve. */
 static void put(struct line *line, struct ig_str text) {
   if (line->cut) return;
-  line->cut = text.len > sizeof(line->text) - LINE_RESERVE - line->len;
+  line->cut = line->len + text.len > sizeof(line->text) - LINE_RESERVE;
   if (line->cut) return;
   memcpy(line->text + line->len, text.data, text.len);
   line->len += text.len;
@@ -124,12 +130,12 @@ static void put_field(struct line *line, const struct ig_log_field *field) {
     int len = snprintf(number, sizeof(number), "%lld", (long long)field->i64);
     put(line, ig_str_make(number, (size_t)len));
   } else if (line->format == IG_LOG_TEXT && is_plain(field->str) &&
-             field->str.len < sizeof(line->text) - LINE_RESERVE - line->len) {
+             line->len + field->str.len <= sizeof(line->text) - LINE_RESERVE) {
     put(line, field->str);
   } else {
     put_quoted(line, field->str);
   }
-  if (line->len == value_at || (line->cut && line->len < value_at)) line->len = before;
+  if (line->len == value_at) line->len = before;
 }
 
 static void put_str_field(struct line *line, const char *key, const char *value) {

@@ -24,7 +24,9 @@ static void draw_hash_key(void) {
   hash_key[1] = (uint64_t)ig_wall_us() ^ (uintptr_t)&hash_key;
 }
 
-static uint64_t rotate(uint64_t x, int bits) { return x << bits | x >> (64 - bits); }
+static uint64_t rotate(uint64_t x, int bits) {
+  return x << bits | x >> (64 - bits);
+}
 
 static void sip_round(uint64_t v[4]) {
   v[0] += v[1], v[1] = rotate(v[1], 13) ^ v[0], v[0] = rotate(v[0], 32);

@@ -34,12 +34,14 @@ bool ig_mem_fail_stop(void) {
 }
 
 /* malloc(0) may be NULL without being out of memory; ours may not. */
-void *ig_malloc(size_t bytes) { return must_fail() ? NULL : malloc(bytes ? bytes : 1); }
+void *ig_malloc(size_t bytes) {
+  return must_fail() ? NULL : malloc(bytes ? bytes : 1);
+}
 
 void *ig_calloc(size_t count, size_t item_bytes) {
-  if (must_fail()) return NULL;
-  if (count == 0 || item_bytes == 0) count = item_bytes = 1;
-  return calloc(count, item_bytes);
+  size_t bytes;
+  if (__builtin_mul_overflow(count, item_bytes, &bytes) || must_fail()) return NULL;
+  return calloc(1, bytes ? bytes : 1);
 }
 
 void *ig_realloc(void *old, size_t bytes) {
@@ -52,7 +54,9 @@ void *ig_realloc_array(void *old, size_t count, size_t item_bytes) {
   return ig_realloc(old, bytes);
 }
 
-void ig_free(void *memory) { free(memory); }
+void ig_free(void *memory) {
+  free(memory);
+}
 
 char *ig_strndup(const char *text, size_t len) {
   char *copy = ig_malloc(len + 1);
@@ -62,7 +66,9 @@ char *ig_strndup(const char *text, size_t len) {
   return copy;
 }
 
-char *ig_strdup(const char *text) { return text ? ig_strndup(text, strlen(text)) : NULL; }
+char *ig_strdup(const char *text) {
+  return text ? ig_strndup(text, strlen(text)) : NULL;
+}
 
 char *ig_vasprintf(const char *fmt, va_list args) {
   va_list again;

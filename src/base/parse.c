@@ -1,7 +1,4 @@
 /* parse.c -- see parse.h. */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* strtod_l */
-#endif
 #include "base/parse.h"
 
 #include <errno.h>
@@ -112,7 +109,9 @@ static bool parse_special(struct ig_str text, double *ret_value) {
 
 /* The host program may have called setlocale(); our numbers have a point. */
 static locale_t c_locale;
-static void make_c_locale(void) { c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0); }
+static void make_c_locale(void) {
+  c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+}
 
 igloo_status ig_parse_double(struct ig_str whole, double *ret_value,
                              struct igloo_error *reterr) {

@@ -3,13 +3,21 @@
 
 #include "base/mem.h"
 
-bool ig_ascii_is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
-bool ig_ascii_is_digit(char c) { return c >= '0' && c <= '9'; }
+bool ig_ascii_is_space(char c) {
+  return c == ' ' || (c >= '\t' && c <= '\r');
+}
+bool ig_ascii_is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
 bool ig_ascii_is_alpha(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
-char ig_ascii_lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c; }
-char ig_ascii_upper(char c) { return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c; }
+char ig_ascii_lower(char c) {
+  return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+char ig_ascii_upper(char c) {
+  return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
+}
 
 struct ig_str ig_str_sub(struct ig_str s, size_t from, size_t len) {
   if (from >= s.len) return ig_str_make(s.data ? s.data + s.len : NULL, 0);
@@ -86,11 +94,15 @@ bool ig_str_split(struct ig_str s, char c, struct ig_str *left, struct ig_str *r
   return found;
 }
 
-char *ig_str_dup(struct ig_str s) { return ig_strndup(s.data ? s.data : "", s.len); }
+char *ig_str_dup(struct ig_str s) {
+  return ig_strndup(s.data ? s.data : "", s.len);
+}
 
 #define DISTANCE_BYTES_MAX 64 /* no name that a person mistypes is longer */
 
-static size_t min_size(size_t a, size_t b) { return a < b ? a : b; }
+static size_t min_size(size_t a, size_t b) {
+  return a < b ? a : b;
+}
 
 /* Three rows of the edit table suffice: a swap looks two rows back. */
 size_t ig_str_distance(struct ig_str a, struct ig_str b, size_t ceiling) {

@@ -1,7 +1,4 @@
 /* thread.c -- see thread.h. */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* pthread_setname_np */
-#endif
 #include "base/thread.h"
 
 #include <errno.h>
@@ -15,17 +12,27 @@
 
 #define THREAD_NAME_BYTES 15 /* the kernel's limit */
 
-void ig_mutex_init(pthread_mutex_t *mu) { IG_ASSERT(pthread_mutex_init(mu, NULL) == 0); }
-void ig_mutex_done(pthread_mutex_t *mu) { IG_ASSERT(pthread_mutex_destroy(mu) == 0); }
-void ig_mutex_lock(pthread_mutex_t *mu) { IG_ASSERT(pthread_mutex_lock(mu) == 0); }
-void ig_mutex_unlock(pthread_mutex_t *mu) { IG_ASSERT(pthread_mutex_unlock(mu) == 0); }
+void ig_mutex_init(pthread_mutex_t *mu) {
+  IG_ASSERT(pthread_mutex_init(mu, NULL) == 0);
+}
+void ig_mutex_done(pthread_mutex_t *mu) {
+  IG_ASSERT(pthread_mutex_destroy(mu) == 0);
+}
+void ig_mutex_lock(pthread_mutex_t *mu) {
+  IG_ASSERT(pthread_mutex_lock(mu) == 0);
+}
+void ig_mutex_unlock(pthread_mutex_t *mu) {
+  IG_ASSERT(pthread_mutex_unlock(mu) == 0);
+}
 
 pthread_mutex_t *ig_lock_scope_begin_(pthread_mutex_t *mu) {
   ig_mutex_lock(mu);
   return mu;
 }
 
-void ig_lock_scope_end_(pthread_mutex_t **mu) { ig_mutex_unlock(*mu); }
+void ig_lock_scope_end_(pthread_mutex_t **mu) {
+  ig_mutex_unlock(*mu);
+}
 
 void ig_cond_init(pthread_cond_t *cond) {
   pthread_condattr_t attributes;
@@ -35,8 +42,12 @@ void ig_cond_init(pthread_cond_t *cond) {
   IG_ASSERT(pthread_condattr_destroy(&attributes) == 0);
 }
 
-void ig_cond_done(pthread_cond_t *cond) { IG_ASSERT(pthread_cond_destroy(cond) == 0); }
-void ig_cond_signal(pthread_cond_t *cond) { IG_ASSERT(pthread_cond_signal(cond) == 0); }
+void ig_cond_done(pthread_cond_t *cond) {
+  IG_ASSERT(pthread_cond_destroy(cond) == 0);
+}
+void ig_cond_signal(pthread_cond_t *cond) {
+  IG_ASSERT(pthread_cond_signal(cond) == 0);
+}
 void ig_cond_broadcast(pthread_cond_t *cond) {
   IG_ASSERT(pthread_cond_broadcast(cond) == 0);
 }

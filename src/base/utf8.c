@@ -174,7 +174,7 @@ size_t ig_utf8_encode(uint32_t code_point, char dst[4]) {
   size_t tail = code_point < 0x800 ? 1 : code_point < 0x10000 ? 2 : 3;
   for (size_t i = tail; i > 0; i--, code_point >>= 6)
     dst[i] = (char)(0x80u | (code_point & 0x3fu));
-  dst[0] = (char)(((0xf00u >> tail) & 0xf0u) | code_point);
+  dst[0] = (char)(((0xff00u >> (tail + 1)) & 0xffu) | code_point);
   return tail + 1;
 }
 

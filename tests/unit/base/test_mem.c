@@ -1,0 +1,154 @@
+/* Tests of src/base/mem.c. */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "support.h"
+
+static void nth_allocation_fails_exactly_once(void **state) {
+  (void)state;
+  for (int n = 0; n < 5; n++) {
+    ig_mem_fail_after(n);
+    for (int i = 0; i < 8; i++) {
+      void *memory = ig_malloc(8);
+      assert_int_equal(memory == NULL, i == n);
+      ig_free(memory);
+    }
+    assert_true(ig_mem_fail_stop());
+    assert_false(ig_mem_fail_stop());
+  }
+  ig_mem_fail_after(3);
+  ig_free(ig_malloc(1));
+  assert_false(ig_mem_fail_stop());
+}
+
+static void zero_bytes_are_not_out_of_memory(void **state) {
+  (void)state;
+  void *a = ig_malloc(0), *b = ig_calloc(0, 8), *c = ig_realloc(NULL, 0);
+  assert_non_null(a);
+  assert_non_null(b);
+  assert_non_null(c);
+  ig_free(a);
+  ig_free(b);
+  ig_free(c);
+}
+
+static void product_that_overflows_is_out_of_memory(void **state) {
+  (void)state;
+  volatile size_t huge = SIZE_MAX / 2;
+  assert_null(ig_realloc_array(NULL, huge, 3));
+  assert_null(ig_calloc(huge, 3));
+}
+
+static void copies_of_text_end_with_nul(void **state) {
+  (void)state;
+  IG_AUTO_CHAR *a = ig_strdup("abc");
+  IG_AUTO_CHAR *b = ig_strndup("abcdef", 3);
+  IG_AUTO_CHAR *c = ig_asprintf("%s-%d", "abc", 7);
+  assert_string_equal(a, "abc");
+  assert_string_equal(b, "abc");
+  assert_string_equal(c, "abc-7");
+  assert_null(ig_strdup(NULL));
+}
+
+static igloo_status fill_array(void *ctx, struct igloo_error *reterr) {
+  (void)ctx;
+  int *items = NULL;
+  size_t cap = 0;
+  igloo_status status = IGLOO_OK;
+  for (int i = 0; i < 100 && status == IGLOO_OK; i++) {
+    status = IG_RESERVE(items, cap, (size_t)i + 1, 100, "things", reterr);
+    if (status == IGLOO_OK) items[i] = i;
+  }
+  for (int i = 0; status == IGLOO_OK && i < 100; i++) assert_int_equal(items[i], i);
+  ig_free(items);
+  return status;
+}
+
+static void array_grows_to_its_bound_and_names_it(void **state) {
+  (void)state;
+  assert_survives_failed_allocations(fill_array, NULL);
+  IG_AUTO_CHAR *bytes = NULL;
+  size_t cap = 0;
+  assert_ok(IG_RESERVE(bytes, cap, 10, 10, "bytes", &test_err));
+  assert_int_equal(cap, 10);
+  for (size_t i = 0; i < cap; i++) assert_int_equal(bytes[i], 0);
+  assert_fails(IG_RESERVE(bytes, cap, 11, 10, "bytes", &test_err),
+               IGLOO_RESOURCE_EXHAUSTED, "54000");
+  assert_message_has("more than 10 bytes");
+  assert_int_equal(cap, 10);
+}
+
+static int freed;
+typedef struct thing thing;
+static thing *thing_free(thing *object) {
+  freed++;
+  ig_free(object);
+  return NULL;
+}
+IG_DEFINE_AUTO(thing, thing_free)
+
+static thing *make_or_drop(bool keep) {
+  IG_AUTO(thing) *object = ig_malloc(16);
+  return keep ? IG_TAKE(object) : NULL;
+}
+
+static void scope_frees_what_was_not_taken(void **state) {
+  (void)state;
+  freed = 0;
+  assert_null(make_or_drop(false));
+  assert_int_equal(freed, 1);
+  thing *kept = make_or_drop(true);
+  assert_non_null(kept);
+  assert_int_equal(freed, 1);
+  thing_free(kept);
+}
+
+static int open_and_close(bool keep) {
+  IG_AUTO_FD fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  assert_true(fd >= 0);
+  return keep ? IG_TAKE_FD(fd) : fd;
+}
+
+static void scope_closes_file_descriptors(void **state) {
+  (void)state;
+  assert_int_equal(fcntl(open_and_close(false), F_GETFD), -1);
+  int kept = open_and_close(true);
+  assert_int_not_equal(fcntl(kept, F_GETFD), -1);
+  assert_int_equal(close(kept), 0);
+}
+
+static sigjmp_buf escape;
+static const char *seen_condition;
+static void jump_out(const char *condition, const char *file, int line,
+                     const char *function) {
+  (void)file, (void)line, (void)function;
+  seen_condition = condition;
+  siglongjmp(escape, 1);
+}
+
+static void broken_invariant_calls_the_handler(void **state) {
+  (void)state;
+  ig_assert_set_handler(jump_out);
+  if (sigsetjmp(escape, 0) == 0) {
+    IG_ASSERT(1 + 1 == 3);
+    fail_msg("the assertion did not leave");
+  }
+  ig_assert_set_handler(NULL);
+  assert_string_equal(seen_condition, "1 + 1 == 3");
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(nth_allocation_fails_exactly_once),
+      cmocka_unit_test(zero_bytes_are_not_out_of_memory),
+      cmocka_unit_test(product_that_overflows_is_out_of_memory),
+      cmocka_unit_test(copies_of_text_end_with_nul),
+      cmocka_unit_test(array_grows_to_its_bound_and_names_it),
+      cmocka_unit_test(scope_frees_what_was_not_taken),
+      cmocka_unit_test(scope_closes_file_descriptors),
+      cmocka_unit_test(broken_invariant_calls_the_handler),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

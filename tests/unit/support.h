@@ -1,0 +1,90 @@
+/*
+ * support.h -- what the unit tests share: cmocka, error assertions, and the
+ * loop that makes every allocation of a call fail once.
+ *
+ * A test passes `&test_err` to what it calls, so that assert_ok can say why a
+ * call failed and assert_fails what it said.
+ */
+#ifndef IG_TESTS_SUPPORT_H
+#define IG_TESTS_SUPPORT_H
+
+/* cmocka.h needs the four before it. */
+// clang-format off
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+// clang-format on
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+static IG_UNUSED struct igloo_error test_err;
+
+#define assert_ok(call)                                                            \
+  do {                                                                             \
+    ig_error_reset(&test_err);                                                     \
+    igloo_status assert_status_ = (call);                                          \
+    if (assert_status_ != IGLOO_OK)                                                \
+      fail_msg("%s\n  gave %s (%s): %s", #call, igloo_status_name(assert_status_), \
+               test_err.sqlstate, test_err.message);                               \
+  } while (0)
+
+/* The call fails with this status and SQLSTATE, and says something. */
+#define assert_fails(call, expected_status, expected_sqlstate)                        \
+  do {                                                                                \
+    ig_error_reset(&test_err);                                                        \
+    igloo_status assert_status_ = (call);                                             \
+    if (assert_status_ != (expected_status))                                          \
+      fail_msg("%s\n  gave %s, not %s: %s", #call, igloo_status_name(assert_status_), \
+               #expected_status, test_err.message);                                   \
+    assert_int_equal(test_err.status, expected_status);                               \
+    assert_string_equal(test_err.sqlstate, expected_sqlstate);                        \
+    assert_true(test_err.message[0] != '\0');                                         \
+  } while (0)
+
+/* The last error's message holds this text. */
+#define assert_message_has(text)                                               \
+  do {                                                                         \
+    if (!strstr(test_err.message, text))                                       \
+      fail_msg("\"%s\" is not in the message \"%s\"", text, test_err.message); \
+  } while (0)
+
+#define assert_position(expected_line, expected_column) \
+  do {                                                  \
+    assert_int_equal(test_err.line, expected_line);     \
+    assert_int_equal(test_err.column, expected_column); \
+  } while (0)
+
+/* A view equals a C string. */
+#define assert_str_eq(view, expected)                                           \
+  do {                                                                          \
+    struct ig_str assert_view_ = (view);                                        \
+    if (!ig_str_eq_cstr(assert_view_, expected))                                \
+      fail_msg("\"%.*s\" is not \"%s\"", IG_STR_ARG(assert_view_), (expected)); \
+  } while (0)
+
+/* Run `run` again and again, each time with the next allocation failing, until
+ * it gets through: each failure must come back as OUT_OF_MEMORY (leaks and
+ * double frees are the sanitizer's to find). `run` frees what it was given. */
+static IG_UNUSED void assert_survives_failed_allocations(
+    igloo_status (*run)(void *ctx, struct igloo_error *reterr), void *ctx) {
+  for (int64_t successes = 0; successes < 1000000; successes++) {
+    ig_error_reset(&test_err);
+    ig_mem_fail_after(successes);
+    igloo_status status = run(ctx, &test_err);
+    bool failed = ig_mem_fail_stop();
+    if (!failed) {
+      if (status != IGLOO_OK) fail_msg("failed by itself: %s", test_err.message);
+      return;
+    }
+    if (status != IGLOO_OUT_OF_MEMORY)
+      fail_msg("failed allocation %lld gave %s", (long long)successes,
+               igloo_status_name(status));
+  }
+  fail_msg("a million allocations were not enough");
+}
+
+#endif
