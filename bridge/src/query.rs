@@ -547,7 +547,7 @@ pub unsafe extern "C" fn igb_query_stream(
 ) -> i32 {
     unsafe {
         boundary(ret_error, || {
-            let running = &(*query).running;
+            let running: &Arc<Running> = &(*query).running;
             if running.streamed.swap(true, Ordering::Relaxed) {
                 return Err(Error::internal("the result was given as a stream already"));
             }
@@ -589,9 +589,12 @@ pub unsafe extern "C" fn igb_query_error(
     ret_error: *mut igb_error,
 ) -> i32 {
     unsafe {
-        boundary(ret_error, || match &lock(&(*query).running.channel).end {
-            Some(Err(error)) => Err(error.clone()),
-            _ => Ok(()),
+        boundary(ret_error, || {
+            let running = &(*query).running;
+            match &lock(&running.channel).end {
+                Some(Err(error)) => Err(error.clone()),
+                _ => Ok(()),
+            }
         })
     }
 }

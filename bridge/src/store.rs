@@ -412,7 +412,8 @@ impl ObjectStore for FileStore {
             [one] => vec![self.read_once(file, one.clone()).await?],
             _ => {
                 let open = self.open(file).await?;
-                let jobs = merged.iter().map(|range| finish(open.read(range.clone())));
+                let ranges = merged.clone().into_iter();
+                let jobs = ranges.map(|range| finish(open.read(range)));
                 let mut read = Vec::with_capacity(merged.len());
                 let mut done = futures::stream::iter(jobs).buffered(PARALLEL_READS);
                 while let Some(bytes) = done.next().await {

@@ -1,0 +1,300 @@
+//! Tables that C gives as an Arrow stream: system tables and registered streams. One part, opened
+//! when the plan runs, read on the blocking pool one batch ahead of the operators.
+
+use std::ffi::c_void;
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{Schema, SchemaRef};
+use arrow::ffi_stream::FFI_ArrowArrayStream;
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::error::{DataFusionError, Result as DfResult};
+use datafusion::execution::TaskContext;
+use datafusion::logical_expr::{Expr, TableType};
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_plan::coop::make_cooperative;
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, SchedulingType};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
+    SendableRecordBatchStream,
+};
+use tokio::task::JoinHandle;
+
+use crate::abi::{igb_error, igb_table};
+use crate::engine::{check_may_block, EngineShared, Pools};
+use crate::error::{Error, Result, Status};
+use crate::store::Release;
+use crate::stream::{BatchSource, Imported};
+
+type Open = unsafe extern "C" fn(*mut c_void, *mut FFI_ArrowArrayStream, *mut igb_error) -> i32;
+
+/// How to open the stream. Its drop gives the table back to C.
+struct Opener {
+    name: String,
+    open: Open,
+    ctx: *mut c_void,
+    schema: SchemaRef,
+    pools: Pools,
+    release: Option<Release>,
+}
+
+// The contract of stream_open: any blocking thread.
+unsafe impl Send for Opener {}
+unsafe impl Sync for Opener {}
+
+impl Opener {
+    /// Blocks.
+    fn open(&self) -> Result<Source> {
+        check_may_block("opening a stream")?;
+        let mut stream = FFI_ArrowArrayStream::empty();
+        let mut error = igb_error::zeroed();
+        let status = unsafe { (self.open)(self.ctx, &mut stream, &mut error) };
+        if status != 0 {
+            return Err(Error::from_callback(status, &error));
+        }
+        // Whoever made it: an offset out of bounds must not become a crash or a leak.
+        let source = Source { imported: Imported::new(stream, true)? };
+        let given = source.imported.schema();
+        let same = given.fields().len() == self.schema.fields().len()
+            && given.fields().iter().zip(self.schema.fields()).all(|(given, declared)| {
+                given.data_type() == declared.data_type()
+            });
+        if !same {
+            let message = format!("stream \"{}\" gives other columns than it declared", self.name);
+            return Err(Error::new(Status::FailedPrecondition, "55000", message));
+        }
+        Ok(source)
+    }
+}
+
+impl Drop for Opener {
+    fn drop(&mut self) {
+        if let Some(release) = self.release.take() {
+            release.later(&self.pools);
+        }
+    }
+}
+
+impl fmt::Debug for Opener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "stream {}", self.name)
+    }
+}
+
+struct Source {
+    imported: Imported,
+}
+
+impl Source {
+    /// The next batch, in the declared schema.
+    fn next(&mut self, schema: SchemaRef) -> Result<Option<RecordBatch>> {
+        let Some(batch) = self.imported.next()? else { return Ok(None) };
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        let columns = batch.columns().to_vec();
+        Ok(Some(RecordBatch::try_new_with_options(schema, columns, &options)?))
+    }
+}
+
+/// Resolves to the source and what it gave.
+type Pull = JoinHandle<Result<(Source, Option<RecordBatch>)>>;
+
+/// A stream at rest or being read. Dropped anywhere, it releases C's stream on the blocking pool.
+struct Pulling {
+    pools: Pools,
+    schema: SchemaRef,
+    job: Option<Pull>,
+}
+
+impl Pulling {
+    fn next_of(&self, mut source: Source) -> Pull {
+        let schema = Arc::clone(&self.schema);
+        self.pools.spawn_blocking(move || {
+            let batch = source.next(schema)?;
+            Ok((source, batch))
+        })
+    }
+
+    async fn next(&mut self) -> DfResult<Option<RecordBatch>> {
+        // The job stays here while it runs: a dropped future must not lose the source.
+        let Some(job) = self.job.as_mut() else { return Ok(None) };
+        let done = job.await;
+        self.job = None;
+        let (source, batch) = match done {
+            Ok(done) => done.map_err(|e| DataFusionError::External(e))?,
+            Err(lost) if lost.is_panic() => std::panic::resume_unwind(lost.into_panic()),
+            Err(lost) => return Err(DataFusionError::External(Box::new(lost))),
+        };
+        if batch.is_some() {
+            self.job = Some(self.next_of(source));
+        } else {
+            self.pools.spawn_blocking(move || drop(source));
+        }
+        Ok(batch)
+    }
+}
+
+// ---- the table ----------------------------------------------------------------------------
+
+#[derive(Debug)]
+pub(crate) struct StreamTable {
+    opener: Arc<Opener>,
+}
+
+impl StreamTable {
+    /// Takes the table, also on failure.
+    ///
+    /// # Safety
+    /// `table` is a valid IGB_TABLE_STREAM.
+    pub unsafe fn new(engine: &Arc<EngineShared>, table: &igb_table) -> Result<Arc<dyn TableProvider>> {
+        let release = Release::new(table.release, table.release_ctx);
+        let name = unsafe { table.name.text() }?.to_string();
+        let open = table.stream_open;
+        let open = open.ok_or_else(|| Error::internal(format!("stream \"{name}\" cannot be opened")))?;
+        if table.stream_schema.is_null() {
+            return Err(Error::internal(format!("stream \"{name}\" has no schema")));
+        }
+        let schema = Arc::new(Schema::try_from(unsafe { &*table.stream_schema })?);
+        let opener = Opener {
+            name,
+            open,
+            ctx: table.stream_ctx,
+            schema,
+            pools: engine.pools.clone(),
+            release: Some(release),
+        };
+        Ok(Arc::new(StreamTable { opener: Arc::new(opener) }))
+    }
+}
+
+#[async_trait]
+impl TableProvider for StreamTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.opener.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        _: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _: &[Expr],
+        limit: Option<usize>,
+    ) -> DfResult<Arc<dyn ExecutionPlan>> {
+        let schema = match projection {
+            Some(columns) => Arc::new(self.opener.schema.project(columns)?),
+            None => Arc::clone(&self.opener.schema),
+        };
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(schema),
+            Partitioning::UnknownPartitioning(1),
+            EmissionType::Incremental,
+            Boundedness::Bounded,
+        )
+        .with_scheduling_type(SchedulingType::Cooperative);
+        Ok(Arc::new(StreamScan {
+            opener: Arc::clone(&self.opener),
+            projection: projection.cloned(),
+            limit,
+            properties: Arc::new(properties),
+            metrics: ExecutionPlanMetricsSet::new(),
+        }))
+    }
+}
+
+// ---- the scan ---------------------------------------------------------------------------------
+
+#[derive(Debug)]
+struct StreamScan {
+    opener: Arc<Opener>,
+    projection: Option<Vec<usize>>,
+    limit: Option<usize>,
+    properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+impl DisplayAs for StreamScan {
+    fn fmt_as(&self, t: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
+        match t {
+            DisplayFormatType::TreeRender => writeln!(f, "name={}", self.opener.name),
+            _ => write!(f, "StreamScan: name={}", self.opener.name),
+        }
+    }
+}
+
+impl ExecutionPlan for StreamScan {
+    fn name(&self) -> &str {
+        "StreamScan"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> DfResult<TreeNodeRecursion>,
+    ) -> DfResult<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        _: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> DfResult<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
+    fn execute(&self, partition: usize, _: Arc<TaskContext>) -> DfResult<SendableRecordBatchStream> {
+        let rows = BaselineMetrics::new(&self.metrics, partition);
+        let mut pulling = Pulling {
+            pools: self.opener.pools.clone(),
+            schema: Arc::clone(&self.opener.schema),
+            job: None,
+        };
+        let opener = Arc::clone(&self.opener);
+        let schema = Arc::clone(&pulling.schema);
+        pulling.job = Some(pulling.pools.spawn_blocking(move || {
+            let mut source = opener.open()?;
+            let batch = source.next(schema)?;
+            Ok((source, batch))
+        }));
+        let projection = self.projection.clone();
+        let left = self.limit.unwrap_or(usize::MAX);
+        let stream = futures::stream::try_unfold((pulling, left), move |(mut pulling, left)| {
+            let projection = projection.clone();
+            let rows = rows.clone();
+            async move {
+                if left == 0 {
+                    return Ok(None);
+                }
+                let Some(batch) = pulling.next().await? else { return Ok(None) };
+                let batch = batch.slice(0, batch.num_rows().min(left));
+                let batch = match projection {
+                    Some(columns) => batch.project(&columns)?,
+                    None => batch,
+                };
+                let given = batch.num_rows();
+                rows.record_output(given);
+                Ok(Some((batch, (pulling, left - given))))
+            }
+        });
+        let schema = self.schema();
+        Ok(make_cooperative(Box::pin(RecordBatchStreamAdapter::new(schema, stream))))
+    }
+}
