@@ -133,7 +133,8 @@ def check_format():
     if not files:
         return ""
     code, output = run(["clang-format", "--dry-run", "-Werror", *files])
-    return output if code else ""
+    names = sorted({line.split(":")[0] for line in output.splitlines() if ": error: " in line})
+    return f"make fmt would change {', '.join(names)}\n" if code else ""
 
 
 def check_scripts():
