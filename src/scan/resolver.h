@@ -19,9 +19,7 @@
 #include "scan/system.h"
 #include "scan/table.h"
 
-/* The one catalog that is Igloo's own. */
-#define IG_CATALOG_NAME "igloo"
-#define IG_SCHEMA_DEFAULT "public"
+/* Schemas of tables that C fills; their names are reserved in the catalog. */
 #define IG_SCHEMA_INFORMATION "information_schema"
 #define IG_SCHEMA_SYSTEM "system"
 

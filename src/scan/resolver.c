@@ -1,0 +1,339 @@
+/* resolver.c -- see resolver.h: names of the catalog. Paths are in paths.c. */
+#include "scan/resolver.h"
+
+#include "arrow/schema.h"
+#include "base/limits.h"
+#include "scan/paths.h"
+
+/* Views of one statement, each with a search path of its own. */
+#define SCOPES_MAX 4096
+
+struct ig_resolver {
+  int32_t refs;
+  ig_snapshot *snapshot;
+  const ig_roots *roots; /* borrowed */
+  ig_system_tables *system;
+  ig_session_tables *own;
+  char **search_path;
+  size_t search_path_count;
+  const struct ig_object **views; /* scope n + 1 is the search path of views[n] */
+  size_t views_count, views_cap;
+};
+
+/* The search path of a scope: the session's own tables are seen only in scope 0. */
+struct scope {
+  const char *const *schemas;
+  size_t count;
+  bool session;
+};
+
+igloo_status ig_resolver_new(const struct ig_resolver_parts *parts,
+                             ig_resolver **ret_resolver, struct igloo_error *reterr) {
+  IG_AUTO(ig_resolver) *resolver = ig_calloc(1, sizeof(*resolver));
+  if (!resolver) return ig_fail_oom(reterr);
+  resolver->refs = 1;
+  resolver->snapshot = ig_snapshot_ref(parts->snapshot);
+  resolver->roots = parts->roots;
+  resolver->system = ig_system_tables_ref(parts->system);
+  resolver->own = ig_session_tables_ref(parts->own);
+  resolver->search_path = ig_calloc(parts->search_path_count + 1, sizeof(char *));
+  if (!resolver->search_path) return ig_fail_oom(reterr);
+  for (size_t i = 0; i < parts->search_path_count; i++) {
+    resolver->search_path[i] = ig_strdup(parts->search_path[i]);
+    if (!resolver->search_path[i]) return ig_fail_oom(reterr);
+    resolver->search_path_count++;
+  }
+  *ret_resolver = IG_TAKE(resolver);
+  return IGLOO_OK;
+}
+
+ig_resolver *ig_resolver_ref(ig_resolver *resolver) {
+  (void)__atomic_add_fetch(&resolver->refs, 1, __ATOMIC_RELAXED);
+  return resolver;
+}
+
+ig_resolver *ig_resolver_unref(ig_resolver *resolver) {
+  /* Release pairs with acquire: the last one sees what every other did before. */
+  if (!resolver || __atomic_sub_fetch(&resolver->refs, 1, __ATOMIC_ACQ_REL) > 0)
+    return NULL;
+  for (size_t i = 0; i < resolver->search_path_count; i++)
+    ig_free(resolver->search_path[i]);
+  ig_free(resolver->search_path);
+  ig_free(resolver->views);
+  (void)ig_session_tables_unref(resolver->own);
+  (void)ig_system_tables_unref(resolver->system);
+  (void)ig_snapshot_unref(resolver->snapshot);
+  ig_free(resolver);
+  return NULL;
+}
+
+ig_snapshot *ig_resolver_peek_snapshot(ig_resolver *resolver) {
+  return resolver->snapshot;
+}
+
+/* ---- objects of the catalog become tables ---------------------------------------------- */
+
+/* Copy texts into the table's arena. */
+static igloo_status copy_texts(ig_scan_table *table, const char *const *from, size_t count,
+                               const char *const **ret_texts,
+                               struct igloo_error *reterr) {
+  const char **out = ig_arena_alloc_array(table->arena, count + 1, sizeof(*out));
+  if (!out) return ig_arena_fail(table->arena, reterr);
+  for (size_t i = 0; i < count; i++) {
+    out[i] = ig_arena_strdup(table->arena, ig_str_from_cstr(from[i]));
+    if (!out[i]) return ig_arena_fail(table->arena, reterr);
+  }
+  *ret_texts = out;
+  return IGLOO_OK;
+}
+
+static igloo_status describe_managed(const struct ig_object *object, ig_scan_table *table,
+                                     struct igloo_error *reterr) {
+  struct ig_file_list *list = &table->list;
+  table->managed = true;
+  list->format = IG_FORMAT_PARQUET;
+  list->files = ig_calloc(object->files_count + 1, sizeof(*list->files));
+  if (!list->files) return ig_fail_oom(reterr);
+  for (size_t i = 0; i < object->files_count; i++) {
+    const struct ig_data_file *file = object->files[i];
+    /* Names are random and files are never changed: the size alone identifies one. */
+    list->files[i].id.size = file->size;
+    list->files[i].path = ig_strdup(file->path);
+    list->files_count++;
+    if (!list->files[i].path) return ig_fail_oom(reterr);
+  }
+  return ig_schema_copy(object->columns, &table->columns, reterr);
+}
+
+static igloo_status describe_external(const ig_resolver *resolver,
+                                      const struct ig_object *object,
+                                      const ig_cancel *cancel, ig_scan_table *table,
+                                      struct igloo_error *reterr) {
+  IG_TRY(ig_paths_external(resolver->roots, object, cancel, table, reterr));
+  if (object->columns)
+    IG_TRY(ig_schema_copy(object->columns, &table->columns, reterr));
+  if (object->partition_types)
+    IG_TRY(ig_schema_copy(object->partition_types, &table->partition_schema, reterr));
+  return IGLOO_OK;
+}
+
+static igloo_status describe_view(ig_resolver *resolver, const struct ig_object *object,
+                                  ig_scan_table *table, struct igloo_error *reterr) {
+  IG_TRY(IG_RESERVE(resolver->views, resolver->views_cap, resolver->views_count + 1,
+                    SCOPES_MAX, "views in one statement", reterr));
+  resolver->views[resolver->views_count++] = object;
+  table->scope = resolver->views_count;
+  table->sql = ig_arena_strdup(table->arena, ig_str_from_cstr(object->sql));
+  if (!table->sql) return ig_arena_fail(table->arena, reterr);
+  table->view_columns_count = object->column_names_count;
+  return copy_texts(table, object->column_names, object->column_names_count,
+                    &table->view_columns, reterr);
+}
+
+static igloo_status describe_object(ig_resolver *resolver, const struct ig_object *object,
+                                    const ig_cancel *cancel, ig_scan_table **ret_table,
+                                    struct igloo_error *reterr) {
+  IG_AUTO(ig_scan_table) *table = NULL;
+  IG_TRY(ig_scan_table_new(object->kind == IG_OBJECT_VIEW ? IG_SCAN_VIEW : IG_SCAN_FILES,
+                           &table, reterr));
+  table->snapshot = ig_snapshot_ref(resolver->snapshot);
+  /* Borrowed from the snapshot that the table now holds. */
+  table->catalog = IG_CATALOG_NAME;
+  table->schema = object->schema;
+  table->name = object->name;
+  table->version = (uint64_t)object->version;
+  switch (object->kind) {
+    case IG_OBJECT_TABLE:
+      IG_TRY(describe_managed(object, table, reterr));
+      break;
+    case IG_OBJECT_EXTERNAL_TABLE:
+      IG_TRY(describe_external(resolver, object, cancel, table, reterr));
+      break;
+    case IG_OBJECT_VIEW:
+      IG_TRY(describe_view(resolver, object, table, reterr));
+      break;
+  }
+  *ret_table = IG_TAKE(table);
+  return IGLOO_OK;
+}
+
+/* ---- lookup ----------------------------------------------------------------------------- */
+
+static bool is_virtual_schema(struct ig_str schema) {
+  return ig_str_eq_cstr(schema, IG_SCHEMA_INFORMATION) ||
+         ig_str_eq_cstr(schema, IG_SCHEMA_SYSTEM);
+}
+
+/* The table `name` of one schema; *ret_table stays NULL where there is none. */
+static igloo_status find_in_schema(ig_resolver *resolver, struct ig_str schema,
+                                   struct ig_str name, const ig_cancel *cancel,
+                                   ig_scan_table **ret_table, struct igloo_error *reterr) {
+  if (is_virtual_schema(schema))
+    return ig_system_tables_scan(resolver->system, schema, name, resolver->snapshot,
+                                 ret_table, reterr);
+  const struct ig_object *object = ig_snapshot_find(resolver->snapshot, schema, name);
+  if (!object) return IGLOO_OK;
+  return describe_object(resolver, object, cancel, ret_table, reterr);
+}
+
+static struct scope find_scope(const ig_resolver *resolver, uint64_t scope) {
+  if (scope == 0)
+    return (struct scope){(const char *const *)resolver->search_path,
+                          resolver->search_path_count, true};
+  IG_ASSERT(scope <= resolver->views_count);
+  const struct ig_object *view = resolver->views[scope - 1];
+  return (struct scope){view->search_path, view->search_path_count, false};
+}
+
+static bool scope_has(struct scope scope, struct ig_str schema) {
+  for (size_t i = 0; i < scope.count; i++)
+    if (ig_str_eq_cstr(schema, scope.schemas[i])) return true;
+  return false;
+}
+
+/* The nearest name among the tables that the name could have meant, or NULL. `schema` is
+ * empty for an unqualified name. Borrowed from the snapshot or static. */
+static const char *nearest_table(const ig_resolver *resolver, struct scope scope,
+                                 struct ig_str schema, struct ig_str name) {
+  const char *best = NULL;
+  size_t best_distance = 0;
+  for (size_t i = 0; i < ig_snapshot_objects_count(resolver->snapshot); i++) {
+    const struct ig_object *object = ig_snapshot_object(resolver->snapshot, i);
+    struct ig_str object_schema = ig_str_from_cstr(object->schema);
+    if (schema.len ? !ig_str_eq(schema, object_schema) : !scope_has(scope, object_schema))
+      continue;
+    const char *candidate = ig_str_nearest(name, &object->name, 1);
+    if (!candidate) continue;
+    size_t distance = ig_str_distance(name, ig_str_from_cstr(candidate), 8);
+    if (best && distance >= best_distance) continue;
+    best = candidate;
+    best_distance = distance;
+  }
+  for (size_t i = 0; schema.len; i++) {
+    const struct ig_system_table *system = ig_system_tables_at(resolver->system, i);
+    if (!system) break;
+    if (!best && ig_str_eq_cstr(schema, system->schema))
+      best = ig_str_nearest(name, &system->name, 1);
+  }
+  return best;
+}
+
+static igloo_status fail_no_table(const ig_resolver *resolver, struct scope scope,
+                                  struct ig_str schema, struct ig_str name,
+                                  struct igloo_error *reterr) {
+  enum ig_file_format format;
+  if (schema.len) {
+    (void)ig_fail_state(reterr, IGLOO_NOT_FOUND, "42P01",
+                        "relation \"%.*s.%.*s\" does not exist", IG_STR_ARG(schema),
+                        IG_STR_ARG(name));
+    /* FROM data.parquet: a file whose name lacks its quotes. */
+    IG_AUTO_CHAR *file =
+        ig_asprintf("%.*s.%.*s", IG_STR_ARG(schema), IG_STR_ARG(name));
+    if (file) ig_file_format_of(ig_str_from_cstr(file), &format, NULL);
+    if (file && format != IG_FORMAT_UNKNOWN) {
+      ig_error_hint(reterr, "To read a file, quote its name: FROM '%s'.", file);
+      return IGLOO_NOT_FOUND;
+    }
+  } else {
+    (void)ig_fail_state(reterr, IGLOO_NOT_FOUND, "42P01",
+                        "relation \"%.*s\" does not exist", IG_STR_ARG(name));
+    ig_file_format_of(name, &format, NULL);
+    if (format != IG_FORMAT_UNKNOWN) {
+      ig_error_hint(reterr, "To read a file, write its name in single quotes: FROM '%.*s'.",
+                    IG_STR_ARG(name));
+      return IGLOO_NOT_FOUND;
+    }
+  }
+  const char *near = nearest_table(resolver, scope, schema, name);
+  if (near) ig_error_hint(reterr, "Perhaps you meant \"%s\".", near);
+  return IGLOO_NOT_FOUND;
+}
+
+static igloo_status check_catalog(struct ig_str catalog, struct igloo_error *reterr) {
+  if (ig_str_eq_cstr(catalog, IG_CATALOG_NAME)) return IGLOO_OK;
+  (void)ig_fail_state(reterr, IGLOO_NOT_FOUND, "3D000", "catalog \"%.*s\" does not exist",
+                      IG_STR_ARG(catalog));
+  ig_error_hint(reterr, "The catalog of this database is \"" IG_CATALOG_NAME "\".");
+  return IGLOO_NOT_FOUND;
+}
+
+static igloo_status check_schema(const ig_resolver *resolver, struct ig_str schema,
+                                 struct igloo_error *reterr) {
+  if (is_virtual_schema(schema) || ig_snapshot_has_schema(resolver->snapshot, schema))
+    return IGLOO_OK;
+  return ig_fail_state(reterr, IGLOO_NOT_FOUND, "3F000", "schema \"%.*s\" does not exist",
+                       IG_STR_ARG(schema));
+}
+
+igloo_status ig_resolver_table(ig_resolver *resolver, uint64_t scope_id,
+                               const struct ig_str *parts, size_t parts_count,
+                               ig_cancel *cancel, ig_scan_table **ret_table,
+                               struct igloo_error *reterr) {
+  struct scope scope = find_scope(resolver, scope_id);
+  struct ig_str name = parts[parts_count - 1];
+  ig_scan_table *found = NULL;
+  if (parts_count > 3)
+    return ig_fail(reterr, IGLOO_SYNTAX_ERROR,
+                   "improper qualified name (too many dotted names)");
+  if (parts_count == 3) IG_TRY(check_catalog(parts[0], reterr));
+  if (parts_count >= 2) {
+    struct ig_str schema = parts[parts_count - 2];
+    if (parts_count == 3) IG_TRY(check_schema(resolver, schema, reterr));
+    IG_TRY(find_in_schema(resolver, schema, name, cancel, &found, reterr));
+    if (!found) return fail_no_table(resolver, scope, schema, name, reterr);
+    *ret_table = found;
+    return IGLOO_OK;
+  }
+  if (scope.session) IG_TRY(ig_session_tables_scan(resolver->own, name, &found, reterr));
+  for (size_t i = 0; !found && i < scope.count; i++)
+    IG_TRY(find_in_schema(resolver, ig_str_from_cstr(scope.schemas[i]), name, cancel,
+                          &found, reterr));
+  if (!found) return fail_no_table(resolver, scope, IG_STR(""), name, reterr);
+  *ret_table = found;
+  return IGLOO_OK;
+}
+
+igloo_status ig_resolver_target(ig_resolver *resolver, const struct ig_str *parts,
+                                size_t parts_count, struct ig_str *ret_schema,
+                                struct ig_str *ret_name, struct igloo_error *reterr) {
+  if (parts_count < 1 || parts_count > 3)
+    return ig_fail(reterr, IGLOO_SYNTAX_ERROR,
+                   "improper qualified name (too many dotted names)");
+  if (parts_count == 3) IG_TRY(check_catalog(parts[0], reterr));
+  struct ig_str schema;
+  if (parts_count >= 2) {
+    schema = parts[parts_count - 2];
+  } else {
+    if (resolver->search_path_count == 0)
+      return ig_fail_state(reterr, IGLOO_NOT_FOUND, "3F000",
+                           "no schema has been selected to create in");
+    schema = ig_str_from_cstr(resolver->search_path[0]);
+  }
+  IG_TRY(check_schema(resolver, schema, reterr));
+  if (is_virtual_schema(schema))
+    return ig_fail(reterr, IGLOO_PERMISSION_DENIED,
+                   "permission denied for schema \"%.*s\": its tables are made by Igloo",
+                   IG_STR_ARG(schema));
+  *ret_schema = schema;
+  *ret_name = parts[parts_count - 1];
+  return IGLOO_OK;
+}
+
+/* ---- paths -------------------------------------------------------------------------------- */
+
+igloo_status ig_resolver_function(ig_resolver *resolver, struct ig_str name,
+                                  const struct ig_scan_argument *arguments,
+                                  size_t arguments_count, ig_cancel *cancel,
+                                  ig_scan_table **ret_table, struct igloo_error *reterr) {
+  return ig_paths_function(resolver->roots, name, arguments, arguments_count, cancel,
+                           ret_table, reterr);
+}
+
+igloo_status ig_resolver_location(ig_resolver *resolver, struct ig_str location,
+                                  struct ig_str format,
+                                  const struct ig_scan_argument *options,
+                                  size_t options_count, ig_cancel *cancel,
+                                  ig_scan_table **ret_table, struct igloo_error *reterr) {
+  return ig_paths_location(resolver->roots, location, format, options, options_count,
+                           cancel, ret_table, reterr);
+}
