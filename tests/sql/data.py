@@ -110,9 +110,9 @@ def make(folder):
           "1,1.5,true,2024-01-31,2024-01-31 10:00:00,x\n"
           "-2,2e3,false,1999-12-31,1999-12-31 23:59:59,y\n")
     json_lines = [
-        '{"id":1,"name":"Ada","tags":["a","b"],"at":{"x":1,"y":2}}',
-        '{"id":2,"name":null,"tags":[],"at":{"x":3,"y":null}}',
-        '{"id":3,"name":"Carl","tags":null,"at":null}',
+        '{"id":1,"name":"Ada","tags":["a","b"],"pos":{"x":1,"y":2}}',
+        '{"id":2,"name":null,"tags":[],"pos":{"x":3,"y":null}}',
+        '{"id":3,"name":"Carl","tags":null,"pos":null}',
     ]
     write(folder, "events.jsonl", "\n".join(json_lines) + "\n")
     write(folder, "events.json", "\n".join(json_lines) + "\n")
