@@ -61,7 +61,7 @@ san tsan: setup
 	@ctest --test-dir build/$@ --output-on-failure -j2
 
 fmt:
-	@git ls-files -co --exclude-standard '*.c' '*.h' ':!bridge/include' | xargs -r clang-format -i
+	@git ls-files -co --exclude-standard '*.c' '*.h' ':!bridge/include' ':!include/igloo/status.h' | xargs -r clang-format -i
 	@tools/cargo.sh fmt --manifest-path bridge/Cargo.toml
 
 check: setup

@@ -129,7 +129,7 @@ def analyze(cache, tool, version, path, flags):
 
 def check_format():
     # One process for all files costs less than one each.
-    files = list_files("*.c", "*.h", ":!bridge/include")
+    files = list_files("*.c", "*.h", ":!bridge/include", ":!include/igloo/status.h")
     if not files:
         return ""
     code, output = run(["clang-format", "--dry-run", "-Werror", *files])

