@@ -44,12 +44,21 @@ command -v dpkg-query >/dev/null || {
   exit 2
 }
 mapfile -t missing < <(missing_packages)
-tools/find-rust.sh >/dev/null || missing+=(rustc-web cargo-web)
+tools/find-rust.sh >/dev/null || missing+=(rustc-web cargo-web rustfmt-web)
 [ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}"
 tools/find-rust.sh >/dev/null || {
   say "no Rust of at least 1.94 was found, not even after installing rustc-web"
   exit 2
 }
+rust=$(tools/find-rust.sh)
+if ! "$rust/cargo-fmt" --version >/dev/null 2>&1; then
+  if [ -x "$rust/rustup" ]; then
+    say "adding rustfmt to the Rust of rustup"
+    "$rust/rustup" component add rustfmt >&2
+  else
+    install_packages rustfmt-web
+  fi
+fi
 
 # Python tools: pinned and checked by hash; rebuilt when the list changes.
 wanted=$(sha256sum < tools/requirements.txt)
