@@ -14,6 +14,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/limits.h"
 
 /* Nesting of types; also what the text form accepts. */
 #define IG_SCHEMA_DEPTH_MAX 64

@@ -40,6 +40,9 @@ void ig_tmpdir_sweep(const char *parent, size_t *ret_removed);
 IG_NODISCARD igloo_status ig_remove_tree(int parent_fd, const char *name,
                                          struct igloo_error *reterr);
 
+/* The same, where nothing can be done about a failure. */
+void ig_remove_tree_if_possible(int parent_fd, const char *name);
+
 /* Take flock on `path` (made if missing, mode 0600) without waiting and write the process
  * id into it. Gives *ret_fd: closing it gives the lock back. Returns FAILED_PRECONDITION
  * 55006 `<what> "<folder>" is in use by process N` where another holds it. */
