@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tools/build.sh dist
-version=$(sed -n 's/^project(igloo VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)
+version=$(sed -n 's/^#define IGLOO_VERSION "\(.*\)"/\1/p' include/igloo/igloo.h)
 name=igloo-$version-linux-$(uname -m)
 rm -rf "dist/$name"
 cmake --install build/dist --prefix "dist/$name" --strip > /dev/null

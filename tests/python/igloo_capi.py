@@ -1,0 +1,69 @@
+"""igloo.h through ctypes: just enough to run a query and hand over Arrow streams.
+
+It exists to test the library as a foreign process sees it; it is no binding."""
+
+import ctypes
+
+import pyarrow
+
+
+class Error(ctypes.Structure):
+    _fields_ = [
+        ("status", ctypes.c_int32),
+        ("sqlstate", ctypes.c_char * 6),
+        ("retryable", ctypes.c_uint8),
+        ("reserved0", ctypes.c_uint8),
+        ("line", ctypes.c_int32),
+        ("column", ctypes.c_int32),
+        ("message", ctypes.c_char * 1024),
+        ("detail", ctypes.c_char * 1024),
+        ("hint", ctypes.c_char * 512),
+        ("reserved", ctypes.c_uint8 * 108),
+    ]
+
+
+class Stream(ctypes.Structure):
+    """struct ArrowArrayStream."""
+    _fields_ = [(name, ctypes.c_void_p) for name in (
+        "get_schema", "get_next", "get_last_error", "release", "private_data")]
+
+
+class IglooError(Exception):
+    def __init__(self, error):
+        self.sqlstate = error.sqlstate.decode()
+        super().__init__(f"{error.message.decode()} ({self.sqlstate})")
+
+
+class Connection:
+    """An embedded database and one session on it."""
+
+    def __init__(self, library_path):
+        # RTLD_LOCAL, as Python's own extension modules are loaded.
+        self.library = ctypes.CDLL(str(library_path))
+        self.library.igloo_version.restype = ctypes.c_char_p
+        for name in ("igloo_database_close", "igloo_disconnect"):
+            getattr(self.library, name).restype = ctypes.c_void_p
+            getattr(self.library, name).argtypes = [ctypes.c_void_p]
+        self.database, self.session = ctypes.c_void_p(), ctypes.c_void_p()
+        self.call("igloo_database_open", None, None, ctypes.c_size_t(0), ctypes.byref(self.database))
+        self.call("igloo_connect", self.database, ctypes.byref(self.session))
+
+    def call(self, name, *arguments):
+        error = Error()
+        if getattr(self.library, name)(*arguments, ctypes.byref(error)) != 0:
+            raise IglooError(error)
+
+    def query(self, sql):
+        """The result as a pyarrow.RecordBatchReader."""
+        stream = Stream()
+        self.call("igloo_query", self.session, sql.encode(), ctypes.byref(stream), None)
+        return pyarrow.RecordBatchReader._import_from_c(ctypes.addressof(stream))
+
+    def register(self, name, reader):
+        stream = Stream()
+        reader._export_to_c(ctypes.addressof(stream))
+        self.call("igloo_register_stream", self.session, name.encode(), ctypes.byref(stream))
+
+    def close(self):
+        self.session = self.library.igloo_disconnect(self.session)
+        self.database = self.library.igloo_database_close(self.database)
