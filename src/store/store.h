@@ -61,8 +61,8 @@ IG_NODISCARD igloo_status ig_tx_commit(ig_tx *tx, bool *ret_uncertain,
 ig_tx *ig_tx_rollback(ig_tx *tx);
 IG_DEFINE_AUTO(ig_tx, ig_tx_rollback)
 
-/* A statement with its parameters `?1` … bound. `sql` is a literal: the store keeps what it
- * prepared under its address. `types` has one letter for each following argument: s const
+/* A statement with its parameters `?1` … bound. The store keeps what it prepared:
+ * `sql` is one of a few texts in our code, never made of data. `types` has one letter for each following argument: s const
  * char * (NULL is NULL), i int64_t, b struct ig_str as a blob (NULL data is NULL). Gives
  * *ret_stmt; end it by ig_stmt_end. Texts and blobs are borrowed until then. */
 IG_NODISCARD igloo_status ig_tx_prepare(ig_tx *tx, ig_stmt **ret_stmt,
