@@ -501,6 +501,14 @@ impl igb_str {
     }
 }
 
+impl igb_table {
+    /// What a names callback is given to fill.
+    pub fn zeroed() -> igb_table {
+        // Integers, NULL pointers and absent functions are all zero.
+        unsafe { std::mem::zeroed() }
+    }
+}
+
 /// The slice of a C array that may be NULL when it is empty.
 ///
 /// # Safety
@@ -541,7 +549,6 @@ pub(crate) unsafe fn pairs(
 /// Owned texts with the array of views on them that C reads.
 pub(crate) struct StrList {
     // The views point into the texts' heap buffers, which do not move with the list.
-    #[allow(dead_code)]
     texts: Vec<String>,
     views: Vec<igb_str>,
 }
@@ -566,6 +573,14 @@ impl StrList {
 
     pub fn len(&self) -> usize {
         self.views.len()
+    }
+
+    pub fn views(&self) -> &[igb_str] {
+        &self.views
+    }
+
+    pub fn texts(&self) -> &[String] {
+        &self.texts
     }
 }
 

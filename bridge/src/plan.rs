@@ -1,27 +1,56 @@
 //! `igb_plan`: one statement, parsed, resolved and planned, but not run.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::execution::TaskContext;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
+use datafusion::arrow::ffi::FFI_ArrowSchema;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::execution::{SessionState, TaskContext};
+use datafusion::logical_expr::{Expr, LogicalPlan, TableSource, TableType};
+use datafusion::optimizer::optimize_projections::OptimizeProjections;
+use datafusion::optimizer::{OptimizerContext, OptimizerRule};
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::sql::planner::SqlToRel;
+use datafusion::sql::sqlparser::ast::{ColumnDef, Statement as Ast};
 
-use crate::abi::Cancel;
+use crate::abi::{
+    boundary, boundary_void, igb_cancel, igb_error, igb_names, igb_str, Cancel,
+    IGB_ACCESS_FUNCTION, IGB_ACCESS_PATH_WRITE, IGB_ACCESS_TABLE_WRITE, IGB_KIND_COPY,
+    IGB_KIND_INSERT,
+};
+use crate::describe::{Access, AccessList, Description};
 use crate::engine::check_may_block;
-use crate::error::Result;
-use crate::rules::guarded;
-use crate::session::SessionShared;
+use crate::error::{Error, Result, Status};
+use crate::names::{dedup_plan, output_names};
+use crate::parse::{parse, Statement};
+use crate::resolve::{parser_options, rename, Lookup, Touched};
+use crate::rules::{check_size, guarded};
+use crate::session::{igb_session, SessionShared};
+use crate::stream::export_schema;
 
 /// What igb_plan holds; queries share it.
-#[derive(Debug)]
 pub(crate) struct Plan {
     pub session: Arc<SessionShared>,
+    pub description: Arc<Description>,
+    pub accesses: Arc<AccessList>,
     /// The rows of the statement: a query, or the input of INSERT, COPY and CREATE TABLE AS. None
     /// for what has no rows.
     pub logical: Option<Arc<LogicalPlan>>,
-    /// The promised schema of those rows: batches are cast and re-wrapped in it.
+    /// The promised schema of those rows: batches are cast and re-wrapped in it. Of a statement
+    /// without rows the declared columns.
     pub promised: SchemaRef,
+    /// The types of $1, $2 …; Null where none was inferred.
+    pub parameters: Vec<DataType>,
+}
+
+impl Drop for Plan {
+    fn drop(&mut self) {
+        // It may nest deeper than the stack of the thread that drops it.
+        if let Some(logical) = self.logical.take() {
+            self.session.engine.bury(Box::new(logical));
+        }
+    }
 }
 
 pub struct igb_plan {
@@ -38,14 +67,397 @@ impl Plan {
     /// Physical planning, on the caller's (planning) thread: scans of files may block on reads.
     pub fn physical(&self, cancel: Cancel) -> Result<Physical> {
         check_may_block("planning")?;
-        let logical = self.logical.as_ref().ok_or_else(|| {
-            crate::error::Error::internal("the statement has no rows to run")
-        })?;
+        let logical = self.rows()?;
+        if let Some(at) = self.parameters.iter().position(|_| true) {
+            return Err(Error::new(
+                Status::InvalidArgument,
+                "42P02",
+                format!("there is no value for parameter ${}", at + 1),
+            ));
+        }
         let engine = &self.session.engine;
         let state = self.session.execution_state();
         let plan = guarded(cancel, engine.plan_nodes, || {
             engine.pools.cpu.block_on(state.create_physical_plan(logical))
         })?;
         Ok(Physical { plan, task: state.task_ctx() })
+    }
+
+    pub fn rows(&self) -> Result<&LogicalPlan> {
+        match &self.logical {
+            Some(logical) => Ok(logical),
+            None => Err(Error::internal("the statement has no rows to run")),
+        }
+    }
+}
+
+/// # Safety
+/// `names` is valid.
+unsafe fn plan_sql(
+    session: &Arc<SessionShared>,
+    sql: &str,
+    names: igb_names,
+    cancel: Cancel,
+) -> Result<Plan> {
+    check_may_block("planning")?;
+    if sql.contains('\0') {
+        return Err(Error::syntax("the statement contains a NUL character"));
+    }
+    let statement = parse(sql, session.engine.sql_nesting)?;
+    let description = Description::of(&statement);
+    let state = session.execution_state();
+    guarded(cancel, session.engine.plan_nodes, || {
+        let lookup = Lookup::new(session, &state, names);
+        let planned = plan_statement(&lookup, &state, statement, &description)?;
+        if let Some(logical) = &planned.logical {
+            check_size(logical)?;
+        }
+        let (touched, functions) = lookup.into_touched();
+        let accesses =
+            list_accesses(planned.logical.as_ref(), touched, functions, planned.written, &description);
+        let promised = match &planned.logical {
+            Some(logical) => promise(logical, session.views),
+            None => planned.declared,
+        };
+        Ok(Plan {
+            session: Arc::clone(session),
+            description: Arc::new(description),
+            accesses: Arc::new(AccessList::new(accesses)),
+            parameters: match &planned.logical {
+                Some(logical) => parameters(logical)?,
+                None => Vec::new(),
+            },
+            logical: planned.logical.map(Arc::new),
+            promised,
+        })
+    })
+}
+
+struct Planned {
+    logical: Option<LogicalPlan>,
+    declared: SchemaRef,
+    /// The table that INSERT writes.
+    written: Option<Arc<dyn TableSource>>,
+}
+
+impl Planned {
+    fn rows(logical: LogicalPlan) -> Planned {
+        Planned { logical: Some(logical), declared: Arc::new(Schema::empty()), written: None }
+    }
+
+    fn columns(declared: Schema) -> Planned {
+        Planned { logical: None, declared: Arc::new(declared), written: None }
+    }
+}
+
+fn plan_statement(
+    lookup: &Lookup,
+    state: &SessionState,
+    statement: Statement,
+    description: &Description,
+) -> Result<Planned> {
+    match statement {
+        Statement::Query(query) => Ok(Planned::rows(lookup.plan_query(0, query)?)),
+        Statement::Copy(copy) => match copy.query {
+            Some(query) => Ok(Planned::rows(lookup.plan_query(0, query)?)),
+            None => Err(Error::internal("COPY without a query")),
+        },
+        Statement::CreateTableAs { columns, query, .. } => {
+            let plan = rename(lookup.plan_query(0, query)?, &columns)?;
+            Ok(Planned::rows(dedup_plan(plan)?))
+        }
+        Statement::CreateView { columns, query, .. } => {
+            // Planned to be checked, and for its accesses; the rows are not asked for.
+            let plan = dedup_plan(rename(lookup.plan_query(0, query)?, &columns)?)?;
+            if !parameters(&plan)?.is_empty() {
+                return Err(Error::new(
+                    Status::InvalidArgument,
+                    "42P02",
+                    "a view cannot have parameters",
+                ));
+            }
+            Ok(Planned::rows(plan))
+        }
+        Statement::Insert { insert, .. } => {
+            let target = lookup.target(description.target.texts())?;
+            if target.table_type() == TableType::View {
+                let name = description.target.texts().last().map_or("", String::as_str);
+                return Err(Error::new(
+                    Status::FailedPrecondition,
+                    "55000",
+                    format!("cannot insert into view \"{name}\""),
+                ));
+            }
+            match lookup.plan(0, Ast::Insert(*insert))? {
+                LogicalPlan::Dml(dml) => Ok(Planned {
+                    written: Some(target),
+                    ..Planned::rows(Arc::unwrap_or_clone(dml.input))
+                }),
+                _ => Err(Error::internal("INSERT did not plan as INSERT")),
+            }
+        }
+        Statement::CreateTable { columns, .. } => {
+            Ok(Planned::columns(declared(lookup, state, columns)?))
+        }
+        Statement::CreateExternalTable { table, .. } => {
+            Ok(Planned::columns(declared(lookup, state, table.columns)?))
+        }
+        Statement::Drop { .. } => Ok(Planned::columns(Schema::empty())),
+    }
+}
+
+/// The Arrow types of declared columns, strings as utf8.
+fn declared(lookup: &Lookup, state: &SessionState, columns: Vec<ColumnDef>) -> Result<Schema> {
+    let mut seen = BTreeSet::new();
+    for column in &columns {
+        if !seen.insert(crate::parse::fold(&column.name)) {
+            let name = crate::parse::fold(&column.name);
+            return Err(Error::new(
+                Status::InvalidArgument,
+                "42701",
+                format!("column \"{name}\" specified more than once"),
+            ));
+        }
+        crate::parse::check_column_options(column)?;
+    }
+    let resolver = lookup.resolver(0);
+    let schema = SqlToRel::new_with_options(&resolver, parser_options(state)).build_schema(columns)?;
+    Ok(Schema::new(schema.fields().iter().map(without_views).collect::<Fields>()))
+}
+
+// ---- accesses -----------------------------------------------------------------------------
+
+fn list_accesses(
+    logical: Option<&LogicalPlan>,
+    touched: Vec<Touched>,
+    functions: BTreeSet<String>,
+    written: Option<Arc<dyn TableSource>>,
+    description: &Description,
+) -> Vec<Access> {
+    let mut columns = logical.map(columns_read).unwrap_or_default();
+    let mut accesses = Vec::new();
+    for touch in touched {
+        let key = touch.source.as_ref().map(address);
+        let is_written = key.is_some() && key == written.as_ref().map(address);
+        let read = key.as_ref().and_then(|key| columns.remove(key));
+        let mut access = Access {
+            kind: touch.kind,
+            catalog: touch.catalog,
+            schema: touch.schema,
+            name: touch.name,
+            columns: read.clone().unwrap_or_default().into_iter().collect(),
+        };
+        if is_written && description.kind == IGB_KIND_INSERT {
+            if read.is_some() {
+                accesses.push(Access {
+                    kind: access.kind,
+                    catalog: access.catalog.clone(),
+                    schema: access.schema.clone(),
+                    name: access.name.clone(),
+                    columns: std::mem::take(&mut access.columns),
+                });
+            }
+            access.kind = IGB_ACCESS_TABLE_WRITE;
+        }
+        accesses.push(access);
+    }
+    let plain = |kind, name: String| Access {
+        kind,
+        catalog: String::new(),
+        schema: String::new(),
+        name,
+        columns: Vec::new(),
+    };
+    if description.kind == IGB_KIND_COPY {
+        accesses.push(plain(IGB_ACCESS_PATH_WRITE, description.location.clone()));
+    }
+    accesses.extend(functions.into_iter().map(|name| plain(IGB_ACCESS_FUNCTION, name)));
+    accesses
+}
+
+fn address(source: &Arc<dyn TableSource>) -> usize {
+    Arc::as_ptr(source) as *const () as usize
+}
+
+/// The columns that each scanned table is read for, by the table's address. Taken from the plan
+/// before it is optimized, so that what folds away is still counted.
+fn columns_read(plan: &LogicalPlan) -> BTreeMap<usize, BTreeSet<String>> {
+    // Where the rule cannot work on a plan whose types are not coerced yet, all columns count.
+    let narrowed = OptimizeProjections::new()
+        .rewrite(plan.clone(), &OptimizerContext::new())
+        .map(|rewritten| rewritten.data);
+    let plan = narrowed.as_ref().unwrap_or(plan);
+    let mut columns: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
+    let _ = plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            let read = columns.entry(address(&scan.source)).or_default();
+            read.extend(scan.projected_schema.fields().iter().map(|f| f.name().clone()));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    columns
+}
+
+// ---- schema and parameters ----------------------------------------------------------------
+
+/// The schema that is promised for the rows of `plan`.
+pub(crate) fn promise(plan: &LogicalPlan, views: bool) -> SchemaRef {
+    let fields = plan.schema().fields().iter().zip(output_names(plan)).map(|(field, name)| {
+        let field = if views { Arc::clone(field) } else { without_views(field) };
+        Arc::new(field.as_ref().clone().with_name(name))
+    });
+    Arc::new(Schema::new(fields.collect::<Fields>()))
+}
+
+/// The field with utf8 and binary in place of their view types, at any depth.
+pub(crate) fn without_views(field: &FieldRef) -> FieldRef {
+    let kind = type_without_views(field.data_type());
+    if &kind == field.data_type() {
+        return Arc::clone(field);
+    }
+    Arc::new(field.as_ref().clone().with_data_type(kind))
+}
+
+pub(crate) fn type_without_views(kind: &DataType) -> DataType {
+    match kind {
+        DataType::Utf8View => DataType::Utf8,
+        DataType::BinaryView => DataType::Binary,
+        DataType::List(item) => DataType::List(without_views(item)),
+        DataType::LargeList(item) => DataType::LargeList(without_views(item)),
+        DataType::FixedSizeList(item, size) => DataType::FixedSizeList(without_views(item), *size),
+        // Views of lists are as new to readers as views of strings.
+        DataType::ListView(item) => DataType::List(without_views(item)),
+        DataType::LargeListView(item) => DataType::LargeList(without_views(item)),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(without_views).collect()),
+        DataType::Map(entries, sorted) => DataType::Map(without_views(entries), *sorted),
+        DataType::Dictionary(key, value) => {
+            DataType::Dictionary(key.clone(), Box::new(type_without_views(value)))
+        }
+        other => other.clone(),
+    }
+}
+
+/// The types of $1, $2 …, Null where the plan does not tell.
+pub(crate) fn parameters(plan: &LogicalPlan) -> Result<Vec<DataType>> {
+    let mut types: Vec<DataType> = Vec::new();
+    let mut bad = None;
+    plan.apply_with_subqueries(|node| {
+        let schema = node.schema();
+        node.apply_expressions(|expr| {
+            // Types that DataFusion only infers when values are put in.
+            let (expr, any) = match expr.clone().infer_placeholder_types(schema) {
+                Ok(inferred) => inferred,
+                Err(_) => (expr.clone(), true),
+            };
+            if !any {
+                return Ok(TreeNodeRecursion::Continue);
+            }
+            expr.apply(|expr| {
+                if let Expr::Placeholder(placeholder) = expr {
+                    let number: usize = placeholder.id.trim_start_matches('$').parse().unwrap_or(0);
+                    if number == 0 || number > u16::MAX as usize {
+                        bad = Some(placeholder.id.clone());
+                        return Ok(TreeNodeRecursion::Stop);
+                    }
+                    if types.len() < number {
+                        types.resize(number, DataType::Null);
+                    }
+                    if let (DataType::Null, Some(field)) = (&types[number - 1], &placeholder.field) {
+                        types[number - 1] = field.data_type().clone();
+                    }
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    match bad {
+        Some(id) => Err(Error::new(
+            Status::InvalidArgument,
+            "42P02",
+            format!("there is no parameter {id}"),
+        )),
+        None => Ok(types),
+    }
+}
+
+// ---- C ------------------------------------------------------------------------------------
+
+/// Parse and plan one statement; never executes. Only on planning threads (>= 64 MiB stack, no
+/// runtime). `names` is borrowed for this call; for igb_query_start and igb_plan_explain of the
+/// plan no further lookups are made.
+/// Returns 0 and gives *ret_plan (igb_plan_free); the errors of parsing and planning with their
+/// SQLSTATE, line and column; what a names callback answered; what the cancel token says.
+///
+/// # Safety
+/// All pointers are valid; `cancel` and `ret_error` may be NULL.
+#[no_mangle]
+pub unsafe extern "C" fn igb_plan_sql(
+    session: *mut igb_session,
+    sql: igb_str,
+    names: *const igb_names,
+    cancel: *const igb_cancel,
+    ret_plan: *mut *mut igb_plan,
+    ret_error: *mut igb_error,
+) -> i32 {
+    unsafe {
+        boundary(ret_error, || {
+            let cancel = Cancel::from_abi(cancel);
+            let plan = plan_sql(&(*session).shared, sql.text()?, *names, cancel)?;
+            ret_plan.write(Box::into_raw(Box::new(igb_plan { shared: Arc::new(plan) })));
+            Ok(())
+        })
+    }
+}
+
+/// From any thread; drops on a large-stack thread. Queries keep what they need. NULL is allowed.
+///
+/// # Safety
+/// `plan` is NULL or came from this library and is not used again.
+#[no_mangle]
+pub unsafe extern "C" fn igb_plan_free(plan: *mut igb_plan) {
+    if !plan.is_null() {
+        boundary_void(|| drop(unsafe { Box::from_raw(plan) }));
+    }
+}
+
+/// The promised schema (query), the rows to be written (insert, copy, ctas: of the input), or the
+/// declared columns (create table, external table). Gives *ret_schema (struct). Zero children where
+/// there is none.
+///
+/// # Safety
+/// All pointers are valid; `ret_error` may be NULL.
+#[no_mangle]
+pub unsafe extern "C" fn igb_plan_schema(
+    plan: *const igb_plan,
+    ret_schema: *mut FFI_ArrowSchema,
+    ret_error: *mut igb_error,
+) -> i32 {
+    unsafe {
+        boundary(ret_error, || {
+            ret_schema.write(export_schema(&(*plan).shared.promised)?);
+            Ok(())
+        })
+    }
+}
+
+/// Parameter types as a struct schema with children "$1", "$2" ... (null type = not inferred).
+///
+/// # Safety
+/// All pointers are valid; `ret_error` may be NULL.
+#[no_mangle]
+pub unsafe extern "C" fn igb_plan_parameters(
+    plan: *const igb_plan,
+    ret_schema: *mut FFI_ArrowSchema,
+    ret_error: *mut igb_error,
+) -> i32 {
+    unsafe {
+        boundary(ret_error, || {
+            let parameters = &(*plan).shared.parameters;
+            let fields = parameters.iter().enumerate().map(|(at, kind)| {
+                Field::new(format!("${}", at + 1), type_without_views(kind), true)
+            });
+            ret_schema.write(export_schema(&Schema::new(fields.collect::<Vec<_>>()))?);
+            Ok(())
+        })
     }
 }

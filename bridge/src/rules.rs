@@ -44,11 +44,12 @@ pub(crate) fn guarded<T>(cancel: Cancel, plan_nodes: usize, body: impl FnOnce() 
 }
 
 /// The token of the statement that this thread plans.
+pub(crate) fn current_cancel() -> Cancel {
+    CURRENT.with(Cell::get).map_or(Cancel::NEVER, |current| current.cancel)
+}
+
 pub(crate) fn check_cancel() -> Result<()> {
-    match CURRENT.with(Cell::get) {
-        Some(current) => current.cancel.check(),
-        None => Ok(()),
-    }
+    current_cancel().check()
 }
 
 /// Fail when `plan` has more plan and expression nodes than `limits.plan_nodes`.
@@ -75,7 +76,8 @@ fn count_nodes(plan: &LogicalPlan, enough: usize) -> Result<usize> {
                 nodes += 1;
                 Ok(if nodes > enough { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
             })
-        })
+        })?;
+        Ok(if nodes > enough { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     })?;
     Ok(nodes)
 }

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use datafusion::catalog::MemoryCatalogProviderList;
-use datafusion::config::{Dialect, SpillCompression};
+use datafusion::config::SpillCompression;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::optimizer::{Analyzer, Optimizer};
@@ -15,8 +15,9 @@ use crate::abi::{
     boundary, boundary_void, igb_engine_options, igb_error, igb_session_options,
 };
 use crate::engine::{igb_engine, to_usize, EngineShared};
-use crate::error::{Result, Status};
-use crate::rules;
+use crate::error::Result;
+use crate::names::DerivedNames;
+use crate::{dialect, rules};
 
 /// What plans and queries keep of a session.
 #[derive(Debug)]
@@ -63,8 +64,8 @@ pub(crate) fn base_state(
     if let Some(depth) = NonZeroUsize::new(options.sql_nesting as usize) {
         tuned.sql_parser.recursion_limit = depth.get().try_into()?;
     }
-    tuned.sql_parser.dialect = Dialect::PostgreSQL;
-    tuned.sql_parser.collect_spans = true;
+    dialect::apply_config(tuned);
+    tuned.execution.time_zone = Some("+00:00".to_string());
     tuned.execution.planning_concurrency = partitions;
     tuned.execution.spill_compression = SpillCompression::Lz4Frame;
     // Reserved by every sort in every partition, whether it spills or not: at most an eighth of
@@ -78,6 +79,7 @@ pub(crate) fn base_state(
         .with_runtime_env(Arc::clone(runtime_env))
         .with_catalog_list(Arc::new(MemoryCatalogProviderList::new()))
         .with_default_features()
+        .with_relation_planners(vec![Arc::new(DerivedNames)])
         .with_analyzer_rules(rules::analyzer(analyzer.rules))
         .with_optimizer_rules(rules::optimizer(Optimizer::new().rules))
         .with_physical_optimizer_rules(rules::physical(PhysicalOptimizer::new().rules))
@@ -141,6 +143,3 @@ pub unsafe extern "C" fn igb_session_free(session: *mut igb_session) {
         boundary_void(|| drop(unsafe { Box::from_raw(session) }));
     }
 }
-
-#[allow(unused)]
-const _: Status = Status::Ok;

@@ -1,0 +1,625 @@
+//! Names to tables, functions and views: DataFusion's planner asks here, and here asks C.
+//!
+//! One `Lookup` serves one statement: a name is resolved once, so that it is one table wherever it
+//! stands. Nothing is kept across statements.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use datafusion::arrow::array::Array;
+use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::catalog::cte_worktable::CteWorkTable;
+use datafusion::catalog::TableFunctionArgs;
+use datafusion::common::{Column, DFSchema, ScalarValue, TableReference};
+use datafusion::config::ConfigOptions;
+use datafusion::datasource::provider_as_source;
+use datafusion::error::{DataFusionError, Result as DfResult};
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::planner::{
+    ContextProvider, ExprPlanner, PlannedRelation, RelationPlanner, RelationPlannerContext,
+    RelationPlanning,
+};
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::logical_expr::{
+    lit, AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF,
+    TableSource, TableType, WindowUDF,
+};
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use datafusion::sql::parser::Statement as DfStatement;
+use datafusion::sql::planner::{ParserOptions, SqlToRel};
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, Expr as SqlExpr, FunctionArg, FunctionArgExpr, FunctionArgOperator, ObjectName,
+    Query, Statement as Ast, TableFactor,
+};
+
+use crate::abi::{
+    igb_argument, igb_error, igb_names, igb_str, igb_table, IGB_ACCESS_PATH_READ,
+    IGB_ACCESS_TABLE, IGB_TABLE_STREAM, IGB_TABLE_VIEW,
+};
+use crate::error::{Error, Result, Status};
+use crate::dialect::rewrite_operators;
+use crate::file_table::FileTable;
+use crate::names::{dedup_plan, is_duplicate_name_error, mangle, name_outputs};
+use crate::parse::parse_query;
+use crate::rules::{check_cancel, check_size, current_cancel};
+use crate::session::SessionShared;
+use crate::store::Release;
+use crate::stream_table::StreamTable;
+
+/// More levels than this are a mistake, or meant to hurt.
+const VIEW_DEPTH_MAX: usize = 32;
+
+/// A table, view or path that the statement reads.
+pub(crate) struct Touched {
+    pub kind: i32,
+    pub catalog: String,
+    pub schema: String,
+    pub name: String,
+    /// None for views, which are gone once they are expanded.
+    pub source: Option<Arc<dyn TableSource>>,
+}
+
+/// What one statement has looked up.
+pub(crate) struct Lookup<'a> {
+    session: &'a Arc<SessionShared>,
+    state: &'a SessionState,
+    names: igb_names,
+    planners: Vec<Arc<dyn RelationPlanner>>,
+    tables: RefCell<HashMap<(u64, Vec<String>), Arc<dyn TableSource>>>,
+    paths: RefCell<HashMap<String, Arc<dyn TableSource>>>,
+    /// The views being expanded, outermost first.
+    views: RefCell<Vec<[String; 3]>>,
+    touched: RefCell<Vec<Touched>>,
+    functions: RefCell<BTreeSet<String>>,
+}
+
+impl<'a> Lookup<'a> {
+    pub fn new(
+        session: &'a Arc<SessionShared>,
+        state: &'a SessionState,
+        names: igb_names,
+    ) -> Lookup<'a> {
+        let mut planners: Vec<Arc<dyn RelationPlanner>> = vec![Arc::new(FileRelations)];
+        planners.extend(state.relation_planners().iter().cloned());
+        Lookup {
+            session,
+            state,
+            names,
+            planners,
+            tables: RefCell::default(),
+            paths: RefCell::default(),
+            views: RefCell::default(),
+            touched: RefCell::default(),
+            functions: RefCell::default(),
+        }
+    }
+
+    /// The tables and paths touched, and the names of the functions called.
+    pub fn into_touched(self) -> (Vec<Touched>, BTreeSet<String>) {
+        (self.touched.into_inner(), self.functions.into_inner())
+    }
+
+    /// Plan a statement whose names are resolved in `scope`.
+    pub fn plan(&self, scope: u64, statement: Ast) -> Result<LogicalPlan> {
+        let resolver = self.resolver(scope);
+        let planner = SqlToRel::new_with_options(&resolver, parser_options(self.state));
+        let written = DfStatement::Statement(Box::new(statement));
+        let mut first = written.clone();
+        name_outputs(&mut first)?;
+        rewrite_operators(&mut first);
+        match planner.statement_to_plan(first) {
+            Err(error) if is_duplicate_name_error(&error) => {
+                let mut second = written;
+                name_outputs(&mut second)?;
+                mangle(&mut second)?;
+                rewrite_operators(&mut second);
+                Ok(planner.statement_to_plan(second)?)
+            }
+            planned => Ok(planned?),
+        }
+    }
+
+    pub fn plan_query(&self, scope: u64, query: Box<Query>) -> Result<LogicalPlan> {
+        self.plan(scope, Ast::Query(query))
+    }
+
+    /// What DataFusion's planner asks, for names in `scope`.
+    pub fn resolver(&self, scope: u64) -> Resolver<'_> {
+        Resolver { lookup: self, scope }
+    }
+
+    /// The table behind a name, as an INSERT's target.
+    pub fn target(&self, parts: &[String]) -> Result<Arc<dyn TableSource>> {
+        self.table(0, parts)
+    }
+
+    fn table(&self, scope: u64, parts: &[String]) -> Result<Arc<dyn TableSource>> {
+        let key = (scope, parts.to_vec());
+        if let Some(known) = self.tables.borrow().get(&key) {
+            return Ok(Arc::clone(known));
+        }
+        check_cancel()?;
+        let views: Vec<igb_str> = parts.iter().map(|part| igb_str::borrowed(part)).collect();
+        let table = self.ask(|names, table, error| match names.table {
+            Some(ask) => unsafe {
+                ask(names.ctx, scope, views.as_ptr(), views.len(), table, error)
+            },
+            None => Status::Internal as i32,
+        })?;
+        let source = self.source_of(table, IGB_ACCESS_TABLE)?;
+        self.tables.borrow_mut().insert(key, Arc::clone(&source));
+        Ok(source)
+    }
+
+    fn path(&self, function: &str, arguments: &[Argument]) -> Result<Arc<dyn TableSource>> {
+        let key = format!("{function}{arguments:?}");
+        if let Some(known) = self.paths.borrow().get(&key) {
+            return Ok(Arc::clone(known));
+        }
+        check_cancel()?;
+        let items: Vec<Vec<igb_str>> = arguments
+            .iter()
+            .map(|argument| argument.items.iter().map(|item| igb_str::borrowed(item)).collect())
+            .collect();
+        let views: Vec<igb_argument> = arguments
+            .iter()
+            .zip(&items)
+            .map(|(argument, items)| igb_argument {
+                name: igb_str::borrowed(&argument.name),
+                text: igb_str::borrowed(&argument.text),
+                is_null: argument.is_null,
+                items: items.as_ptr(),
+                items_count: items.len(),
+            })
+            .collect();
+        let name = igb_str::borrowed(function);
+        let table = self.ask(|names, table, error| match names.table_function {
+            Some(ask) => unsafe {
+                ask(names.ctx, name, views.as_ptr(), views.len(), table, error)
+            },
+            None => Status::Internal as i32,
+        })?;
+        let source = self.source_of(table, IGB_ACCESS_PATH_READ)?;
+        self.paths.borrow_mut().insert(key, Arc::clone(&source));
+        Ok(source)
+    }
+
+    fn ask(
+        &self,
+        call: impl FnOnce(&igb_names, *mut igb_table, *mut igb_error) -> i32,
+    ) -> Result<igb_table> {
+        let mut table = igb_table::zeroed();
+        let mut error = igb_error::zeroed();
+        match call(&self.names, &mut table, &mut error) {
+            0 => Ok(table),
+            status => Err(Error::from_callback(status, &error)),
+        }
+    }
+
+    fn source_of(&self, table: igb_table, kind: i32) -> Result<Arc<dyn TableSource>> {
+        let mut touched = unsafe {
+            // Valid until release, which nobody has called yet.
+            Touched {
+                kind,
+                catalog: table.catalog.text()?.to_string(),
+                schema: table.schema.text()?.to_string(),
+                name: table.name.text()?.to_string(),
+                source: None,
+            }
+        };
+        if table.kind == IGB_TABLE_VIEW {
+            let _lease = Release::new(table.release, table.release_ctx);
+            let identity =
+                [touched.catalog.clone(), touched.schema.clone(), touched.name.clone()];
+            self.touched.borrow_mut().push(touched);
+            let plan = self.expand(&table, identity)?;
+            return Ok(Arc::new(View::new(plan)));
+        }
+        let provider = if table.kind == IGB_TABLE_STREAM {
+            unsafe { StreamTable::new(&self.session.engine, &table) }?
+        } else {
+            unsafe { FileTable::new(self.session, &table, current_cancel()) }?
+        };
+        let source = provider_as_source(provider);
+        touched.source = Some(Arc::clone(&source));
+        self.touched.borrow_mut().push(touched);
+        Ok(source)
+    }
+
+    /// Plan a view's query, with its own names.
+    fn expand(&self, view: &igb_table, identity: [String; 3]) -> Result<LogicalPlan> {
+        let name = identity[2].clone();
+        {
+            let views = self.views.borrow();
+            if views.contains(&identity) {
+                return Err(Error::new(
+                    Status::InvalidArgument,
+                    "42P17",
+                    format!("infinite recursion detected in view \"{name}\""),
+                ));
+            }
+            if views.len() >= VIEW_DEPTH_MAX {
+                return Err(Error::new(
+                    Status::ResourceExhausted,
+                    "54001",
+                    format!("views are nested more than {VIEW_DEPTH_MAX} levels deep"),
+                ));
+            }
+        }
+        self.views.borrow_mut().push(identity);
+        let planned = self.expand_inner(view);
+        self.views.borrow_mut().pop();
+        planned.map_err(|mut error| {
+            // The place is one in the view's text, which the user did not write here.
+            if error.line > 0 {
+                error.line = 0;
+                error.column = 0;
+                if error.detail.is_empty() {
+                    error.detail = format!("The error is in the definition of view \"{name}\".");
+                }
+            }
+            error
+        })
+    }
+
+    fn expand_inner(&self, view: &igb_table) -> Result<LogicalPlan> {
+        let sql = unsafe { view.sql.text() }?;
+        let columns =
+            unsafe { crate::abi::strings(view.view_columns, view.view_columns_count) }?;
+        let query = parse_query(sql, self.session.engine.sql_nesting)?;
+        let plan = self.plan_query(view.scope, query)?;
+        let plan = dedup_plan(rename(plan, &columns)?)?;
+        check_size(&plan)?;
+        Ok(plan)
+    }
+}
+
+/// `plan` with its first columns named `columns`.
+pub(crate) fn rename(plan: LogicalPlan, columns: &[String]) -> Result<LogicalPlan> {
+    let schema = Arc::clone(plan.schema());
+    if columns.len() > schema.fields().len() {
+        return Err(Error::new(
+            Status::InvalidArgument,
+            "42601",
+            "more column names are given than the query has columns",
+        ));
+    }
+    if columns.is_empty() {
+        return Ok(plan);
+    }
+    let outputs = schema.iter().enumerate().map(|(at, (qualifier, field))| {
+        let column = Expr::Column(Column::from((qualifier, field)));
+        match columns.get(at) {
+            Some(name) => column.alias(name),
+            None => column,
+        }
+    });
+    Ok(LogicalPlanBuilder::from(plan).project(outputs.collect::<Vec<_>>())?.build()?)
+}
+
+/// The options of SqlToRel, from the session's configuration.
+pub(crate) fn parser_options(state: &SessionState) -> ParserOptions {
+    let options = &state.config_options().sql_parser;
+    ParserOptions {
+        parse_float_as_decimal: options.parse_float_as_decimal,
+        enable_ident_normalization: options.enable_ident_normalization,
+        enable_options_value_normalization: options.enable_options_value_normalization,
+        support_varchar_with_length: options.support_varchar_with_length,
+        map_string_types_to_utf8view: options.map_string_types_to_utf8view,
+        collect_spans: options.collect_spans,
+        default_null_ordering: options.default_null_ordering.as_str().into(),
+    }
+}
+
+/// A view is its plan: the planner puts it where the name stands.
+struct View {
+    plan: LogicalPlan,
+    schema: SchemaRef,
+}
+
+impl View {
+    fn new(plan: LogicalPlan) -> View {
+        let schema = Arc::new(plan.schema().as_arrow().clone());
+        View { plan, schema }
+    }
+}
+
+impl TableSource for View {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::View
+    }
+
+    fn get_logical_plan(&self) -> Option<Cow<'_, LogicalPlan>> {
+        Some(Cow::Borrowed(&self.plan))
+    }
+}
+
+// ---- what DataFusion's planner asks --------------------------------------------------------
+
+pub(crate) struct Resolver<'a> {
+    lookup: &'a Lookup<'a>,
+    scope: u64,
+}
+
+impl Resolver<'_> {
+    fn note(&self, name: &str) {
+        self.lookup.functions.borrow_mut().insert(name.to_string());
+    }
+
+    /// Reduce the arguments of a table function to literals.
+    fn literals(&self, arguments: Vec<Expr>) -> DfResult<Vec<Expr>> {
+        let state = self.lookup.state;
+        let context = SimplifyContext::builder()
+            .with_config_options(Arc::clone(state.config_options()))
+            .with_query_execution_start_time(state.execution_props().query_execution_start_time)
+            .build();
+        let simplifier = ExprSimplifier::new(context);
+        let schema = DFSchema::empty();
+        arguments
+            .into_iter()
+            .map(|argument| simplifier.simplify(simplifier.coerce(argument, &schema)?))
+            .collect()
+    }
+}
+
+impl ContextProvider for Resolver<'_> {
+    fn get_table_source(&self, name: TableReference) -> DfResult<Arc<dyn TableSource>> {
+        let parts: Vec<String> = match &name {
+            TableReference::Bare { table } => vec![table.to_string()],
+            TableReference::Partial { schema, table } => {
+                vec![schema.to_string(), table.to_string()]
+            }
+            TableReference::Full { catalog, schema, table } => {
+                vec![catalog.to_string(), schema.to_string(), table.to_string()]
+            }
+        };
+        Ok(self.lookup.table(self.scope, &parts)?)
+    }
+
+    fn get_table_function_source(
+        &self,
+        name: &str,
+        arguments: Vec<Expr>,
+    ) -> DfResult<Arc<dyn TableSource>> {
+        let folded = name.to_lowercase();
+        if is_file_function(&folded) {
+            let mut given = Vec::new();
+            for argument in arguments {
+                let (name, value) = match argument {
+                    Expr::Alias(alias) => (alias.name, *alias.expr),
+                    value => (String::new(), value),
+                };
+                let value = self.literals(vec![value])?.pop();
+                given.push(Argument::new(&folded, name, value)?);
+            }
+            return Ok(self.lookup.path(&folded, &given)?);
+        }
+        let Some(function) = self.lookup.state.table_functions().get(&folded) else {
+            return Err(Error::new(
+                Status::NotFound,
+                "42883",
+                format!("table function \"{folded}\" does not exist"),
+            )
+            .into());
+        };
+        self.note(&folded);
+        let arguments = self.literals(arguments)?;
+        let arguments = TableFunctionArgs::new(&arguments, self.lookup.state);
+        Ok(provider_as_source(function.create_table_provider_with_args(arguments)?))
+    }
+
+    fn create_cte_work_table(
+        &self,
+        name: &str,
+        schema: SchemaRef,
+    ) -> DfResult<Arc<dyn TableSource>> {
+        Ok(provider_as_source(Arc::new(CteWorkTable::new(name, schema))))
+    }
+
+    fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
+        self.lookup.state.expr_planners()
+    }
+
+    fn get_relation_planners(&self) -> &[Arc<dyn RelationPlanner>] {
+        &self.lookup.planners
+    }
+
+    fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        let found = self.lookup.state.scalar_functions().get(name).cloned();
+        found.inspect(|_| self.note(name))
+    }
+
+    fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {
+        let found = self.lookup.state.higher_order_functions().get(name).cloned();
+        found.inspect(|_| self.note(name))
+    }
+
+    fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
+        let found = self.lookup.state.aggregate_functions().get(name).cloned();
+        found.inspect(|_| self.note(name))
+    }
+
+    fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {
+        let found = self.lookup.state.window_functions().get(name).cloned();
+        found.inspect(|_| self.note(name))
+    }
+
+    fn get_variable_type(&self, _: &[String]) -> Option<DataType> {
+        None // there are no @variables
+    }
+
+    fn options(&self) -> &ConfigOptions {
+        self.lookup.state.config_options()
+    }
+
+    fn udf_names(&self) -> Vec<String> {
+        self.lookup.state.scalar_functions().keys().cloned().collect()
+    }
+
+    fn higher_order_function_names(&self) -> Vec<String> {
+        self.lookup.state.higher_order_functions().keys().cloned().collect()
+    }
+
+    fn udaf_names(&self) -> Vec<String> {
+        self.lookup.state.aggregate_functions().keys().cloned().collect()
+    }
+
+    fn udwf_names(&self) -> Vec<String> {
+        self.lookup.state.window_functions().keys().cloned().collect()
+    }
+}
+
+// ---- files in FROM --------------------------------------------------------------------------
+
+/// A literal argument of read_*().
+#[derive(Debug)]
+struct Argument {
+    name: String,
+    text: String,
+    is_null: bool,
+    items: Vec<String>,
+}
+
+impl Argument {
+    fn new(function: &str, name: String, value: Option<Expr>) -> Result<Argument> {
+        let Some(Expr::Literal(value, _)) = value else {
+            return Err(Error::new(
+                Status::InvalidArgument,
+                "22023",
+                format!("arguments of {function}() must be constants"),
+            ));
+        };
+        let mut items = Vec::new();
+        if let ScalarValue::List(list) = &value {
+            if !list.is_empty() && list.is_valid(0) {
+                let elements = list.value(0);
+                for at in 0..elements.len() {
+                    items.push(text_of(&ScalarValue::try_from_array(&elements, at)?));
+                }
+            }
+        }
+        let text = if items.is_empty() { text_of(&value) } else { String::new() };
+        Ok(Argument { name, text, is_null: value.is_null(), items })
+    }
+}
+
+fn text_of(value: &ScalarValue) -> String {
+    match value.cast_to(&DataType::Utf8) {
+        Ok(ScalarValue::Utf8(text)) => text.unwrap_or_default(),
+        _ => value.to_string(),
+    }
+}
+
+fn is_file_function(name: &str) -> bool {
+    matches!(name, "read_parquet" | "read_csv" | "read_json" | "read_arrow" | "read_file")
+}
+
+/// `FROM 'path'` and `FROM read_*(…)`, with named arguments.
+#[derive(Debug)]
+struct FileRelations;
+
+impl RelationPlanner for FileRelations {
+    fn plan_relation(
+        &self,
+        relation: TableFactor,
+        context: &mut dyn RelationPlannerContext,
+    ) -> DfResult<RelationPlanning> {
+        let TableFactor::Table { name, args, sample, version, with_ordinality, .. } = &relation
+        else {
+            return Ok(RelationPlanning::Original(Box::new(relation)));
+        };
+        // DataFusion's planner would ignore these.
+        let ignored = [
+            (sample.is_some(), "TABLESAMPLE"),
+            (version.is_some(), "a table version (AS OF)"),
+            (*with_ordinality, "WITH ORDINALITY"),
+        ];
+        if let Some((_, what)) = ignored.iter().find(|(used, _)| *used) {
+            return Err(Error::unsupported(format!("{what} is not supported")).into());
+        }
+        let (function, arguments, table_name) = match (quoted_path(name), args) {
+            (Some(path), None) => {
+                ("read_file".to_string(), vec![lit(path.as_str())], file_stem(&path))
+            }
+            (_, Some(arguments)) => {
+                let Some(function) = name.0.last().and_then(|part| part.as_ident()) else {
+                    return Ok(RelationPlanning::Original(Box::new(relation)));
+                };
+                let function = function.value.to_lowercase();
+                if !is_file_function(&function) || function == "read_file" {
+                    return Ok(RelationPlanning::Original(Box::new(relation)));
+                }
+                let mut planned = Vec::new();
+                for argument in &arguments.args {
+                    planned.push(plan_argument(&function, argument, context)?);
+                }
+                (function.clone(), planned, function)
+            }
+            _ => return Ok(RelationPlanning::Original(Box::new(relation))),
+        };
+        let source =
+            context.context_provider().get_table_function_source(&function, arguments)?;
+        let plan =
+            LogicalPlanBuilder::scan(TableReference::bare(table_name), source, None)?.build()?;
+        let TableFactor::Table { alias, .. } = relation else {
+            return Err(DataFusionError::Internal("a table became something else".to_string()));
+        };
+        Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias))))
+    }
+}
+
+/// The path of `FROM 'path'`.
+fn quoted_path(name: &ObjectName) -> Option<String> {
+    match name.0.as_slice() {
+        [part] => {
+            part.as_ident().filter(|ident| ident.quote_style == Some('\'')).map(|i| i.value.clone())
+        }
+        _ => None,
+    }
+}
+
+/// What columns of `FROM 'dir/flights.parquet'` are qualified by: flights.
+fn file_stem(path: &str) -> String {
+    let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or(path);
+    let stem = name.split('.').next().unwrap_or(name);
+    if stem.is_empty() { path.to_string() } else { stem.to_string() }
+}
+
+/// `value`, `name => value` or `name = value`; a named one comes out as an alias.
+fn plan_argument(
+    function: &str,
+    argument: &FunctionArg,
+    context: &mut dyn RelationPlannerContext,
+) -> DfResult<Expr> {
+    let (name, value) = match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) => match value {
+            SqlExpr::BinaryOp { left, op: BinaryOperator::Eq, right } => match left.as_ref() {
+                SqlExpr::Identifier(name) => (Some(name.value.to_lowercase()), right.as_ref()),
+                _ => (None, value),
+            },
+            _ => (None, value),
+        },
+        FunctionArg::Named {
+            name,
+            arg: FunctionArgExpr::Expr(value),
+            operator:
+                FunctionArgOperator::RightArrow
+                | FunctionArgOperator::Assignment
+                | FunctionArgOperator::Equals,
+        } => (Some(name.value.to_lowercase()), value),
+        other => {
+            return Err(Error::syntax(format!("argument {other} of {function}() is not valid")).into())
+        }
+    };
+    let planned = context.sql_expr_to_logical_expr(value.clone(), &DFSchema::empty())?;
+    Ok(match name {
+        Some(name) => planned.alias(name),
+        None => planned,
+    })
+}
