@@ -2,7 +2,7 @@
 import re
 
 INLINE = ("oracle", "names", "error", "data", "note")
-BLOCKS = ("setup", "query", "rows", "rows unordered", "oracle setup", "oracle query")
+BLOCKS = ("setup", "query", "rows", "rows unordered", "has", "oracle setup", "oracle query")
 
 
 class CaseError(Exception):
@@ -90,7 +90,8 @@ class CaseFile:
 
 def render(case):
     out = [f"{k}: {case.inline[k]}" for k in INLINE if k in case.inline and k != "error"]
-    for name in ("setup", "oracle setup", "query", "oracle query", "rows", "rows unordered"):
+    for name in ("setup", "oracle setup", "query", "oracle query", "rows", "rows unordered",
+                 "has"):
         if name in case.blocks:
             out += [f"{name}:"] + case.blocks[name]
     if "error" in case.inline:

@@ -193,6 +193,9 @@ def check_case(igloo, file, case, folder):
         got = ", ".join(n or "" for n in names)
         if got != case.inline["names"]:
             raise Mismatch(f"- names: {case.inline['names']}\n+ names: {got}")
+    for piece in case.blocks.get("has", []):
+        if piece not in answer:
+            raise Mismatch(f"the answer does not hold: {piece}\n{answer[:2000]}")
     if case.rows is not None:
         compare_rows(case.rows, rows, case.unordered)
 
@@ -252,7 +255,7 @@ def verify_case(file, case, folder, dsn):
 
 
 def fill_case(file, case, folder, dsn):
-    if "error" in case.inline or case.rows is not None:
+    if "error" in case.inline or "has" in case.blocks or case.rows is not None:
         return None
     answer = ask_oracle(file, case, folder, dsn)
     if answer is None:
@@ -272,6 +275,7 @@ def main():
     parser.add_argument("-k", metavar="PATTERN", help="only cases whose file or name has it")
     parser.add_argument("--verify-oracle", action="store_true")
     parser.add_argument("--fill", action="store_true")
+    parser.add_argument("--long", action="store_true", help="changes nothing: all cases always run")
     parser.add_argument("--postgresql", metavar="DSN", help="e.g. host=/tmp user=postgres")
     parser.add_argument("files", nargs="*", metavar="FILE")
     args = parser.parse_args()

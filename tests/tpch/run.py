@@ -102,8 +102,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--igloo", required=True)
     parser.add_argument("--sf", type=float, default=0.1, help="scale factor")
+    parser.add_argument("--long", action="store_true", help="scale factor 1")
     parser.add_argument("-k", metavar="PATTERN", default="", help="only queries like q17")
     args = parser.parse_args()
+    if args.long:
+        args.sf = 1.0
     igloo = os.path.abspath(args.igloo)
     folder = data_folder(args.sf)
     scratch = tempfile.mkdtemp(prefix="igloo-tpch-")
