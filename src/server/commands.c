@@ -1,0 +1,48 @@
+/* commands.c -- see commands.h. */
+#include "server/commands.h"
+
+#include "shell/shell.h"
+
+const struct ig_command *const ig_commands[] = {
+    &ig_sql_command,         &ig_config_command,  &ig_doctor_command,
+    &ig_completions_command, &ig_version_command, NULL,
+};
+
+static const struct {
+  const char *name, *hint;
+} not_built[] = {
+    {"serve", "The server comes with a later version; `igloo --data DIR` works in one process."},
+    {"worker", "Clusters come with a later version; `igloo` uses every core of this machine."},
+    {"cluster", "Clusters come with a later version; `igloo` uses every core of this machine."},
+    {"user", "Users come with the server, in a later version; file permissions hold until then."},
+    {"token", "Tokens come with the server, in a later version."},
+    {"cert", "Certificates come with the server, in a later version."},
+};
+
+const struct ig_command *ig_command_find(const char *word) {
+  for (size_t i = 0; ig_commands[i]; i++)
+    if (strcmp(word, ig_commands[i]->name) == 0) return ig_commands[i];
+  return NULL;
+}
+
+const char *ig_command_nearest(const char *word) {
+  const char *names[IG_ARRAY_LEN(ig_commands)];
+  size_t count = 0;
+  for (; ig_commands[count]; count++) names[count] = ig_commands[count]->name;
+  return ig_str_nearest(ig_str_from_cstr(word), names, count);
+}
+
+const char *ig_command_not_built(const char *word) {
+  for (size_t i = 0; i < IG_ARRAY_LEN(not_built); i++)
+    if (strcmp(word, not_built[i].name) == 0) return not_built[i].hint;
+  return NULL;
+}
+
+igloo_status ig_output_parse(const char *value, bool *ret_json, struct igloo_error *reterr) {
+  bool json = strcmp(value, "json") == 0;
+  if (!json && strcmp(value, "text") != 0)
+    return ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "--output is text or json, not \"%s\"",
+                   value);
+  *ret_json = json;
+  return IGLOO_OK;
+}

@@ -1,0 +1,27 @@
+/* table.c -- see table.h. */
+#include "server/table.h"
+
+#include <unistd.h>
+
+#include "shell/terminal.h"
+#include "shell/writer.h"
+
+static igloo_status print(struct ArrowArrayStream *stream, bool json, struct ig_out *out,
+                          struct igloo_error *reterr) {
+  struct ig_result result __attribute__((cleanup(ig_result_done)));
+  IG_TRY(ig_result_open(stream, &result, reterr));
+  struct ig_box_limits limits = {.bare = true};
+  if (isatty(out->fd)) limits.columns_max = ig_terminal_columns(out->fd);
+  int64_t rows = 0;
+  return ig_write_result(&result, json ? IG_FORMAT_JSON : IG_FORMAT_BOX, &limits, out, &rows,
+                         reterr);
+}
+
+igloo_status ig_table_print(ig_rows *rows, bool json, struct igloo_error *reterr) {
+  IG_AUTO_STREAM stream = {0};
+  IG_TRY(ig_rows_finish(rows, &stream, reterr));
+  struct ig_out out __attribute__((cleanup(ig_out_done)));
+  ig_out_init(&out, STDOUT_FILENO);
+  igloo_status status = print(&stream, json, &out, reterr);
+  return out.reader_gone ? IGLOO_OK : status;
+}

@@ -1,0 +1,56 @@
+/* version_command.c -- `igloo version`. */
+#include <igloo/igloo.h>
+
+#include "server/commands.h"
+#include "server/processor.h"
+#include "shell/out.h"
+#include "shell/report.h"
+#include "shell/value.h"
+
+static const struct ig_flag flags[] = {IG_FLAG_OUTPUT, IG_FLAG_HELP, {0}};
+
+static igloo_status parse(int argc, char **argv, bool *ret_json, bool *ret_help,
+                          struct igloo_error *reterr) {
+  struct ig_args args = {
+      .command = &ig_version_command, .argc = argc, .argv = argv, .at = 1};
+  int id = 0;
+  const char *value = NULL;
+  do {
+    IG_TRY(ig_args_next(&args, &id, &value, reterr));
+    if (id == IG_FLAG_OUTPUT_ID) IG_TRY(ig_output_parse(value, ret_json, reterr));
+    if (id == IG_FLAG_HELP_ID) *ret_help = true;
+    if (id == IG_ARGS_POSITIONAL)
+      return ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "unexpected argument \"%s\"", value);
+  } while (id != IG_ARGS_END);
+  return IGLOO_OK;
+}
+
+static int version_main(int argc, char **argv) {
+  struct igloo_error error;
+  bool json = false, help = false;
+  if (parse(argc, argv, &json, &help, &error) != IGLOO_OK) return ig_report_usage(&error);
+  if (help) return ig_command_print_help(&ig_version_command);
+  struct ig_out out __attribute__((cleanup(ig_out_done)));
+  ig_out_init(&out, 1);
+  if (json) {
+    ig_buf_append_cstr(&out.text, "{\"version\":");
+    ig_json_string(&out.text, ig_str_from_cstr(igloo_version()));
+    ig_buf_append_cstr(&out.text, ",\"processor\":");
+    ig_json_string(&out.text, ig_str_from_cstr(ig_processor_needed()));
+    ig_buf_append_cstr(&out.text, "}\n");
+  } else {
+    ig_buf_append_fmt(&out.text, "igloo %s\n", igloo_version());
+  }
+  igloo_status status = ig_out_flush(&out, &error);
+  if (status == IGLOO_OK || out.reader_gone) return 0;
+  ig_report(&error, IG_STR(""), 1);
+  return ig_status_exit_code(status);
+}
+
+const struct ig_command ig_version_command = {
+    .name = "version",
+    .arguments = "[OPTIONS]",
+    .summary = "Show the version.",
+    .flags = flags,
+    .run = version_main,
+};

@@ -1,0 +1,71 @@
+/* target.c -- see target.h. */
+#include "shell/target.h"
+
+#include <stdlib.h>
+
+#define EXIT_USAGE 2
+#define EXIT_UNREACHABLE 3
+
+void ig_target_init(struct ig_target *target) {
+  *target = (struct ig_target){0};
+  const char *uri = getenv("IGLOO_URI");
+  if (uri && uri[0]) target->uri = uri;
+}
+
+void ig_target_done(struct ig_target *target) {
+  for (size_t i = 0; i < target->keys_count; i++) ig_free(target->keys[i]);
+  target->keys_count = 0;
+}
+
+static igloo_status add(struct ig_target *target, const char *key, const char *value,
+                        struct igloo_error *reterr) {
+  if (target->options_count == IG_TARGET_OPTIONS_MAX)
+    return ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "more than %zu settings are given",
+                   IG_TARGET_OPTIONS_MAX);
+  target->options[target->options_count++] = (struct igloo_option){key, value};
+  return IGLOO_OK;
+}
+
+static igloo_status add_setting(struct ig_target *target, const char *text,
+                                struct igloo_error *reterr) {
+  const char *equals = strchr(text, '=');
+  if (!equals || equals == text)
+    return ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "\"%s\" is not KEY=VALUE", text);
+  char *key = ig_strndup(text, (size_t)(equals - text));
+  if (!key) return ig_fail_oom(reterr);
+  if (target->keys_count < IG_TARGET_OPTIONS_MAX) {
+    target->keys[target->keys_count++] = key;
+    return add(target, key, equals + 1, reterr);
+  }
+  ig_free(key);
+  return add(target, "", "", reterr); /* full: says so */
+}
+
+igloo_status ig_target_take(struct ig_target *target, int id, const char *value,
+                            bool *ret_taken, struct igloo_error *reterr) {
+  *ret_taken = true;
+  switch (id) {
+    case IG_FLAG_DATA_ID:
+      target->uri = NULL; /* the flag wins over $IGLOO_URI */
+      return add(target, "server.data_dir", value, reterr);
+    case IG_FLAG_URI_ID: target->uri = value; return IGLOO_OK;
+    case IG_FLAG_CONFIG_ID: return add(target, "config", value, reterr);
+    case IG_FLAG_SET_ID: return add_setting(target, value, reterr);
+    default: *ret_taken = false; return IGLOO_OK;
+  }
+}
+
+igloo_status ig_target_config(const struct ig_target *target, struct ig_config **ret_config,
+                              struct igloo_error *reterr) {
+  struct ig_config_override overrides[IG_TARGET_OPTIONS_MAX];
+  for (size_t i = 0; i < target->options_count; i++)
+    overrides[i] = (struct ig_config_override){target->options[i].key,
+                                               target->options[i].value};
+  return ig_config_load(NULL, overrides, target->options_count, ret_config, reterr);
+}
+
+int ig_target_exit_code(igloo_status status) {
+  bool is_usage = status == IGLOO_INVALID_ARGUMENT || status == IGLOO_UNSUPPORTED ||
+                  status == IGLOO_NOT_FOUND;
+  return is_usage ? EXIT_USAGE : EXIT_UNREACHABLE;
+}
