@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Answer the sample question over real files; on a terminal, end in the shell.
 # The data set is fetched once into the cache folder; build/sample/ is made from
-# it by build/igloo itself.
+# it by build/igloo itself; with --prepare that is all.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/versions.sh
@@ -32,6 +32,8 @@ PYTHON
   rm -r "$sample/csv"
   echo "$recipe" > "$sample/recipe"
 fi
+
+[ "${1:-}" = --prepare ] && exit 0
 
 question=$root/examples/sample/question.sql
 cd "$sample"

@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+"""What the documents and examples/ show is true.
+
+  run.py --igloo build/igloo [PATTERN]
+
+Three kinds of test: each program of examples/c compiles alone against the public
+headers and prints what its .out file says; the sample question of `make run`
+gives the rows that DuckDB gives for the same text over the same files; each
+`$ igloo …` command in a ```console block of README.md and docs/ prints what
+stands below it. Commands run in a folder with the sample's files. The last line is
+"N passed, M failed"."""
+
+import argparse
+import csv
+import difflib
+import io
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+SAMPLE = ROOT / "build/sample"
+SECONDS = 60
+
+
+class Failure(Exception):
+    pass
+
+
+def run(command, cwd=ROOT, **more):
+    done = subprocess.run(command, cwd=cwd, stdin=subprocess.DEVNULL, text=True, timeout=SECONDS,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **more)
+    return done.returncode, done.stdout
+
+
+def compare(expected, found):
+    if expected.rstrip() != found.rstrip():
+        raise Failure("\n".join(difflib.unified_diff(
+            expected.rstrip().splitlines(), found.rstrip().splitlines(),
+            "expected", "found", lineterm="")))
+
+
+def test_program(igloo, source):
+    """A program of examples/c: strict C11, only the public headers."""
+    expected = source.with_suffix(".out")
+    if not expected.exists():
+        raise Failure(f"{expected.name} is missing: what the program prints")
+    with tempfile.TemporaryDirectory() as folder:
+        program = f"{folder}/{source.stem}"
+        code, output = run(["gcc", "-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror",
+                            f"-I{ROOT}/include", str(source), "-o", program,
+                            f"-L{igloo.parent}", "-ligloo", f"-Wl,-rpath,{igloo.parent}"])
+        if code:
+            raise Failure(output)
+        code, output = run([program], cwd=folder)
+        if code:
+            raise Failure(f"exit code {code}\n{output}")
+        compare(expected.read_text(), output)
+
+
+def make_cell(value):
+    """A value as text that both engines must agree on: numbers by value."""
+    try:
+        return f"{float(value):.6g}"
+    except (TypeError, ValueError):
+        return "" if value is None else str(value)
+
+
+def test_sample(igloo):
+    import duckdb
+    question = (ROOT / "examples/sample/question.sql").read_text()
+    code, output = run([str(igloo), "sql", "--format", "csv", "-c", question], cwd=SAMPLE)
+    if code:
+        raise Failure(output)
+    found = [[make_cell(cell) for cell in row] for row in list(csv.reader(io.StringIO(output)))[1:]]
+    connection = duckdb.connect()
+    connection.execute(f"SET file_search_path = '{SAMPLE}'")
+    rows = connection.execute(question).fetchall()
+    expected = [[make_cell(cell) for cell in row] for row in rows]
+    compare("\n".join(map(str, expected)), "\n".join(map(str, found)))
+    if len(rows) != 8:
+        raise Failure(f"{len(rows)} rows")
+
+
+def test_sample_counts(igloo):
+    """The files made by COPY hold what the distribution holds."""
+    counts = {"flights.parquet": 336776, "airlines.csv": 16, "airports.csv": 1458,
+              "planes.csv": 3322, "weather.json": 26115}
+    for name, expected in counts.items():
+        sql = f"SELECT count(*) AS n FROM '{name}'"
+        code, output = run([str(igloo), "sql", "--format", "csv", "-c", sql], cwd=SAMPLE)
+        compare(f"n\n{expected}", output)
+
+
+def list_commands(document):
+    """(line, command, output) of each ```console block."""
+    block, command, output, start = None, None, [], 0
+    for number, line in enumerate(document.read_text().splitlines(), 1):
+        if line.startswith("```"):
+            if block is not None and command:
+                yield start, command, "\n".join(output)
+            block = [] if line.strip() == "```console" and block is None else None
+            command, output = None, []
+        elif block is not None and line.startswith("$ "):
+            if command:
+                yield start, command, "\n".join(output)
+            command, output, start = line[2:], [], number
+        elif block is not None and line.startswith("> ") and command and not output:
+            command += "\n" + line[2:]
+        elif block is not None:
+            output.append(line)
+
+
+def test_command(igloo, command, expected, folder):
+    environment = {**os.environ, "PATH": f"{igloo.parent}:{os.environ['PATH']}",
+                   "COLUMNS": "100", "LC_ALL": "C.UTF-8"}
+    _, output = run(["bash", "-c", command], cwd=folder, env=environment)
+    # Times differ from run to run.
+    times = re.compile(r"\b\d+(\.\d+)? ?(ms|s|µs)\b")
+    compare(times.sub("N s", expected), times.sub("N s", output))
+
+
+def make_tests(igloo, folder):
+    for source in sorted((ROOT / "examples/c").glob("*.c")):
+        yield f"examples/c/{source.name} prints what it should", (
+            lambda source=source: test_program(igloo, source))
+    yield "the sample question is answered as DuckDB answers it", lambda: test_sample(igloo)
+    yield "the sample's files hold every row", lambda: test_sample_counts(igloo)
+    for document in [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]:
+        if document.exists():
+            for line, command, output in list_commands(document):
+                if command.startswith(("igloo ", "echo ", "printf ")):
+                    yield f"{document.relative_to(ROOT)}:{line} {command.splitlines()[0]}", (
+                        lambda c=command, o=output: test_command(igloo, c, o, folder))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--igloo", required=True, help="libigloo.so lies beside it")
+    parser.add_argument("--long", action="store_true", help="the same tests")
+    parser.add_argument("pattern", nargs="?", default="")
+    arguments = parser.parse_args()
+    igloo = pathlib.Path(arguments.igloo).resolve()
+    code, output = run(["tools/sample.sh", "--prepare"])
+    if code:
+        print(output)
+    passed = failed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        for file in SAMPLE.glob("*.*") if SAMPLE.exists() else ():
+            (pathlib.Path(folder) / file.name).symlink_to(file)
+        for name, test in make_tests(igloo, folder):
+            if arguments.pattern not in name:
+                continue
+            try:
+                test()
+                passed += 1
+                print(f"ok      {name}")
+            except Exception as error:
+                failed += 1
+                print(f"FAILED  {name}\n  " + str(error).rstrip().replace("\n", "\n  "))
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
