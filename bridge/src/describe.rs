@@ -205,7 +205,7 @@ pub unsafe extern "C" fn igb_plan_describe(
 ) -> i32 {
     unsafe {
         boundary(ret_error, || {
-            ret_description.write((*plan).shared.description.lend());
+            ret_description.write((&*plan).shared.description.lend());
             Ok(())
         })
     }
@@ -225,7 +225,7 @@ pub unsafe extern "C" fn igb_plan_accesses(
 ) -> i32 {
     unsafe {
         boundary(ret_error, || {
-            let views = &(*plan).shared.accesses.views;
+            let views = &(&*plan).shared.accesses.views;
             ret_accesses.write(if views.is_empty() { std::ptr::null() } else { views.as_ptr() });
             ret_count.write(views.len());
             Ok(())

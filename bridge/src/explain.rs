@@ -3,26 +3,34 @@
 use std::ffi::{c_char, CString};
 use std::fmt::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
+use datafusion::error::DataFusionError;
 use datafusion::physical_plan::display::DisplayableExecutionPlan;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan};
+use datafusion::physical_plan::{execute_stream, DisplayFormatType, ExecutionPlan};
+use futures::StreamExt;
+use tokio::time::timeout;
 
 use crate::abi::{
     boundary, boundary_void, igb_cancel, igb_error, Cancel, IGB_EXPLAIN_ANALYZE,
     IGB_EXPLAIN_INDENT, IGB_EXPLAIN_JSON, IGB_EXPLAIN_TREE, IGB_EXPLAIN_VERBOSE,
 };
+use crate::engine::Pools;
 use crate::error::{Error, Result};
 use crate::names::scrub;
 use crate::plan::{igb_plan, Physical, Plan};
-use crate::query::drain;
 use crate::rules::guarded;
+use crate::translate::from_join;
+
+/// How often EXPLAIN ANALYZE asks the cancel token.
+const CANCEL_INTERVAL: Duration = Duration::from_millis(20);
 
 fn explain(plan: &Plan, flags: u32, cancel: Cancel) -> Result<String> {
     let verbose = flags & IGB_EXPLAIN_VERBOSE != 0;
     let analyze = flags & IGB_EXPLAIN_ANALYZE != 0;
     let physical = plan.physical(cancel)?;
     if analyze {
-        drain(&physical, &plan.session.engine.pools, cancel)?;
+        run(&physical, &plan.session.engine.pools, cancel)?;
     }
     let text = if flags & IGB_EXPLAIN_JSON != 0 {
         json(&physical, analyze)
@@ -30,6 +38,29 @@ fn explain(plan: &Plan, flags: u32, cancel: Cancel) -> Result<String> {
         text(plan, &physical, flags, verbose, analyze, cancel)?
     };
     Ok(scrub(&text))
+}
+
+/// Run the plan to its end and drop its rows.
+fn run(physical: &Physical, pools: &Pools, cancel: Cancel) -> Result<()> {
+    let (plan, task) = (Arc::clone(&physical.plan), Arc::clone(&physical.task));
+    let mut running = pools.cpu.spawn(async move {
+        let mut rows = execute_stream(plan, task)?;
+        while let Some(batch) = rows.next().await {
+            batch?;
+        }
+        Ok::<(), DataFusionError>(())
+    });
+    pools.cpu.block_on(async {
+        loop {
+            if let Ok(done) = timeout(CANCEL_INTERVAL, &mut running).await {
+                return Ok(done.map_err(from_join)??);
+            }
+            if let Err(stopped) = cancel.check() {
+                running.abort();
+                return Err(stopped);
+            }
+        }
+    })
 }
 
 fn text(

@@ -87,7 +87,7 @@ pub unsafe extern "C" fn igb_functions(
 ) -> i32 {
     unsafe {
         boundary(ret_error, || {
-            ret_stream.write(stream(&(*session).shared.state)?);
+            ret_stream.write(stream(&(&*session).shared.state)?);
             Ok(())
         })
     }

@@ -31,6 +31,8 @@ pub mod query;
 mod resolve;
 mod rules;
 pub mod session;
+#[cfg(test)]
+mod smoke;
 mod spans;
 mod store;
 mod stream;

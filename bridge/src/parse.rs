@@ -476,7 +476,7 @@ fn copy_options(parser: &mut Parser, copy: &mut Copy) -> Result<()> {
     parser.expect_token(&Token::LParen)?;
     while !parser.consume_token(&Token::RParen) {
         let key = option_key(parser)?;
-        parser.consume_token(&Token::Eq);
+        let _ = parser.consume_token(&Token::Eq);
         let next = parser.peek_token().token;
         if key == "partition_by" {
             copy.partition_columns = match next {

@@ -434,7 +434,7 @@ pub unsafe extern "C" fn igb_plan_schema(
 ) -> i32 {
     unsafe {
         boundary(ret_error, || {
-            ret_schema.write(export_schema(&(*plan).shared.promised)?);
+            ret_schema.write(export_schema(&(&*plan).shared.promised)?);
             Ok(())
         })
     }
@@ -452,7 +452,7 @@ pub unsafe extern "C" fn igb_plan_parameters(
 ) -> i32 {
     unsafe {
         boundary(ret_error, || {
-            let parameters = &(*plan).shared.parameters;
+            let parameters = &(&*plan).shared.parameters;
             let fields = parameters.iter().enumerate().map(|(at, kind)| {
                 Field::new(format!("${}", at + 1), type_without_views(kind), true)
             });

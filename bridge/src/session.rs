@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use datafusion::catalog::MemoryCatalogProviderList;
+use datafusion::common::config::ConfigNonZeroUsize;
 use datafusion::config::SpillCompression;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SessionState, SessionStateBuilder};
@@ -59,10 +60,10 @@ pub(crate) fn base_state(
         .with_collect_statistics(true);
     let tuned = config.options_mut();
     if let Some(rows) = NonZeroUsize::new(options.batch_rows as usize) {
-        tuned.execution.batch_size = rows.get().try_into()?;
+        tuned.execution.batch_size = ConfigNonZeroUsize::try_new(rows.get())?;
     }
     if let Some(depth) = NonZeroUsize::new(options.sql_nesting as usize) {
-        tuned.sql_parser.recursion_limit = depth.get().try_into()?;
+        tuned.sql_parser.recursion_limit = ConfigNonZeroUsize::try_new(depth.get())?;
     }
     dialect::apply_config(tuned);
     tuned.execution.time_zone = Some("+00:00".to_string());

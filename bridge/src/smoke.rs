@@ -1,0 +1,375 @@
+//! The bridge as C uses it: an engine with a names callback of tests, from text to rows.
+
+use std::ffi::{c_void, CStr};
+use std::fs::File;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::sync::OnceLock;
+
+use arrow::array::{Array, RecordBatch, RecordBatchReader};
+use arrow::ffi_stream::{ArrowArrayStreamReader, FFI_ArrowArrayStream};
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+
+use crate::abi::*;
+use crate::engine::{igb_engine, igb_engine_new};
+use crate::plan::{igb_plan, igb_plan_free, igb_plan_sql};
+use crate::query::{igb_query_error, igb_query_free, igb_query_start, igb_query_stream};
+use crate::session::{igb_session, igb_session_new};
+
+/// SQLSTATE, message, line, column.
+#[derive(Debug)]
+pub struct Failure {
+    pub state: String,
+    pub message: String,
+    pub hint: String,
+    pub place: (i32, i32),
+}
+
+fn failure(error: &igb_error) -> Failure {
+    let text = |chars: &[std::ffi::c_char]| {
+        unsafe { CStr::from_ptr(chars.as_ptr()) }.to_string_lossy().into_owned()
+    };
+    Failure {
+        state: text(&error.sqlstate),
+        message: format!("{}{}", text(&error.message), {
+            let detail = text(&error.detail);
+            if detail.is_empty() { detail } else { format!(" [{detail}]") }
+        }),
+        hint: text(&error.hint),
+        place: (error.line, error.column),
+    }
+}
+
+unsafe extern "C" fn open(
+    _: *mut c_void,
+    path: igb_str,
+    _: *const igb_file_id,
+    ret_file: *mut *mut c_void,
+    ret_id: *mut igb_file_id,
+    _: *mut igb_error,
+) -> i32 {
+    unsafe {
+        let file = File::open(path.text().unwrap()).unwrap();
+        let meta = file.metadata().unwrap();
+        if !ret_id.is_null() {
+            ret_id.write(id_of(&meta));
+        }
+        ret_file.write(Box::into_raw(Box::new(file)).cast());
+    }
+    0
+}
+
+fn id_of(meta: &std::fs::Metadata) -> igb_file_id {
+    igb_file_id {
+        size: meta.size(),
+        mtime_ns: meta.mtime() * 1_000_000_000 + meta.mtime_nsec(),
+        inode: meta.ino(),
+    }
+}
+
+unsafe extern "C" fn pread(
+    _: *mut c_void,
+    file: *mut c_void,
+    offset: u64,
+    bytes: *mut u8,
+    len: usize,
+    _: *mut igb_error,
+) -> i32 {
+    let bytes = unsafe { std::slice::from_raw_parts_mut(bytes, len) };
+    unsafe { &*file.cast::<File>() }.read_exact_at(bytes, offset).unwrap();
+    0
+}
+
+unsafe extern "C" fn close(_: *mut c_void, file: *mut c_void) {
+    drop(unsafe { Box::from_raw(file.cast::<File>()) });
+}
+
+/// Views by name; `deep0` … stack on each other, `loop_a` and `loop_b` on each other.
+fn view(name: &str) -> Option<String> {
+    Some(match name {
+        "one" => "SELECT 1 AS a, 'x' AS b".to_string(),
+        "loop_a" => "SELECT * FROM loop_b".to_string(),
+        "loop_b" => "SELECT * FROM loop_a".to_string(),
+        "broken" => "SELECT\n nope FROM one".to_string(),
+        _ => {
+            let level: u32 = name.strip_prefix("deep")?.parse().ok()?;
+            if level == 0 {
+                "SELECT 1 AS a".to_string()
+            } else {
+                format!("SELECT x.a FROM deep{0} x JOIN deep{0} y ON x.a = y.a", level - 1)
+            }
+        }
+    })
+}
+
+fn lasting(text: &str) -> igb_str {
+    igb_str::borrowed(Box::leak(text.to_string().into_boxed_str()))
+}
+
+fn csv_table(path: &str, ret_table: *mut igb_table) {
+    let meta = std::fs::metadata(path).unwrap();
+    let files = Box::leak(Box::new(igb_file {
+        path: lasting(path),
+        id: id_of(&meta),
+        partition_values: std::ptr::null(),
+    }));
+    let mut table = igb_table::zeroed();
+    table.kind = IGB_TABLE_FILES;
+    table.name = lasting(path);
+    table.format = IGB_FORMAT_CSV;
+    table.files = files;
+    table.files_count = 1;
+    unsafe { ret_table.write(table) };
+}
+
+fn missing(ret_error: *mut igb_error, state: &str, message: String) -> i32 {
+    let error = crate::error::Error::new(crate::error::Status::NotFound, state, message);
+    unsafe { ret_error.write(error.to_abi()) };
+    3
+}
+
+unsafe extern "C" fn table(
+    _: *mut c_void,
+    _: u64,
+    parts: *const igb_str,
+    count: usize,
+    ret_table: *mut igb_table,
+    ret_error: *mut igb_error,
+) -> i32 {
+    let parts = unsafe { strings(parts, count) }.unwrap();
+    let name = parts.last().unwrap();
+    if name == "people" {
+        csv_table(people(), ret_table);
+        return 0;
+    }
+    let Some(sql) = view(name) else {
+        return missing(ret_error, "42P01", format!("relation \"{name}\" does not exist"));
+    };
+    let mut table = igb_table::zeroed();
+    table.kind = IGB_TABLE_VIEW;
+    table.catalog = lasting("igloo");
+    table.schema = lasting("main");
+    table.name = lasting(name);
+    table.sql = lasting(&sql);
+    unsafe { ret_table.write(table) };
+    0
+}
+
+unsafe extern "C" fn table_function(
+    _: *mut c_void,
+    _: igb_str,
+    arguments: *const igb_argument,
+    count: usize,
+    ret_table: *mut igb_table,
+    ret_error: *mut igb_error,
+) -> i32 {
+    let arguments = unsafe { slice(arguments, count) };
+    let path = unsafe { arguments[0].text.text() }.unwrap();
+    if !std::path::Path::new(path).exists() {
+        return missing(ret_error, "58P01", format!("file \"{path}\" does not exist"));
+    }
+    csv_table(path, ret_table);
+    0
+}
+
+/// A CSV file: id, name, score.
+pub fn people() -> &'static str {
+    static PATH: OnceLock<String> = OnceLock::new();
+    PATH.get_or_init(|| {
+        let path = format!("/tmp/igb-smoke-{}.csv", std::process::id());
+        std::fs::write(&path, "id,name,score\n1,ann,1.5\n2,bob,\n3,cy,2.5\n").unwrap();
+        path
+    })
+}
+
+struct Handles(*mut igb_session);
+unsafe impl Send for Handles {}
+unsafe impl Sync for Handles {}
+
+fn session() -> *mut igb_session {
+    static SESSION: OnceLock<Handles> = OnceLock::new();
+    SESSION
+        .get_or_init(|| unsafe {
+            let options = igb_engine_options {
+                abi_version: IGB_ABI_VERSION,
+                cpu_threads: 2,
+                io_threads: 2,
+                blocking_threads: 8,
+                pool_bytes: 256 << 20,
+                cache_bytes: 32 << 20,
+                channel_bytes: 8 << 20,
+                spill_dir: igb_str::borrowed("/tmp"),
+                spill_bytes: 1 << 30,
+                batch_rows: 8192,
+                plan_nodes: 20_000,
+                sql_nesting: 200,
+                version: igb_str::borrowed("Igloo test"),
+            };
+            let files = igb_files {
+                ctx: std::ptr::null_mut(),
+                open: Some(open),
+                pread: Some(pread),
+                close: Some(close),
+            };
+            let mut error = igb_error::zeroed();
+            let mut engine: *mut igb_engine = std::ptr::null_mut();
+            let rc = igb_engine_new(&options, &files, &mut engine, &mut error);
+            assert_eq!(rc, 0, "{:?}", failure(&error));
+            let options = igb_session_options {
+                time_zone: igb_str::borrowed("UTC"),
+                views: false,
+                user: igb_str::borrowed("ann"),
+                catalog: igb_str::borrowed("igloo"),
+                schema: igb_str::borrowed("main"),
+                target_partitions: 0,
+            };
+            let mut session = std::ptr::null_mut();
+            let rc = igb_session_new(engine, &options, &mut session, &mut error);
+            assert_eq!(rc, 0, "{:?}", failure(&error));
+            Handles(session)
+        })
+        .0
+}
+
+/// A plan that frees itself.
+pub struct Planned(pub *mut igb_plan);
+
+impl Drop for Planned {
+    fn drop(&mut self) {
+        unsafe { igb_plan_free(self.0) };
+    }
+}
+
+pub fn plan_with(sql: &str, cancel: *const igb_cancel) -> Result<Planned, Failure> {
+    let names = igb_names {
+        ctx: std::ptr::null_mut(),
+        table: Some(table),
+        table_function: Some(table_function),
+    };
+    let mut error = igb_error::zeroed();
+    let mut plan = std::ptr::null_mut();
+    let sql = igb_str::borrowed(sql);
+    let rc = unsafe { igb_plan_sql(session(), sql, &names, cancel, &mut plan, &mut error) };
+    if rc == 0 {
+        Ok(Planned(plan))
+    } else {
+        assert_eq!(rc, error.status);
+        Err(failure(&error))
+    }
+}
+
+pub fn plan(sql: &str) -> Result<Planned, Failure> {
+    plan_with(sql, std::ptr::null())
+}
+
+pub fn run_plan(plan: &Planned) -> Result<(Vec<String>, Vec<RecordBatch>), Failure> {
+    unsafe {
+        let mut error = igb_error::zeroed();
+        let mut query = std::ptr::null_mut();
+        if igb_query_start(plan.0, std::ptr::null(), &mut query, &mut error) != 0 {
+            return Err(failure(&error));
+        }
+        let mut stream = FFI_ArrowArrayStream::empty();
+        assert_eq!(igb_query_stream(query, &mut stream, &mut error), 0);
+        let reader = ArrowArrayStreamReader::try_new(stream).unwrap();
+        let names = reader.schema().fields().iter().map(|f| f.name().clone()).collect();
+        let mut batches = Vec::new();
+        let mut failed = false;
+        for batch in reader {
+            match batch {
+                Ok(batch) => batches.push(batch),
+                Err(_) => {
+                    failed = true;
+                    break;
+                }
+            }
+        }
+        let ended = igb_query_error(query, &mut error);
+        igb_query_free(query);
+        assert_eq!(failed, ended != 0);
+        if failed { Err(failure(&error)) } else { Ok((names, batches)) }
+    }
+}
+
+/// Names, then rows, values separated by `|`, one line each; or `SQLSTATE message @line:column`.
+pub fn ask(sql: &str) -> String {
+    let done = plan(sql).and_then(|plan| run_plan(&plan));
+    match done {
+        Err(error) => {
+            let place = match error.place {
+                (0, _) => String::new(),
+                (line, column) => format!(" @{line}:{column}"),
+            };
+            let hint = if error.hint.is_empty() { String::new() } else { format!(" ({})", error.hint) };
+            format!("{} {}{place}{hint}", error.state, error.message)
+        }
+        Ok((names, batches)) => {
+            let mut lines = vec![names.join("|")];
+            let options = FormatOptions::default().with_null("NULL");
+            for batch in &batches {
+                let columns: Vec<_> = batch
+                    .columns()
+                    .iter()
+                    .map(|column| ArrayFormatter::try_new(column.as_ref(), &options).unwrap())
+                    .collect();
+                for row in 0..batch.num_rows() {
+                    let values: Vec<_> = columns.iter().map(|c| c.value(row).to_string()).collect();
+                    lines.push(values.join("|"));
+                }
+            }
+            lines.join("\n")
+        }
+    }
+}
+
+mod tests {
+    use super::*;
+
+    #[test]
+    #[ignore = "prints the answers to the statements in IGB_SQL, for a person"]
+    fn ask_from_the_environment() {
+        for sql in std::env::var("IGB_SQL").unwrap().split(";;") {
+            println!("--- {sql}\n{}", ask(sql));
+        }
+    }
+
+    #[test]
+    fn a_constant_is_planned_and_run() {
+        assert_eq!(ask("SELECT 1 + 1 AS two").lines().last(), Some("2"));
+    }
+
+    #[test]
+    fn a_file_is_read_by_its_path_and_by_its_table() {
+        let sql = format!("SELECT count(*) AS n, sum(id) AS s FROM '{}'", people());
+        assert_eq!(ask(&sql), "n|s\n3|6");
+        assert_eq!(ask("SELECT name FROM people WHERE score > 2"), "name\ncy");
+    }
+
+    #[test]
+    fn a_view_is_expanded_and_a_loop_of_views_is_refused() {
+        assert_eq!(ask("SELECT b FROM one"), "b\nx");
+        assert!(ask("SELECT * FROM loop_a").starts_with("42P17 infinite recursion detected in view \"loop_a\""));
+    }
+
+    #[test]
+    fn views_that_multiply_are_refused() {
+        assert!(ask("SELECT * FROM deep30").starts_with("54001 "), "{}", ask("SELECT * FROM deep30"));
+    }
+
+    #[test]
+    fn a_missing_table_has_its_place() {
+        assert_eq!(
+            ask("SELECT *\nFROM nope"),
+            "42P01 relation \"nope\" does not exist @2:6"
+        );
+    }
+
+    #[test]
+    fn a_set_cancel_token_stops_planning() {
+        unsafe extern "C" fn set(_: *mut c_void) -> i32 {
+            12
+        }
+        let cancel = igb_cancel { ctx: std::ptr::null_mut(), check: Some(set) };
+        let Err(error) = plan_with("SELECT * FROM one", &cancel) else { panic!("it planned") };
+        assert_eq!(error.state, "57014");
+    }
+}
