@@ -18,8 +18,8 @@ add_custom_command(
   COMMAND ${CMAKE_COMMAND} -E env ${bridge_environment}
           ${CMAKE_SOURCE_DIR}/tools/cargo.sh build --release --locked
           --manifest-path ${CMAKE_SOURCE_DIR}/bridge/Cargo.toml
-  COMMAND ln -f ${IGLOO_CARGO_TARGET_DIR}/release/libigloo_bridge.a ${bridge_library}
-          || cp ${IGLOO_CARGO_TARGET_DIR}/release/libigloo_bridge.a ${bridge_library}
+  COMMAND sh -c "ln -f \"$1\" \"$2\" 2>/dev/null || cp \"$1\" \"$2\"" link
+          ${IGLOO_CARGO_TARGET_DIR}/release/libigloo_bridge.a ${bridge_library}
   COMMAND ${CMAKE_COMMAND} -E touch ${bridge_library}
   DEPENDS ${bridge_sources} ${CMAKE_SOURCE_DIR}/bridge/Cargo.toml ${CMAKE_SOURCE_DIR}/bridge/Cargo.lock
   COMMENT "cargo: bridge/ (17 to 30 minutes the first time, then a minute or two)"
