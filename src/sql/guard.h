@@ -23,10 +23,10 @@ struct ig_sql_limits {
 /* The defaults of base/limits.h. */
 struct ig_sql_limits ig_sql_limits_default(void);
 
-/* Check `sql`, one statement or several. Operators are those made of symbols
- * (but not a sign before a number), AND OR NOT IS IN LIKE ILIKE SIMILAR BETWEEN
- * COLLATE ISNULL NOTNULL, WHEN, UNION INTERSECT EXCEPT, JOIN, and subscripts: whatever
- * adds a level to a plan or an expression. Commas do not count.
+/* Check `sql`, one statement or several. An operator is whatever adds a level
+ * to a plan or an expression: those made of symbols (but not a sign before a
+ * number), AND OR NOT IS IN LIKE BETWEEN and their kin, WHEN, UNION INTERSECT
+ * EXCEPT, JOIN and the commas of a FROM, subscripts. Other commas do not count.
  *
  * Returns IGLOO_OK; with line and column: RESOURCE_EXHAUSTED 54000 (bytes,
  * tokens) or 54001 (nesting, operators) with a message that names the setting;

@@ -49,4 +49,11 @@ void ig_sql_append_dotted_name(struct ig_buf *buf, const struct ig_sql_name *nam
 IG_NODISCARD igloo_status ig_sql_identifier_value(struct ig_str token, char **ret_name,
                                                   struct igloo_error *reterr);
 
+/* Value of a STRING token's text: without quotes, escapes resolved, dollar
+ * tags removed. Gives *ret_value (free: ig_free). Returns SYNTAX_ERROR 42601
+ * where `text` is not one string token, DATA_ERROR 22025 for a wrong escape,
+ * UNSUPPORTED for B'' and X'', OUT_OF_MEMORY. */
+IG_NODISCARD igloo_status ig_sql_string_value(struct ig_str text, char **ret_value,
+                                              struct igloo_error *reterr);
+
 #endif

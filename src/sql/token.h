@@ -56,8 +56,9 @@ enum ig_token_open {
   IG_OPEN_COMMENT,
 };
 
-#define IG_TOKENIZER_BRACKETS_MAX 64 /* deeper ones are taken for ( ): only ':' differs \
-                                      */
+#define IG_TOKENIZER_BRACKETS_MAX                       \
+  64 /* deeper ones are taken for ( ): only ':' differs \
+      */
 
 struct ig_tokenizer {
   struct ig_str text; /* borrowed */
@@ -90,13 +91,6 @@ bool ig_token_is(const struct ig_tokenizer *tokenizer, const struct ig_token *to
 /* True for an operator or punctuation that equals `symbol`. */
 bool ig_token_is_symbol(const struct ig_tokenizer *tokenizer,
                         const struct ig_token *token, const char *symbol);
-
-/* Value of a STRING token's text: without quotes, escapes resolved, tag
- * removed. Gives *ret_value (free: ig_free). Returns SYNTAX_ERROR 42601 where
- * `text` is not one string token, INVALID_ARGUMENT 22025 for a wrong escape, UNSUPPORTED
- * for B'' X'', OUT_OF_MEMORY. */
-IG_NODISCARD igloo_status ig_sql_string_value(struct ig_str text, char **ret_value,
-                                              struct igloo_error *reterr);
 
 /* Line and column of byte `offset`; past the end it is the end's. */
 void ig_sql_position_at(struct ig_str text, size_t offset, int32_t *ret_line,
