@@ -231,7 +231,7 @@ impl Running {
         Ok(Running::start_stream(engine, stream, Some(plan), promised, cancel))
     }
 
-    fn start_stream(
+    pub fn start_stream(
         engine: &Arc<EngineShared>,
         stream: SendableRecordBatchStream,
         plan: Option<Arc<dyn ExecutionPlan>>,
@@ -398,7 +398,7 @@ impl Running {
     }
 
     /// Ends all use of what C lent: the token and a waiting callback, which is called here.
-    fn close(&self) {
+    pub fn close(&self) {
         *lock(&self.cancel) = Cancel::NEVER;
         if let Some((waiter, item)) = self.end(Err(Error::stopped(Status::Cancelled as i32))) {
             waiter.call(item);
