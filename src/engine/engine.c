@@ -4,7 +4,6 @@
 #include <igloo/igloo.h>
 
 #include "base/limits.h"
-#include "base/thread.h"
 #include "engine/bridge.h"
 #include "files/read.h"
 
@@ -105,24 +104,17 @@ ig_engine *ig_engine_ref(ig_engine *engine) {
   return engine;
 }
 
-static void *end_engine(void *ctx) {
-  ig_engine *engine = ctx;
-  (void)ig_planners_free(engine->planners);
-  if (engine->bridge) igb_engine_free(engine->bridge);
-  ig_free(engine);
-  return NULL;
+void ig_engine_close(ig_engine *engine) {
+  engine->planners = ig_planners_free(engine->planners);
 }
 
 ig_engine *ig_engine_unref(ig_engine *engine) {
   /* Release pairs with acquire: the last one sees what every other did before. */
   if (!engine || __atomic_sub_fetch(&engine->refs, 1, __ATOMIC_ACQ_REL) > 0) return NULL;
-  /* An abandoned plan may be the last user: a planning thread cannot wait for itself. */
-  pthread_t thread;
-  if (!ig_planners_on_thread())
-    (void)end_engine(engine);
-  else if (ig_thread_start("igloo-end", 0, end_engine, engine, &thread, NULL) == IGLOO_OK)
-    (void)pthread_detach(thread);
-  /* else no thread is to be had: the process is ending in any case; leave the engine. */
+  IG_ASSERT(!ig_planners_on_thread());
+  (void)ig_planners_free(engine->planners);
+  if (engine->bridge) igb_engine_free(engine->bridge);
+  ig_free(engine);
   return NULL;
 }
 

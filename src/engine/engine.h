@@ -6,7 +6,7 @@
  *
  * Owns:    itself, counted; the spill folder stays the caller's.
  * Threads: all functions are thread-safe.
- * Blocks:  the last ig_engine_unref(), until every planning thread has ended.
+ * Blocks:  ig_engine_close(), until every planning thread has ended.
  */
 #ifndef IG_ENGINE_ENGINE_H
 #define IG_ENGINE_ENGINE_H
@@ -38,6 +38,10 @@ IG_NODISCARD igloo_status ig_engine_new(const struct ig_engine_config *config,
 ig_engine *ig_engine_ref(ig_engine *engine);
 ig_engine *ig_engine_unref(ig_engine *engine); /* takes NULL; returns NULL */
 IG_DEFINE_AUTO(ig_engine, ig_engine_unref)
+
+/* Wait for every planning thread, those that finish abandoned plans too. Call before the
+ * last unref, when nobody plans any more; what the engine borrowed must live until then. */
+void ig_engine_close(ig_engine *engine);
 
 struct ig_engine_stats {
   uint64_t pool_used_bytes, pool_limit_bytes, spilled_bytes, cache_used_bytes;

@@ -1,0 +1,157 @@
+/* instance.c -- see instance.h. */
+#include "instance/instance.h"
+
+#include "base/log.h"
+#include "base/thread.h"
+#include "files/tmpdir.h"
+#include "instance/system_tables.h"
+
+struct ig_instance {
+  int32_t refs;
+  struct ig_config *config;
+  ig_roots *roots;
+  ig_tmpdir *spill;
+  ig_catalog *catalog;
+  ig_engine *engine;
+  ig_system_tables *system;
+  pthread_mutex_t mu;     /* a leaf lock */
+  uint64_t sessions_open; /* guarded by mu, <= limits.sessions */
+  int64_t sessions_made;  /* guarded by mu: numbers sessions */
+};
+
+/* ---- opening ------------------------------------------------------------------------------------ */
+
+static igloo_status open_roots(ig_instance *instance, struct igloo_error *reterr) {
+  const struct ig_config *config = instance->config;
+  if (ig_config_is_set(config, "files.roots"))
+    return ig_roots_new(ig_str_from_cstr(config->files_roots), &instance->roots, reterr);
+  return ig_roots_new_everything(&instance->roots, reterr);
+}
+
+/* Spilled data of killed processes goes first: it may be what fills the disk. */
+static igloo_status open_spill(ig_instance *instance, struct igloo_error *reterr) {
+  const char *folder = instance->config->engine_spill_dir;
+  ig_tmpdir_sweep(folder, NULL);
+  return ig_tmpdir_new(folder, &instance->spill, reterr);
+}
+
+static igloo_status open_catalog(ig_instance *instance, struct igloo_error *reterr) {
+  const char *folder = instance->config->server_data_dir;
+  IG_TRY(ig_catalog_open(folder[0] ? folder : NULL, &instance->catalog, reterr));
+  /* Its files are the engine's to read, never a statement's to name. */
+  return ig_roots_add_private(instance->roots, ig_catalog_folder(instance->catalog),
+                              reterr);
+}
+
+static igloo_status open_engine(ig_instance *instance, struct igloo_error *reterr) {
+  const struct ig_config *config = instance->config;
+  struct ig_engine_config from = {
+      .memory_bytes = config->engine_memory_limit,
+      .spill_dir = ig_tmpdir_path(instance->spill),
+      .spill_bytes = config->engine_spill_limit,
+      .threads = (uint32_t)config->engine_threads,
+      .batch_rows = (uint32_t)config->engine_batch_rows,
+      .running = (uint32_t)config->limits_running,
+      .queued = (uint32_t)config->limits_queued,
+      .plan_nodes = (uint32_t)config->limits_plan_nodes,
+      .sql_nesting = (uint32_t)config->limits_sql_nesting,
+  };
+  return ig_engine_new(&from, instance->roots, &instance->engine, reterr);
+}
+
+static igloo_status open_system(ig_instance *instance, struct igloo_error *reterr) {
+  IG_TRY(ig_system_tables_new(&instance->system, reterr));
+  size_t count;
+  const struct ig_system_table *tables = ig_instance_tables(&count);
+  return ig_system_tables_add(instance->system, tables, count, instance->config, reterr);
+}
+
+static void start_log(const struct ig_config *config) {
+  enum ig_log_level level = IG_LOG_WARN;
+  (void)ig_log_level_parse(ig_str_from_cstr(config->log_level), &level); /* checked before */
+  ig_log_set_level(level);
+  ig_log_set_format(strcmp(config->log_format, "json") == 0 ? IG_LOG_JSON : IG_LOG_TEXT);
+}
+
+igloo_status ig_instance_open(struct ig_config *config, ig_instance **ret_instance,
+                              struct igloo_error *reterr) {
+  ig_instance *made = ig_calloc(1, sizeof(*made));
+  if (!made) {
+    (void)ig_config_free(config);
+    return ig_fail_oom(reterr);
+  }
+  made->refs = 1;
+  made->config = config;
+  ig_mutex_init(&made->mu);
+  IG_AUTO(ig_instance) *instance = made;
+  start_log(config);
+  IG_TRY(open_roots(instance, reterr));
+  IG_TRY(open_catalog(instance, reterr));
+  IG_TRY(open_spill(instance, reterr));
+  IG_TRY(open_system(instance, reterr));
+  IG_TRY(open_engine(instance, reterr));
+  *ret_instance = IG_TAKE(instance);
+  return IGLOO_OK;
+}
+
+ig_instance *ig_instance_unref(ig_instance *instance) {
+  /* Release pairs with acquire: the last one sees what every other did before. */
+  if (!instance || __atomic_sub_fetch(&instance->refs, 1, __ATOMIC_ACQ_REL) > 0)
+    return NULL;
+  if (instance->engine) ig_engine_close(instance->engine);
+  (void)ig_engine_unref(instance->engine);
+  (void)ig_system_tables_unref(instance->system);
+  (void)ig_catalog_close(instance->catalog);
+  (void)ig_tmpdir_free(instance->spill);
+  (void)ig_roots_free(instance->roots);
+  (void)ig_config_free(instance->config);
+  ig_mutex_done(&instance->mu);
+  ig_free(instance);
+  return NULL;
+}
+
+/* ---- sessions -------------------------------------------------------------------------------------- */
+
+static void session_ended(void *ctx) {
+  ig_instance *instance = ctx;
+  ig_mutex_lock(&instance->mu);
+  instance->sessions_open--;
+  ig_mutex_unlock(&instance->mu);
+  (void)ig_instance_unref(instance);
+}
+
+static igloo_status count_session(ig_instance *instance, int64_t *ret_id,
+                                  struct igloo_error *reterr) {
+  IG_LOCK_SCOPE(&instance->mu);
+  if (instance->sessions_open >= instance->config->limits_sessions) {
+    (void)ig_fail_state(reterr, IGLOO_RESOURCE_EXHAUSTED, "53300",
+                        "too many sessions: limits.sessions is %llu",
+                        (unsigned long long)instance->config->limits_sessions);
+    ig_error_hint(reterr, "Close sessions, or raise limits.sessions.");
+    return IGLOO_RESOURCE_EXHAUSTED;
+  }
+  instance->sessions_open++;
+  *ret_id = ++instance->sessions_made;
+  return IGLOO_OK;
+}
+
+igloo_status ig_instance_connect(ig_instance *instance, const char *user,
+                                 ig_session **ret_session, struct igloo_error *reterr) {
+  int64_t id;
+  IG_TRY(count_session(instance, &id, reterr));
+  (void)__atomic_add_fetch(&instance->refs, 1, __ATOMIC_RELAXED);
+  struct ig_session_parts parts = {
+      .engine = instance->engine,
+      .catalog = instance->catalog,
+      .roots = instance->roots,
+      .system = instance->system,
+      .config = instance->config,
+      .user = user,
+      .id = id,
+      .on_end = session_ended,
+      .ctx = instance,
+  };
+  igloo_status status = ig_session_new(&parts, ret_session, reterr);
+  if (status != IGLOO_OK) session_ended(instance);
+  return status;
+}

@@ -1,0 +1,32 @@
+/*
+ * instance.h -- one running Igloo: every part of it, wired from one configuration.
+ *
+ * Has no main and takes no signals: the embedded library and, later, servers hold one.
+ *
+ * Owns:    itself, counted: its maker's reference and one for each session, whose results
+ *          may outlive everything else.
+ * Threads: all functions are thread-safe.
+ * Blocks:  opening and the last unref, in the disk and for planning threads to end.
+ */
+#ifndef IG_INSTANCE_INSTANCE_H
+#define IG_INSTANCE_INSTANCE_H
+
+#include "config/config.h"
+#include "session/session.h"
+
+typedef struct ig_instance ig_instance;
+
+/* Start from a configuration (taken, also on failure). Gives one reference. Errors are
+ * those of ig_catalog_open, ig_engine_new, ig_roots_new and ig_tmpdir_new. */
+IG_NODISCARD igloo_status ig_instance_open(struct ig_config *config,
+                                           ig_instance **ret_instance,
+                                           struct igloo_error *reterr);
+ig_instance *ig_instance_unref(ig_instance *instance); /* takes NULL; returns NULL */
+IG_DEFINE_AUTO(ig_instance, ig_instance_unref)
+
+/* Start a session for `user`. RESOURCE_EXHAUSTED 53300 at limits.sessions. */
+IG_NODISCARD igloo_status ig_instance_connect(ig_instance *instance, const char *user,
+                                              ig_session **ret_session,
+                                              struct igloo_error *reterr);
+
+#endif

@@ -1,0 +1,51 @@
+/* system_tables.c -- see system_tables.h. */
+#include "instance/system_tables.h"
+
+#include "config/config.h"
+#include "scan/resolver.h"
+
+static const struct ig_rows_column settings_columns[] = {
+    {"name", IG_CELL_TEXT, true},        {"value", IG_CELL_TEXT, true},
+    {"type", IG_CELL_TEXT, true},        {"origin", IG_CELL_TEXT, true},
+    {"description", IG_CELL_TEXT, true},
+};
+
+static igloo_status add_setting(void *ctx, const struct ig_config_entry *entry,
+                                struct igloo_error *reterr IG_UNUSED) {
+  ig_rows *rows = ctx;
+  if (!entry->built) return IGLOO_OK;
+  ig_rows_cstr(rows, entry->key);
+  ig_rows_cstr(rows, entry->value); /* a secret is hidden already */
+  ig_rows_cstr(rows, entry->type);
+  ig_rows_cstr(rows, entry->origin);
+  ig_rows_cstr(rows, entry->doc);
+  return IGLOO_OK;
+}
+
+static igloo_status fill_settings(void *ctx, ig_snapshot *snapshot IG_UNUSED, ig_rows *rows,
+                                  struct igloo_error *reterr) {
+  return ig_config_each(ctx, add_setting, rows, reterr);
+}
+
+static const struct ig_rows_column catalogs_columns[] = {
+    {"name", IG_CELL_TEXT, true},
+    {"type", IG_CELL_TEXT, true},
+};
+
+static igloo_status fill_catalogs(void *ctx IG_UNUSED, ig_snapshot *snapshot IG_UNUSED,
+                                  ig_rows *rows, struct igloo_error *reterr IG_UNUSED) {
+  ig_rows_cstr(rows, IG_CATALOG_NAME);
+  ig_rows_cstr(rows, "igloo");
+  return IGLOO_OK;
+}
+
+const struct ig_system_table *ig_instance_tables(size_t *ret_count) {
+  static const struct ig_system_table tables[] = {
+      {IG_SCHEMA_SYSTEM, "settings", settings_columns, IG_ARRAY_LEN(settings_columns),
+       fill_settings},
+      {IG_SCHEMA_SYSTEM, "catalogs", catalogs_columns, IG_ARRAY_LEN(catalogs_columns),
+       fill_catalogs},
+  };
+  *ret_count = IG_ARRAY_LEN(tables);
+  return tables;
+}

@@ -1,0 +1,489 @@
+/* prepared.c -- prepared statements: of the C interface, and of PREPARE and EXECUTE. */
+#include <nanoarrow/nanoarrow.h>
+
+#include "arrow/rows.h"
+#include "arrow/schema.h"
+#include "arrow/stream.h"
+#include "base/limits.h"
+#include "base/parse.h"
+#include "session/bound_rows.h"
+#include "session/private.h"
+#include "sql/quote.h"
+#include "sql/token.h"
+
+struct ig_prepared {
+  ig_session *session; /* borrowed: a session ends after its prepared statements */
+  char *sql;           /* the user's text, for positions in errors */
+  struct ig_guarded guarded;
+  bool planned;                  /* a statement of the engine: the schemas below are set */
+  struct ArrowSchema promised;   /* of the result */
+  struct ArrowSchema parameters; /* children "$1" ... or as named */
+  struct ig_value *values;       /* of the parameters; texts are owned */
+  struct ArrowArrayStream rows;  /* bound rows, or released */
+};
+
+static void clear_value(struct ig_value *value) {
+  if (value->kind == IG_VALUE_TEXT) ig_free((char *)(uintptr_t)value->text.data);
+  value->kind = IG_VALUE_UNBOUND;
+}
+
+ig_prepared *ig_prepared_free(ig_prepared *prepared) {
+  if (!prepared) return NULL;
+  for (uint32_t i = 0; prepared->values && i < prepared->guarded.params.count; i++)
+    clear_value(&prepared->values[i]);
+  ig_free(prepared->values);
+  ig_stream_done(&prepared->rows);
+  ig_schema_done(&prepared->promised);
+  ig_schema_done(&prepared->parameters);
+  ig_guarded_done(&prepared->guarded);
+  ig_free(prepared->sql);
+  ig_free(prepared);
+  return NULL;
+}
+
+/* ---- preparing -------------------------------------------------------------------------------- */
+
+static struct ig_str prepared_text(const ig_prepared *prepared) {
+  return (struct ig_str){prepared->guarded.params.text, prepared->guarded.params.text_len};
+}
+
+static bool gives_rows(enum ig_plan_kind kind) { return kind == IG_PLAN_QUERY; }
+
+/* The parameters' schema with their names as the user wrote them. */
+static igloo_status name_parameters(ig_prepared *prepared, const struct ArrowSchema *schema,
+                                    struct igloo_error *reterr) {
+  const struct ig_sql_params *params = &prepared->guarded.params;
+  IG_TRY(ig_schema_copy(schema, &prepared->parameters, reterr));
+  for (uint32_t i = 0; params->names && i < params->count; i++)
+    if (ArrowSchemaSetName(prepared->parameters.children[i], params->names[i]) != 0)
+      return ig_fail_oom(reterr);
+  return IGLOO_OK;
+}
+
+static igloo_status plan_prepared(ig_prepared *prepared, ig_cancel *cancel,
+                                  struct igloo_error *reterr) {
+  IG_AUTO(ig_plan) *plan = NULL;
+  IG_TRY(ig_session_plan(prepared->session, prepared_text(prepared), cancel, NULL, &plan,
+                         reterr));
+  IG_AUTO_SCHEMA parameters = {0};
+  IG_TRY(ig_plan_parameters(plan, &parameters, reterr));
+  if (parameters.n_children != (int64_t)prepared->guarded.params.count)
+    return ig_fail(reterr, IGLOO_INTERNAL,
+                   "the engine found %lld parameters, the text has %u",
+                   (long long)parameters.n_children,
+                   prepared->guarded.params.count);
+  IG_TRY(name_parameters(prepared, &parameters, reterr));
+  struct ig_plan_description description;
+  ig_plan_describe(plan, &description);
+  if (gives_rows(description.kind))
+    IG_TRY(ig_plan_schema(plan, &prepared->promised, reterr));
+  else
+    IG_TRY(ig_schema_new_struct(0, &prepared->promised, reterr));
+  prepared->planned = true;
+  return IGLOO_OK;
+}
+
+static igloo_status prepare(ig_prepared *prepared, ig_cancel *cancel,
+                            struct igloo_error *reterr) {
+  uint32_t count = prepared->guarded.params.count;
+  prepared->values = ig_calloc((size_t)count + 1, sizeof(*prepared->values));
+  if (!prepared->values) return ig_fail_oom(reterr);
+  if (prepared->guarded.parsed.kind == IG_SQL_ENGINE) {
+    igloo_status status = plan_prepared(prepared, cancel, reterr);
+    if (status != IGLOO_OK && reterr)
+      ig_sql_params_fix_error(&prepared->guarded.params, ig_str_from_cstr(prepared->sql),
+                              reterr);
+    return status;
+  }
+  if (count == 0) return IGLOO_OK;
+  return ig_fail(reterr, IGLOO_UNSUPPORTED,
+                 "parameters are possible only in queries and in statements that write rows");
+}
+
+igloo_status ig_session_prepare(ig_session *session, struct ig_str sql,
+                                ig_prepared **ret_prepared, struct igloo_error *reterr) {
+  IG_AUTO(ig_running) *running = NULL;
+  IG_TRY(ig_running_begin(session, &running, reterr));
+  IG_AUTO(ig_prepared) *prepared = ig_calloc(1, sizeof(*prepared));
+  if (!prepared) return ig_fail_oom(reterr);
+  prepared->session = session;
+  prepared->sql = ig_str_dup(sql);
+  if (!prepared->sql) return ig_fail_oom(reterr);
+  IG_TRY(ig_session_guard(session, sql, &prepared->guarded, reterr));
+  IG_TRY(prepare(prepared, ig_running_cancel(running), reterr));
+  *ret_prepared = IG_TAKE(prepared);
+  return IGLOO_OK;
+}
+
+/* The rows of SHOW and the like are cheap and change nothing: their schema is that of
+ * running them. */
+static igloo_status run_for_schema(ig_prepared *prepared, struct ArrowSchema *ret_schema,
+                                   struct igloo_error *reterr) {
+  const struct ig_sql_statement *parsed = &prepared->guarded.parsed;
+  bool explains = parsed->kind == IG_SQL_EXPLAIN && !parsed->explain_analyze;
+  if (!explains && !ig_statement_shows(parsed->kind))
+    return ig_schema_new_struct(0, ret_schema, reterr);
+  struct ig_result result;
+  IG_TRY(ig_session_execute(prepared->session, ig_str_from_cstr(prepared->sql), &result,
+                            reterr));
+  igloo_status status = ig_stream_schema(&result.rows, ret_schema, reterr);
+  result.rows.release(&result.rows);
+  return status;
+}
+
+igloo_status ig_prepared_schema(ig_prepared *prepared, struct ArrowSchema *ret_schema,
+                                struct igloo_error *reterr) {
+  if (prepared->planned) return ig_schema_copy(&prepared->promised, ret_schema, reterr);
+  return run_for_schema(prepared, ret_schema, reterr);
+}
+
+igloo_status ig_prepared_parameters(ig_prepared *prepared, struct ArrowSchema *ret_schema,
+                                    struct igloo_error *reterr) {
+  if (prepared->planned) return ig_schema_copy(&prepared->parameters, ret_schema, reterr);
+  return ig_schema_new_struct(0, ret_schema, reterr);
+}
+
+int32_t ig_prepared_number(const ig_prepared *prepared, struct ig_str name) {
+  return (int32_t)ig_sql_params_number(&prepared->guarded.params, name);
+}
+
+/* ---- binding ------------------------------------------------------------------------------------ */
+
+igloo_status ig_prepared_bind(ig_prepared *prepared, int32_t number, struct ig_value value,
+                              struct igloo_error *reterr) {
+  uint32_t count = prepared->guarded.params.count;
+  if (number < 1 || (uint32_t)number > count)
+    return ig_fail_state(reterr, IGLOO_INVALID_ARGUMENT, "42P02",
+                         "there is no parameter $%d: the statement has %u", number, count);
+  if (value.kind == IG_VALUE_TEXT) {
+    if (!ig_utf8_valid(value.text, NULL))
+      return ig_fail_state(reterr, IGLOO_DATA_ERROR, "22021",
+                           "the value of parameter $%d is not valid UTF-8", number);
+    char *copy = ig_str_dup(value.text);
+    if (!copy) return ig_fail_oom(reterr);
+    value.text.data = copy;
+  }
+  clear_value(&prepared->values[number - 1]);
+  prepared->values[number - 1] = value;
+  ig_stream_done(&prepared->rows);
+  return IGLOO_OK;
+}
+
+igloo_status ig_prepared_bind_stream(ig_prepared *prepared, struct ArrowArrayStream *rows,
+                                     struct igloo_error *reterr) {
+  if (prepared->guarded.params.count == 0) {
+    rows->release(rows);
+    return ig_fail_state(reterr, IGLOO_INVALID_ARGUMENT, "08P01",
+                         "the statement has no parameters to bind rows to");
+  }
+  ig_stream_done(&prepared->rows);
+  prepared->rows = *rows;
+  rows->release = NULL;
+  return IGLOO_OK;
+}
+
+static enum ig_cell cell_of(enum ig_value_kind kind) {
+  switch (kind) {
+    case IG_VALUE_BOOL: return IG_CELL_BOOL;
+    case IG_VALUE_INT64: return IG_CELL_INT64;
+    case IG_VALUE_DOUBLE: return IG_CELL_DOUBLE;
+    case IG_VALUE_UNBOUND:
+    case IG_VALUE_NULL:
+    case IG_VALUE_TEXT: break;
+  }
+  return IG_CELL_TEXT;
+}
+
+/* The single values as a stream of one row. */
+static igloo_status values_to_rows(const ig_prepared *prepared,
+                                   struct ArrowArrayStream *ret_rows,
+                                   struct igloo_error *reterr) {
+  uint32_t count = prepared->guarded.params.count;
+  struct ig_rows_column *columns = ig_calloc(count, sizeof(*columns));
+  if (!columns) return ig_fail_oom(reterr);
+  IG_AUTO(ig_rows) *rows = NULL;
+  igloo_status status = IGLOO_OK;
+  for (uint32_t i = 0; status == IGLOO_OK && i < count; i++) {
+    columns[i] = (struct ig_rows_column){prepared->parameters.children[i]->name,
+                                         cell_of(prepared->values[i].kind), false};
+    if (prepared->values[i].kind == IG_VALUE_UNBOUND)
+      status = ig_fail_state(reterr, IGLOO_INVALID_ARGUMENT, "08P01",
+                             "parameter \"%s\" has no value", columns[i].name);
+  }
+  if (status == IGLOO_OK) status = ig_rows_new(columns, count, &rows, reterr);
+  ig_free(columns);
+  if (status != IGLOO_OK) return status;
+  for (uint32_t i = 0; i < count; i++) {
+    const struct ig_value *value = &prepared->values[i];
+    switch (value->kind) {
+      case IG_VALUE_UNBOUND:
+      case IG_VALUE_NULL: ig_rows_null(rows); break;
+      case IG_VALUE_BOOL: ig_rows_bool(rows, value->flag); break;
+      case IG_VALUE_INT64: ig_rows_i64(rows, value->int64); break;
+      case IG_VALUE_DOUBLE: ig_rows_double(rows, value->number); break;
+      case IG_VALUE_TEXT: ig_rows_text(rows, value->text); break;
+    }
+  }
+  return ig_rows_finish(rows, ret_rows, reterr);
+}
+
+/* The plan with the one row of `rows` (taken) in place of its parameters. */
+static igloo_status bind_one(ig_plan *plan, struct ArrowArrayStream *rows,
+                             ig_plan **ret_plan, struct igloo_error *reterr) {
+  IG_AUTO_STREAM held = *rows;
+  IG_AUTO_SCHEMA schema = {0};
+  IG_AUTO_ARRAY batch = {0};
+  IG_TRY(ig_stream_schema(&held, &schema, reterr));
+  IG_TRY(ig_stream_next(&held, &batch, reterr));
+  IG_ASSERT(batch.release && batch.length == 1);
+  return ig_plan_bind(plan, &batch, &schema, 0, ret_plan, reterr);
+}
+
+/* ---- executing -------------------------------------------------------------------------------------- */
+
+/* A plan of now: files and tables may have changed since the statement was prepared, its
+ * result type may not. */
+static igloo_status plan_again(ig_prepared *prepared, ig_cancel *cancel,
+                               ig_resolver **ret_resolver, ig_plan **ret_plan,
+                               struct igloo_error *reterr) {
+  IG_AUTO(ig_resolver) *resolver = NULL;
+  IG_AUTO(ig_plan) *plan = NULL;
+  IG_TRY(ig_session_plan(prepared->session, prepared_text(prepared), cancel, &resolver,
+                         &plan, reterr));
+  struct ig_plan_description description;
+  ig_plan_describe(plan, &description);
+  if (gives_rows(description.kind)) {
+    IG_AUTO_SCHEMA now = {0};
+    IG_TRY(ig_plan_schema(plan, &now, reterr));
+    if (!ig_schema_equal(&now, &prepared->promised, false))
+      return ig_fail(reterr, IGLOO_UNSUPPORTED, "cached plan must not change result type");
+  }
+  *ret_resolver = IG_TAKE(resolver);
+  *ret_plan = IG_TAKE(plan);
+  return IGLOO_OK;
+}
+
+/* Run the plan for every row of the bound stream, which is used up. */
+static igloo_status run_rows(ig_prepared *prepared, ig_running *running,
+                             ig_resolver *resolver, ig_plan *plan,
+                             struct ig_result *ret_result, struct igloo_error *reterr) {
+  IG_AUTO(ig_running) *held = running;
+  struct ArrowArrayStream values = prepared->rows;
+  prepared->rows.release = NULL;
+  struct ArrowArrayStream rows;
+  IG_TRY(ig_bound_rows_new(plan, &prepared->guarded.params, &values,
+                           ig_running_cancel(held), &rows, reterr));
+  struct ig_plan_description description;
+  ig_plan_describe(plan, &description);
+  if (gives_rows(description.kind))
+    return ig_result_of_rows(IG_TAKE(held), &rows, ret_result, reterr);
+  int64_t affected = 0;
+  IG_TRY(ig_write_run(prepared->session, ig_running_cancel(held), resolver, plan,
+                      &description, prepared_text(prepared),
+                      (struct ig_write_input){.plan = plan, .rows = &rows}, &affected,
+                      reterr));
+  return ig_result_of_nothing(IG_TAKE(held), affected, ret_result, reterr);
+}
+
+static igloo_status run_planned(ig_prepared *prepared, ig_running *running,
+                                struct ig_result *ret_result, struct igloo_error *reterr) {
+  IG_AUTO(ig_running) *held = running;
+  IG_AUTO(ig_resolver) *resolver = NULL;
+  IG_AUTO(ig_plan) *plan = NULL;
+  IG_TRY(plan_again(prepared, ig_running_cancel(held), &resolver, &plan, reterr));
+  if (prepared->rows.release)
+    return run_rows(prepared, IG_TAKE(held), resolver, plan, ret_result, reterr);
+  if (prepared->guarded.params.count > 0) {
+    struct ArrowArrayStream values;
+    IG_TRY(values_to_rows(prepared, &values, reterr));
+    ig_plan *bound = NULL;
+    IG_TRY(bind_one(plan, &values, &bound, reterr));
+    (void)ig_plan_unref(plan);
+    plan = bound;
+  }
+  return ig_session_run_plan(prepared->session, IG_TAKE(held), resolver, plan,
+                             prepared_text(prepared), ret_result, reterr);
+}
+
+igloo_status ig_prepared_execute(ig_prepared *prepared, struct ig_result *ret_result,
+                                 struct igloo_error *reterr) {
+  IG_AUTO(ig_running) *running = NULL;
+  IG_TRY(ig_running_begin(prepared->session, &running, reterr));
+  igloo_status status =
+      prepared->planned
+          ? run_planned(prepared, IG_TAKE(running), ret_result, reterr)
+          : ig_session_run(prepared->session, IG_TAKE(running), &prepared->guarded,
+                           ret_result, reterr);
+  if (status != IGLOO_OK && reterr)
+    ig_sql_params_fix_error(&prepared->guarded.params, ig_str_from_cstr(prepared->sql),
+                            reterr);
+  return status;
+}
+
+/* ---- PREPARE name [(types)] AS statement -------------------------------------------------------------- */
+
+/* PREPARE p (int, numeric(10,2)): the type of parameter `number`, empty if none was given. */
+static igloo_status declared_type(struct ig_str types, uint32_t number,
+                                  struct ig_str *ret_type, struct igloo_error *reterr) {
+  struct ig_tokenizer tokenizer;
+  ig_tokenizer_init(&tokenizer, types);
+  uint32_t at = 1, depth = 0;
+  size_t begin = 0;
+  for (;;) {
+    struct ig_token token;
+    IG_TRY(ig_token_next(&tokenizer, &token, reterr));
+    bool ends = token.kind == IG_TOKEN_END || (token.kind == IG_TOKEN_COMMA && !depth);
+    if (token.kind == IG_TOKEN_OPEN) depth++;
+    if (token.kind == IG_TOKEN_CLOSE && depth) depth--;
+    if (ends && at == number) {
+      *ret_type = ig_str_trim(ig_str_sub(types, begin, token.offset - begin));
+      return IGLOO_OK;
+    }
+    if (token.kind == IG_TOKEN_END) {
+      *ret_type = IG_STR("");
+      return IGLOO_OK;
+    }
+    if (ends) {
+      at++;
+      begin = token.offset + token.len;
+    }
+  }
+}
+
+/* The inner text, each $n with a declared type as CAST($n AS type). */
+static igloo_status apply_types(struct ig_str sql, struct ig_str types, struct ig_buf *out,
+                                struct igloo_error *reterr) {
+  struct ig_tokenizer tokenizer;
+  ig_tokenizer_init(&tokenizer, sql);
+  size_t done = 0;
+  for (;;) {
+    struct ig_token token;
+    IG_TRY(ig_token_next(&tokenizer, &token, reterr));
+    if (token.kind == IG_TOKEN_END) break;
+    if (token.kind != IG_TOKEN_PARAM_NUMBER) continue;
+    struct ig_str text = ig_token_text(&tokenizer, &token);
+    int64_t number;
+    IG_TRY(ig_parse_i64(ig_str_sub(text, 1, text.len), &number, reterr));
+    struct ig_str type;
+    IG_TRY(declared_type(types, (uint32_t)number, &type, reterr));
+    if (!type.len) continue;
+    ig_buf_append_str(out, ig_str_sub(sql, done, token.offset - done));
+    ig_buf_append_fmt(out, "CAST(%.*s AS %.*s)", IG_STR_ARG(text), IG_STR_ARG(type));
+    done = token.offset + token.len;
+  }
+  ig_buf_append_str(out, ig_str_sub(sql, done, sql.len));
+  return ig_buf_check(out, reterr);
+}
+
+static igloo_status run_prepare(ig_session *session, const struct ig_guarded *guarded,
+                                struct igloo_error *reterr) {
+  const struct ig_sql_statement *parsed = &guarded->parsed;
+  IG_AUTO_DONE(ig_sql_name) name = {0};
+  IG_TRY(ig_sql_name_parse(parsed->name, 1, &name, reterr));
+  struct ig_str key = ig_str_from_cstr(name.parts[0]);
+  if (ig_map_get(&session->prepared, key))
+    return ig_fail_state(reterr, IGLOO_ALREADY_EXISTS, "42P05",
+                         "prepared statement \"%s\" already exists", name.parts[0]);
+  IG_AUTO_CHAR *inner = NULL;
+  IG_TRY(ig_guarded_inner(guarded, &inner, reterr));
+  IG_AUTO_DONE(ig_buf) sql = IG_BUF_INIT(IG_SQL_BYTES_LIMIT);
+  IG_TRY(apply_types(ig_str_from_cstr(inner), parsed->types, &sql, reterr));
+  ig_prepared *prepared = NULL;
+  IG_TRY(ig_session_prepare(session, ig_buf_str(&sql), &prepared, reterr));
+  return ig_map_put(&session->prepared, key, prepared, reterr);
+}
+
+/* ---- EXECUTE name (arguments) ---------------------------------------------------------------------------- */
+
+/* The arguments are expressions: a query without a table gives their values. */
+static igloo_status evaluate_arguments(ig_session *session, struct ig_str arguments,
+                                       ig_cancel *cancel,
+                                       struct ArrowArrayStream *ret_rows,
+                                       struct igloo_error *reterr) {
+  IG_AUTO_DONE(ig_buf) sql = IG_BUF_INIT(IG_SQL_BYTES_LIMIT);
+  ig_buf_append_cstr(&sql, "SELECT ");
+  ig_buf_append_str(&sql, arguments);
+  IG_TRY(ig_buf_check(&sql, reterr));
+  IG_AUTO(ig_plan) *plan = NULL;
+  IG_TRY(ig_session_plan(session, ig_buf_str(&sql), cancel, NULL, &plan, reterr));
+  IG_AUTO(ig_query) *query = NULL;
+  IG_TRY(ig_query_start(plan, cancel, &query, reterr));
+  IG_AUTO_STREAM stream = {0};
+  IG_TRY(ig_query_stream(query, &stream, reterr));
+  IG_AUTO_SCHEMA schema = {0};
+  IG_AUTO_ARRAY batch = {0};
+  IG_TRY(ig_stream_schema(&stream, &schema, reterr));
+  if (stream.get_next(&stream, &batch) != 0) return ig_query_error(query, reterr);
+  IG_ASSERT(batch.release && batch.length == 1);
+  return ig_stream_new_batch(&schema, &batch, ret_rows, reterr);
+}
+
+static igloo_status find_prepared(ig_session *session, struct ig_str text,
+                                  struct ig_sql_name *name, ig_prepared **ret_prepared,
+                                  struct igloo_error *reterr) {
+  IG_TRY(ig_sql_name_parse(text, 1, name, reterr));
+  *ret_prepared = ig_map_get(&session->prepared, ig_str_from_cstr(name->parts[0]));
+  if (*ret_prepared) return IGLOO_OK;
+  return ig_fail_state(reterr, IGLOO_NOT_FOUND, "26000",
+                       "prepared statement \"%s\" does not exist", name->parts[0]);
+}
+
+static igloo_status run_execute(ig_session *session, ig_running *running,
+                                const struct ig_sql_statement *parsed,
+                                struct ig_result *ret_result,
+                                struct igloo_error *reterr) {
+  IG_AUTO(ig_running) *held = running;
+  IG_AUTO_DONE(ig_sql_name) name = {0};
+  ig_prepared *prepared = NULL;
+  IG_TRY(find_prepared(session, parsed->name, &name, &prepared, reterr));
+  uint32_t count = prepared->guarded.params.count;
+  bool has_arguments = ig_str_trim(parsed->arguments).len > 0;
+  if (!prepared->planned || (count == 0 && !has_arguments))
+    return ig_prepared_execute(prepared, ret_result, reterr);
+  IG_AUTO_STREAM values = {0};
+  if (has_arguments)
+    IG_TRY(evaluate_arguments(session, parsed->arguments, ig_running_cancel(held), &values,
+                              reterr));
+  IG_AUTO_SCHEMA schema = {0};
+  if (values.release) IG_TRY(ig_stream_schema(&values, &schema, reterr));
+  int64_t given = values.release ? schema.n_children : 0;
+  if (given != (int64_t)count) {
+    (void)ig_fail_state(reterr, IGLOO_SYNTAX_ERROR, "42601",
+                        "wrong number of parameters for prepared statement \"%s\"",
+                        name.parts[0]);
+    ig_error_detail(reterr, "Expected %u parameters but got %lld.", count,
+                    (long long)given);
+    return IGLOO_SYNTAX_ERROR;
+  }
+  IG_AUTO(ig_resolver) *resolver = NULL;
+  IG_AUTO(ig_plan) *plan = NULL;
+  IG_AUTO(ig_plan) *bound = NULL;
+  IG_TRY(plan_again(prepared, ig_running_cancel(held), &resolver, &plan, reterr));
+  struct ArrowArrayStream moved = values;
+  values.release = NULL;
+  IG_TRY(bind_one(plan, &moved, &bound, reterr));
+  return ig_session_run_plan(session, IG_TAKE(held), resolver, bound,
+                             prepared_text(prepared), ret_result, reterr);
+}
+
+/* ---- entry ------------------------------------------------------------------------------------------------------ */
+
+igloo_status ig_prepared_run(ig_session *session, ig_running *running,
+                             const struct ig_guarded *guarded, struct ig_result *ret_result,
+                             struct igloo_error *reterr) {
+  IG_AUTO(ig_running) *held = running;
+  const struct ig_sql_statement *parsed = &guarded->parsed;
+  if (parsed->kind == IG_SQL_EXECUTE)
+    return run_execute(session, IG_TAKE(held), parsed, ret_result, reterr);
+  if (parsed->kind == IG_SQL_PREPARE) {
+    IG_TRY(run_prepare(session, guarded, reterr));
+  } else if (parsed->kind == IG_SQL_DEALLOCATE) {
+    IG_AUTO_DONE(ig_sql_name) name = {0};
+    ig_prepared *prepared = NULL;
+    IG_TRY(find_prepared(session, parsed->name, &name, &prepared, reterr));
+    (void)ig_map_remove(&session->prepared, ig_str_from_cstr(name.parts[0]));
+  } else {
+    ig_session_forget_prepared(session);
+  }
+  return ig_result_of_nothing(IG_TAKE(held), -1, ret_result, reterr);
+}

@@ -1,0 +1,163 @@
+/*
+ * private.h -- what the files of session/ share; nobody else includes it.
+ *
+ * A statement that runs is an ig_running: its cancel token, its query, and its place in
+ * the session's list, by which ig_session_cancel() and progress find it. A result stream
+ * holds it until the last batch.
+ *
+ * Owns:    as session.h says.
+ * Threads: the list of running statements and their queries are guarded by the session's mu.
+ * Blocks:  as session.h says.
+ */
+#ifndef IG_SESSION_PRIVATE_H
+#define IG_SESSION_PRIVATE_H
+
+#include <pthread.h>
+
+#include "base/map.h"
+#include "engine/plan.h"
+#include "engine/query.h"
+#include "session/session.h"
+#include "session/settings.h"
+#include "sql/params.h"
+#include "sql/statement.h"
+
+typedef struct ig_running ig_running;
+
+struct ig_session {
+  int32_t refs;
+  struct ig_session_parts parts;
+  struct ig_settings settings;
+  ig_plan_context *plan_context; /* of the settings as they are */
+  ig_session_tables *own;
+  struct ig_map prepared; /* PREPARE: name to ig_prepared */
+  int64_t statements;     /* begun so far: numbers queries */
+  pthread_mutex_t mu;     /* a leaf lock */
+  ig_running *running;    /* guarded by mu: newest first */
+  struct igloo_progress last; /* guarded by mu: of the newest that ended */
+};
+
+void ig_session_forget_prepared(ig_session *session); /* DEALLOCATE ALL */
+
+/* ---- running.c ---------------------------------------------------------------------------- */
+
+/* Begin a statement: a token with the session's timeout, in the list. Free: ig_running_end,
+ * or give it to a result. */
+IG_NODISCARD igloo_status ig_running_begin(ig_session *session, ig_running **ret_running,
+                                           struct igloo_error *reterr);
+ig_running *ig_running_end(ig_running *running); /* takes NULL; returns NULL */
+IG_DEFINE_AUTO(ig_running, ig_running_end)
+ig_cancel *ig_running_cancel(const ig_running *running); /* borrowed */
+
+/* Wrap rows that are there already. Takes running and rows, also on failure. */
+IG_NODISCARD igloo_status ig_result_of_rows(ig_running *running,
+                                            struct ArrowArrayStream *rows,
+                                            struct ig_result *ret_result,
+                                            struct igloo_error *reterr);
+/* Start a query and give its rows. Takes running, also on failure. */
+IG_NODISCARD igloo_status ig_result_of_plan(ig_running *running, ig_plan *plan,
+                                            struct ig_result *ret_result,
+                                            struct igloo_error *reterr);
+/* A statement that is done: no columns, no rows. Takes running, also on failure. */
+IG_NODISCARD igloo_status ig_result_of_nothing(ig_running *running, int64_t affected,
+                                               struct ig_result *ret_result,
+                                               struct igloo_error *reterr);
+/* Tell progress which query is the one of `running` now (NULL: none). */
+void ig_running_set_query(ig_running *running, ig_query *query);
+
+/* ---- execute.c ------------------------------------------------------------------------------ */
+
+/* A text that the guard let in, with `$n` for every parameter. */
+struct ig_guarded {
+  struct ig_sql_params params;    /* the text, owned */
+  struct ig_sql_statement parsed; /* spans into it */
+};
+void ig_guarded_done(struct ig_guarded *guarded);
+IG_NODISCARD igloo_status ig_session_guard(const ig_session *session, struct ig_str sql,
+                                           struct ig_guarded *ret_guarded,
+                                           struct igloo_error *reterr);
+
+/* The inner statement of EXPLAIN, PREPARE and the like, with blanks in place of what stands
+ * before it, so that positions in it are positions in the whole. Gives *ret_sql (ig_free). */
+IG_NODISCARD igloo_status ig_guarded_inner(const struct ig_guarded *guarded, char **ret_sql,
+                                           struct igloo_error *reterr);
+
+/* A resolver over the newest snapshot. */
+IG_NODISCARD igloo_status ig_session_resolver(ig_session *session,
+                                              ig_resolver **ret_resolver,
+                                              struct igloo_error *reterr);
+/* Plan text that the guard let in. */
+IG_NODISCARD igloo_status ig_session_plan(ig_session *session, struct ig_str sql,
+                                          ig_cancel *cancel, ig_resolver **ret_resolver,
+                                          ig_plan **ret_plan, struct igloo_error *reterr);
+/* The columns of a query or of what may follow FROM. */
+IG_NODISCARD igloo_status ig_session_columns(ig_session *session, struct ig_str sql,
+                                             ig_cancel *cancel,
+                                             struct ArrowSchema *ret_columns,
+                                             struct igloo_error *reterr);
+/* Plan and run SQL of our own making, for SHOW and the like. Takes running. */
+IG_NODISCARD igloo_status ig_session_run_sql(ig_session *session, ig_running *running,
+                                             const char *sql, struct ig_result *ret_result,
+                                             struct igloo_error *reterr);
+/* Run a planned statement of any kind. Takes running, also on failure. */
+IG_NODISCARD igloo_status ig_session_run_plan(ig_session *session, ig_running *running,
+                                              ig_resolver *resolver, ig_plan *plan,
+                                              struct ig_str text,
+                                              struct ig_result *ret_result,
+                                              struct igloo_error *reterr);
+/* Run a guarded statement: one of ours or the engine's. Takes running, also on failure. */
+IG_NODISCARD igloo_status ig_session_run(ig_session *session, ig_running *running,
+                                         const struct ig_guarded *guarded,
+                                         struct ig_result *ret_result,
+                                         struct igloo_error *reterr);
+/* SHOW, DESCRIBE and SUMMARIZE: rows, and nothing changes. */
+bool ig_statement_shows(enum ig_sql_kind kind);
+/* Make the plan context anew after a setting changed. */
+IG_NODISCARD igloo_status ig_session_apply_settings(ig_session *session,
+                                                    struct igloo_error *reterr);
+
+/* ---- ddl.c: statements that change the catalog ---------------------------------------------- */
+
+IG_NODISCARD igloo_status ig_ddl_run(ig_session *session, ig_cancel *cancel,
+                                     ig_resolver *resolver, const ig_plan *plan,
+                                     const struct ig_plan_description *description,
+                                     struct ig_str text, struct igloo_error *reterr);
+IG_NODISCARD igloo_status ig_ddl_create_schema(ig_session *session, struct ig_str name,
+                                               bool if_not_exists,
+                                               struct igloo_error *reterr);
+IG_NODISCARD igloo_status ig_ddl_drop_schema(ig_session *session, struct ig_str name,
+                                             bool if_exists, bool cascade,
+                                             struct igloo_error *reterr);
+
+/* Returns ALREADY_EXISTS 42701 for a name that stands twice among the columns of a table or
+ * view, INVALID_ARGUMENT 42P16 where there is none. */
+IG_NODISCARD igloo_status ig_ddl_check_columns(const struct ArrowSchema *columns,
+                                               struct igloo_error *reterr);
+
+/* ---- write.c: statements that write files ---------------------------------------------------- */
+
+/* Where the rows of a writing statement come from. */
+struct ig_write_input {
+  ig_plan *plan;                 /* the statement's own input, or */
+  struct ArrowArrayStream *rows; /* a stream (taken, also on failure) */
+};
+IG_NODISCARD igloo_status ig_write_run(ig_session *session, ig_cancel *cancel,
+                                       ig_resolver *resolver, ig_plan *plan,
+                                       const struct ig_plan_description *description,
+                                       struct ig_str text, struct ig_write_input input,
+                                       int64_t *ret_rows, struct igloo_error *reterr);
+
+/* ---- show.c: SHOW, DESCRIBE, SUMMARIZE ---------------------------------------------------------- */
+
+IG_NODISCARD igloo_status ig_show_run(ig_session *session, ig_running *running,
+                                      const struct ig_guarded *guarded,
+                                      struct ig_result *ret_result,
+                                      struct igloo_error *reterr);
+
+/* ---- prepared.c: PREPARE, EXECUTE, DEALLOCATE ------------------------------------------------------ */
+
+IG_NODISCARD igloo_status ig_prepared_run(ig_session *session, ig_running *running,
+                                          const struct ig_guarded *guarded,
+                                          struct ig_result *ret_result,
+                                          struct igloo_error *reterr);
+#endif

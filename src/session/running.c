@@ -1,0 +1,229 @@
+/* running.c -- statements that run, and the streams that they end in. */
+#include <errno.h>
+
+#include "arrow/stream.h"
+#include "base/clock.h"
+#include "base/thread.h"
+#include "session/bound_rows.h"
+#include "session/private.h"
+
+struct ig_running {
+  ig_session *session; /* one reference */
+  ig_cancel *cancel;
+  int64_t begin_us;
+  ig_query *query;   /* guarded by the session's mu; borrowed from whoever runs it */
+  ig_running *next;  /* guarded by the session's mu */
+  ig_running **link; /* likewise: what points to this one */
+};
+
+/* ---- the list ------------------------------------------------------------------------------- */
+
+igloo_status ig_running_begin(ig_session *session, ig_running **ret_running,
+                              struct igloo_error *reterr) {
+  ig_running *running = ig_calloc(1, sizeof(*running));
+  if (!running) return ig_fail_oom(reterr);
+  int64_t timeout_us = session->settings.statement_timeout_us;
+  igloo_status status = ig_cancel_new(
+      timeout_us ? ig_deadline_in(timeout_us) : IG_NEVER_US, &running->cancel, reterr);
+  if (status != IGLOO_OK) {
+    ig_free(running);
+    return status;
+  }
+  running->session = ig_session_ref(session);
+  running->begin_us = ig_now_us();
+  session->statements++;
+  IG_LOCK_SCOPE(&session->mu);
+  running->next = session->running;
+  if (running->next) running->next->link = &running->next;
+  running->link = &session->running;
+  session->running = running;
+  *ret_running = running;
+  return IGLOO_OK;
+}
+
+/* With the session's mu held. */
+static struct igloo_progress progress_locked(const ig_running *running) {
+  struct igloo_progress progress = {.elapsed_us = ig_now_us() - running->begin_us,
+                                    .rows_scanned = -1,
+                                    .bytes_scanned = -1,
+                                    .bytes_total = -1,
+                                    .running = 1};
+  if (!running->query) return progress;
+  struct ig_query_progress query;
+  ig_query_progress(running->query, &query);
+  progress.rows_scanned = query.rows_scanned;
+  progress.bytes_scanned = query.bytes_scanned;
+  progress.bytes_total = query.bytes_total;
+  progress.rows_returned = query.rows_returned;
+  progress.spilled_bytes = query.spilled_bytes;
+  return progress;
+}
+
+void ig_running_set_query(ig_running *running, ig_query *query) {
+  IG_LOCK_SCOPE(&running->session->mu);
+  running->query = query;
+}
+
+/* Out of the list, once; what it came to stays as the session's last progress. */
+static void leave_list(ig_running *running) {
+  IG_LOCK_SCOPE(&running->session->mu);
+  if (!running->link) return;
+  running->session->last = progress_locked(running);
+  running->session->last.running = 0;
+  running->query = NULL;
+  *running->link = running->next;
+  if (running->next) running->next->link = running->link;
+  running->link = NULL;
+}
+
+ig_running *ig_running_end(ig_running *running) {
+  if (!running) return NULL;
+  leave_list(running);
+  (void)ig_cancel_unref(running->cancel);
+  (void)ig_session_unref(running->session);
+  ig_free(running);
+  return NULL;
+}
+
+ig_cancel *ig_running_cancel(const ig_running *running) { return running->cancel; }
+
+void ig_session_cancel(ig_session *session) {
+  IG_LOCK_SCOPE(&session->mu);
+  for (ig_running *running = session->running; running; running = running->next)
+    ig_cancel_set(running->cancel);
+}
+
+void ig_session_progress(ig_session *session, struct igloo_progress *ret_progress) {
+  struct ig_engine_stats stats;
+  ig_engine_stats_get(session->parts.engine, &stats);
+  IG_LOCK_SCOPE(&session->mu);
+  *ret_progress =
+      session->running ? progress_locked(session->running) : session->last;
+  ret_progress->memory_bytes = stats.pool_used_bytes;
+}
+
+/* ---- result streams ------------------------------------------------------------------------------ */
+
+struct result {
+  struct ArrowArrayStream rows;
+  ig_running *running;
+  ig_query *query; /* NULL: rows that were there already */
+  struct igloo_error error;
+};
+
+/* The end of the stream, good or bad: the statement runs no longer. */
+static int end_result(struct result *result, int errnum) {
+  leave_list(result->running);
+  if (errnum == 0) return 0;
+  struct igloo_error *error = &result->error;
+  if (error->status != IGLOO_OK) return errnum;
+  if (result->query && ig_query_error(result->query, error) != IGLOO_OK) return errnum;
+  if (ig_bound_rows_error(&result->rows, error) != IGLOO_OK) return errnum;
+  const char *text = result->rows.get_last_error(&result->rows);
+  (void)ig_fail(error, errnum == ENOMEM ? IGLOO_OUT_OF_MEMORY : IGLOO_INTERNAL, "%s",
+                text ? text : "the result ended without a reason");
+  return errnum;
+}
+
+static int result_get_schema(struct ArrowArrayStream *stream, struct ArrowSchema *out) {
+  struct result *result = stream->private_data;
+  int errnum = result->rows.get_schema(&result->rows, out);
+  return errnum ? end_result(result, errnum) : 0;
+}
+
+static int result_get_next(struct ArrowArrayStream *stream, struct ArrowArray *out) {
+  struct result *result = stream->private_data;
+  if (result->error.status != IGLOO_OK) return EIO; /* an error stays */
+  int errnum = result->rows.get_next(&result->rows, out);
+  if (errnum || !out->release) return end_result(result, errnum);
+  return 0;
+}
+
+static const char *result_get_last_error(struct ArrowArrayStream *stream) {
+  const struct result *result = stream->private_data;
+  return result->error.status == IGLOO_OK ? NULL : result->error.message;
+}
+
+static void free_result(struct result *result) {
+  leave_list(result->running);
+  if (result->rows.release) result->rows.release(&result->rows);
+  (void)ig_query_free(result->query);
+  (void)ig_running_end(result->running);
+  ig_free(result);
+}
+
+static void result_release(struct ArrowArrayStream *stream) {
+  struct result *result = stream->private_data;
+  stream->release = NULL;
+  free_result(result);
+}
+
+igloo_status ig_result_error(struct ArrowArrayStream *rows, struct igloo_error *reterr) {
+  if (rows->release != result_release)
+    return ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "this stream was not made by Igloo");
+  const struct result *result = rows->private_data;
+  if (result->error.status != IGLOO_OK && reterr) *reterr = result->error;
+  return result->error.status;
+}
+
+static void give_result(struct result *result, int64_t affected,
+                        struct ig_result *ret_result) {
+  ret_result->affected = affected;
+  ret_result->rows = (struct ArrowArrayStream){.get_schema = result_get_schema,
+                                               .get_next = result_get_next,
+                                               .get_last_error = result_get_last_error,
+                                               .release = result_release,
+                                               .private_data = result};
+}
+
+static struct result *new_result(ig_running *running) {
+  struct result *result = ig_calloc(1, sizeof(*result));
+  if (result)
+    result->running = running;
+  else
+    (void)ig_running_end(running);
+  return result;
+}
+
+igloo_status ig_result_of_rows(ig_running *running, struct ArrowArrayStream *rows,
+                               struct ig_result *ret_result, struct igloo_error *reterr) {
+  struct result *result = new_result(running);
+  if (!result) {
+    rows->release(rows);
+    return ig_fail_oom(reterr);
+  }
+  result->rows = *rows;
+  rows->release = NULL;
+  give_result(result, -1, ret_result);
+  return IGLOO_OK;
+}
+
+igloo_status ig_result_of_plan(ig_running *running, ig_plan *plan,
+                               struct ig_result *ret_result, struct igloo_error *reterr) {
+  struct result *result = new_result(running);
+  if (!result) return ig_fail_oom(reterr);
+  igloo_status status = ig_query_start(plan, running->cancel, &result->query, reterr);
+  if (status == IGLOO_OK) status = ig_query_stream(result->query, &result->rows, reterr);
+  if (status != IGLOO_OK) {
+    free_result(result);
+    return status;
+  }
+  ig_running_set_query(running, result->query);
+  give_result(result, -1, ret_result);
+  return IGLOO_OK;
+}
+
+igloo_status ig_result_of_nothing(ig_running *running, int64_t affected,
+                                  struct ig_result *ret_result,
+                                  struct igloo_error *reterr) {
+  struct ArrowArrayStream rows;
+  igloo_status status = ig_stream_new_empty(&rows, reterr);
+  if (status != IGLOO_OK) {
+    (void)ig_running_end(running);
+    return status;
+  }
+  leave_list(running);
+  IG_TRY(ig_result_of_rows(running, &rows, ret_result, reterr));
+  ret_result->affected = affected;
+  return IGLOO_OK;
+}

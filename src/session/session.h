@@ -1,0 +1,122 @@
+/*
+ * session.h -- who asks, and one statement after the other.
+ *
+ * A session holds settings, prepared statements and registered streams. It guards each
+ * text before the engine sees it, runs Igloo's own statements, DDL and writes itself, and
+ * gives every result as a stream that keeps what it needs.
+ *
+ * Owns:    itself, counted: the maker's reference and one for each open result.
+ * Threads: one thread at a time, but for ig_session_cancel() and ig_session_progress(),
+ *          which any thread may call; results are independent of the session's thread.
+ * Blocks:  executing and preparing, until done, cancelled or past statement_timeout.
+ */
+#ifndef IG_SESSION_SESSION_H
+#define IG_SESSION_SESSION_H
+
+#include <igloo/arrow.h>
+#include <igloo/igloo.h>
+
+#include "catalog/catalog.h"
+#include "config/config.h"
+#include "engine/engine.h"
+#include "files/roots.h"
+#include "scan/system.h"
+
+typedef struct ig_session ig_session;
+typedef struct ig_prepared ig_prepared;
+
+/* What a session works with. All borrowed for as long as `on_end` has not been called. */
+struct ig_session_parts {
+  ig_engine *engine;
+  ig_catalog *catalog;
+  const ig_roots *roots;
+  ig_system_tables *system;
+  const struct ig_config *config;
+  const char *user;
+  int64_t id;                /* unique in this process */
+  void (*on_end)(void *ctx); /* after the last reference ended */
+  void *ctx;
+};
+
+IG_NODISCARD igloo_status ig_session_new(const struct ig_session_parts *parts,
+                                         ig_session **ret_session,
+                                         struct igloo_error *reterr);
+ig_session *ig_session_ref(ig_session *session);
+ig_session *ig_session_unref(ig_session *session); /* takes NULL; returns NULL */
+IG_DEFINE_AUTO(ig_session, ig_session_unref)
+
+/* Set every running statement's cancel token. */
+void ig_session_cancel(ig_session *session);
+void ig_session_progress(ig_session *session, struct igloo_progress *ret_progress);
+
+struct ig_result {
+  struct ArrowArrayStream rows;
+  int64_t affected; /* rows written; -1 where none are counted */
+};
+
+/* Run one statement without parameters. Gives ret_result->rows. */
+IG_NODISCARD igloo_status ig_session_execute(ig_session *session, struct ig_str sql,
+                                             struct ig_result *ret_result,
+                                             struct igloo_error *reterr);
+
+/* The error that ended a stream made by a session; INVALID_ARGUMENT for other streams. */
+igloo_status ig_result_error(struct ArrowArrayStream *rows, struct igloo_error *reterr);
+
+/* Make a stream a table of this session. Takes *rows, also on failure. */
+IG_NODISCARD igloo_status ig_session_register(ig_session *session, struct ig_str name,
+                                              struct ArrowArrayStream *rows,
+                                              struct igloo_error *reterr);
+
+/* Write a stream to a local file of format "csv", "json", "arrow" or "parquet". Takes
+ * *rows, also on failure. */
+IG_NODISCARD igloo_status ig_session_write_file(ig_session *session,
+                                                struct ArrowArrayStream *rows,
+                                                struct ig_str path, struct ig_str format,
+                                                bool overwrite, int64_t *ret_written,
+                                                struct igloo_error *reterr);
+
+/* ---- prepared statements: igloo.h says what each does -------------------------------- */
+
+IG_NODISCARD igloo_status ig_session_prepare(ig_session *session, struct ig_str sql,
+                                             ig_prepared **ret_prepared,
+                                             struct igloo_error *reterr);
+ig_prepared *ig_prepared_free(ig_prepared *prepared); /* takes NULL; returns NULL */
+IG_DEFINE_AUTO(ig_prepared, ig_prepared_free)
+
+IG_NODISCARD igloo_status ig_prepared_schema(ig_prepared *prepared,
+                                             struct ArrowSchema *ret_schema,
+                                             struct igloo_error *reterr);
+IG_NODISCARD igloo_status ig_prepared_parameters(ig_prepared *prepared,
+                                                 struct ArrowSchema *ret_schema,
+                                                 struct igloo_error *reterr);
+int32_t ig_prepared_number(const ig_prepared *prepared, struct ig_str name);
+
+enum ig_value_kind {
+  IG_VALUE_UNBOUND,
+  IG_VALUE_NULL,
+  IG_VALUE_BOOL,
+  IG_VALUE_INT64,
+  IG_VALUE_DOUBLE,
+  IG_VALUE_TEXT,
+};
+struct ig_value {
+  enum ig_value_kind kind;
+  union {
+    bool flag;
+    int64_t int64;
+    double number;
+    struct ig_str text; /* copied by ig_prepared_bind */
+  };
+};
+IG_NODISCARD igloo_status ig_prepared_bind(ig_prepared *prepared, int32_t number,
+                                           struct ig_value value,
+                                           struct igloo_error *reterr);
+/* Takes *rows, also on failure. */
+IG_NODISCARD igloo_status ig_prepared_bind_stream(ig_prepared *prepared,
+                                                  struct ArrowArrayStream *rows,
+                                                  struct igloo_error *reterr);
+IG_NODISCARD igloo_status ig_prepared_execute(ig_prepared *prepared,
+                                              struct ig_result *ret_result,
+                                              struct igloo_error *reterr);
+
+#endif

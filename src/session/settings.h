@@ -1,0 +1,50 @@
+/*
+ * settings.h -- what SET, RESET and SHOW know: an allow-list, nothing else.
+ *
+ * One table lists the settings. A name that is not in it is refused, those of the engine
+ * too, so that no statement changes limits, folders or object stores.
+ *
+ * Owns:    struct ig_settings owns its texts.
+ * Threads: one thread at a time.
+ * Blocks:  never.
+ */
+#ifndef IG_SESSION_SETTINGS_H
+#define IG_SESSION_SETTINGS_H
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+/* Schemas of one search path. */
+#define IG_SEARCH_PATH_MAX 64
+
+struct ig_settings {
+  char *time_zone;
+  char **search_path;
+  size_t search_path_count;
+  int64_t statement_timeout_us; /* 0: none */
+  int64_t statement_timeout_default_us;
+  bool views;
+};
+
+/* Defaults. OUT_OF_MEMORY. Free: ig_settings_done. */
+IG_NODISCARD igloo_status ig_settings_init(struct ig_settings *settings,
+                                           int64_t statement_timeout_us,
+                                           struct igloo_error *reterr);
+void ig_settings_done(struct ig_settings *settings);
+
+/* Change one from its text as SET has it (`value` data NULL: the default). Returns
+ * NOT_FOUND 42704 for a name that is not in the list (hint: the nearest);
+ * INVALID_ARGUMENT 22023 for a bad value; UNSUPPORTED for one that is not built yet. */
+IG_NODISCARD igloo_status ig_settings_set(struct ig_settings *settings, struct ig_str name,
+                                          struct ig_str value, struct igloo_error *reterr);
+
+/* The value as text. Gives *ret_value (free: ig_free). Errors as ig_settings_set. */
+IG_NODISCARD igloo_status ig_settings_get(const struct ig_settings *settings,
+                                          struct ig_str name, char **ret_value,
+                                          struct igloo_error *reterr);
+
+/* Name and one sentence about setting `index`; false past the last one. */
+bool ig_settings_at(size_t index, const char **ret_name, const char **ret_doc);
+
+#endif

@@ -1,0 +1,365 @@
+/* show.c -- SHOW, DESCRIBE and SUMMARIZE, most of them as queries over information_schema. */
+#include "arrow/rows.h"
+#include "arrow/schema.h"
+#include "arrow/stream.h"
+#include "base/limits.h"
+#include "session/private.h"
+#include "sql/quote.h"
+#include "sql/token.h"
+
+/* SQL of our own making: one line for each column of the widest table. */
+#define SQL_BYTES_MAX (32 * IG_MIB)
+
+/* ---- settings --------------------------------------------------------------------------------- */
+
+static igloo_status show_setting(ig_session *session, struct ig_str name,
+                                 struct ArrowArrayStream *ret_rows,
+                                 struct igloo_error *reterr) {
+  IG_AUTO_CHAR *value = NULL;
+  IG_AUTO_CHAR *column = ig_str_dup(name);
+  if (!column) return ig_fail_oom(reterr);
+  IG_TRY(ig_settings_get(&session->settings, name, &value, reterr));
+  struct ig_rows_column columns[] = {{column, IG_CELL_TEXT, true}};
+  IG_AUTO(ig_rows) *rows = NULL;
+  IG_TRY(ig_rows_new(columns, IG_ARRAY_LEN(columns), &rows, reterr));
+  ig_rows_cstr(rows, value);
+  return ig_rows_finish(rows, ret_rows, reterr);
+}
+
+static igloo_status show_all(ig_session *session, struct ArrowArrayStream *ret_rows,
+                             struct igloo_error *reterr) {
+  static const struct ig_rows_column columns[] = {{"name", IG_CELL_TEXT, true},
+                                                  {"setting", IG_CELL_TEXT, true},
+                                                  {"description", IG_CELL_TEXT, true}};
+  IG_AUTO(ig_rows) *rows = NULL;
+  IG_TRY(ig_rows_new(columns, IG_ARRAY_LEN(columns), &rows, reterr));
+  const char *name, *doc;
+  for (size_t i = 0; ig_settings_at(i, &name, &doc); i++) {
+    IG_AUTO_CHAR *value = NULL;
+    IG_TRY(ig_settings_get(&session->settings, ig_str_from_cstr(name), &value, reterr));
+    ig_rows_cstr(rows, name);
+    ig_rows_cstr(rows, value);
+    ig_rows_cstr(rows, doc);
+  }
+  return ig_rows_finish(rows, ret_rows, reterr);
+}
+
+/* ---- names: queries over information_schema ------------------------------------------------------ */
+
+/* Append " AND <column> LIKE '<pattern>'", where there is a pattern. */
+static igloo_status append_like(struct ig_buf *sql, const char *column,
+                                struct ig_str pattern, struct igloo_error *reterr) {
+  if (!pattern.len) return IGLOO_OK;
+  IG_AUTO_CHAR *value = NULL;
+  IG_TRY(ig_sql_string_value(pattern, &value, reterr));
+  ig_buf_append_fmt(sql, " AND %s LIKE ", column);
+  ig_sql_append_literal(sql, ig_str_from_cstr(value));
+  return IGLOO_OK;
+}
+
+static igloo_status list_tables(const struct ig_sql_statement *parsed, struct ig_buf *sql,
+                                struct igloo_error *reterr) {
+  ig_buf_append_cstr(sql,
+                     "SELECT table_catalog, table_schema, table_name, table_type "
+                     "FROM igloo.information_schema.tables WHERE ");
+  if (parsed->name.len) {
+    IG_AUTO_DONE(ig_sql_name) name = {0};
+    IG_TRY(ig_sql_name_parse(parsed->name, 2, &name, reterr));
+    ig_buf_append_cstr(sql, "table_schema = ");
+    ig_sql_append_literal(sql, ig_str_from_cstr(name.parts[name.len - 1]));
+  } else {
+    ig_buf_append_cstr(sql, "table_schema NOT IN ('information_schema', 'system')");
+  }
+  IG_TRY(append_like(sql, "table_name", parsed->pattern, reterr));
+  ig_buf_append_cstr(sql, " ORDER BY table_schema, table_name");
+  return IGLOO_OK;
+}
+
+static igloo_status list_schemas(const struct ig_sql_statement *parsed, struct ig_buf *sql,
+                                 struct igloo_error *reterr) {
+  ig_buf_append_cstr(sql,
+                     "SELECT catalog_name, schema_name "
+                     "FROM igloo.information_schema.schemata WHERE true");
+  if (parsed->name.len) {
+    IG_AUTO_DONE(ig_sql_name) name = {0};
+    IG_TRY(ig_sql_name_parse(parsed->name, 1, &name, reterr));
+    ig_buf_append_cstr(sql, " AND catalog_name = ");
+    ig_sql_append_literal(sql, ig_str_from_cstr(name.parts[0]));
+  }
+  IG_TRY(append_like(sql, "schema_name", parsed->pattern, reterr));
+  ig_buf_append_cstr(sql, " ORDER BY schema_name");
+  return IGLOO_OK;
+}
+
+static igloo_status list_catalogs(const struct ig_sql_statement *parsed, struct ig_buf *sql,
+                                  struct igloo_error *reterr) {
+  ig_buf_append_cstr(sql,
+                     "SELECT catalog_name FROM (SELECT DISTINCT catalog_name "
+                     "FROM igloo.information_schema.schemata) AS c WHERE true");
+  IG_TRY(append_like(sql, "catalog_name", parsed->pattern, reterr));
+  ig_buf_append_cstr(sql, " ORDER BY catalog_name");
+  return IGLOO_OK;
+}
+
+/* The engine's list, made a table of this session for as long as the query is planned. */
+#define FUNCTIONS_TABLE "igloo functions"
+
+static igloo_status list_functions(ig_session *session,
+                                   const struct ig_sql_statement *parsed,
+                                   struct ig_buf *sql, struct igloo_error *reterr) {
+  struct ArrowArrayStream functions;
+  IG_TRY(ig_plan_functions(session->plan_context, &functions, reterr));
+  IG_TRY(ig_session_tables_put(session->own, IG_STR(FUNCTIONS_TABLE), &functions, reterr));
+  ig_buf_append_cstr(sql, "SELECT * FROM \"" FUNCTIONS_TABLE "\" WHERE true");
+  IG_TRY(append_like(sql, "name", parsed->pattern, reterr));
+  ig_buf_append_cstr(sql, " ORDER BY name, kind");
+  return IGLOO_OK;
+}
+
+/* ---- columns ----------------------------------------------------------------------------------------- */
+
+/* The query whose columns are asked for: the inner one, or all of what may follow FROM. */
+static igloo_status columns_query(const struct ig_guarded *guarded, struct ig_buf *sql,
+                                  struct igloo_error *reterr) {
+  const struct ig_sql_statement *parsed = &guarded->parsed;
+  if (parsed->inner_is_query) {
+    IG_AUTO_CHAR *inner = NULL;
+    IG_TRY(ig_guarded_inner(guarded, &inner, reterr));
+    ig_buf_append_cstr(sql, inner);
+  } else {
+    ig_buf_append_cstr(sql, "SELECT * FROM ");
+    ig_buf_append_str(sql, parsed->name.len ? parsed->name : parsed->inner);
+  }
+  return ig_buf_check(sql, reterr);
+}
+
+static igloo_status find_columns(ig_session *session, ig_cancel *cancel,
+                                 const struct ig_guarded *guarded,
+                                 struct ArrowSchema *ret_columns,
+                                 struct igloo_error *reterr) {
+  IG_AUTO_DONE(ig_buf) sql = IG_BUF_INIT(SQL_BYTES_MAX);
+  IG_TRY(columns_query(guarded, &sql, reterr));
+  return ig_session_columns(session, ig_buf_str(&sql), cancel, ret_columns, reterr);
+}
+
+static igloo_status show_columns(const struct ArrowSchema *schema,
+                                 struct ArrowArrayStream *ret_rows,
+                                 struct igloo_error *reterr) {
+  static const struct ig_rows_column columns[] = {{"column_name", IG_CELL_TEXT, true},
+                                                  {"data_type", IG_CELL_TEXT, true},
+                                                  {"is_nullable", IG_CELL_TEXT, true}};
+  IG_AUTO(ig_rows) *rows = NULL;
+  IG_TRY(ig_rows_new(columns, IG_ARRAY_LEN(columns), &rows, reterr));
+  for (int64_t i = 0; i < schema->n_children; i++) {
+    IG_AUTO_CHAR *type = NULL;
+    IG_TRY(ig_arrow_type_name_dup(schema->children[i], &type, reterr));
+    ig_rows_cstr(rows, schema->children[i]->name);
+    ig_rows_cstr(rows, type);
+    ig_rows_cstr(rows, schema->children[i]->flags & ARROW_FLAG_NULLABLE ? "YES" : "NO");
+  }
+  return ig_rows_finish(rows, ret_rows, reterr);
+}
+
+/* SHOW COLUMNS FROM t LIKE 'p': the rows as a query, so that LIKE is the engine's. */
+static igloo_status filter_columns(const struct ArrowSchema *schema, struct ig_str pattern,
+                                   struct ig_buf *sql, struct igloo_error *reterr) {
+  ig_buf_append_cstr(sql, "SELECT column_name, data_type, is_nullable FROM (VALUES ");
+  for (int64_t i = 0; i < schema->n_children; i++) {
+    IG_AUTO_CHAR *type = NULL;
+    IG_TRY(ig_arrow_type_name_dup(schema->children[i], &type, reterr));
+    ig_buf_append_fmt(sql, "%s(%lld, ", i ? ", " : "", (long long)i);
+    ig_sql_append_literal(sql, ig_str_from_cstr(schema->children[i]->name));
+    ig_buf_append_cstr(sql, ", ");
+    ig_sql_append_literal(sql, ig_str_from_cstr(type));
+    ig_buf_append_cstr(
+        sql, schema->children[i]->flags & ARROW_FLAG_NULLABLE ? ", 'YES')" : ", 'NO')");
+  }
+  ig_buf_append_cstr(sql, ") AS c (position, column_name, data_type, is_nullable) WHERE true");
+  IG_TRY(append_like(sql, "column_name", pattern, reterr));
+  ig_buf_append_cstr(sql, " ORDER BY position");
+  return IGLOO_OK;
+}
+
+/* ---- SHOW CREATE TABLE ------------------------------------------------------------------------------- */
+
+static igloo_status show_create(ig_session *session, struct ig_str text,
+                                struct ArrowArrayStream *ret_rows,
+                                struct igloo_error *reterr) {
+  static const struct ig_rows_column columns[] = {{"table_name", IG_CELL_TEXT, true},
+                                                  {"statement", IG_CELL_TEXT, true}};
+  IG_AUTO_DONE(ig_sql_name) name = {0};
+  IG_TRY(ig_sql_name_parse(text, 3, &name, reterr));
+  struct ig_str parts[3];
+  for (size_t i = 0; i < name.len; i++) parts[i] = ig_str_from_cstr(name.parts[i]);
+  IG_AUTO(ig_resolver) *resolver = NULL;
+  IG_TRY(ig_session_resolver(session, &resolver, reterr));
+  /* Found as FROM finds it; the error for a missing name is the resolver's. */
+  IG_AUTO(ig_scan_table) *table = NULL;
+  IG_TRY(ig_resolver_table(resolver, 0, parts, name.len, NULL, &table, reterr));
+  const struct ig_object *object =
+      ig_snapshot_find(ig_resolver_peek_snapshot(resolver),
+                       ig_str_from_cstr(table->schema), ig_str_from_cstr(table->name));
+  if (!object || !object->definition)
+    return ig_fail_state(reterr, IGLOO_INVALID_ARGUMENT, "42809",
+                         "no statement made \"%s\": it is a table of Igloo's own",
+                         table->name);
+  IG_AUTO(ig_rows) *rows = NULL;
+  IG_TRY(ig_rows_new(columns, IG_ARRAY_LEN(columns), &rows, reterr));
+  ig_rows_cstr(rows, object->name);
+  ig_rows_cstr(rows, object->definition);
+  return ig_rows_finish(rows, ret_rows, reterr);
+}
+
+/* ---- SUMMARIZE ---------------------------------------------------------------------------------------- */
+
+enum column_class { CLASS_NUMBER, CLASS_ORDERED, CLASS_OTHER };
+
+/* By Arrow format strings (Arrow C data interface). */
+static enum column_class classify(const struct ArrowSchema *field) {
+  const char *format = field->dictionary ? field->dictionary->format : field->format;
+  if (strchr("cCsSiIlLefg", format[0]) || format[0] == 'd') return CLASS_NUMBER;
+  if (format[0] == 'u' || format[0] == 'U' || format[0] == 'b') return CLASS_ORDERED;
+  if (strcmp(format, "vu") == 0) return CLASS_ORDERED;
+  if (strncmp(format, "td", 2) == 0 || strncmp(format, "ts", 2) == 0 ||
+      strncmp(format, "tt", 2) == 0)
+    return CLASS_ORDERED;
+  return CLASS_OTHER;
+}
+
+/* What SUMMARIZE tells of a column: `%s` is the quoted name; the least class it applies to. */
+static const struct summary {
+  const char *name, *expression;
+  enum column_class least;
+  const char *missing; /* in place of it for other classes */
+} summaries[] = {
+    {"min", "CAST(min(%s) AS text)", CLASS_ORDERED, "CAST(NULL AS text)"},
+    {"max", "CAST(max(%s) AS text)", CLASS_ORDERED, "CAST(NULL AS text)"},
+    {"approx_unique", "CAST(count(DISTINCT %s) AS bigint)", CLASS_ORDERED,
+     "CAST(NULL AS bigint)"},
+    {"avg", "avg(CAST(%s AS double))", CLASS_NUMBER, "CAST(NULL AS double)"},
+    {"std", "stddev(CAST(%s AS double))", CLASS_NUMBER, "CAST(NULL AS double)"},
+    {"q25", "approx_percentile_cont(0.25) WITHIN GROUP (ORDER BY CAST(%s AS double))",
+     CLASS_NUMBER, "CAST(NULL AS double)"},
+    {"q50", "approx_percentile_cont(0.5) WITHIN GROUP (ORDER BY CAST(%s AS double))",
+     CLASS_NUMBER, "CAST(NULL AS double)"},
+    {"q75", "approx_percentile_cont(0.75) WITHIN GROUP (ORDER BY CAST(%s AS double))",
+     CLASS_NUMBER, "CAST(NULL AS double)"},
+    {"count", "count(*)", CLASS_OTHER, NULL},
+    {"null_percentage", "100.0e0 * (count(*) - count(%s)) / nullif(count(*), 0)",
+     CLASS_OTHER, NULL},
+};
+
+/* "a, b, c" of one summary over all columns. */
+static void append_summary(struct ig_buf *sql, const struct summary *summary,
+                           const struct ArrowSchema *schema) {
+  for (int64_t i = 0; i < schema->n_children; i++) {
+    const struct ArrowSchema *field = schema->children[i];
+    if (i) ig_buf_append_cstr(sql, ", ");
+    if (classify(field) > summary->least) {
+      ig_buf_append_cstr(sql, summary->missing);
+      continue;
+    }
+    struct ig_str before, after;
+    struct ig_str expression = ig_str_from_cstr(summary->expression);
+    size_t at = ig_str_find(expression, IG_STR("%s"));
+    before = ig_str_sub(expression, 0, at == IG_STR_NONE ? expression.len : at);
+    after = at == IG_STR_NONE ? IG_STR("") : ig_str_sub(expression, at + 2, SIZE_MAX);
+    ig_buf_append_str(sql, before);
+    if (at != IG_STR_NONE) ig_sql_append_quoted_name(sql, ig_str_from_cstr(field->name));
+    ig_buf_append_str(sql, after);
+  }
+}
+
+/* One pass over the rows computes an array for each summary; they are unnested side by
+ * side into one row for each column. */
+static igloo_status summarize(const struct ArrowSchema *schema, struct ig_str query,
+                              struct ig_buf *sql, struct igloo_error *reterr) {
+  ig_buf_append_cstr(sql, "SELECT unnest(column_name) AS column_name, "
+                          "unnest(column_type) AS column_type");
+  for (size_t i = 0; i < IG_ARRAY_LEN(summaries); i++)
+    ig_buf_append_fmt(sql, ", unnest(\"%s\") AS \"%s\"", summaries[i].name,
+                      summaries[i].name);
+  ig_buf_append_cstr(sql, " FROM (SELECT [");
+  for (int64_t i = 0; i < schema->n_children; i++) {
+    if (i) ig_buf_append_cstr(sql, ", ");
+    ig_sql_append_literal(sql, ig_str_from_cstr(schema->children[i]->name));
+  }
+  ig_buf_append_cstr(sql, "] AS column_name, [");
+  for (int64_t i = 0; i < schema->n_children; i++) {
+    IG_AUTO_CHAR *type = NULL;
+    IG_TRY(ig_arrow_type_name_dup(schema->children[i], &type, reterr));
+    if (i) ig_buf_append_cstr(sql, ", ");
+    ig_sql_append_literal(sql, ig_str_from_cstr(type));
+  }
+  ig_buf_append_cstr(sql, "] AS column_type");
+  for (size_t i = 0; i < IG_ARRAY_LEN(summaries); i++) {
+    ig_buf_append_cstr(sql, ", [");
+    append_summary(sql, &summaries[i], schema);
+    ig_buf_append_fmt(sql, "] AS \"%s\"", summaries[i].name);
+  }
+  ig_buf_append_cstr(sql, " FROM (");
+  ig_buf_append_str(sql, query);
+  ig_buf_append_cstr(sql, "\n) AS q) AS s");
+  return IGLOO_OK;
+}
+
+static igloo_status run_summarize(ig_session *session, ig_cancel *cancel,
+                                  const struct ig_guarded *guarded, struct ig_buf *sql,
+                                  struct igloo_error *reterr) {
+  IG_AUTO_DONE(ig_buf) query = IG_BUF_INIT(SQL_BYTES_MAX);
+  IG_AUTO_SCHEMA schema = {0};
+  IG_TRY(columns_query(guarded, &query, reterr));
+  IG_TRY(ig_session_columns(session, ig_buf_str(&query), cancel, &schema, reterr));
+  if (schema.n_children == 0)
+    return ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "cannot summarize a result without columns");
+  return summarize(&schema, ig_buf_str(&query), sql, reterr);
+}
+
+/* ---- entry -------------------------------------------------------------------------------------------------- */
+
+/* DESCRIBE and SHOW COLUMNS. */
+static igloo_status describe(ig_session *session, ig_cancel *cancel,
+                             const struct ig_guarded *guarded, struct ig_buf *sql,
+                             struct ArrowArrayStream *ret_rows,
+                             struct igloo_error *reterr) {
+  IG_AUTO_SCHEMA schema = {0};
+  IG_TRY(find_columns(session, cancel, guarded, &schema, reterr));
+  if (guarded->parsed.pattern.len && schema.n_children)
+    return filter_columns(&schema, guarded->parsed.pattern, sql, reterr);
+  return show_columns(&schema, ret_rows, reterr);
+}
+
+/* Fill `sql` with a query, or *ret_rows with the rows themselves. */
+static igloo_status show(ig_session *session, ig_cancel *cancel,
+                         const struct ig_guarded *guarded, struct ig_buf *sql,
+                         struct ArrowArrayStream *ret_rows, struct igloo_error *reterr) {
+  const struct ig_sql_statement *parsed = &guarded->parsed;
+  enum ig_sql_kind kind = parsed->kind;
+  if (kind == IG_SQL_SHOW_SETTING)
+    return show_setting(session, parsed->name, ret_rows, reterr);
+  if (kind == IG_SQL_SHOW_ALL) return show_all(session, ret_rows, reterr);
+  if (kind == IG_SQL_SHOW_TABLES) return list_tables(parsed, sql, reterr);
+  if (kind == IG_SQL_SHOW_SCHEMAS) return list_schemas(parsed, sql, reterr);
+  if (kind == IG_SQL_SHOW_CATALOGS) return list_catalogs(parsed, sql, reterr);
+  if (kind == IG_SQL_SHOW_FUNCTIONS) return list_functions(session, parsed, sql, reterr);
+  if (kind == IG_SQL_SHOW_CREATE_TABLE)
+    return show_create(session, parsed->name, ret_rows, reterr);
+  if (kind == IG_SQL_SUMMARIZE) return run_summarize(session, cancel, guarded, sql, reterr);
+  return describe(session, cancel, guarded, sql, ret_rows, reterr);
+}
+
+igloo_status ig_show_run(ig_session *session, ig_running *running,
+                         const struct ig_guarded *guarded, struct ig_result *ret_result,
+                         struct igloo_error *reterr) {
+  IG_AUTO(ig_running) *held = running;
+  IG_AUTO_DONE(ig_buf) sql = IG_BUF_INIT(SQL_BYTES_MAX);
+  struct ArrowArrayStream rows = {0};
+  IG_TRY(show(session, ig_running_cancel(held), guarded, &sql, &rows, reterr));
+  if (rows.release) return ig_result_of_rows(IG_TAKE(held), &rows, ret_result, reterr);
+  IG_TRY(ig_buf_check(&sql, reterr));
+  igloo_status status =
+      ig_session_run_sql(session, IG_TAKE(held), sql.data, ret_result, reterr);
+  if (guarded->parsed.kind == IG_SQL_SHOW_FUNCTIONS)
+    (void)ig_session_tables_drop(session->own, IG_STR(FUNCTIONS_TABLE));
+  return status;
+}
