@@ -167,6 +167,7 @@ static igloo_status run_and_print(struct ig_runner *runner, struct ig_str sql,
   igloo_status status = ig_result_open(&rows, &result, reterr);
   if (status != IGLOO_OK) return stream_failure(&rows, status, reterr);
   if (result.columns_count == 0) {
+    runner->ran_without_result = true;
     bool more = true; /* a statement without a result ends with its stream */
     while (status == IGLOO_OK && more) status = ig_result_next(&result, &more, reterr);
     status = stream_failure(&rows, status, reterr);
@@ -196,7 +197,8 @@ igloo_status ig_runner_run(struct ig_runner *runner, struct ig_str sql, int32_t 
   return status;
 }
 
-igloo_status ig_runner_script(struct ig_runner *runner, struct ig_str script) {
+igloo_status ig_runner_script(struct ig_runner *runner, struct ig_str script,
+                              int32_t first_line) {
   struct ig_sql_splitter splitter;
   ig_sql_splitter_init(&splitter, script);
   while (!runner->reader_gone && !ig_interrupt_is_ending()) {
@@ -204,11 +206,11 @@ igloo_status ig_runner_script(struct ig_runner *runner, struct ig_str script) {
     struct ig_sql_piece piece;
     igloo_status status = ig_sql_split_next(&splitter, &piece, &error);
     if (status != IGLOO_OK) {
-      ig_report(&error, script, 1);
+      ig_report(&error, script, first_line);
       return status;
     }
     if (piece.text.len == 0) return IGLOO_OK;
-    IG_TRY(ig_runner_run(runner, piece.text, piece.line));
+    IG_TRY(ig_runner_run(runner, piece.text, first_line + piece.line - 1));
   }
   return ig_interrupt_is_ending() ? IGLOO_CANCELLED : IGLOO_OK;
 }
@@ -217,7 +219,7 @@ igloo_status ig_runner_script_file(struct ig_runner *runner, const char *path) {
   IG_AUTO_DONE(ig_buf) text = IG_BUF_INIT(IG_SQL_BYTES_LIMIT);
   struct igloo_error error;
   igloo_status status = ig_read_whole(path, &text, &error);
-  if (status == IGLOO_OK) return ig_runner_script(runner, ig_buf_str(&text));
+  if (status == IGLOO_OK) return ig_runner_script(runner, ig_buf_str(&text), 1);
   ig_report(&error, IG_STR(""), 1);
   return status;
 }

@@ -15,7 +15,8 @@
 #include "shell/target.h"
 #include "shell/writer.h"
 
-#define IG_RUNNER_ROWS_MAX ((size_t)40)     /* of a box: more is not read, but scrolled */
+#define IG_RUNNER_ROWS_MAX ((size_t)40) /* of a box: more is not read, but scrolled */
+#define IG_RUNNER_ROWS_LIMIT ((size_t)100000) /* of .maxrows: they are kept in memory */
 
 struct ig_runner {
   igloo_database *database;
@@ -27,6 +28,7 @@ struct ig_runner {
   bool pager;          /* long output goes through a pager */
   size_t rows_max;     /* of a box on a terminal; 0: all */
   bool reader_gone;    /* of stdout: nothing more needs to run */
+  bool ran_without_result; /* since the caller reset it: names may have changed */
   struct ig_output_file output;
 };
 
@@ -43,9 +45,10 @@ IG_NODISCARD igloo_status ig_runner_connect(struct ig_runner *runner,
 IG_NODISCARD igloo_status ig_runner_run(struct ig_runner *runner, struct ig_str sql,
                                         int32_t first_line);
 
-/* Run the statements of a script one after the other up to the first failure, which is
- * returned. */
-IG_NODISCARD igloo_status ig_runner_script(struct ig_runner *runner, struct ig_str script);
+/* Run the statements of a script, which starts in line `first_line`, one after the other
+ * up to the first failure, which is returned. */
+IG_NODISCARD igloo_status ig_runner_script(struct ig_runner *runner, struct ig_str script,
+                                           int32_t first_line);
 
 /* The same with a file ("-" is stdin). */
 IG_NODISCARD igloo_status ig_runner_script_file(struct ig_runner *runner, const char *path);

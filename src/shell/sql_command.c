@@ -117,7 +117,7 @@ static igloo_status run_inputs(const struct request *request, struct ig_runner *
     const struct input *input = &request->inputs[i];
     IG_TRY(input->is_file
                ? ig_runner_script_file(runner, input->text)
-               : ig_runner_script(runner, ig_str_from_cstr(input->text)));
+               : ig_runner_script(runner, ig_str_from_cstr(input->text), 1));
   }
   return IGLOO_OK;
 }

@@ -1,0 +1,127 @@
+/* shell_command.c -- `igloo`: see shell.h. */
+#include <errno.h>
+#include <unistd.h>
+
+#include "base/limits.h"
+#include "shell/interrupt.h"
+#include "shell/repl.h"
+#include "shell/report.h"
+#include "shell/shell.h"
+
+static const struct ig_flag flags[] = {IG_TARGET_FLAGS, IG_FLAG_HELP, {0}};
+
+static igloo_status parse(struct ig_target *target, bool *ret_help, int argc, char **argv,
+                          struct igloo_error *reterr) {
+  struct ig_args args = {.command = &ig_shell_command, .argc = argc, .argv = argv, .at = 1};
+  int id = 0;
+  const char *value = NULL;
+  do {
+    bool taken = false;
+    IG_TRY(ig_args_next(&args, &id, &value, reterr));
+    IG_TRY(ig_target_take(target, id, value, &taken, reterr));
+    if (id == IG_FLAG_HELP_ID) *ret_help = true;
+    if (id == IG_ARGS_POSITIONAL) {
+      (void)ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "unexpected argument \"%s\"", value);
+      ig_error_hint(reterr, "A command comes first: `igloo %s [OPTIONS]`. See `igloo --help`.",
+                    value);
+      return IGLOO_INVALID_ARGUMENT;
+    }
+  } while (id != IG_ARGS_END && !*ret_help);
+  return IGLOO_OK;
+}
+
+static void complete(void *ctx, struct ig_str before, struct ig_str word,
+                     void (*add)(void *add_ctx, struct ig_str candidate), void *add_ctx) {
+  struct ig_repl *repl = ctx;
+  ig_names_complete(&repl->names, before, word, add, add_ctx);
+}
+
+/* Returns the exit code. */
+static int run_terminal(struct ig_repl *repl) {
+  struct igloo_error error;
+  IG_AUTO_DONE(ig_buf) line = IG_BUF_INIT(IG_SQL_BYTES_LIMIT);
+  igloo_status status = ig_editor_new(complete, repl, &repl->editor, &error);
+  if (status != IGLOO_OK) {
+    ig_report(&error, IG_STR(""), 1);
+    return ig_status_exit_code(status);
+  }
+  repl->runner.tags = true;
+  repl->runner.pager = isatty(STDOUT_FILENO);
+  ig_report_note("Igloo %s\nType .help for help; .quit or Ctrl-D leaves.\n", igloo_version());
+  while (!repl->quit && !ig_interrupt_is_ending()) {
+    enum ig_editor_answer answer = ig_editor_read(repl->editor, ig_repl_prompt(repl), &line);
+    if (answer == IG_EDITOR_END) {
+      if (!ig_interrupt_is_ending()) ig_report_note("\n");
+      break;
+    }
+    if (answer == IG_EDITOR_CLEARED) {
+      ig_repl_clear(repl);
+      continue;
+    }
+    igloo_status ignored = ig_repl_line(repl, ig_buf_str(&line), 1);
+    (void)ignored; /* it was reported, and the shell goes on */
+    if (repl->runner.reader_gone) break;
+  }
+  return 0;
+}
+
+/* Lines of a pipe or a file: the first failure ends it. */
+static int run_stdin(struct ig_repl *repl) {
+  IG_AUTO_DONE(ig_buf) text = IG_BUF_INIT(IG_SQL_BYTES_LIMIT);
+  struct igloo_error error;
+  igloo_status status = ig_read_whole("-", &text, &error);
+  if (status != IGLOO_OK) {
+    ig_report(&error, IG_STR(""), 1);
+    return ig_status_exit_code(status);
+  }
+  return ig_status_exit_code(ig_repl_text(repl, ig_buf_str(&text)));
+}
+
+static int run_shell(struct ig_repl *repl, const struct ig_target *target) {
+  bool is_terminal = isatty(STDIN_FILENO);
+  struct igloo_error error;
+  igloo_status status = ig_interrupt_start(is_terminal, &error);
+  if (status == IGLOO_OK) status = ig_runner_connect(&repl->runner, target, &error);
+  if (status != IGLOO_OK) {
+    ig_report(&error, IG_STR(""), 1);
+    return ig_target_exit_code(status);
+  }
+  repl->names.connection = repl->runner.connection;
+  repl->runner.format = isatty(STDOUT_FILENO) ? IG_FORMAT_BOX : IG_FORMAT_CSV;
+  int code = is_terminal ? run_terminal(repl) : run_stdin(repl);
+  status = ig_output_file_commit(&repl->runner.output, &error);
+  if (status == IGLOO_OK) return code;
+  ig_report(&error, IG_STR(""), 1);
+  return ig_status_exit_code(status);
+}
+
+static int shell_main(int argc, char **argv) {
+  static struct ig_target target; /* large, and there is one */
+  static struct ig_repl repl;
+  struct igloo_error error;
+  bool help = false;
+  ig_target_init(&target);
+  if (parse(&target, &help, argc, argv, &error) != IGLOO_OK) return ig_report_usage(&error);
+  if (help) return ig_command_print_help(&ig_shell_command);
+  ig_repl_init(&repl);
+  int code = run_shell(&repl, &target);
+  ig_repl_done(&repl);
+  ig_target_done(&target);
+  return code;
+}
+
+const struct ig_command ig_shell_command = {
+    .name = "",
+    .arguments = "[OPTIONS]\n       igloo COMMAND [OPTIONS]",
+    .summary = "Igloo answers SQL over files. Without a command it is a shell.",
+    .more = "Commands:\n"
+            "  sql          run SQL and print what it gives\n"
+            "  config       show every configuration key, or check a configuration file\n"
+            "  doctor       check whether this machine is ready\n"
+            "  completions  print the completions of the program for bash, zsh or fish\n"
+            "  version      show the version\n\n"
+            "Each command has its own --help. In the shell, .help lists what it understands;\n"
+            "nothing is kept when it ends, unless --data names a folder.\n",
+    .flags = flags,
+    .run = shell_main,
+};
