@@ -137,7 +137,6 @@ pub(crate) struct EngineShared {
     pub base: SessionState,
     pub cpu_threads: usize,
     pub channel_bytes: usize,
-    pub batch_rows: usize,
     /// limits.plan_nodes
     pub plan_nodes: usize,
     /// limits.sql_nesting
@@ -218,7 +217,6 @@ unsafe fn new_engine(options: &igb_engine_options, files: igb_files) -> Result<B
         base,
         cpu_threads: cpu_threads as usize,
         channel_bytes: to_usize(options.channel_bytes),
-        batch_rows: options.batch_rows as usize,
         plan_nodes: options.plan_nodes as usize,
         sql_nesting: options.sql_nesting as usize,
         version,

@@ -23,7 +23,6 @@ pub mod error;
 pub mod explain;
 mod file_table;
 pub mod function_list;
-pub mod functions;
 pub mod names;
 mod parse;
 pub mod plan;
@@ -31,13 +30,13 @@ pub mod query;
 mod resolve;
 mod rules;
 pub mod session;
+mod session_functions;
 #[cfg(test)]
 mod smoke;
 mod spans;
 mod store;
 mod stream;
 mod stream_table;
-pub mod sum;
 #[cfg(test)]
 mod testing;
 mod translate;

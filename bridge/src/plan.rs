@@ -15,13 +15,14 @@ use datafusion::sql::planner::SqlToRel;
 use datafusion::sql::sqlparser::ast::{ColumnDef, Statement as Ast};
 
 use crate::abi::{
-    boundary, boundary_void, igb_cancel, igb_error, igb_names, igb_str, Cancel,
+    boundary, boundary_void, igb_cancel, igb_error, igb_names, igb_str, igb_table, Cancel,
     IGB_ACCESS_FUNCTION, IGB_ACCESS_PATH_WRITE, IGB_ACCESS_TABLE_WRITE, IGB_KIND_COPY,
     IGB_KIND_INSERT,
 };
 use crate::describe::{Access, AccessList, Description};
 use crate::engine::check_may_block;
 use crate::error::{Error, Result, Status};
+use crate::file_table::infer;
 use crate::names::{dedup_plan, output_names};
 use crate::parse::{parse, Statement};
 use crate::resolve::{parser_options, rename, Lookup, Touched};
@@ -53,6 +54,7 @@ impl Drop for Plan {
     }
 }
 
+/// A statement that is parsed and planned, and not run.
 pub struct igb_plan {
     pub(crate) shared: Arc<Plan>,
 }
@@ -457,6 +459,33 @@ pub unsafe extern "C" fn igb_plan_parameters(
                 Field::new(format!("${}", at + 1), type_without_views(kind), true)
             });
             ret_schema.write(export_schema(&Schema::new(fields.collect::<Vec<_>>()))?);
+            Ok(())
+        })
+    }
+}
+
+/// Schema of a files table without planning a query on it (CREATE EXTERNAL TABLE, CREATE TABLE):
+/// its columns, then its partition columns. Takes the table (release is called). Planning threads
+/// only.
+///
+/// # Safety
+/// All pointers are valid; `cancel` and `ret_error` may be NULL.
+#[no_mangle]
+pub unsafe extern "C" fn igb_table_infer(
+    session: *mut igb_session,
+    table: *mut igb_table,
+    cancel: *const igb_cancel,
+    ret_schema: *mut FFI_ArrowSchema,
+    ret_error: *mut igb_error,
+) -> i32 {
+    unsafe {
+        boundary(ret_error, || {
+            check_may_block("reading a table's schema")?;
+            let session = &(&*session).shared;
+            let cancel = Cancel::from_abi(cancel);
+            let schema = guarded(cancel, 0, || infer(session, &*table, cancel))?;
+            let fields = schema.fields().iter().map(without_views).collect::<Fields>();
+            ret_schema.write(export_schema(&Schema::new(fields))?);
             Ok(())
         })
     }

@@ -8,6 +8,7 @@ use datafusion::common::config::ConfigNonZeroUsize;
 use datafusion::config::SpillCompression;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::registry::FunctionRegistry;
 use datafusion::optimizer::{Analyzer, Optimizer};
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
@@ -17,8 +18,9 @@ use crate::abi::{
 };
 use crate::engine::{igb_engine, to_usize, EngineShared};
 use crate::error::Result;
+use crate::arithmetic::CheckedArithmetic;
 use crate::names::DerivedNames;
-use crate::{dialect, rules};
+use crate::{arithmetic, dialect, rules, session_functions};
 
 /// What plans and queries keep of a session.
 #[derive(Debug)]
@@ -28,9 +30,9 @@ pub(crate) struct SessionShared {
     pub state: SessionState,
     /// igloo.views: results keep utf8_view and binary_view.
     pub views: bool,
-    pub target_partitions: usize,
 }
 
+/// Settings; immutable once made: a SET makes a new one (cheap).
 pub struct igb_session {
     pub(crate) shared: Arc<SessionShared>,
 }
@@ -74,17 +76,21 @@ pub(crate) fn base_state(
     let share = to_usize(options.pool_bytes) / (8 * partitions);
     tuned.execution.sort_spill_reservation_bytes = share.clamp(64 << 10, 10 << 20);
 
-    let analyzer = Analyzer::new();
-    let state = SessionStateBuilder::new()
+    let mut analyzer = Analyzer::new().rules;
+    analyzer.push(Arc::new(CheckedArithmetic));
+    let mut state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(Arc::clone(runtime_env))
         .with_catalog_list(Arc::new(MemoryCatalogProviderList::new()))
         .with_default_features()
         .with_relation_planners(vec![Arc::new(DerivedNames)])
-        .with_analyzer_rules(rules::analyzer(analyzer.rules))
+        .with_analyzer_rules(rules::analyzer(analyzer))
         .with_optimizer_rules(rules::optimizer(Optimizer::new().rules))
         .with_physical_optimizer_rules(rules::physical(PhysicalOptimizer::new().rules))
         .build();
+    for function in arithmetic::functions() {
+        state.register_udf(function)?;
+    }
     Ok(state)
 }
 
@@ -105,11 +111,15 @@ unsafe fn new_session(
     if !time_zone.is_empty() {
         tuned.execution.time_zone = Some(time_zone.to_string());
     }
+    let (user, catalog, schema) =
+        unsafe { (options.user.text()?, options.catalog.text()?, options.schema.text()?) };
+    for function in session_functions::all(&engine.version, user, catalog, schema) {
+        state.register_udf(function)?;
+    }
     Ok(SessionShared {
         engine: Arc::clone(engine),
         state,
         views: options.views,
-        target_partitions,
     })
 }
 

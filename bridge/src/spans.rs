@@ -195,7 +195,7 @@ fn lower_first(text: &str) -> String {
 }
 
 /// Line and column just past the last character that is not blank.
-fn end_of(sql: &str) -> (u64, u64) {
+pub(crate) fn end_of(sql: &str) -> (u64, u64) {
     let text = sql.trim_end();
     let line = text.matches('\n').count() as u64 + 1;
     let column = text.rsplit('\n').next().unwrap_or("").chars().count() as u64 + 1;
