@@ -6,7 +6,7 @@ PYTHON := build/venv/bin/python
 LAYER ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test test-long unit bench san tsan fmt check install dist clean
+.PHONY: help setup build build-tests run test test-long unit bench san tsan fmt check install dist clean
 
 help:
 	@echo "make run        set up what is missing, build, answer a sample question over real files;"
@@ -37,14 +37,15 @@ build: setup
 run: build
 	@tools/sample.sh
 
-test: build
+build-tests: build
 	@tools/build.sh release unit_tests
 	@tools/build.sh san unit_tests
+	@tools/cargo.sh test --release --locked --lib --no-run --manifest-path bridge/Cargo.toml
+
+test: build-tests
 	@$(PYTHON) tools/run-tests.py
 
-test-long: build
-	@tools/build.sh release unit_tests
-	@tools/build.sh san unit_tests
+test-long: build-tests
 	@$(PYTHON) tools/run-tests.py --long
 
 unit: setup

@@ -80,6 +80,19 @@ def count_ctest(output, code):
     return passed, failed, ""
 
 
+def count_cargo(output, code):
+    """Sum what each test program of cargo counted; an ignored test is a failed test."""
+    results = re.findall(
+        r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored", output, re.M)
+    passed = sum(int(result[0]) for result in results)
+    failed = sum(int(result[1]) + int(result[2]) for result in results)
+    if passed + failed == 0:
+        return 0, 1, "no tests were found"
+    if code != 0 and failed == 0:
+        return passed, 1, f"exit code {code}"
+    return passed, failed, ""
+
+
 def count_junit(path):
     def count(output, code):
         try:
@@ -116,6 +129,9 @@ def list_suites(build, long):
               {"IGLOO": igloo, "IGLOO_BUILD": str(build)}),
         script("sql", 100),
         Suite("unit-san", 100, ctest(build / "san"), "tests/unit", count_ctest, tap),
+        Suite("bridge", 60, ["tools/cargo.sh", "test", "--release", "--locked", "--lib",
+                             "--manifest-path", "bridge/Cargo.toml"], "bridge/Cargo.toml",
+              count_cargo),
         script("tpch", 90),
         script("reference", 60),
         Suite("unit", 60, ctest(build), "tests/unit", count_ctest, tap),
