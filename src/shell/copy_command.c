@@ -1,7 +1,6 @@
 /* copy_command.c -- see copy_command.h. */
 #include "shell/copy_command.h"
 
-#include "shell/writer.h"
 #include "sql/quote.h"
 #include "sql/token.h"
 
@@ -39,7 +38,7 @@ static igloo_status take_source(struct ig_tokenizer *tokenizer, struct ig_str *r
 }
 
 static igloo_status take_format(struct ig_tokenizer *tokenizer, const char *path,
-                                const char **ret_format, struct igloo_error *reterr) {
+                                enum ig_format *ret_format, struct igloo_error *reterr) {
   struct ig_token token;
   enum ig_format format;
   IG_TRY(ig_token_next(tokenizer, &token, reterr));
@@ -58,7 +57,7 @@ static igloo_status take_format(struct ig_tokenizer *tokenizer, const char *path
     IG_TRY(ig_token_next(tokenizer, &token, reterr));
     if (token.kind != IG_TOKEN_END) return fail_usage(reterr, "something follows the format");
   }
-  *ret_format = ig_format_name(format);
+  *ret_format = format;
   return IGLOO_OK;
 }
 

@@ -156,7 +156,7 @@ static igloo_status run_output(struct ig_repl *repl, struct ig_str argument,
   if (argument.len == 0) return IGLOO_OK;
   IG_AUTO_CHAR *path = ig_str_dup(argument);
   if (!path) return ig_fail_oom(reterr);
-  return ig_output_file_open(&repl->runner.output, path, reterr);
+  return ig_output_file_open(&repl->runner.output, path, true, reterr);
 }
 
 static igloo_status run_connect(struct ig_repl *repl, struct ig_str argument,
@@ -194,11 +194,11 @@ static igloo_status run_copy(struct ig_repl *repl, struct ig_str argument,
                              struct igloo_error *reterr) {
   struct ig_copy_command command __attribute__((cleanup(ig_copy_command_done))) = {0};
   IG_TRY(ig_copy_command_parse(argument, &command, reterr));
-  int64_t rows = -1;
-  IG_TRY(ig_runner_copy(&repl->runner, ig_str_from_cstr(command.sql), command.path,
-                        command.format, &rows, reterr));
-  IG_AUTO_CHAR *text = rows >= 0 ? ig_asprintf("COPY %lld\n", (long long)rows)
-                                 : ig_strdup("COPY\n");
+  int64_t rows = 0;
+  igloo_status status = ig_runner_copy(&repl->runner, ig_str_from_cstr(command.sql),
+                                       command.path, command.format, &rows);
+  if (status != IGLOO_OK) return fail_reported(reterr, status);
+  IG_AUTO_CHAR *text = ig_asprintf("COPY %lld\n", (long long)rows);
   return text ? print(repl, text, reterr) : ig_fail_oom(reterr);
 }
 
@@ -224,13 +224,13 @@ static const struct command commands[] = {
     {".help", "", "this text", run_help, false},
     {".tables", "[PATTERN]", "tables and views, or those like PATTERN", run_tables, false},
     {".schema", "[TABLE]", "columns of every table, or what made TABLE", run_schema, false},
-    {".mode", "[FORMAT]", "how results are shown: " IG_FORMAT_NAMES, run_mode, false},
+    {".mode", "[FORMAT]", "form of results: box, csv, tsv, json, markdown …", run_mode, false},
     {".maxrows", "[N]", "rows of a box; 0 is all", run_maxrows, false},
     {".timer", "[on|off]", "say how long each statement took", run_timer, false},
     {".read", "FILE", "run the statements and commands of a file", run_read, true},
-    {".output", "[FILE]", "write results to a file; without one, to the terminal again",
+    {".output", "[FILE]", "write results to a file, or to the terminal again",
      run_output, true},
-    {".connect", "[URI]", "leave this database for another; without URI, a new empty one",
+    {".connect", "[URI]", "leave this database for another, or for a new one",
      run_connect, false},
     {".explain", "SQL", "show the plan of a statement", run_explain, false},
     {".cache", "", "what is in the cache", run_cache, false},

@@ -13,10 +13,13 @@
 #define CHUNK_BYTES ((size_t)64 * 1024)
 
 igloo_status ig_output_file_open(struct ig_output_file *output, const char *path,
-                                 struct igloo_error *reterr) {
-  struct ig_output_file next = {.fd = -1};
+                                 bool replace, struct igloo_error *reterr) {
+  struct ig_output_file next = {.fd = -1, .replace = replace};
   struct stat info;
-  bool replaceable = stat(path, &info) != 0 || S_ISREG(info.st_mode);
+  bool exists = stat(path, &info) == 0;
+  bool replaceable = !exists || S_ISREG(info.st_mode);
+  if (exists && replaceable && !replace)
+    return ig_fail_errno(reterr, EEXIST, "could not write \"%s\"", path);
   next.path = ig_strdup(path);
   if (!next.path) return ig_fail_oom(reterr);
   if (replaceable) {
@@ -59,7 +62,9 @@ igloo_status ig_output_file_commit(struct ig_output_file *output,
     ig_output_file_discard(output);
     return IGLOO_OK;
   }
-  if (fsync(output->fd) != 0 || rename(output->unfinished, output->path) != 0) {
+  unsigned flags = output->replace ? 0 : RENAME_NOREPLACE;
+  if (fsync(output->fd) != 0 ||
+      renameat2(AT_FDCWD, output->unfinished, AT_FDCWD, output->path, flags) != 0) {
     status = ig_fail_errno(reterr, errno, "could not write \"%s\"", output->path);
     (void)unlink(output->unfinished);
   }

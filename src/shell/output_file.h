@@ -17,13 +17,14 @@ struct ig_output_file {
   int fd;           /* where text goes; stdout where `path` is NULL */
   char *path;       /* owned */
   char *unfinished; /* owned: the name until commit; NULL for devices and pipes */
+  bool replace;     /* what is there already */
   bool has_result;  /* an arrow or parquet file was written under `path` itself */
 };
 
-/* Begin a file. Returns NOT_FOUND, PERMISSION_DENIED, IO_ERROR …; *output is unchanged
- * then, and discarded before otherwise. */
+/* Begin a file. Returns ALREADY_EXISTS 58P02 unless `replace`, NOT_FOUND, PERMISSION_DENIED,
+ * IO_ERROR …; *output is unchanged then, and discarded before otherwise. */
 IG_NODISCARD igloo_status ig_output_file_open(struct ig_output_file *output,
-                                              const char *path,
+                                              const char *path, bool replace,
                                               struct igloo_error *reterr);
 
 /* Let the file appear and go back to stdout. */

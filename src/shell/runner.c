@@ -86,7 +86,8 @@ static igloo_status write_file(struct ig_runner *runner, struct ArrowArrayStream
   }
   output->has_result = true;
   if (output->path)
-    return igloo_write_stream(runner->connection, rows, output->path, format, 1, NULL, reterr);
+    return igloo_write_stream(runner->connection, rows, output->path, format,
+                              output->replace, &runner->rows, reterr);
   IG_AUTO(ig_tmpdir) *folder = NULL;
   igloo_status status = ig_tmpdir_new(NULL, &folder, reterr);
   if (status != IGLOO_OK) {
@@ -98,7 +99,8 @@ static igloo_status write_file(struct ig_runner *runner, struct ArrowArrayStream
     rows->release(rows);
     return ig_fail_oom(reterr);
   }
-  IG_TRY(igloo_write_stream(runner->connection, rows, path, format, 0, NULL, reterr));
+  IG_TRY(igloo_write_stream(runner->connection, rows, path, format, 0, &runner->rows,
+                            reterr));
   return ig_output_copy(path, output->fd, &runner->reader_gone, reterr);
 }
 
@@ -120,9 +122,8 @@ static igloo_status print_result(struct ig_runner *runner, struct ig_result *res
     limits = (struct ig_box_limits){.columns_max = ig_terminal_columns(out.fd),
                                     .rows_max = runner->rows_max,
                                     .color = ig_terminal_can_color(out.fd)};
-  int64_t rows = 0;
   igloo_status status =
-      ig_write_result(result, format_for(runner, sql), &limits, &out, &rows, reterr);
+      ig_write_result(result, format_for(runner, sql), &limits, &out, &runner->rows, reterr);
   if (!out.reader_gone) return status;
   /* Who leaves a pager has seen enough; who closes our stdout wants nothing more. */
   runner->reader_gone = stage->pager.pid == 0;
@@ -224,18 +225,27 @@ igloo_status ig_runner_script_file(struct ig_runner *runner, const char *path) {
   return status;
 }
 
+static igloo_status report(igloo_status status, const struct igloo_error *error) {
+  if (status != IGLOO_OK) ig_report(error, IG_STR(""), 1);
+  return status;
+}
+
 igloo_status ig_runner_copy(struct ig_runner *runner, struct ig_str sql, const char *path,
-                            const char *format, int64_t *ret_rows,
-                            struct igloo_error *reterr) {
-  IG_AUTO_CHAR *text = ig_str_dup(sql);
-  if (!text) return ig_fail_oom(reterr);
-  struct ArrowArrayStream rows = {0};
-  ig_interrupt_watch(runner->connection);
-  ig_progress *progress = ig_progress_start(runner->connection);
-  igloo_status status = igloo_query(runner->connection, text, &rows, NULL, reterr);
-  if (status == IGLOO_OK)
-    status = igloo_write_stream(runner->connection, &rows, path, format, 0, ret_rows, reterr);
-  (void)ig_progress_stop(progress);
-  ig_interrupt_watch(NULL);
+                            enum ig_format format, int64_t *ret_rows) {
+  struct igloo_error error;
+  struct ig_output_file output = {.fd = STDOUT_FILENO}, before = runner->output;
+  enum ig_format format_before = runner->format;
+  IG_TRY(report(ig_output_file_open(&output, path, false, &error), &error));
+  runner->output = output;
+  runner->format = format;
+  igloo_status status = ig_runner_run(runner, sql, 1);
+  if (status == IGLOO_OK) {
+    status = report(ig_output_file_commit(&runner->output, &error), &error);
+  } else {
+    ig_output_file_discard(&runner->output);
+  }
+  runner->output = before;
+  runner->format = format_before;
+  if (status == IGLOO_OK) *ret_rows = runner->rows;
   return status;
 }

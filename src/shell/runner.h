@@ -28,6 +28,7 @@ struct ig_runner {
   bool pager;          /* long output goes through a pager */
   size_t rows_max;     /* of a box on a terminal; 0: all */
   bool reader_gone;    /* of stdout: nothing more needs to run */
+  int64_t rows;         /* of the last result */
   bool ran_without_result; /* since the caller reset it: names may have changed */
   struct ig_output_file output;
 };
@@ -53,9 +54,10 @@ IG_NODISCARD igloo_status ig_runner_script(struct ig_runner *runner, struct ig_s
 /* The same with a file ("-" is stdin). */
 IG_NODISCARD igloo_status ig_runner_script_file(struct ig_runner *runner, const char *path);
 
-/* Write the result of a query to a local file, which must not exist. */
+/* Write the result of a query to a local file, which must not exist. Returns its failure,
+ * which was reported. */
 IG_NODISCARD igloo_status ig_runner_copy(struct ig_runner *runner, struct ig_str sql,
-                                         const char *path, const char *format,
-                                         int64_t *ret_rows, struct igloo_error *reterr);
+                                         const char *path, enum ig_format format,
+                                         int64_t *ret_rows);
 
 #endif

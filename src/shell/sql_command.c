@@ -151,7 +151,7 @@ static int sql_main(int argc, char **argv) {
   ig_runner_init(&runner);
   igloo_status status = ig_interrupt_start(false, &error);
   if (status == IGLOO_OK && request.output)
-    status = ig_output_file_open(&runner.output, request.output, &error);
+    status = ig_output_file_open(&runner.output, request.output, true, &error);
   int code;
   if (status == IGLOO_OK) {
     code = run_request(&request, &runner);
