@@ -16,6 +16,7 @@ static GLOBAL: MiMalloc = MiMalloc;
 pub mod abi;
 pub mod arithmetic;
 pub mod bind;
+mod checks;
 pub mod describe;
 pub mod dialect;
 pub mod engine;

@@ -39,6 +39,7 @@ use crate::abi::{
     IGB_ACCESS_TABLE, IGB_TABLE_STREAM, IGB_TABLE_VIEW,
 };
 use crate::error::{Error, Result, Status};
+use crate::checks::check;
 use crate::dialect::rewrite_operators;
 use crate::file_table::FileTable;
 use crate::names::{dedup_plan, is_duplicate_name_error, mangle, name_outputs};
@@ -108,13 +109,13 @@ impl<'a> Lookup<'a> {
         let written = DfStatement::Statement(Box::new(statement));
         let mut first = written.clone();
         name_outputs(&mut first)?;
-        rewrite_operators(&mut first);
+        prepare(&mut first)?;
         match planner.statement_to_plan(first) {
             Err(error) if is_duplicate_name_error(&error) => {
                 let mut second = written;
                 name_outputs(&mut second)?;
                 mangle(&mut second)?;
-                rewrite_operators(&mut second);
+                prepare(&mut second)?;
                 Ok(planner.statement_to_plan(second)?)
             }
             planned => Ok(planned?),
@@ -273,6 +274,14 @@ impl<'a> Lookup<'a> {
         let plan = dedup_plan(rename(plan, &columns)?)?;
         check_size(&plan)?;
         Ok(plan)
+    }
+}
+
+fn prepare(statement: &mut DfStatement) -> Result<()> {
+    rewrite_operators(statement);
+    match statement {
+        DfStatement::Statement(inner) => check(inner),
+        _ => Ok(()),
     }
 }
 

@@ -277,6 +277,10 @@ fn plan(text: &str) -> Box<Error> {
 }
 
 fn not_implemented(text: &str) -> Box<Error> {
+    if text.contains("does not support logical expression") {
+        return Error::unsupported("this form of subquery is not supported")
+            .with_hint("Rewrite the subquery as a join.");
+    }
     if text.contains("OuterReferenceColumn") || text.to_lowercase().contains("correlated") {
         return Error::unsupported("this form of correlated subquery is not supported")
             .with_hint("Rewrite the subquery as a join.");
@@ -291,7 +295,7 @@ fn not_implemented(text: &str) -> Box<Error> {
 }
 
 fn internal(text: &str) -> Box<Error> {
-    if text.contains("OuterReferenceColumn") {
+    if text.contains("OuterReferenceColumn") || text.contains("does not support logical expression") {
         return not_implemented(text);
     }
     Error::internal("the engine could not process the statement").with_detail(sentence(text))
