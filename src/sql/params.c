@@ -122,7 +122,7 @@ static igloo_status rewrite_param(struct rewriter *w, struct igloo_error *reterr
 
   size_t end = w->token.offset + w->token.len;
   copy_until(w, w->token.offset);
-  if (w->token.offset > 0 && may_glue(sql.data[w->token.offset - 1]))
+  if (w->text.len > 0 && may_glue(w->text.data[w->text.len - 1]))
     IG_TRY(insert(w, " ", reterr));
   ig_buf_append_fmt(&w->text, "$%u", number);
   if (end < sql.len && may_glue(sql.data[end])) ig_buf_append_char(&w->text, ' ');
