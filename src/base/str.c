@@ -81,9 +81,9 @@ size_t ig_str_find_char(struct ig_str s, char c) {
 }
 
 size_t ig_str_find(struct ig_str s, struct ig_str needle) {
-  for (size_t at = 0; at + needle.len <= s.len; at++)
-    if (ig_str_eq(ig_str_sub(s, at, needle.len), needle)) return at;
-  return IG_STR_NONE;
+  if (needle.len == 0) return 0;
+  const char *hit = s.len == 0 ? NULL : memmem(s.data, s.len, needle.data, needle.len);
+  return hit ? (size_t)(hit - s.data) : IG_STR_NONE;
 }
 
 bool ig_str_split(struct ig_str s, char c, struct ig_str *left, struct ig_str *right) {

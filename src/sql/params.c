@@ -125,7 +125,8 @@ static igloo_status rewrite_param(struct rewriter *w, struct igloo_error *reterr
   if (w->text.len > 0 && may_glue(w->text.data[w->text.len - 1]))
     IG_TRY(insert(w, " ", reterr));
   ig_buf_append_fmt(&w->text, "$%u", number);
-  if (end < sql.len && may_glue(sql.data[end])) ig_buf_append_char(&w->text, ' ');
+  bool glues = end < sql.len && (may_glue(sql.data[end]) || sql.data[end] == '.');
+  if (glues) ig_buf_append_char(&w->text, ' ');
   w->copied = end;
   return note_edit(w, reterr);
 }
