@@ -414,7 +414,7 @@ static igloo_status add_literal(struct walk *walk, const char *path, enum ig_pat
   return walk_folder(walk, &folder, 0, 0, reterr);
 }
 
-/* One text of an expanded `{…}`: normal form again, as `{a,..}` may hold dots. */
+/* One text of an expanded `{…}`. */
 static igloo_status walk_alternative(struct walk *walk, const char *text,
                                      struct igloo_error *reterr) {
   IG_AUTO_CHAR *path = NULL;
@@ -431,11 +431,11 @@ static igloo_status walk_alternative(struct walk *walk, const char *text,
   return add_literal(walk, path, kind, id, reterr);
 }
 
-static igloo_status walk_braces(struct walk *walk, const char *pattern,
-                                struct igloo_error *reterr) {
+/* Braces come before `..`, as in a shell: `{a/../b,c}` is cut at its comma. */
+static igloo_status walk_braces(struct walk *walk, struct igloo_error *reterr) {
   char **texts = NULL;
   size_t count = 0;
-  IG_TRY(ig_glob_braces(ig_str_from_cstr(pattern), &texts, &count, reterr));
+  IG_TRY(ig_glob_braces(walk->argument, &texts, &count, reterr));
   igloo_status status = IGLOO_OK;
   for (size_t i = 0; i < count && status == IGLOO_OK; i++)
     status = walk_alternative(walk, texts[i], reterr);
@@ -470,13 +470,14 @@ static igloo_status walk_argument(struct walk *walk, struct igloo_error *reterr)
   struct ig_file_id id;
 
   IG_TRY(ig_path_absolute(walk->argument, &path, reterr));
-  bool magic = ig_glob_has_magic(ig_str_from_cstr(path));
+  bool magic = ig_glob_has_magic(ig_str_from_cstr(path)) ||
+               ig_glob_has_magic(walk->argument); /* `{a/../b,c}` */
   igloo_status status =
       ig_roots_stat(walk->roots, path, IG_ACCESS_READ, &kind, &id, reterr);
   if (status == IGLOO_OK)
     IG_TRY(add_literal(walk, path, kind, id, reterr));
   else if (magic)
-    IG_TRY(walk_braces(walk, path, reterr));
+    IG_TRY(walk_braces(walk, reterr));
   else
     return status;
 
