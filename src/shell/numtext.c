@@ -1,6 +1,7 @@
 /* numtext.c -- see numtext.h. */
 #include "shell/numtext.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +33,7 @@ struct float_kind {
   int digits_min; /* that many digits survive any round trip through the type */
   int digits_max; /* that many always tell two values apart */
   int exponent_from;
+  double normal_min; /* below it a value has fewer digits than digits_min */
   bool (*same)(const char *text, double value);
 };
 
@@ -52,9 +54,9 @@ static bool same_half(const char *text, double value) {
   return ldexp(rint(ldexp(read, -last_bit)), last_bit) == value;
 }
 
-static const struct float_kind double_kind = {15, 17, 15, same_double};
-static const struct float_kind float_kind = {6, 9, 6, same_float};
-static const struct float_kind half_kind = {3, 5, 6, same_half};
+static const struct float_kind double_kind = {15, 17, 15, DBL_MIN, same_double};
+static const struct float_kind float_kind = {6, 9, 6, (double)FLT_MIN, same_float};
+static const struct float_kind half_kind = {3, 5, 6, 0x1p-14, same_half};
 
 /* Add one to the last digit of "d.dddde…"; false where that would carry. */
 static bool bump_last_digit(char *text) {
@@ -67,7 +69,8 @@ static bool bump_last_digit(char *text) {
 /* Write `value` in the form d.ddde+XX with as few digits as will do. */
 static void shortest(double value, const struct float_kind *kind,
                      char text[FLOAT_TEXT_BYTES]) {
-  for (int digits = kind->digits_min; digits <= kind->digits_max; digits++) {
+  int digits_min = value < kind->normal_min ? 1 : kind->digits_min;
+  for (int digits = digits_min; digits <= kind->digits_max; digits++) {
     (void)snprintf(text, FLOAT_TEXT_BYTES, "%.*e", digits - 1, value);
     if (kind->same(text, value)) return;
     /* Below a power of two values lie twice as dense as above it: there the nearest text

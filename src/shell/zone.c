@@ -272,7 +272,7 @@ static bool parse_offset(struct ig_str name, int32_t *ret_offset) {
   int digits[6];
   size_t count = 0;
   for (size_t i = 1; i < name.len; i++) {
-    if (name.data[i] == ':') continue;
+    if (name.data[i] == ':' && count > 0 && count % 2 == 0) continue;
     if (!ig_ascii_is_digit(name.data[i]) || count == IG_ARRAY_LEN(digits)) return false;
     digits[count++] = name.data[i] - '0';
   }
