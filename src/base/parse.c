@@ -59,8 +59,8 @@ static igloo_status parse_integer(struct ig_str whole, const char *kind, bool *r
 
 igloo_status ig_parse_i64(struct ig_str text, int64_t *ret_value,
                           struct igloo_error *reterr) {
-  bool minus;
-  uint64_t value;
+  bool minus = false;
+  uint64_t value = 0;
   IG_TRY(parse_integer(text, "integer", &minus, &value, reterr));
   if (value > (uint64_t)INT64_MAX + minus) return fail_overflow(reterr, "integer", text);
   *ret_value = minus ? (int64_t)(0 - value) : (int64_t)value;
@@ -69,8 +69,8 @@ igloo_status ig_parse_i64(struct ig_str text, int64_t *ret_value,
 
 igloo_status ig_parse_u64(struct ig_str text, uint64_t *ret_value,
                           struct igloo_error *reterr) {
-  bool minus;
-  uint64_t value;
+  bool minus = false;
+  uint64_t value = 0;
   IG_TRY(parse_integer(text, "unsigned integer", &minus, &value, reterr));
   if (minus && value > 0) return fail_overflow(reterr, "unsigned integer", text);
   *ret_value = value;

@@ -228,16 +228,16 @@ static igloo_status parse_show_create(struct parser *p) {
 
 static const struct {
   const char *word;
-  enum ig_sql_kind kind;
   size_t from_parts_max; /* of FROM name; 0: there is no FROM */
+  enum ig_sql_kind kind;
   bool needs_from;
 } show_lists[] = {
-    {"TABLES", IG_SQL_SHOW_TABLES, 2, false},
-    {"SCHEMAS", IG_SQL_SHOW_SCHEMAS, 1, false},
-    {"CATALOGS", IG_SQL_SHOW_CATALOGS, 0, false},
-    {"DATABASES", IG_SQL_SHOW_CATALOGS, 0, false},
-    {"COLUMNS", IG_SQL_SHOW_COLUMNS, 3, true},
-    {"FUNCTIONS", IG_SQL_SHOW_FUNCTIONS, 0, false},
+    {"TABLES", 2, IG_SQL_SHOW_TABLES, false},
+    {"SCHEMAS", 1, IG_SQL_SHOW_SCHEMAS, false},
+    {"CATALOGS", 0, IG_SQL_SHOW_CATALOGS, false},
+    {"DATABASES", 0, IG_SQL_SHOW_CATALOGS, false},
+    {"COLUMNS", 3, IG_SQL_SHOW_COLUMNS, true},
+    {"FUNCTIONS", 0, IG_SQL_SHOW_FUNCTIONS, false},
 };
 
 static igloo_status parse_show(struct parser *p) {
