@@ -4,11 +4,15 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, JoinConstraint, JoinOperator, Query, SetExpr, SetOperator,
-    SetQuantifier, Statement, TableFactor, TableWithJoins, Value, VisitMut, VisitorMut,
+    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
+    Interval, ObjectName, Query, SetExpr, SetOperator, SetQuantifier, Statement, TableFactor,
+    TableWithJoins, UnaryOperator, Value, ValueWithSpan, Values, VisitMut, VisitorMut,
 };
+use datafusion::sql::sqlparser::parser::Parser;
 
-use crate::error::{Error, Result};
+use crate::dialect::IglooDialect;
+use crate::error::{Error, Result, Status};
+use crate::relations::{last_merged, nest_merged, EXCEPT_ALL, INTERSECT_ALL};
 
 /// Check and rewrite a statement. Runs after its outputs are named by their text.
 pub(crate) fn check(statement: &mut Statement) -> Result<()> {
@@ -24,57 +28,237 @@ impl VisitorMut for Checker {
     type Break = Box<Error>;
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Box<Error>> {
-        check_body(&query.body)
-    }
-
-    fn pre_visit_table_factor(&mut self, table: &mut TableFactor) -> ControlFlow<Box<Error>> {
-        match table {
-            TableFactor::NestedJoin { table_with_joins, .. } => check_joins(table_with_joins),
-            _ => ControlFlow::Continue(()),
-        }
+        rewrite_body(&mut query.body)
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Box<Error>> {
         match expr {
-            Expr::SimilarTo { .. } => rewrite_similar(expr),
-            _ => ControlFlow::Continue(()),
+            Expr::SimilarTo { .. } => return rewrite_similar(expr),
+            Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => {
+                return rewrite_like(pattern, escape_char);
+            }
+            Expr::Interval(interval) => rewrite_interval(interval),
+            Expr::BinaryOp {
+                left,
+                op:
+                    BinaryOperator::Plus
+                    | BinaryOperator::Minus
+                    | BinaryOperator::Multiply
+                    | BinaryOperator::Divide
+                    | BinaryOperator::Modulo,
+                right,
+            } => rewrite_quoted_number(left, right),
+            Expr::Identifier(_) => rewrite_name(expr),
+            _ => {}
         }
+        ControlFlow::Continue(())
     }
 }
 
-/// INTERSECT ALL and EXCEPT ALL would be run as semi and anti joins, which count no duplicates.
-fn check_body(body: &SetExpr) -> ControlFlow<Box<Error>> {
+/// INTERSECT ALL and EXCEPT ALL would be run as semi and anti joins, which count no duplicates:
+/// they become relations that `relations` plans. So do joins that merge columns.
+fn rewrite_body(body: &mut SetExpr) -> ControlFlow<Box<Error>> {
     match body {
         SetExpr::SetOperation { left, right, op, set_quantifier } => {
-            let all = matches!(set_quantifier, SetQuantifier::All | SetQuantifier::AllByName);
-            let name = match op {
-                SetOperator::Intersect => "INTERSECT ALL",
-                SetOperator::Except | SetOperator::Minus => "EXCEPT ALL",
-                SetOperator::Union => "",
+            let name = match (op, set_quantifier) {
+                (SetOperator::Intersect, SetQuantifier::All) => INTERSECT_ALL,
+                (SetOperator::Except | SetOperator::Minus, SetQuantifier::All) => EXCEPT_ALL,
+                (SetOperator::Union, _) | (_, SetQuantifier::None | SetQuantifier::Distinct) => {
+                    rewrite_body(left)?;
+                    return rewrite_body(right);
+                }
+                (op, quantifier) => {
+                    let name = format!("{op} {quantifier} is not supported");
+                    return ControlFlow::Break(Error::unsupported(name));
+                }
             };
-            if all && !name.is_empty() {
-                return ControlFlow::Break(Error::unsupported(format!("{name} is not supported")));
+            let sides = [left, right].map(|side| take_body(side));
+            match select_from_function(name, sides) {
+                Ok(select) => *body = select,
+                Err(error) => return ControlFlow::Break(error),
             }
-            check_body(left)?;
-            check_body(right)
+            ControlFlow::Continue(())
         }
-        SetExpr::Select(select) => select.from.iter().try_for_each(check_joins),
+        SetExpr::Select(select) => {
+            for from in &mut select.from {
+                if last_merged(&from.joins).is_some() {
+                    let taken = std::mem::replace(from, nothing());
+                    *from = nest_merged(taken);
+                }
+            }
+            ControlFlow::Continue(())
+        }
         _ => ControlFlow::Continue(()),
     }
 }
 
-/// The merged column of FULL JOIN … USING would be the left side's alone.
-fn check_joins(from: &TableWithJoins) -> ControlFlow<Box<Error>> {
-    for join in &from.joins {
-        if let JoinOperator::FullOuter(JoinConstraint::Using(_) | JoinConstraint::Natural) =
-            &join.join_operator
-        {
-            let error = Error::unsupported("FULL JOIN with USING or NATURAL is not supported")
-                .with_hint("Join with ON, and take coalesce(a.x, b.x).");
-            return ControlFlow::Break(error);
+fn nothing() -> TableWithJoins {
+    let name = ObjectName::from(Vec::<Ident>::new());
+    let relation = TableFactor::Function {
+        lateral: false,
+        name,
+        args: vec![],
+        with_ordinality: false,
+        alias: None,
+    };
+    TableWithJoins { relation, joins: vec![] }
+}
+
+fn take_body(body: &mut SetExpr) -> SetExpr {
+    let empty = Values { explicit_row: false, value_keyword: false, rows: vec![] };
+    std::mem::replace(body, SetExpr::Values(empty))
+}
+
+/// `SELECT * FROM name((left), (right))`
+fn select_from_function(name: &str, sides: [SetExpr; 2]) -> Result<SetExpr> {
+    let mut query = *Parser::new(&IglooDialect).try_with_sql("SELECT * FROM t")?.parse_query()?;
+    let args = sides.map(|body| {
+        let side = Query { body: Box::new(body), ..query.clone() };
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Subquery(Box::new(side))))
+    });
+    if let SetExpr::Select(select) = query.body.as_mut() {
+        for from in &mut select.from {
+            from.relation = TableFactor::Function {
+                lateral: false,
+                name: ObjectName::from(vec![Ident::with_quote('"', name)]),
+                args: args.to_vec(),
+                with_ordinality: false,
+                alias: None,
+            };
         }
     }
+    Ok(*query.body)
+}
+
+/// The text of a constant string.
+fn constant(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::Value(value) => match &value.value {
+            Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text) => {
+                Some(text.clone())
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// `LIKE … ESCAPE 'c'`: the engine knows the backslash alone.
+fn rewrite_like(
+    pattern: &mut Expr,
+    escape_char: &mut Option<ValueWithSpan>,
+) -> ControlFlow<Box<Error>> {
+    let Some(escape) = escape_char.as_ref().and_then(|e| e.value.clone().into_string()) else {
+        return ControlFlow::Continue(());
+    };
+    let mut given = escape.chars();
+    let (escape, more) = (given.next(), given.next());
+    if escape == Some('\\') && more.is_none() {
+        *escape_char = None;
+        return ControlFlow::Continue(());
+    }
+    if more.is_some() {
+        return ControlFlow::Break(
+            Error::new(Status::DataError, "22025", "invalid escape string")
+                .with_hint("Escape string must be empty or one character."),
+        );
+    }
+    let Some(text) = constant(pattern) else {
+        return ControlFlow::Break(Error::unsupported(
+            "LIKE with ESCAPE and a pattern that is not a constant is not supported",
+        ));
+    };
+    let mut out = String::new();
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        if Some(c) == escape {
+            out.push('\\');
+            out.extend(chars.next());
+        } else if c == '\\' {
+            out.push_str("\\\\");
+        } else {
+            out.push(c);
+        }
+    }
+    *pattern = Expr::value(Value::SingleQuotedString(out));
+    *escape_char = None;
     ControlFlow::Continue(())
+}
+
+/// `INTERVAL '1 day 04:05:06'`: times of day in words.
+fn rewrite_interval(interval: &mut Interval) {
+    let Some(text) = constant(&interval.value) else { return };
+    if !text.contains(':') || interval.leading_field.is_some() {
+        return;
+    }
+    let mut words = Vec::new();
+    for word in text.split_whitespace() {
+        let (sign, time) = match word.strip_prefix('-') {
+            Some(rest) => ("-", rest),
+            None => ("", word.strip_prefix('+').unwrap_or(word)),
+        };
+        let parts: Vec<&str> = time.split(':').collect();
+        let numeric = |part: &&str| {
+            !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+        };
+        if !(2..=3).contains(&parts.len()) || !parts.iter().all(numeric) {
+            words.push(word.to_string());
+            continue;
+        }
+        for (part, unit) in parts.iter().zip(["hours", "minutes", "seconds"]) {
+            words.push(format!("{sign}{part} {unit}"));
+        }
+    }
+    interval.value = Box::new(Expr::value(Value::SingleQuotedString(words.join(" "))));
+}
+
+/// `1 + '2'`: a quoted number beside an operator of numbers is a number.
+fn rewrite_quoted_number(left: &mut Expr, right: &mut Expr) {
+    let number = match (constant(left), constant(right)) {
+        (Some(text), None) => quoted_number(&text).map(|number| (left, number)),
+        (None, Some(text)) => quoted_number(&text).map(|number| (right, number)),
+        _ => None,
+    };
+    if let Some((place, number)) = number {
+        *place = number;
+    }
+}
+
+fn quoted_number(text: &str) -> Option<Expr> {
+    let number = text.trim();
+    let digits = number.strip_prefix('-').unwrap_or(number);
+    let plain = digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+        && digits.parse::<f64>().is_ok();
+    if !plain {
+        return None;
+    }
+    let value = Expr::value(Value::Number(digits.to_string(), false));
+    Some(match number.starts_with('-') {
+        true => Expr::Nested(Box::new(Expr::UnaryOp {
+            op: UnaryOperator::Minus,
+            expr: Box::new(value),
+        })),
+        false => value,
+    })
+}
+
+/// Names that PostgreSQL calls without parentheses and sqlparser takes for columns.
+fn rewrite_name(expr: &mut Expr) {
+    let Expr::Identifier(ident) = &*expr else { return };
+    let name = ident.value.to_lowercase();
+    if ident.quote_style.is_none() && matches!(name.as_str(), "current_schema" | "current_role") {
+        let name = if name == "current_role" { "current_user" } else { "current_schema" };
+        *expr = Expr::Function(Function {
+            name: ObjectName::from(vec![Ident::new(name)]),
+            uses_odbc_syntax: false,
+            parameters: FunctionArguments::None,
+            args: FunctionArguments::None,
+            filter: None,
+            null_treatment: None,
+            over: None,
+            within_group: vec![],
+        });
+    }
 }
 
 /// `x SIMILAR TO 'pattern'` as a regular expression: DataFusion would take the pattern for one as

@@ -15,24 +15,18 @@ use datafusion::catalog::TableFunctionArgs;
 use datafusion::common::{Column, DFSchema, ScalarValue, TableReference};
 use datafusion::config::ConfigOptions;
 use datafusion::datasource::provider_as_source;
-use datafusion::error::{DataFusionError, Result as DfResult};
+use datafusion::error::Result as DfResult;
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::planner::{
-    ContextProvider, ExprPlanner, PlannedRelation, RelationPlanner, RelationPlannerContext,
-    RelationPlanning,
-};
+use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner};
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{
-    lit, AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF,
+    AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF,
     TableSource, TableType, WindowUDF,
 };
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::planner::{ParserOptions, SqlToRel};
-use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr as SqlExpr, FunctionArg, FunctionArgExpr, FunctionArgOperator, ObjectName,
-    Query, Statement as Ast, TableFactor,
-};
+use datafusion::sql::sqlparser::ast::{Query, Statement as Ast};
 
 use crate::abi::{
     igb_argument, igb_error, igb_names, igb_str, igb_table, IGB_ACCESS_PATH_READ,
@@ -44,6 +38,8 @@ use crate::dialect::rewrite_operators;
 use crate::file_table::FileTable;
 use crate::names::{dedup_plan, is_duplicate_name_error, mangle, name_outputs};
 use crate::parse::parse_query;
+use crate::relations::Relations;
+use crate::nullable::nullable_subqueries;
 use crate::rules::{check_cancel, check_size, current_cancel};
 use crate::session::SessionShared;
 use crate::store::Release;
@@ -82,8 +78,8 @@ impl<'a> Lookup<'a> {
         state: &'a SessionState,
         names: igb_names,
     ) -> Lookup<'a> {
-        let mut planners: Vec<Arc<dyn RelationPlanner>> = vec![Arc::new(FileRelations)];
-        planners.extend(state.relation_planners().iter().cloned());
+        let mut planners = state.relation_planners().to_vec();
+        planners.push(Arc::new(Relations));
         Lookup {
             session,
             state,
@@ -116,9 +112,9 @@ impl<'a> Lookup<'a> {
                 name_outputs(&mut second)?;
                 mangle(&mut second)?;
                 prepare(&mut second)?;
-                Ok(planner.statement_to_plan(second)?)
+                nullable_subqueries(planner.statement_to_plan(second)?)
             }
-            planned => Ok(planned?),
+            planned => nullable_subqueries(planned?),
         }
     }
 
@@ -484,7 +480,7 @@ impl ContextProvider for Resolver<'_> {
     }
 }
 
-// ---- files in FROM --------------------------------------------------------------------------
+// ---- arguments of read_*() -----------------------------------------------------------------
 
 /// A literal argument of read_*().
 #[derive(Debug)]
@@ -525,110 +521,6 @@ fn text_of(value: &ScalarValue) -> String {
     }
 }
 
-fn is_file_function(name: &str) -> bool {
+pub(crate) fn is_file_function(name: &str) -> bool {
     matches!(name, "read_parquet" | "read_csv" | "read_json" | "read_arrow" | "read_file")
-}
-
-/// `FROM 'path'` and `FROM read_*(…)`, with named arguments.
-#[derive(Debug)]
-struct FileRelations;
-
-impl RelationPlanner for FileRelations {
-    fn plan_relation(
-        &self,
-        relation: TableFactor,
-        context: &mut dyn RelationPlannerContext,
-    ) -> DfResult<RelationPlanning> {
-        let TableFactor::Table { name, args, sample, version, with_ordinality, .. } = &relation
-        else {
-            return Ok(RelationPlanning::Original(Box::new(relation)));
-        };
-        // DataFusion's planner would ignore these.
-        let ignored = [
-            (sample.is_some(), "TABLESAMPLE"),
-            (version.is_some(), "a table version (AS OF)"),
-            (*with_ordinality, "WITH ORDINALITY"),
-        ];
-        if let Some((_, what)) = ignored.iter().find(|(used, _)| *used) {
-            return Err(Error::unsupported(format!("{what} is not supported")).into());
-        }
-        let (function, arguments, table_name) = match (quoted_path(name), args) {
-            (Some(path), None) => {
-                ("read_file".to_string(), vec![lit(path.as_str())], file_stem(&path))
-            }
-            (_, Some(arguments)) => {
-                let Some(function) = name.0.last().and_then(|part| part.as_ident()) else {
-                    return Ok(RelationPlanning::Original(Box::new(relation)));
-                };
-                let function = function.value.to_lowercase();
-                if !is_file_function(&function) || function == "read_file" {
-                    return Ok(RelationPlanning::Original(Box::new(relation)));
-                }
-                let mut planned = Vec::new();
-                for argument in &arguments.args {
-                    planned.push(plan_argument(&function, argument, context)?);
-                }
-                (function.clone(), planned, function)
-            }
-            _ => return Ok(RelationPlanning::Original(Box::new(relation))),
-        };
-        let source =
-            context.context_provider().get_table_function_source(&function, arguments)?;
-        let plan =
-            LogicalPlanBuilder::scan(TableReference::bare(table_name), source, None)?.build()?;
-        let TableFactor::Table { alias, .. } = relation else {
-            return Err(DataFusionError::Internal("a table became something else".to_string()));
-        };
-        Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias))))
-    }
-}
-
-/// The path of `FROM 'path'`.
-fn quoted_path(name: &ObjectName) -> Option<String> {
-    match name.0.as_slice() {
-        [part] => {
-            part.as_ident().filter(|ident| ident.quote_style == Some('\'')).map(|i| i.value.clone())
-        }
-        _ => None,
-    }
-}
-
-/// What columns of `FROM 'dir/flights.parquet'` are qualified by: flights.
-fn file_stem(path: &str) -> String {
-    let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or(path);
-    let stem = name.split('.').next().unwrap_or(name);
-    if stem.is_empty() { path.to_string() } else { stem.to_string() }
-}
-
-/// `value`, `name => value` or `name = value`; a named one comes out as an alias.
-fn plan_argument(
-    function: &str,
-    argument: &FunctionArg,
-    context: &mut dyn RelationPlannerContext,
-) -> DfResult<Expr> {
-    let (name, value) = match argument {
-        FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) => match value {
-            SqlExpr::BinaryOp { left, op: BinaryOperator::Eq, right } => match left.as_ref() {
-                SqlExpr::Identifier(name) => (Some(name.value.to_lowercase()), right.as_ref()),
-                _ => (None, value),
-            },
-            _ => (None, value),
-        },
-        FunctionArg::Named {
-            name,
-            arg: FunctionArgExpr::Expr(value),
-            operator:
-                FunctionArgOperator::RightArrow
-                | FunctionArgOperator::Assignment
-                | FunctionArgOperator::Equals,
-        } => (Some(name.value.to_lowercase()), value),
-        other => {
-            return Err(Error::syntax(format!("argument {other} of {function}() is not valid")).into())
-        }
-    };
-    let planned = context.sql_expr_to_logical_expr(value.clone(), &DFSchema::empty())?;
-    Ok(match name {
-        Some(name) => planned.alias(name),
-        None => planned,
-    })
 }

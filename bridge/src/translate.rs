@@ -209,6 +209,9 @@ const PLAN: &[(&str, Status, &str, &str)] = &[
 ];
 
 fn plan(text: &str) -> Box<Error> {
+    if let Some(name) = between(text, "Unsupported compound identifier '", "'") {
+        return Error::syntax(format!("improper qualified name (too many dotted names): {name}"));
+    }
     if let Some(name) = between(text, "Invalid function '", "'") {
         let error = Error::new(NotFound, "42883", format!("function {name}() does not exist"));
         return match between(text, "Did you mean '", "'") {
