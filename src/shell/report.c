@@ -25,8 +25,8 @@ static size_t offset_of(struct ig_str line, int32_t count) {
   return at;
 }
 
-/* A tab becomes a blank, so that the caret stands right. */
-static void append_line(struct ig_buf *dst, struct ig_str text) {
+/* A control becomes a blank: a tab would move the caret. */
+static void append_blanked(struct ig_buf *dst, struct ig_str text) {
   for (size_t i = 0; i < text.len; i++) {
     unsigned char c = (unsigned char)text.data[i];
     ig_buf_append_char(dst, c < 0x20 || c == 0x7F ? ' ' : text.data[i]);
@@ -35,7 +35,9 @@ static void append_line(struct ig_buf *dst, struct ig_str text) {
 
 static void append_caret(const struct igloo_error *error, struct ig_str sql,
                          int32_t first_line, size_t columns_max, struct ig_buf *dst) {
-  struct ig_str line = line_of(sql, error->line);
+  IG_AUTO_DONE(ig_buf) blanked = IG_BUF_INIT(IG_SQL_BYTES_LIMIT);
+  append_blanked(&blanked, line_of(sql, error->line));
+  struct ig_str line = ig_buf_str(&blanked);
   size_t caret = offset_of(line, error->column - 1);
   size_t start = dst->len;
   ig_buf_append_fmt(dst, "LINE %d: ", first_line + error->line - 1);
@@ -57,8 +59,8 @@ static void append_caret(const struct igloo_error *error, struct ig_str sql,
   }
   indent += ig_utf8_width(before);
   size_t fits = ig_utf8_cut_width(after, room - ig_utf8_width(before));
-  append_line(dst, before);
-  append_line(dst, ig_str_sub(after, 0, fits));
+  ig_buf_append_str(dst, before);
+  ig_buf_append_str(dst, ig_str_sub(after, 0, fits));
   if (fits < after.len) ig_buf_append_cstr(dst, "...");
   ig_buf_append_char(dst, '\n');
   ig_buf_append_repeat(dst, ' ', indent);
