@@ -582,10 +582,10 @@ static void a_killed_process_leaves_every_table_whole_or_absent(void **state) {
   print_message("seed %u\n", seed);
   int64_t rows[4] = {-1, -1, -1, -1};
   int steps = 0;
-  for (int round = 0; round < 30; round++) {
+  for (int round = 0; round < 60; round++) {
     int pipes[2];
     assert_int_equal(pipe(pipes), 0);
-    unsigned pause_us = 500 + pick(120000);
+    unsigned pause_us = 500 + pick(60000);
     (void)pick(2); /* the child goes its own way */
     pid_t child = fork();
     if (child == 0) {
@@ -647,9 +647,9 @@ int main(void) {
       scratch_test(a_data_folder_is_held_once),
       scratch_test(without_a_folder_nothing_is_kept),
       scratch_test(a_damaged_database_is_said_to_be),
-      scratch_test(changes_of_many_threads_lose_nothing),
-      scratch_test(the_catalog_survives_failed_allocations),
-      scratch_test(a_killed_process_leaves_every_table_whole_or_absent),
+      scratch_test_in_memory(changes_of_many_threads_lose_nothing),
+      scratch_test_in_memory(the_catalog_survives_failed_allocations),
+      scratch_test_in_memory(a_killed_process_leaves_every_table_whole_or_absent),
   };
   return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }
