@@ -101,14 +101,14 @@ static void close_level(struct guard *g, bool is_end) {
   if (g->depth > 0) g->depth--;
 }
 
-/* The engine may read a long run of symbols as one operator each. */
+/* The engine may read a run of symbols as one operator each. */
 static void count_operator(struct guard *g, struct ig_str text) {
   bool opens_type = g->before_opens_type && text.data[0] == '<';
   bool closes_type = g->type_depth > 0 && text.data[0] == '>';
   if (opens_type) g->type_depth++;
   if (closes_type)
     g->type_depth -= text.len < g->type_depth ? (uint32_t)text.len : g->type_depth;
-  g->operators += text.len > 3 ? (uint32_t)text.len : 1;
+  g->operators += text.len > 2 ? (uint32_t)text.len : 1;
   g->prefixes = g->before_is_operand ? 0 : g->prefixes + 1;
 }
 

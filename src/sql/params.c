@@ -109,7 +109,7 @@ static igloo_status number_of_param(struct rewriter *w, uint32_t *ret_number,
 
 static bool may_glue(char c) {
   return ig_ascii_is_alpha(c) || ig_ascii_is_digit(c) || c == '_' || c == '$' ||
-         (unsigned char)c >= 0x80;
+         c == '.' || (unsigned char)c >= 0x80;
 }
 
 /* Write $n instead of the token, apart from names and numbers beside it. */
@@ -125,8 +125,8 @@ static igloo_status rewrite_param(struct rewriter *w, struct igloo_error *reterr
   if (w->text.len > 0 && may_glue(w->text.data[w->text.len - 1]))
     IG_TRY(insert(w, " ", reterr));
   ig_buf_append_fmt(&w->text, "$%u", number);
-  bool glues = end < sql.len && (may_glue(sql.data[end]) || sql.data[end] == '.');
-  if (glues) ig_buf_append_char(&w->text, ' ');
+  if (end < sql.len && sql.data[end] != '.' && may_glue(sql.data[end]))
+    ig_buf_append_char(&w->text, ' ');
   w->copied = end;
   return note_edit(w, reterr);
 }

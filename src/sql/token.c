@@ -180,6 +180,16 @@ static size_t number_len(const struct ig_tokenizer *t) {
   return len;
 }
 
+/* A letter after a number would begin a token of its own for PostgreSQL up to
+ * 14, is refused by later ones, and means various things to the engine (1L). */
+static igloo_status read_number(struct ig_tokenizer *t, size_t *ret_len,
+                                struct igloo_error *reterr) {
+  *ret_len = number_len(t);
+  if (is_name_part(peek(t, *ret_len)) || peek(t, *ret_len - 1) == '_')
+    return fail_near(t, "trailing junk after numeric literal", reterr);
+  return IGLOO_OK;
+}
+
 static size_t operator_len(const struct ig_tokenizer *t) {
   size_t len = 0;
   bool special = false;
@@ -245,7 +255,7 @@ static bool is_number_here(const struct ig_tokenizer *t) {
   if (peek(t, 0) != '.') return ig_ascii_is_digit(peek(t, 0));
   if (!ig_ascii_is_digit(peek(t, 1))) return false;
   char before = t->at > 0 ? t->text.data[t->at - 1] : ' ';
-  return !is_name_part(before) && !is_in(before, "\"])}");
+  return !is_name_part(before) && !is_in(before, "\"])}?");
 }
 
 static enum ig_token_kind punctuation_kind(char c) {
@@ -298,7 +308,7 @@ static igloo_status read_token(struct ig_tokenizer *t, enum ig_token_kind *kind,
     while (is_name_part(peek(t, *len))) ++*len;
   } else if (is_number_here(t)) {
     *kind = IG_TOKEN_NUMBER;
-    *len = number_len(t);
+    return read_number(t, len, reterr);
   } else if (is_in(c, OPERATOR_CHARS)) {
     *kind = IG_TOKEN_OPERATOR;
     *len = operator_len(t);
