@@ -42,10 +42,9 @@ cat "$question"
 echo
 "$igloo" sql --format box -f "$question"
 echo
-echo "How it was answered (EXPLAIN ANALYZE, its first lines):"
-plan=$({ echo "EXPLAIN ANALYZE"; cat "$question"; } | "$igloo" sql --format box -)
-width=$(tput cols 2>/dev/null || echo 100)
-head -n 24 <<< "$plan" | LC_ALL=C.UTF-8 sed -E "s/^(.{$width}).*/\1/"
+echo "How it was answered (EXPLAIN ANALYZE, shortened):"
+{ echo "EXPLAIN ANALYZE"; cat "$question"; } | "$igloo" sql --format tsv - |
+  "$root/build/venv/bin/python" "$root/tools/shorten-plan.py"
 echo
 
 if [ -t 0 ] && [ -t 1 ]; then

@@ -36,7 +36,7 @@ def query_all(library, order):
 
     def duckdb():
         import duckdb as module
-        return int(module.sql("SELECT sum(v) FROM range(1, 100001) t(v)").fetchone()[0])
+        return int(module.sql("SELECT sum(v) FROM range(1, 100001) t(v)").fetchall()[0][0])
 
     def polars():
         import polars as module
@@ -87,7 +87,7 @@ def test_a_result_is_read_by_polars_and_by_duckdb(library):
     frame = polars.from_arrow(connection.query(sql).read_all())
     check((frame.height, frame["v"].sum(), frame["t"][999]), (1000, 500500, "row 1000"))
     rows = connection.query(sql).read_all()  # duckdb finds it by its name
-    check(duckdb.sql("SELECT count(*), sum(v), max(length(t)) FROM rows").fetchone(),
+    check(duckdb.sql("SELECT count(*), sum(v), max(length(t)) FROM rows").fetchall()[0],
           (1000, 500500, 8))
     connection.close()
 
