@@ -4,7 +4,7 @@
  * Strings ('', E'' with backslashes, B'' X'' N'' U&'', $tag$), quoted names,
  * nested comments, numbers, operators by PostgreSQL's longest match, and the
  * parameters $1, ?, :name and $name. What the engine's tokenizer would cut
- * differently is refused here (`backticks`, $1$, X'\\', 1L), so that text which
+ * differently is refused here (`backticks`, $1$, X'\', 1L), so that text which
  * looks harmless here cannot be code there.
  *
  * A ':' starts a parameter only before a name, outside [ ] (array slices), and
