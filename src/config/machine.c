@@ -1,10 +1,12 @@
 /* machine.c -- see machine.h. */
 #include "config/machine.h"
 
+#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/limits.h"
 #include "base/mem.h"
 #include "base/parse.h"
 
@@ -14,10 +16,13 @@
 #define TEXT_BYTES_MAX 8192
 
 /* Read a small file into `text`; an empty view where it cannot be read. */
-static struct ig_str read_small(const char *path, char text[TEXT_BYTES_MAX]) {
-  IG_AUTO(FILE) *file = fopen(path, "re");
-  if (!file) return (struct ig_str){0};
-  return ig_str_trim(ig_str_make(text, fread(text, 1, TEXT_BYTES_MAX, file)));
+static struct ig_str read_small(const char *folder, const char *name,
+                                char text[TEXT_BYTES_MAX]) {
+  char path[IG_PATH_BYTES_MAX];
+  int len = snprintf(path, sizeof(path), "%s/%s", folder, name);
+  IG_AUTO_FD fd = len < (int)sizeof(path) ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+  ssize_t n = fd >= 0 ? read(fd, text, TEXT_BYTES_MAX) : 0;
+  return ig_str_trim(ig_str_make(text, n > 0 ? (size_t)n : 0));
 }
 
 /* The path of this process's group in version 2 ("0::/a/b"), or in the version 1 hierarchy
@@ -47,12 +52,10 @@ static uint64_t least_of_groups(const char *root, const char *controller,
   uint64_t least = UINT64_MAX;
   for (;;) {
     char text[TEXT_BYTES_MAX];
-    IG_AUTO_CHAR *folder =
-        ig_asprintf("%s%s%s%.*s", root, controller ? "/" : "", controller ? controller : "",
-                    IG_STR_ARG(group));
-    IG_AUTO_CHAR *path = folder ? ig_asprintf("%s/%s", folder, file) : NULL;
-    if (!path) return least;
-    struct ig_str value = read_small(path, text);
+    char folder[IG_PATH_BYTES_MAX]; /* on the stack: a lack of memory must not lift a limit */
+    (void)snprintf(folder, sizeof(folder), "%s%s%s%.*s", root, controller ? "/" : "",
+                   controller ? controller : "", IG_STR_ARG(group));
+    struct ig_str value = read_small(folder, file, text);
     uint64_t limit = value.len > 0 ? parse(value, folder) : UINT64_MAX;
     if (limit < least) least = limit;
     if (group.len == 0) return least;
@@ -88,8 +91,7 @@ static uint64_t parse_cpu_max(struct ig_str text, const char *folder) {
 /* v1: the quota, or -1; the period lies in another file. */
 static uint64_t parse_cpu_quota(struct ig_str text, const char *folder) {
   char period[TEXT_BYTES_MAX];
-  IG_AUTO_CHAR *path = ig_asprintf("%s/cpu.cfs_period_us", folder);
-  return path ? divide_up(text, read_small(path, period)) : UINT64_MAX;
+  return divide_up(text, read_small(folder, "cpu.cfs_period_us", period));
 }
 
 static uint64_t least(uint64_t a, uint64_t b) { return a < b ? a : b; }
@@ -115,7 +117,7 @@ uint64_t ig_machine_memory_bytes(void) {
   uint64_t physical = pages > 0 && page_bytes > 0 ? (uint64_t)pages * (uint64_t)page_bytes
                                                   : (uint64_t)1 << 30;
   return least(physical, ig_machine_cgroup_memory(
-                             CGROUP_ROOT, read_small("/proc/self/cgroup", text)));
+                             CGROUP_ROOT, read_small("/proc/self", "cgroup", text)));
 }
 
 uint32_t ig_machine_processors(void) {
@@ -126,7 +128,7 @@ uint32_t ig_machine_processors(void) {
   long count = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set)
                                                             : sysconf(_SC_NPROCESSORS_ONLN);
   uint32_t quota =
-      ig_machine_cgroup_processors(CGROUP_ROOT, read_small("/proc/self/cgroup", text));
+      ig_machine_cgroup_processors(CGROUP_ROOT, read_small("/proc/self", "cgroup", text));
   if (count < 1) count = 1;
   return (uint64_t)count < quota ? (uint32_t)count : quota;
 }
