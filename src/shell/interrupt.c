@@ -10,6 +10,7 @@
 
 #define EXIT_INTERRUPTED 130
 #define WAKE_EVERY_NS 20000000L /* a wake-up between a test and a read is lost: repeat it */
+#define WAKES_MAX 250           /* five seconds for an orderly end */
 
 static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER;
 static igloo_connection *watched; /* guarded by mu */
@@ -34,7 +35,7 @@ static void on_interrupt(void) {
 
 _Noreturn static void on_ending(void) {
   atomic_store(&ending, true);
-  for (;;) {
+  for (int i = 0; i < WAKES_MAX; i++) {
     ig_mutex_lock(&mu);
     if (watched) igloo_cancel(watched);
     ig_mutex_unlock(&mu);
@@ -42,6 +43,7 @@ _Noreturn static void on_ending(void) {
     struct timespec pause = {.tv_nsec = WAKE_EVERY_NS};
     (void)nanosleep(&pause, NULL);
   }
+  _exit(EXIT_INTERRUPTED);
 }
 
 static void *take_signals(void *ctx) {

@@ -62,7 +62,7 @@ static int run_terminal(struct ig_repl *repl) {
     (void)ignored; /* it was reported, and the shell goes on */
     if (repl->runner.reader_gone) break;
   }
-  return 0;
+  return ig_interrupt_is_ending() ? ig_status_exit_code(IGLOO_CANCELLED) : 0;
 }
 
 /* Lines of a pipe or a file: the first failure ends it. */
@@ -74,7 +74,9 @@ static int run_stdin(struct ig_repl *repl) {
     ig_report(&error, IG_STR(""), 1);
     return ig_status_exit_code(status);
   }
-  return ig_status_exit_code(ig_repl_text(repl, ig_buf_str(&text)));
+  status = ig_repl_text(repl, ig_buf_str(&text));
+  if (status == IGLOO_OK && ig_interrupt_is_ending()) status = IGLOO_CANCELLED;
+  return ig_status_exit_code(status);
 }
 
 static int run_shell(struct ig_repl *repl, const struct ig_target *target) {

@@ -1,0 +1,109 @@
+"""What the end-to-end tests share: the program, and the shell on a pseudo-terminal.
+
+$IGLOO (or $IGLOO_BINARY) names the program; build/igloo is the default. Each test has
+an empty folder as working folder and as home."""
+
+import os
+import pathlib
+import re
+import signal
+import subprocess
+
+import pexpect
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SECONDS = 30
+PROMPT = "igloo> "
+ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]")
+
+
+def program():
+    named = os.environ.get("IGLOO") or os.environ.get("IGLOO_BINARY")
+    return str(pathlib.Path(named or ROOT / "build/igloo").resolve())
+
+
+@pytest.fixture
+def environment(tmp_path):
+    """An environment of ours alone: no settings, no history, no colours of the caller."""
+    kept = {k: v for k, v in os.environ.items()
+            if not k.startswith("IGLOO") and k not in ("PAGER", "XDG_STATE_HOME", "TMPDIR")}
+    home = tmp_path / "home"
+    home.mkdir()
+    return {**kept, "HOME": str(home), "TERM": "xterm", "NO_COLOR": "1", "LC_ALL": "C.UTF-8"}
+
+
+@pytest.fixture
+def igloo(tmp_path, environment):
+    """Run the program: igloo("sql", "-c", "SELECT 1") gives the finished process."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+
+    def run(*arguments, text=True, env=None, **options):
+        options.setdefault("stdin", None if "input" in options else subprocess.DEVNULL)
+        if "input" in options:
+            options.pop("stdin")
+        return subprocess.run(
+            [program(), *map(str, arguments)], cwd=folder, env={**environment, **(env or {})},
+            stdout=options.pop("stdout", subprocess.PIPE), stderr=subprocess.PIPE, text=text,
+            timeout=SECONDS, **options)
+
+    run.folder = folder
+    run.environment = environment
+    run.start = lambda *arguments, **options: subprocess.Popen(
+        [program(), *map(str, arguments)], cwd=folder, env=environment, **options)
+    return run
+
+
+class Shell:
+    def __init__(self, environment, folder, arguments=(), size=(24, 100), **extra):
+        self.process = pexpect.spawn(
+            program(), list(map(str, arguments)), env={**environment, **extra}, cwd=str(folder),
+            encoding="utf-8", dimensions=size, timeout=SECONDS)
+        self.expect(PROMPT)
+
+    def expect(self, text):
+        """Wait for a text; gives what came before it."""
+        self.process.expect_exact(text)
+        return ANSI.sub("", self.process.before)
+
+    def send(self, line):
+        self.process.send(line + "\r")
+
+    def run(self, line):
+        """Type a line, wait for the next prompt, give what was printed between."""
+        self.send(line)
+        printed = self.expect(PROMPT)
+        return printed.split("\n", 1)[1].replace("\r", "") if "\n" in printed else ""
+
+    def interrupt(self):
+        self.process.sendintr()
+
+    def end(self):
+        """Leave by Ctrl-D; gives the exit code."""
+        self.process.sendeof()
+        return self.exit_code()
+
+    def exit_code(self):
+        self.process.expect(pexpect.EOF)
+        self.process.close()
+        return self.process.exitstatus
+
+    def kill(self):
+        if self.process.isalive():
+            self.process.kill(signal.SIGKILL)
+        self.process.close(force=True)
+
+
+@pytest.fixture
+def shell(igloo):
+    """Start shells: shell("--data", "d", size=(24, 60), PAGER="cat")."""
+    started = []
+
+    def start(*arguments, size=(24, 100), **extra):
+        started.append(Shell(igloo.environment, igloo.folder, arguments, size, **extra))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.kill()
