@@ -62,6 +62,13 @@ static igloo_status publish_new_table(ig_session *session, const struct ig_objec
   return ig_catalog_commit(IG_TAKE(change), NULL, reterr);
 }
 
+/* As in PostgreSQL: what a query gives may be NULL in the table that is made of it. */
+static void make_nullable(struct ArrowSchema *field) {
+  field->flags |= ARROW_FLAG_NULLABLE;
+  bool map = strcmp(field->format, "+m") == 0; /* its entries and keys never are */
+  for (int64_t i = 0; i < field->n_children && !map; i++) make_nullable(field->children[i]);
+}
+
 static igloo_status create_table_as(ig_session *session, ig_cancel *cancel,
                                     ig_resolver *resolver, ig_plan *plan,
                                     const struct ig_plan_description *description,
@@ -90,6 +97,7 @@ static igloo_status create_table_as(ig_session *session, ig_cancel *cancel,
   IG_AUTO_SCHEMA columns = {0};
   status = ig_plan_schema(plan, &columns, reterr);
   if (status == IGLOO_OK) status = ig_ddl_check_columns(&columns, reterr);
+  if (status == IGLOO_OK) make_nullable(&columns);
   char folder[IG_RANDOM_NAME_BYTES];
   if (status == IGLOO_OK) status = ig_random_name(folder, reterr);
   if (status != IGLOO_OK) {
