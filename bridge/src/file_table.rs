@@ -39,10 +39,13 @@ use crate::error::{Error, Result, Status};
 use crate::rules::{check_cancel, guarded};
 use crate::session::SessionShared;
 use crate::store::{Lease, ListedFile, Release};
+use crate::translate::type_names;
 
 mod csv;
 mod infer;
 mod source;
+#[cfg(test)]
+pub(crate) mod tests;
 
 use csv::{breaks_in_quotes, CsvDialect, CsvOptions};
 use infer::{with_views, Reading};
@@ -192,7 +195,7 @@ fn typed_values(
                 format!(
                     "invalid value \"{text}\" for partition column \"{}\" of type {}",
                     field.name(),
-                    field.data_type()
+                    type_names(&field.data_type().to_string())
                 ),
             )
             .with_detail(format!("File \"{}\".", file.path))
@@ -357,7 +360,9 @@ impl FileTable {
             files: table_files,
             format,
             blocks,
-            table_schema: TableSchema::new(columns, partition_fields),
+            table_schema: TableSchema::builder(columns)
+                .with_table_partition_cols(partition_fields)
+                .build(),
         })
     }
 }

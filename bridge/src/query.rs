@@ -635,3 +635,6 @@ pub unsafe extern "C" fn igb_query_free(query: *mut igb_query) {
         boundary_void(|| unsafe { Box::from_raw(query) }.running.close());
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -286,3 +286,6 @@ fn stream_error(stream: &mut FFI_ArrowArrayStream, code: c_int) -> Box<Error> {
     };
     Error::new(status, sqlstate, text)
 }
+
+#[cfg(test)]
+mod tests;

@@ -571,3 +571,6 @@ pub(crate) fn holds(data_type: &DataType, test: &dyn Fn(&DataType) -> bool) -> b
             _ => false,
         }
 }
+
+#[cfg(test)]
+mod tests;

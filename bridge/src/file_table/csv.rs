@@ -14,6 +14,7 @@ use arrow::datatypes::{
 use arrow::error::ArrowError;
 
 use crate::error::{Error, Result, Status};
+use crate::translate::type_names;
 
 /// Delimiters that are tried where none is given, the most usual first.
 const DELIMITERS: [u8; 4] = [b',', b'\t', b';', b'|'];
@@ -524,8 +525,9 @@ fn check_type(field: &Field) -> Result<()> {
     let data_type = field.data_type();
     if data_type.is_nested() || matches!(data_type, DataType::Null) {
         return Err(Error::unsupported(format!(
-            "CSV cannot hold column \"{}\" of type {data_type}",
-            field.name()
+            "CSV cannot hold column \"{}\" of type {}",
+            field.name(),
+            type_names(&data_type.to_string())
         ))
         .with_hint("Declare the column as text, or use Parquet, JSON or Arrow files."));
     }

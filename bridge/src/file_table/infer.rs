@@ -22,6 +22,7 @@ use super::source::{inflate, read_footer, ARROW_MAGIC};
 use crate::error::{Error, Result, Status};
 use crate::rules::check_cancel;
 use crate::store::ListedFile;
+use crate::translate::type_names;
 
 /// Text that is sampled of a file for every SAMPLE_ROWS_STEP rows asked for.
 const SAMPLE_BYTES: usize = 1 << 20;
@@ -67,8 +68,8 @@ pub(crate) fn merge(schemas: &[(String, SchemaRef)], text: bool) -> Result<Schem
                 )
                 .with_detail(format!(
                     "It is {} in \"{first}\" and {} in \"{path}\".",
-                    have.data_type(),
-                    field.data_type()
+                    type_names(&have.data_type().to_string()),
+                    type_names(&field.data_type().to_string())
                 ))
                 .with_hint("Read the files apart, or declare the columns."));
             };

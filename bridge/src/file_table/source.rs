@@ -39,6 +39,7 @@ use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt};
 use super::csv::{names_of, CsvDecoder, CsvDialect};
 use super::FileExtra;
 use crate::error::{Error, Status};
+use crate::translate::type_names;
 
 /// Decompressed text leaves in pieces of this size.
 const INFLATED_BYTES: usize = 256 << 10;
@@ -488,8 +489,10 @@ impl Failure {
             }
             other => other.to_string(),
         };
+        // Rows of values are counted from 0, records from 1.
+        let from = usize::from(matches!(error, ArrowError::ParseError(_)));
         let line = match number_after(&text, " line ") {
-            Some(line) => Some(line + self.lines_before().await),
+            Some(line) => Some(line + from + self.lines_before().await),
             None => None,
         };
         let place = match line {
@@ -500,6 +503,7 @@ impl Failure {
             let (value, rest) = rest.split_once("' as type '")?;
             let (data_type, rest) = rest.split_once('\'')?;
             let name = self.names.get(number_after(rest, "for column ")?)?;
+            let data_type = type_names(data_type);
             Some(format!("invalid value \"{value}\" for column \"{name}\" of type {data_type}"))
         });
         if let Some(message) = value {

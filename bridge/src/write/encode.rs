@@ -17,6 +17,7 @@ use datafusion::parquet::file::properties::{EnabledStatistics, WriterProperties}
 use super::text::{CsvText, Deflated};
 use super::{encoding_error, holds, TargetFile};
 use crate::error::{Error, Result, Status};
+use crate::translate::type_names;
 
 /// Small enough that a table of a few million rows is read by all threads, large enough for
 /// statistics and dictionaries to pay.
@@ -146,7 +147,7 @@ impl Encoding {
             let message = format!(
                 "{format} files cannot hold column \"{}\" of type {}",
                 field.name(),
-                field.data_type()
+                type_names(&field.data_type().to_string())
             );
             return Err(Error::unsupported(message).with_hint("Cast the column to text."));
         }
