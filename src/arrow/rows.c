@@ -52,7 +52,8 @@ igloo_status ig_rows_new(const struct ig_rows_column *columns, size_t columns_co
   IG_TRY(ig_schema_new_struct(columns_count, &rows->schema, reterr));
   for (size_t i = 0; i < columns_count; i++) {
     rows->types[i] = columns[i].type;
-    if (set_column(rows->schema.children[i], &columns[i]) != 0) return ig_fail_oom(reterr);
+    if (set_column(rows->schema.children[i], &columns[i]) != 0)
+      return ig_fail_oom(reterr);
   }
   if (ArrowArrayInitFromSchema(&rows->array, &rows->schema, NULL) != 0 ||
       ArrowArrayStartAppending(&rows->array) != 0)
@@ -79,7 +80,8 @@ static void end_cell(ig_rows *rows, int code) {
 
 void ig_rows_null(ig_rows *rows) {
   IG_ASSERT(rows->schema.children[rows->at]->flags & ARROW_FLAG_NULLABLE);
-  if (!rows->failed) end_cell(rows, ArrowArrayAppendNull(rows->array.children[rows->at], 1));
+  if (!rows->failed)
+    end_cell(rows, ArrowArrayAppendNull(rows->array.children[rows->at], 1));
 }
 
 void ig_rows_text(ig_rows *rows, struct ig_str text) {
@@ -116,7 +118,9 @@ void ig_rows_bool(ig_rows *rows, bool value) {
   if (cell) end_cell(rows, ArrowArrayAppendInt(cell, value));
 }
 
-size_t ig_rows_count(const ig_rows *rows) { return rows->count; }
+size_t ig_rows_count(const ig_rows *rows) {
+  return rows->count;
+}
 
 igloo_status ig_rows_schema(const ig_rows *rows, struct ArrowSchema *ret_schema,
                             struct igloo_error *reterr) {
@@ -126,7 +130,8 @@ igloo_status ig_rows_schema(const ig_rows *rows, struct ArrowSchema *ret_schema,
 igloo_status ig_rows_finish(ig_rows *rows, struct ArrowArrayStream *ret_stream,
                             struct igloo_error *reterr) {
   IG_ASSERT(rows->failed || rows->at == 0);
-  if (rows->failed == 0) rows->failed = ArrowArrayFinishBuildingDefault(&rows->array, NULL);
+  if (rows->failed == 0)
+    rows->failed = ArrowArrayFinishBuildingDefault(&rows->array, NULL);
   if (rows->failed == ENOMEM) return ig_fail_oom(reterr);
   if (rows->failed != 0)
     return ig_fail_errno(reterr, rows->failed, "could not build the result");

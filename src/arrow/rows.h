@@ -21,13 +21,13 @@
 typedef struct ig_rows ig_rows;
 
 enum ig_cell {
-  IG_CELL_TEXT,         /* utf8 */
-  IG_CELL_BINARY,       /* binary */
-  IG_CELL_BOOL,         /* bool */
-  IG_CELL_INT32,        /* int32 */
-  IG_CELL_INT64,        /* int64 */
-  IG_CELL_DOUBLE,       /* float64 */
-  IG_CELL_TIMESTAMP,    /* timestamp[us, UTC] */
+  IG_CELL_TEXT,      /* utf8 */
+  IG_CELL_BINARY,    /* binary */
+  IG_CELL_BOOL,      /* bool */
+  IG_CELL_INT32,     /* int32 */
+  IG_CELL_INT64,     /* int64 */
+  IG_CELL_DOUBLE,    /* float64 */
+  IG_CELL_TIMESTAMP, /* timestamp[us, UTC] */
 };
 
 struct ig_rows_column {
@@ -45,8 +45,9 @@ IG_DEFINE_AUTO(ig_rows, ig_rows_free)
 
 /* The next cell. Giving it to a column of another type is a broken invariant; an i64 fits
  * INT32 (in its range), INT64 and TIMESTAMP (microseconds). */
-void ig_rows_text(ig_rows *rows, struct ig_str text); /* TEXT and BINARY; data NULL: NULL */
-void ig_rows_cstr(ig_rows *rows, const char *text);   /* NULL: SQL NULL */
+void ig_rows_text(ig_rows *rows,
+                  struct ig_str text);              /* TEXT and BINARY; data NULL: NULL */
+void ig_rows_cstr(ig_rows *rows, const char *text); /* NULL: SQL NULL */
 void ig_rows_i64(ig_rows *rows, int64_t value);
 void ig_rows_double(ig_rows *rows, double value);
 void ig_rows_bool(ig_rows *rows, bool value);
@@ -61,7 +62,8 @@ IG_NODISCARD igloo_status ig_rows_schema(const ig_rows *rows,
 
 /* Give the rows as one batch in a stream (no batch where there are none); the builder is
  * then empty and only to be freed. An unfinished row is a broken invariant. */
-IG_NODISCARD igloo_status ig_rows_finish(ig_rows *rows, struct ArrowArrayStream *ret_stream,
+IG_NODISCARD igloo_status ig_rows_finish(ig_rows *rows,
+                                         struct ArrowArrayStream *ret_stream,
                                          struct igloo_error *reterr);
 
 #endif

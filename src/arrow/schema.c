@@ -16,8 +16,8 @@ void ig_schema_done(struct ArrowSchema *schema) {
   if (schema->release) schema->release(schema);
 }
 
-igloo_status ig_schema_copy(const struct ArrowSchema *schema, struct ArrowSchema *ret_copy,
-                            struct igloo_error *reterr) {
+igloo_status ig_schema_copy(const struct ArrowSchema *schema,
+                            struct ArrowSchema *ret_copy, struct igloo_error *reterr) {
   if (!schema->release || !schema->format)
     return ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "the Arrow schema is released");
   if (ArrowSchemaDeepCopy(schema, ret_copy) != NANOARROW_OK) return ig_fail_oom(reterr);
@@ -43,7 +43,8 @@ int64_t ig_schema_find(const struct ArrowSchema *schema, struct ig_str name) {
   return -1;
 }
 
-/* ---- comparison -------------------------------------------------------------------------- */
+/* ---- comparison
+ * -------------------------------------------------------------------------- */
 
 static struct ig_str metadata_bytes(const char *metadata) {
   return ig_str_make(metadata, metadata ? (size_t)ArrowMetadataSizeOf(metadata) : 0);
@@ -56,11 +57,13 @@ static bool equal_at(const struct ArrowSchema *a, const struct ArrowSchema *b,
       a->flags != b->flags || a->n_children != b->n_children ||
       (a->dictionary == NULL) != (b->dictionary == NULL))
     return false;
-  if (with_metadata && !ig_str_eq(metadata_bytes(a->metadata), metadata_bytes(b->metadata)))
+  if (with_metadata &&
+      !ig_str_eq(metadata_bytes(a->metadata), metadata_bytes(b->metadata)))
     return false;
   for (int64_t i = 0; i < a->n_children; i++)
     if (!equal_at(a->children[i], b->children[i], with_metadata, depth + 1)) return false;
-  return !a->dictionary || equal_at(a->dictionary, b->dictionary, with_metadata, depth + 1);
+  return !a->dictionary ||
+         equal_at(a->dictionary, b->dictionary, with_metadata, depth + 1);
 }
 
 bool ig_schema_equal(const struct ArrowSchema *a, const struct ArrowSchema *b,
@@ -68,7 +71,8 @@ bool ig_schema_equal(const struct ArrowSchema *a, const struct ArrowSchema *b,
   return equal_at(a, b, with_metadata, 0);
 }
 
-/* ---- to text -------------------------------------------------------------------------------- */
+/* ---- to text
+ * -------------------------------------------------------------------------------- */
 
 static void append_bytes(struct ig_buf *out, struct ig_str bytes) {
   if (!bytes.data) {
@@ -112,7 +116,8 @@ igloo_status ig_schema_to_text(const struct ArrowSchema *schema, char **ret_text
   return IGLOO_OK;
 }
 
-/* ---- from text -------------------------------------------------------------------------------- */
+/* ---- from text
+ * -------------------------------------------------------------------------------- */
 
 static igloo_status fail_damaged(struct igloo_error *reterr) {
   return ig_fail(reterr, IGLOO_DATA_LOSS, "a stored schema is damaged");
@@ -184,8 +189,8 @@ static bool metadata_is_valid(struct ig_str bytes) {
 static igloo_status read_node(struct ig_str *rest, int depth, struct ArrowSchema *node,
                               struct igloo_error *reterr);
 
-static igloo_status read_children(struct ig_str *rest, int depth, struct ArrowSchema *node,
-                                  struct igloo_error *reterr) {
+static igloo_status read_children(struct ig_str *rest, int depth,
+                                  struct ArrowSchema *node, struct igloo_error *reterr) {
   int64_t count;
   IG_TRY(read_number(rest, ';', IG_COLUMNS_MAX, &count, reterr));
   if ((size_t)count > rest->len) return fail_damaged(reterr);

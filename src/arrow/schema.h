@@ -32,7 +32,8 @@ IG_NODISCARD igloo_status ig_schema_copy(const struct ArrowSchema *schema,
 void ig_schema_done(struct ArrowSchema *schema);
 #define IG_AUTO_SCHEMA __attribute__((cleanup(ig_schema_done))) struct ArrowSchema
 
-/* Same names, types, nullability and children; metadata counts only if `with_metadata`. */
+/* Same names, types, nullability and children; metadata counts only if `with_metadata`.
+ */
 bool ig_schema_equal(const struct ArrowSchema *a, const struct ArrowSchema *b,
                      bool with_metadata);
 
@@ -56,9 +57,9 @@ IG_NODISCARD igloo_status ig_arrow_type_name_dup(const struct ArrowSchema *field
                                                  struct igloo_error *reterr);
 
 /* An exact text of a schema (names, formats, flags, metadata, children, dictionary), for
- * the catalog database. Made of printable parts and lengths; metadata bytes are kept as they
- * are, so it is a byte string, not necessarily UTF-8. Gives *ret_text and *ret_len (free:
- * ig_free). */
+ * the catalog database. Made of printable parts and lengths; metadata bytes are kept as
+ * they are, so it is a byte string, not necessarily UTF-8. Gives *ret_text and *ret_len
+ * (free: ig_free). */
 IG_NODISCARD igloo_status ig_schema_to_text(const struct ArrowSchema *schema,
                                             char **ret_text, size_t *ret_len,
                                             struct igloo_error *reterr);

@@ -15,7 +15,8 @@ void ig_array_done(struct ArrowArray *array) {
   if (array->release) array->release(array);
 }
 
-/* ---- one batch ------------------------------------------------------------------------ */
+/* ---- one batch ------------------------------------------------------------------------
+ */
 
 struct batch_stream {
   struct ArrowSchema schema;
@@ -81,7 +82,8 @@ igloo_status ig_stream_new_empty(struct ArrowArrayStream *ret_stream,
   return ig_stream_new_batch(&schema, NULL, ret_stream, reterr);
 }
 
-/* ---- hook ------------------------------------------------------------------------------- */
+/* ---- hook
+ * ------------------------------------------------------------------------------- */
 
 struct hook_stream {
   struct ArrowArrayStream inner;
@@ -131,7 +133,8 @@ igloo_status ig_stream_hook(struct ArrowArrayStream *inner, void (*on_release)(v
   return IGLOO_OK;
 }
 
-/* ---- reading ------------------------------------------------------------------------------- */
+/* ---- reading
+ * ------------------------------------------------------------------------------- */
 
 static igloo_status fail_stream(struct ArrowArrayStream *stream, int errnum,
                                 struct igloo_error *reterr) {
@@ -140,11 +143,13 @@ static igloo_status fail_stream(struct ArrowArrayStream *stream, int errnum,
                         : errnum == EINVAL    ? IGLOO_INVALID_ARGUMENT
                         : errnum == ECANCELED ? IGLOO_CANCELLED
                                               : IGLOO_IO_ERROR;
-  return ig_fail(reterr, status, "%s", text && *text ? text : "could not read the stream");
+  return ig_fail(reterr, status, "%s",
+                 text && *text ? text : "could not read the stream");
 }
 
 igloo_status ig_stream_schema(struct ArrowArrayStream *stream,
-                              struct ArrowSchema *ret_schema, struct igloo_error *reterr) {
+                              struct ArrowSchema *ret_schema,
+                              struct igloo_error *reterr) {
   int code = stream->get_schema(stream, ret_schema);
   return code == 0 ? IGLOO_OK : fail_stream(stream, code, reterr);
 }

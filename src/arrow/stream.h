@@ -16,16 +16,16 @@
 IG_NODISCARD igloo_status ig_stream_new_empty(struct ArrowArrayStream *ret_stream,
                                               struct igloo_error *reterr);
 
-/* A stream of `schema` and at most one batch. Takes both, also on failure (their release is
- * then NULL); `batch` may be NULL or released: no batch. */
+/* A stream of `schema` and at most one batch. Takes both, also on failure (their release
+ * is then NULL); `batch` may be NULL or released: no batch. */
 IG_NODISCARD igloo_status ig_stream_new_batch(struct ArrowSchema *schema,
                                               struct ArrowArray *batch,
                                               struct ArrowArrayStream *ret_stream,
                                               struct igloo_error *reterr);
 
 /* Put a stream around `inner` (taken, also on failure): when the new one is released, the
- * inner one is first, then `on_release(ctx)` is called, once, on the thread that releases.
- * On failure on_release is not called. */
+ * inner one is first, then `on_release(ctx)` is called, once, on the thread that
+ * releases. On failure on_release is not called. */
 IG_NODISCARD igloo_status ig_stream_hook(struct ArrowArrayStream *inner,
                                          void (*on_release)(void *ctx), void *ctx,
                                          struct ArrowArrayStream *ret_stream,
@@ -39,8 +39,8 @@ void ig_array_done(struct ArrowArray *array);
 
 /* Read a stream's schema or next batch and turn its errno and text into an error. At the
  * end the batch's release is NULL. EINVAL is INVALID_ARGUMENT, ENOMEM OUT_OF_MEMORY,
- * ECANCELED CANCELLED, the rest IO_ERROR; a stream that keeps a struct igloo_error tells more
- * by its own means. */
+ * ECANCELED CANCELLED, the rest IO_ERROR; a stream that keeps a struct igloo_error tells
+ * more by its own means. */
 IG_NODISCARD igloo_status ig_stream_schema(struct ArrowArrayStream *stream,
                                            struct ArrowSchema *ret_schema,
                                            struct igloo_error *reterr);

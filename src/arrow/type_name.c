@@ -79,7 +79,8 @@ static const char *fixed_name(enum ArrowType type) {
   return (size_t)type < IG_ARRAY_LEN(names) ? names[type] : NULL;
 }
 
-static void append_view(const struct ArrowSchemaView *view, int depth, struct ig_buf *out) {
+static void append_view(const struct ArrowSchemaView *view, int depth,
+                        struct ig_buf *out) {
   const struct ArrowSchema *field = view->schema;
   /* nanoarrow's list of types is long and grows: what is not named here is "unknown". */
 #pragma GCC diagnostic push

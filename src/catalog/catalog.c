@@ -15,7 +15,8 @@
 #define DATABASE_NAME "catalog.db"
 #define LOCK_NAME "igloo.lock"
 
-/* ---- the sweep ------------------------------------------------------------------------------ */
+/* ---- the sweep
+ * ------------------------------------------------------------------------------ */
 
 static void close_dir(DIR **dir) {
   if (*dir) (void)closedir(*dir);
@@ -37,9 +38,11 @@ static bool is_table_folder(struct ig_str name) {
 
 /* Remove the files in the table folder `name` that `listed` does not hold. */
 static igloo_status sweep_folder(int tables_fd, const char *name,
-                                 const struct ig_map *listed, struct igloo_error *reterr) {
+                                 const struct ig_map *listed,
+                                 struct igloo_error *reterr) {
   __attribute__((cleanup(close_dir))) DIR *dir = open_dir_at(tables_fd, name);
-  if (!dir) return ig_fail_errno(reterr, errno, "could not read table folder \"%s\"", name);
+  if (!dir)
+    return ig_fail_errno(reterr, errno, "could not read table folder \"%s\"", name);
   for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
     if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
     IG_AUTO_CHAR *path = ig_asprintf("%s/%s", name, entry->d_name);
@@ -57,8 +60,8 @@ static igloo_status list_files(const ig_snapshot *snapshot, struct ig_map *liste
   for (size_t i = 0; i < snapshot->objects_count; i++) {
     struct object *object = snapshot->objects[i];
     for (size_t j = 0; j < object->pub.files_count; j++)
-      IG_TRY(ig_map_put(listed, ig_str_from_cstr(object->files[j]->name), object->files[j],
-                        reterr));
+      IG_TRY(ig_map_put(listed, ig_str_from_cstr(object->files[j]->name),
+                        object->files[j], reterr));
   }
   return IGLOO_OK;
 }
@@ -77,7 +80,8 @@ static igloo_status sweep(const ig_catalog *catalog, struct igloo_error *reterr)
   return IGLOO_OK;
 }
 
-/* ---- opening --------------------------------------------------------------------------------- */
+/* ---- opening
+ * --------------------------------------------------------------------------------- */
 
 /* Make the folder if need be, find its absolute name and take its lock. */
 static igloo_status hold_folder(ig_catalog *catalog, const char *data_folder,
@@ -125,8 +129,8 @@ ig_catalog *ig_catalog_close(ig_catalog *catalog) {
   if (!catalog) return NULL;
   IG_ASSERT(!catalog->change_open);
   if (catalog->tables) {
-    /* What went since the last snapshot was let go is removed now, what snapshots still hold
-     * by the next start. */
+    /* What went since the last snapshot was let go is removed now, what snapshots still
+     * hold by the next start. */
     ig_snapshot_unref(catalog->current);
     atomic_store_explicit(&catalog->tables->closed, true, memory_order_release);
     tables_unref(catalog->tables);
@@ -159,13 +163,17 @@ igloo_status ig_catalog_open(const char *data_folder, ig_catalog **ret_catalog,
   return IGLOO_OK;
 }
 
-const char *ig_catalog_folder(const ig_catalog *catalog) { return catalog->folder; }
+const char *ig_catalog_folder(const ig_catalog *catalog) {
+  return catalog->folder;
+}
 
 const char *ig_catalog_tables_folder(const ig_catalog *catalog) {
   return catalog->tables->path;
 }
 
-ig_store *ig_catalog_store(ig_catalog *catalog) { return catalog->store; }
+ig_store *ig_catalog_store(ig_catalog *catalog) {
+  return catalog->store;
+}
 
 ig_snapshot *ig_catalog_snapshot(ig_catalog *catalog) {
   IG_LOCK_SCOPE(&catalog->mu);

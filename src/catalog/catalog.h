@@ -66,12 +66,13 @@ struct ig_object {
   enum ig_object_kind kind;
   const char *schema;
   const char *name;
-  int64_t id;             /* never used again, also not by a replaced object's successor */
-  int64_t version;        /* of the catalog, when this object last changed */
-  const char *definition; /* the statement that made it, for SHOW CREATE TABLE; may be NULL */
+  int64_t id;      /* never used again, also not by a replaced object's successor */
+  int64_t version; /* of the catalog, when this object last changed */
+  const char
+      *definition; /* the statement that made it, for SHOW CREATE TABLE; may be NULL */
 
-  /* TABLE: its columns. EXTERNAL_TABLE: the declared columns without partition columns, or
-   * NULL where they are inferred. VIEW: the columns it had when made, or NULL. */
+  /* TABLE: its columns. EXTERNAL_TABLE: the declared columns without partition columns,
+   * or NULL where they are inferred. VIEW: the columns it had when made, or NULL. */
   const struct ArrowSchema *columns;
 
   /* TABLE */
@@ -82,14 +83,15 @@ struct ig_object {
   uint64_t bytes; /* of all files */
 
   /* EXTERNAL_TABLE */
-  const char *format;          /* "parquet", "csv", "json", "arrow" */
+  const char *format;           /* "parquet", "csv", "json", "arrow" */
   const char *const *locations; /* as written: expanded at each plan */
   size_t locations_count;
   const struct ig_pair *options; /* reader options, in order */
   size_t options_count;
   const char *const *partition_columns;
   size_t partition_columns_count;
-  const struct ArrowSchema *partition_types; /* a field for each partition column, or NULL */
+  const struct ArrowSchema
+      *partition_types;            /* a field for each partition column, or NULL */
   const char *const *sort_columns; /* WITH ORDER, as SQL text, in order */
   size_t sort_columns_count;
 
@@ -103,10 +105,10 @@ struct ig_object {
 
 /* ---- opening ----------------------------------------------------------------------- */
 
-/* Open the catalog in `data_folder` (made if its parent exists), or, where it is NULL, in a
- * temporary folder that ig_catalog_close removes. Removes data files that no table lists.
- * Gives *ret_catalog (free: ig_catalog_close). Returns FAILED_PRECONDITION 55006 where
- * another process holds the folder (the message names its id); as ig_store_open. */
+/* Open the catalog in `data_folder` (made if its parent exists), or, where it is NULL, in
+ * a temporary folder that ig_catalog_close removes. Removes data files that no table
+ * lists. Gives *ret_catalog (free: ig_catalog_close). Returns FAILED_PRECONDITION 55006
+ * where another process holds the folder (the message names its id); as ig_store_open. */
 IG_NODISCARD igloo_status ig_catalog_open(const char *data_folder,
                                           ig_catalog **ret_catalog,
                                           struct igloo_error *reterr);
@@ -116,11 +118,13 @@ IG_NODISCARD igloo_status ig_catalog_open(const char *data_folder,
 ig_catalog *ig_catalog_close(ig_catalog *catalog);
 IG_DEFINE_AUTO(ig_catalog, ig_catalog_close)
 
-const char *ig_catalog_folder(const ig_catalog *catalog);        /* absolute, borrowed */
-const char *ig_catalog_tables_folder(const ig_catalog *catalog); /* for ig_table_target_new */
-ig_store *ig_catalog_store(ig_catalog *catalog);                 /* borrowed */
+const char *ig_catalog_folder(const ig_catalog *catalog); /* absolute, borrowed */
+const char *ig_catalog_tables_folder(
+    const ig_catalog *catalog);                  /* for ig_table_target_new */
+ig_store *ig_catalog_store(ig_catalog *catalog); /* borrowed */
 
-/* ---- reading ------------------------------------------------------------------------- */
+/* ---- reading -------------------------------------------------------------------------
+ */
 
 /* The newest snapshot; gives one reference (ig_snapshot_unref). */
 ig_snapshot *ig_catalog_snapshot(ig_catalog *catalog);
@@ -141,10 +145,11 @@ size_t ig_snapshot_objects_count(const ig_snapshot *snapshot);
 const struct ig_object *ig_snapshot_object(const ig_snapshot *snapshot, size_t index);
 
 /* The object of this name, or NULL. Borrowed while the snapshot is held. */
-const struct ig_object *ig_snapshot_find(const ig_snapshot *snapshot, struct ig_str schema,
-                                         struct ig_str name);
+const struct ig_object *ig_snapshot_find(const ig_snapshot *snapshot,
+                                         struct ig_str schema, struct ig_str name);
 
-/* ---- changing -------------------------------------------------------------------------- */
+/* ---- changing
+ * -------------------------------------------------------------------------- */
 
 /* Begin a change; waits for the one before to end. Gives *ret_change, which ends by
  * ig_catalog_commit or ig_catalog_rollback. Returns DEADLINE_EXCEEDED, IO_ERROR. */
@@ -155,13 +160,13 @@ IG_NODISCARD igloo_status ig_catalog_begin(ig_catalog *catalog,
 /* Its transaction, for what other modules store with it. Borrowed. */
 ig_tx *ig_catalog_change_tx(ig_catalog_change *change);
 
-/* The catalog as this change sees it: *ret_object as in ig_snapshot_find, NULL if there is
- * none. Borrowed until the next call with `change`. */
+/* The catalog as this change sees it: *ret_object as in ig_snapshot_find, NULL if there
+ * is none. Borrowed until the next call with `change`. */
 const struct ig_object *ig_catalog_change_find(const ig_catalog_change *change,
                                                struct ig_str schema, struct ig_str name);
 
-/* Publish: durable first, then visible. Takes the change, also on failure (nothing happened
- * then). *ret_snapshot (may be NULL) is the new snapshot, one reference. */
+/* Publish: durable first, then visible. Takes the change, also on failure (nothing
+ * happened then). *ret_snapshot (may be NULL) is the new snapshot, one reference. */
 IG_NODISCARD igloo_status ig_catalog_commit(ig_catalog_change *change,
                                             ig_snapshot **ret_snapshot,
                                             struct igloo_error *reterr);
@@ -171,9 +176,9 @@ ig_catalog_change *ig_catalog_rollback(ig_catalog_change *change);
 IG_DEFINE_AUTO(ig_catalog_change, ig_catalog_rollback)
 
 /* After a failure of one of the following only ig_catalog_rollback remains (a commit is
- * refused); IF EXISTS and IF NOT EXISTS ask ig_catalog_change_find first. Names longer than
- * IG_IDENTIFIER_BYTES_MAX, empty, or with NUL or bad UTF-8 are INVALID_ARGUMENT 42602. A
- * schema that does not exist is NOT_FOUND 3F000. */
+ * refused); IF EXISTS and IF NOT EXISTS ask ig_catalog_change_find first. Names longer
+ * than IG_IDENTIFIER_BYTES_MAX, empty, or with NUL or bad UTF-8 are INVALID_ARGUMENT
+ * 42602. A schema that does not exist is NOT_FOUND 3F000. */
 
 /* True if the schema exists in this change. */
 bool ig_catalog_change_has_schema(const ig_catalog_change *change, struct ig_str name);
@@ -189,12 +194,12 @@ IG_NODISCARD igloo_status ig_catalog_drop_schema(ig_catalog_change *change,
                                                  struct ig_str name, bool cascade,
                                                  struct igloo_error *reterr);
 
-/* Create the object that `object` describes; id, version, rows and bytes are not looked at,
- * nor are `files`: a TABLE gets `files` below, and `folder` must name the folder that they
- * lie in. The change copies everything; from here on the data files are its own to remove
- * (call ig_table_target_keep). With `replace` an object of the same name and any kind makes
- * way. Returns ALREADY_EXISTS 42P07; RESOURCE_EXHAUSTED over IG_CATALOG_OBJECTS_MAX or
- * IG_FILES_PER_TABLE_MAX. */
+/* Create the object that `object` describes; id, version, rows and bytes are not looked
+ * at, nor are `files`: a TABLE gets `files` below, and `folder` must name the folder that
+ * they lie in. The change copies everything; from here on the data files are its own to
+ * remove (call ig_table_target_keep). With `replace` an object of the same name and any
+ * kind makes way. Returns ALREADY_EXISTS 42P07; RESOURCE_EXHAUSTED over
+ * IG_CATALOG_OBJECTS_MAX or IG_FILES_PER_TABLE_MAX. */
 IG_NODISCARD igloo_status ig_catalog_create(ig_catalog_change *change,
                                             const struct ig_object *object,
                                             const struct ig_table_file *files,
@@ -204,10 +209,12 @@ IG_NODISCARD igloo_status ig_catalog_create(ig_catalog_change *change,
 /* INSERT: add files to the TABLE. NOT_FOUND 42P01; INVALID_ARGUMENT 42809 for another
  * kind; FAILED_PRECONDITION 55000 unless its id is `expected_id` (the table was replaced
  * since the plan was made). Files as in ig_catalog_create. */
-IG_NODISCARD igloo_status ig_catalog_append(ig_catalog_change *change, struct ig_str schema,
-                                            struct ig_str name, int64_t expected_id,
+IG_NODISCARD igloo_status ig_catalog_append(ig_catalog_change *change,
+                                            struct ig_str schema, struct ig_str name,
+                                            int64_t expected_id,
                                             const struct ig_table_file *files,
-                                            size_t files_count, struct igloo_error *reterr);
+                                            size_t files_count,
+                                            struct igloo_error *reterr);
 
 /* Drop a table, external table (DROP TABLE) or view (DROP VIEW). NOT_FOUND 42P01;
  * INVALID_ARGUMENT 42809 with a hint if the name is of the other sort. */

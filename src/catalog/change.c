@@ -21,7 +21,8 @@ struct ig_catalog_change {
   size_t added_cap;
 };
 
-/* ---- begin and end ------------------------------------------------------------------------- */
+/* ---- begin and end
+ * ------------------------------------------------------------------------- */
 
 /* Wait until no other change exists. */
 static igloo_status enter(ig_catalog *catalog, struct igloo_error *reterr) {
@@ -79,7 +80,9 @@ igloo_status ig_catalog_begin(ig_catalog *catalog, ig_catalog_change **ret_chang
   return IGLOO_OK;
 }
 
-ig_tx *ig_catalog_change_tx(ig_catalog_change *change) { return change->tx; }
+ig_tx *ig_catalog_change_tx(ig_catalog_change *change) {
+  return change->tx;
+}
 
 const struct ig_object *ig_catalog_change_find(const ig_catalog_change *change,
                                                struct ig_str schema, struct ig_str name) {
@@ -127,7 +130,8 @@ igloo_status ig_catalog_commit(ig_catalog_change *taken, ig_snapshot **ret_snaps
   return status;
 }
 
-/* ---- names ------------------------------------------------------------------------------------ */
+/* ---- names
+ * ------------------------------------------------------------------------------------ */
 
 static igloo_status check_name(struct ig_str name, struct igloo_error *reterr) {
   const char *reason = NULL;
@@ -167,7 +171,9 @@ static igloo_status find_place(const ig_catalog_change *change, struct ig_str sc
                        IG_STR_ARG(schema), IG_STR_ARG(name));
 }
 
-/* ---- schemas ------------------------------------------------------------------------------------- */
+/* ---- schemas
+ * -------------------------------------------------------------------------------------
+ */
 
 static igloo_status create_schema(ig_catalog_change *change, struct ig_str name,
                                   struct igloo_error *reterr) {
@@ -190,8 +196,8 @@ static igloo_status remove_at(ig_catalog_change *change, size_t at,
   return IGLOO_OK;
 }
 
-static igloo_status drop_schema(ig_catalog_change *change, struct ig_str name, bool cascade,
-                                struct igloo_error *reterr) {
+static igloo_status drop_schema(ig_catalog_change *change, struct ig_str name,
+                                bool cascade, struct igloo_error *reterr) {
   size_t at, first;
   if (is_reserved(name) || ig_str_eq_cstr(name, IG_CATALOG_DEFAULT_SCHEMA))
     return ig_fail_state(reterr, IGLOO_FAILED_PRECONDITION, "2BP01",
@@ -205,10 +211,10 @@ static igloo_status drop_schema(ig_catalog_change *change, struct ig_str name, b
     const struct ig_object *object = &change->draft->objects[first]->pub;
     if (!ig_str_eq_cstr(name, object->schema)) break;
     if (!cascade) {
-      igloo_status status = ig_fail_state(
-          reterr, IGLOO_FAILED_PRECONDITION, "2BP01",
-          "cannot drop schema \"%.*s\" because other objects depend on it",
-          IG_STR_ARG(name));
+      igloo_status status =
+          ig_fail_state(reterr, IGLOO_FAILED_PRECONDITION, "2BP01",
+                        "cannot drop schema \"%.*s\" because other objects depend on it",
+                        IG_STR_ARG(name));
       ig_error_detail(reterr, "It holds \"%s\".", object->name);
       ig_error_hint(reterr, "Use DROP ... CASCADE to drop the dependent objects too.");
       return status;
@@ -220,18 +226,20 @@ static igloo_status drop_schema(ig_catalog_change *change, struct ig_str name, b
   return IGLOO_OK;
 }
 
-/* ---- tables and views ------------------------------------------------------------------------------ */
+/* ---- tables and views
+ * ------------------------------------------------------------------------------ */
 
 struct file_array {
   struct ig_data_file **items; /* one reference each */
   size_t count;
 };
 
-/* Make doomed data files of `files`, listed in change->added as well; `old` go before them. */
-static igloo_status make_files(ig_catalog_change *change,
-                               struct ig_data_file *const *old, size_t old_count,
-                               const struct ig_table_file *files, size_t files_count,
-                               struct file_array *array, struct igloo_error *reterr) {
+/* Make doomed data files of `files`, listed in change->added as well; `old` go before
+ * them. */
+static igloo_status make_files(ig_catalog_change *change, struct ig_data_file *const *old,
+                               size_t old_count, const struct ig_table_file *files,
+                               size_t files_count, struct file_array *array,
+                               struct igloo_error *reterr) {
   if (old_count + files_count > IG_FILES_PER_TABLE_MAX)
     return ig_fail_state(reterr, IGLOO_RESOURCE_EXHAUSTED, "54000",
                          "a table has more than %d files", IG_FILES_PER_TABLE_MAX);
@@ -255,8 +263,8 @@ static igloo_status make_files(ig_catalog_change *change,
   return IGLOO_OK;
 }
 
-/* A file that is handed over must go with a failed change even where no data_file was made
- * of it for lack of memory. */
+/* A file that is handed over must go with a failed change even where no data_file was
+ * made of it for lack of memory. */
 static void remove_unlisted(const ig_catalog_change *change,
                             const struct ig_table_file *files, size_t files_count,
                             size_t added_before) {
@@ -278,7 +286,8 @@ static igloo_status make_object(const struct ig_object *source, struct file_arra
   return files_status;
 }
 
-static igloo_status create_object(ig_catalog_change *change, const struct ig_object *source,
+static igloo_status create_object(ig_catalog_change *change,
+                                  const struct ig_object *source,
                                   const struct ig_table_file *files, size_t files_count,
                                   bool replace, struct igloo_error *reterr) {
   struct ig_str schema = ig_str_from_cstr(source->schema);
@@ -292,7 +301,8 @@ static igloo_status create_object(ig_catalog_change *change, const struct ig_obj
   bool exists = snapshot_object_place(change->draft, schema, name, &at);
   if (exists && !replace)
     return ig_fail_state(reterr, IGLOO_ALREADY_EXISTS, "42P07",
-                         "relation \"%s.%s\" already exists", source->schema, source->name);
+                         "relation \"%s.%s\" already exists", source->schema,
+                         source->name);
   if (exists) IG_TRY(remove_at(change, at, reterr));
 
   struct ig_object copy = *source;
@@ -300,8 +310,7 @@ static igloo_status create_object(ig_catalog_change *change, const struct ig_obj
   IG_TRY(persist_insert_object(change->tx, &copy, &copy.id, reterr));
   if (files_count > 0)
     IG_TRY(persist_append(change->tx, copy.id, copy.version, files, files_count, reterr));
-  igloo_status status =
-      make_files(change, NULL, 0, files, files_count, &array, reterr);
+  igloo_status status = make_files(change, NULL, 0, files, files_count, &array, reterr);
   IG_TRY(make_object(&copy, &array, status, &object, reterr));
   return snapshot_insert_object(change->draft, at, object, reterr);
 }
@@ -322,7 +331,8 @@ static igloo_status append_files(ig_catalog_change *change, struct ig_str schema
                          IG_STR_ARG(name));
   if (old->pub.id != expected_id)
     return ig_fail(reterr, IGLOO_FAILED_PRECONDITION,
-                   "table \"%.*s\" was replaced while rows were inserted", IG_STR_ARG(name));
+                   "table \"%.*s\" was replaced while rows were inserted",
+                   IG_STR_ARG(name));
 
   struct ig_object copy = old->pub;
   copy.version = change->draft->version;
@@ -336,7 +346,8 @@ static igloo_status append_files(ig_catalog_change *change, struct ig_str schema
 }
 
 static igloo_status drop_object(ig_catalog_change *change, struct ig_str schema,
-                                struct ig_str name, bool view, struct igloo_error *reterr) {
+                                struct ig_str name, bool view,
+                                struct igloo_error *reterr) {
   size_t at;
   IG_TRY(find_place(change, schema, name, view, &at, reterr));
   bool is_view = change->draft->objects[at]->pub.kind == IG_OBJECT_VIEW;
@@ -351,7 +362,8 @@ static igloo_status drop_object(ig_catalog_change *change, struct ig_str schema,
   return remove_at(change, at, reterr);
 }
 
-/* ---- the public face: a failure ends the change ---------------------------------------------------- */
+/* ---- the public face: a failure ends the change
+ * ---------------------------------------------------- */
 
 static igloo_status check_alive(const ig_catalog_change *change,
                                 struct igloo_error *reterr) {

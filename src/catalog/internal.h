@@ -17,7 +17,8 @@
 #include "catalog/catalog.h"
 #include "files/tmpdir.h"
 
-/* ---- data files ------------------------------------------------------------------------ */
+/* ---- data files
+ * ------------------------------------------------------------------------ */
 
 /* The tables folder as its files see it: they may outlive the catalog. */
 struct tables {
@@ -34,7 +35,8 @@ void tables_unref(struct tables *tables);
 struct data_file {
   struct ig_data_file pub; /* first, so that a pointer to it is a pointer to this */
   atomic_size_t refs;
-  atomic_bool doomed;    /* set before the last reference goes, by the thread of the change */
+  atomic_bool
+      doomed; /* set before the last reference goes, by the thread of the change */
   struct tables *tables; /* one reference */
   char path[];           /* pub.path; pub.name is its end */
 };
@@ -44,10 +46,11 @@ static inline struct data_file *data_file_of(struct ig_data_file *pub) {
 }
 
 /* Gives one reference; NULL means out of memory. */
-struct ig_data_file *data_file_new(struct tables *tables, struct ig_str name, uint64_t size,
-                                   int64_t rows, bool doomed);
+struct ig_data_file *data_file_new(struct tables *tables, struct ig_str name,
+                                   uint64_t size, int64_t rows, bool doomed);
 
-/* ---- objects ---------------------------------------------------------------------------- */
+/* ---- objects
+ * ---------------------------------------------------------------------------- */
 
 struct object {
   struct ig_object pub; /* first */
@@ -58,8 +61,8 @@ struct object {
   struct ig_data_file **files; /* pub.files; one reference each */
 };
 
-/* Copy `source` but for its files: the array `files` (taken if given, with its references,
- * also on failure) becomes the object's. Gives one reference. */
+/* Copy `source` but for its files: the array `files` (taken if given, with its
+ * references, also on failure) becomes the object's. Gives one reference. */
 igloo_status object_new(const struct ig_object *source, struct ig_data_file **files,
                         size_t files_count, struct object **ret_object,
                         struct igloo_error *reterr);
@@ -69,7 +72,8 @@ IG_DEFINE_AUTO_STRUCT(object, object_unref)
 
 void data_files_unref(struct ig_data_file **files, size_t count); /* and the array */
 
-/* ---- snapshots ----------------------------------------------------------------------------- */
+/* ---- snapshots
+ * ----------------------------------------------------------------------------- */
 
 struct ig_snapshot {
   atomic_size_t refs;
@@ -88,7 +92,8 @@ igloo_status snapshot_copy(const ig_snapshot *source, ig_snapshot **ret_copy,
 
 /* The place of a schema or object, or where it would be inserted; returns whether it is
  * there. */
-bool snapshot_schema_place(const ig_snapshot *snapshot, struct ig_str name, size_t *ret_at);
+bool snapshot_schema_place(const ig_snapshot *snapshot, struct ig_str name,
+                           size_t *ret_at);
 bool snapshot_object_place(const ig_snapshot *snapshot, struct ig_str schema,
                            struct ig_str name, size_t *ret_at);
 
@@ -97,11 +102,12 @@ bool snapshot_object_place(const ig_snapshot *snapshot, struct ig_str schema,
 igloo_status snapshot_insert_schema(ig_snapshot *snapshot, size_t at, struct ig_str name,
                                     struct igloo_error *reterr);
 void snapshot_remove_schema(ig_snapshot *snapshot, size_t at);
-igloo_status snapshot_insert_object(ig_snapshot *snapshot, size_t at, struct object *object,
-                                    struct igloo_error *reterr);
+igloo_status snapshot_insert_object(ig_snapshot *snapshot, size_t at,
+                                    struct object *object, struct igloo_error *reterr);
 struct object *snapshot_remove_object(ig_snapshot *snapshot, size_t at);
 
-/* ---- the database ------------------------------------------------------------------------------ */
+/* ---- the database
+ * ------------------------------------------------------------------------------ */
 
 igloo_status persist_migrate(ig_store *store, struct igloo_error *reterr);
 
@@ -123,15 +129,16 @@ igloo_status persist_append(ig_tx *tx, int64_t id, int64_t version,
                             const struct ig_table_file *files, size_t files_count,
                             struct igloo_error *reterr);
 
-/* ---- the catalog ---------------------------------------------------------------------------------- */
+/* ---- the catalog
+ * ---------------------------------------------------------------------------------- */
 
 struct ig_catalog {
-  char *folder;        /* owned, absolute */
-  ig_tmpdir *tmpdir;   /* owned; NULL with a data folder */
-  int lock_fd;         /* owned; -1 without one */
-  ig_store *store;     /* owned */
+  char *folder;          /* owned, absolute */
+  ig_tmpdir *tmpdir;     /* owned; NULL with a data folder */
+  int lock_fd;           /* owned; -1 without one */
+  ig_store *store;       /* owned */
   struct tables *tables; /* one reference */
-  pthread_mutex_t mu;  /* a leaf lock */
+  pthread_mutex_t mu;    /* a leaf lock */
   pthread_cond_t change_ended;
   bool change_open;     /* guarded by mu: a change exists */
   ig_snapshot *current; /* guarded by mu; one reference */

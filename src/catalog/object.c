@@ -9,7 +9,8 @@
 /* Texts of one object: a view of 1 MiB of SQL, a hundred locations, many options. */
 #define OBJECT_BYTES_MAX (16 * IG_MIB)
 
-/* ---- data files ------------------------------------------------------------------------ */
+/* ---- data files
+ * ------------------------------------------------------------------------ */
 
 struct tables *tables_new(const char *path) {
   size_t len = strlen(path);
@@ -29,8 +30,8 @@ void tables_unref(struct tables *tables) {
   if (tables && was_last(&tables->refs)) ig_free(tables);
 }
 
-struct ig_data_file *data_file_new(struct tables *tables, struct ig_str name, uint64_t size,
-                                   int64_t rows, bool doomed) {
+struct ig_data_file *data_file_new(struct tables *tables, struct ig_str name,
+                                   uint64_t size, int64_t rows, bool doomed) {
   size_t folder_len = strlen(tables->path);
   struct data_file *file = ig_calloc(1, sizeof(*file) + folder_len + name.len + 2);
   if (!file) return NULL;
@@ -70,7 +71,8 @@ void data_files_unref(struct ig_data_file **files, size_t count) {
   ig_free(files);
 }
 
-/* ---- copying into an arena ----------------------------------------------------------------- */
+/* ---- copying into an arena
+ * ----------------------------------------------------------------- */
 
 static bool copy_text(ig_arena *arena, const char **text) {
   if (!*text) return true;
@@ -114,15 +116,16 @@ static bool copy_members(ig_arena *arena, struct ig_object *pub) {
          copy_texts(arena, &pub->column_names, pub->column_names_count);
 }
 
-static igloo_status copy_schema(const struct ArrowSchema **schema, struct ArrowSchema *copy,
-                                struct igloo_error *reterr) {
+static igloo_status copy_schema(const struct ArrowSchema **schema,
+                                struct ArrowSchema *copy, struct igloo_error *reterr) {
   if (!*schema) return IGLOO_OK;
   IG_TRY(ig_schema_copy(*schema, copy, reterr));
   *schema = copy;
   return IGLOO_OK;
 }
 
-/* ---- objects -------------------------------------------------------------------------------- */
+/* ---- objects
+ * -------------------------------------------------------------------------------- */
 
 struct object *object_ref(struct object *object) {
   atomic_fetch_add_explicit(&object->refs, 1, memory_order_relaxed);

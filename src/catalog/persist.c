@@ -8,10 +8,12 @@
 #define SCRATCH_BYTES_MAX (64 * IG_MIB)
 
 static const char *const migrations[] = {
-    "CREATE TABLE catalog (id INTEGER PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL);"
+    "CREATE TABLE catalog (id INTEGER PRIMARY KEY CHECK (id = 1), version INTEGER NOT "
+    "NULL);"
     "INSERT INTO catalog (id, version) VALUES (1, 1);"
     "CREATE TABLE schema (name TEXT PRIMARY KEY) WITHOUT ROWID;"
-    "INSERT INTO schema (name) VALUES ('" IG_CATALOG_DEFAULT_SCHEMA "');"
+    "INSERT INTO schema (name) VALUES ('" IG_CATALOG_DEFAULT_SCHEMA
+    "');"
     /* AUTOINCREMENT: an id is never used again. */
     "CREATE TABLE object ("
     " id INTEGER PRIMARY KEY AUTOINCREMENT,"
@@ -42,13 +44,22 @@ static const char *const migrations[] = {
     "CREATE INDEX data_file_object ON data_file (object, id);"};
 
 /* The lists of an object, as object_item.list numbers them. The order is stored. */
-enum list { LOCATIONS = 1, OPTIONS, PARTITIONS, SORTS, SEARCH_PATH, COLUMN_NAMES, LISTS_END };
+enum list {
+  LOCATIONS = 1,
+  OPTIONS,
+  PARTITIONS,
+  SORTS,
+  SEARCH_PATH,
+  COLUMN_NAMES,
+  LISTS_END
+};
 
 igloo_status persist_migrate(ig_store *store, struct igloo_error *reterr) {
   return ig_store_migrate(store, "catalog", migrations, IG_ARRAY_LEN(migrations), reterr);
 }
 
-/* ---- writing -------------------------------------------------------------------------------- */
+/* ---- writing
+ * -------------------------------------------------------------------------------- */
 
 igloo_status persist_version(ig_tx *tx, int64_t version, struct igloo_error *reterr) {
   return ig_tx_run(tx, NULL, reterr, "UPDATE catalog SET version = ?1", "i", version);
@@ -101,8 +112,8 @@ static igloo_status insert_lists(ig_tx *tx, int64_t id, const struct ig_object *
   IG_TRY(insert_texts(tx, id, COLUMN_NAMES, object->column_names,
                       object->column_names_count, reterr));
   for (size_t i = 0; i < object->options_count; i++)
-    IG_TRY(insert_item(tx, id, OPTIONS, i, object->options[i].key, object->options[i].value,
-                       reterr));
+    IG_TRY(insert_item(tx, id, OPTIONS, i, object->options[i].key,
+                       object->options[i].value, reterr));
   return IGLOO_OK;
 }
 
@@ -153,7 +164,8 @@ igloo_status persist_append(ig_tx *tx, int64_t id, int64_t version,
                    id, version);
 }
 
-/* ---- reading ------------------------------------------------------------------------------------ */
+/* ---- reading
+ * ------------------------------------------------------------------------------------ */
 
 /* The lists of one object while it is read; texts lie in the arena. */
 struct items {
@@ -205,8 +217,8 @@ static igloo_status load_items(ig_tx *tx, int64_t id, struct items *items,
   for (bool row = true;;) {
     IG_TRY(ig_stmt_step(stmt, &row, reterr));
     if (!row) return IGLOO_OK;
-    IG_TRY(add_item(items, ig_stmt_i64(stmt, 0), ig_stmt_str(stmt, 1), ig_stmt_str(stmt, 2),
-                    reterr));
+    IG_TRY(add_item(items, ig_stmt_i64(stmt, 0), ig_stmt_str(stmt, 1),
+                    ig_stmt_str(stmt, 2), reterr));
   }
 }
 
@@ -278,7 +290,8 @@ static igloo_status load_object(ig_tx *tx, struct tables *tables, ig_stmt *stmt,
                              .sql = ig_stmt_str(stmt, 10).data};
   int64_t kind = ig_stmt_i64(stmt, 3);
   if (kind < IG_OBJECT_TABLE || kind > IG_OBJECT_VIEW)
-    return ig_fail(reterr, IGLOO_DATA_LOSS, "the catalog holds an object of unknown kind");
+    return ig_fail(reterr, IGLOO_DATA_LOSS,
+                   "the catalog holds an object of unknown kind");
   source.kind = (enum ig_object_kind)kind;
   IG_TRY(load_schema(stmt, 6, &columns, &source.columns, reterr));
   IG_TRY(load_schema(stmt, 9, &types, &source.partition_types, reterr));
@@ -295,10 +308,11 @@ static igloo_status load_object(ig_tx *tx, struct tables *tables, ig_stmt *stmt,
 static igloo_status load_objects(ig_tx *tx, struct tables *tables, ig_snapshot *snapshot,
                                  struct igloo_error *reterr) {
   IG_AUTO(ig_stmt) *stmt = NULL;
-  IG_TRY(ig_tx_prepare(tx, &stmt, reterr,
-                       "SELECT id, schema, name, kind, version, definition, columns, folder,"
-                       " format, partition_types, sql FROM object ORDER BY schema, name",
-                       ""));
+  IG_TRY(
+      ig_tx_prepare(tx, &stmt, reterr,
+                    "SELECT id, schema, name, kind, version, definition, columns, folder,"
+                    " format, partition_types, sql FROM object ORDER BY schema, name",
+                    ""));
   for (bool row = true;;) {
     IG_TRY(ig_stmt_step(stmt, &row, reterr));
     if (!row) return IGLOO_OK;

@@ -22,7 +22,9 @@ ig_snapshot *ig_snapshot_unref(ig_snapshot *snapshot) {
   return NULL;
 }
 
-int64_t ig_snapshot_version(const ig_snapshot *snapshot) { return snapshot->version; }
+int64_t ig_snapshot_version(const ig_snapshot *snapshot) {
+  return snapshot->version;
+}
 
 size_t ig_snapshot_schemas_count(const ig_snapshot *snapshot) {
   return snapshot->schemas_count;
@@ -45,14 +47,15 @@ const struct ig_object *ig_snapshot_object(const ig_snapshot *snapshot, size_t i
   return &snapshot->objects[index]->pub;
 }
 
-const struct ig_object *ig_snapshot_find(const ig_snapshot *snapshot, struct ig_str schema,
-                                         struct ig_str name) {
+const struct ig_object *ig_snapshot_find(const ig_snapshot *snapshot,
+                                         struct ig_str schema, struct ig_str name) {
   size_t at;
   if (!snapshot_object_place(snapshot, schema, name, &at)) return NULL;
   return &snapshot->objects[at]->pub;
 }
 
-/* ---- places ------------------------------------------------------------------------------ */
+/* ---- places
+ * ------------------------------------------------------------------------------ */
 
 bool snapshot_schema_place(const ig_snapshot *snapshot, struct ig_str name,
                            size_t *ret_at) {
@@ -94,7 +97,8 @@ bool snapshot_object_place(const ig_snapshot *snapshot, struct ig_str schema,
   return false;
 }
 
-/* ---- changing a copy ------------------------------------------------------------------------ */
+/* ---- changing a copy
+ * ------------------------------------------------------------------------ */
 
 igloo_status snapshot_insert_schema(ig_snapshot *snapshot, size_t at, struct ig_str name,
                                     struct igloo_error *reterr) {
@@ -116,8 +120,8 @@ void snapshot_remove_schema(ig_snapshot *snapshot, size_t at) {
           (snapshot->schemas_count - at) * sizeof(*snapshot->schemas));
 }
 
-igloo_status snapshot_insert_object(ig_snapshot *snapshot, size_t at, struct object *taken,
-                                    struct igloo_error *reterr) {
+igloo_status snapshot_insert_object(ig_snapshot *snapshot, size_t at,
+                                    struct object *taken, struct igloo_error *reterr) {
   IG_AUTO_STRUCT(object) *object = taken;
   IG_TRY(IG_RESERVE(snapshot->objects, snapshot->objects_cap, snapshot->objects_count + 1,
                     IG_CATALOG_OBJECTS_MAX, "tables and views", reterr));

@@ -70,7 +70,8 @@ struct value {
   int64_t time_us;
 };
 
-/* ---- names ---------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------
+ */
 
 static const struct key *find_key(struct ig_str name) {
   for (size_t i = 0; i < KEYS_COUNT; i++)
@@ -96,8 +97,8 @@ static igloo_status fail_unknown(struct ig_str name, struct igloo_error *reterr)
     ig_error_hint(reterr, "Attaching catalogs is not built yet.");
     return status;
   }
-  status = ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "unknown key \"%.*s\"",
-                   IG_STR_ARG(name));
+  status =
+      ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "unknown key \"%.*s\"", IG_STR_ARG(name));
   hint_nearest(name, reterr);
   return status;
 }
@@ -114,24 +115,25 @@ static bool is_word_of(const struct key *key, struct ig_str text) {
   return false;
 }
 
-/* ---- values ---------------------------------------------------------------------------- */
+/* ---- values
+ * ---------------------------------------------------------------------------- */
 
 static igloo_status fail_word(const struct key *key, struct ig_str text,
                               struct igloo_error *reterr) {
   struct ig_str words, rest;
   (void)ig_str_split(ig_str_from_cstr(key->doc), ':', &words, &rest);
-  igloo_status status = ig_fail(reterr, IGLOO_INVALID_ARGUMENT,
-                                "\"%.*s\" is not a value of %s", IG_STR_ARG(text),
-                                key->name);
+  igloo_status status =
+      ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "\"%.*s\" is not a value of %s",
+              IG_STR_ARG(text), key->name);
   ig_error_hint(reterr, "It is one of: %.*s.", IG_STR_ARG(words));
   return status;
 }
 
 static igloo_status fail_bounds(const struct key *key, struct ig_str text,
                                 struct igloo_error *reterr) {
-  igloo_status status = ig_fail(reterr, IGLOO_INVALID_ARGUMENT,
-                                "%s is out of range: \"%.*s\"", key->name,
-                                IG_STR_ARG(text));
+  igloo_status status =
+      ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "%s is out of range: \"%.*s\"", key->name,
+              IG_STR_ARG(text));
   const char *unit = key->type == SIZE   ? " bytes"
                      : key->type == TIME ? " microseconds"
                                          : "";
@@ -168,7 +170,8 @@ static igloo_status parse_value(const struct key *key, struct ig_str text,
       break;
     case TIME:
       status = ig_parse_duration(text, 1000, &value.time_us, reterr);
-      in_range = (uint64_t)value.time_us >= key->min && (uint64_t)value.time_us <= key->max;
+      in_range =
+          (uint64_t)value.time_us >= key->min && (uint64_t)value.time_us <= key->max;
       break;
   }
   if (status != IGLOO_OK) {
@@ -244,8 +247,8 @@ static igloo_status set_key(struct ig_config *config, const struct key *key,
   IG_TRY(parse_value(key, text, &value, reterr));
   if (!key->built && source != IG_CONFIG_DEFAULT) {
     if (has_value(config, key, &value, text)) return IGLOO_OK;
-    igloo_status status = ig_fail(reterr, IGLOO_UNSUPPORTED,
-                                  "key \"%s\" is not supported yet", key->name);
+    igloo_status status =
+        ig_fail(reterr, IGLOO_UNSUPPORTED, "key \"%s\" is not supported yet", key->name);
     ig_error_hint(reterr, "Leave it out: what it is for is not built yet.");
     return status;
   }
@@ -263,7 +266,8 @@ static igloo_status set_key(struct ig_config *config, const struct key *key,
   return IGLOO_OK;
 }
 
-/* ---- defaults ------------------------------------------------------------------------------- */
+/* ---- defaults
+ * ------------------------------------------------------------------------------- */
 
 /* The text of a default that keys.def marks with "=". */
 static char *computed_default(const struct key *key) {
@@ -296,7 +300,8 @@ static igloo_status set_defaults(struct ig_config *config, struct igloo_error *r
   return IGLOO_OK;
 }
 
-/* ---- the file ---------------------------------------------------------------------------------- */
+/* ---- the file
+ * ---------------------------------------------------------------------------------- */
 
 struct file_context {
   struct ig_config *config;
@@ -309,8 +314,8 @@ struct file_context {
 static igloo_status set_from_file(void *ctx, const struct ig_ini_entry *entry,
                                   struct igloo_error *reterr) {
   struct file_context *file = ctx;
-  IG_AUTO_CHAR *name = ig_asprintf("%.*s.%.*s", IG_STR_ARG(entry->section),
-                                   IG_STR_ARG(entry->key));
+  IG_AUTO_CHAR *name =
+      ig_asprintf("%.*s.%.*s", IG_STR_ARG(entry->section), IG_STR_ARG(entry->key));
   IG_AUTO_CHAR *origin = ig_asprintf("file %s:%d", file->path, (int)entry->line);
   if (!name || !origin) return ig_fail_oom(reterr);
   const struct key *key = find_key(ig_str_from_cstr(name));
@@ -359,7 +364,8 @@ static igloo_status load_file(struct ig_config *config, const char *path,
   return ig_ini_parse(ig_buf_str(&text), path, set_from_file, &file, reterr);
 }
 
-/* ---- the environment --------------------------------------------------------------------------- */
+/* ---- the environment
+ * --------------------------------------------------------------------------- */
 
 /* True if `upper` is `lower` in upper case. */
 static bool is_upper_of(struct ig_str upper, const char *lower) {
@@ -419,7 +425,9 @@ static igloo_status set_from_variable(struct ig_config *config, struct ig_str va
   return names_a_section(rest) ? fail_variable(name, reterr) : IGLOO_OK;
 }
 
-/* ---- loading --------------------------------------------------------------------------------------- */
+/* ---- loading
+ * ---------------------------------------------------------------------------------------
+ */
 
 static igloo_status load_all(struct ig_config *config, const char *path,
                              const struct ig_config_override *overrides,
@@ -463,10 +471,13 @@ igloo_status ig_config_load(const char *path, const struct ig_config_override *o
   return IGLOO_OK;
 }
 
-/* ---- showing ------------------------------------------------------------------------------------------ */
+/* ---- showing
+ * ------------------------------------------------------------------------------------------
+ */
 
 igloo_status ig_config_each(const struct ig_config *config,
-                            igloo_status (*each)(void *ctx, const struct ig_config_entry *,
+                            igloo_status (*each)(void *ctx,
+                                                 const struct ig_config_entry *,
                                                  struct igloo_error *),
                             void *ctx, struct igloo_error *reterr) {
   for (size_t i = 0; i < KEYS_COUNT; i++) {
@@ -496,13 +507,19 @@ igloo_status ig_config_write_markdown(FILE *out, struct igloo_error *reterr) {
       "# Configuration\n\n"
       "One INI file (`--config FILE`, else `$IGLOO_CONFIG`, else `" SYSTEM_FILE
       "` where it\n"
-      "exists), environment variables `IGLOO_SECTION_KEY`, and flags: a flag wins over the\n"
-      "environment, that over the file, that over the default. An unknown key or a bad value\n"
-      "is an error. Sizes take `B KiB MiB GiB TiB`, times `us ms s min h d`; a time without\n"
-      "a unit is in milliseconds. An empty variable counts as not set. `igloo config show`\n"
+      "exists), environment variables `IGLOO_SECTION_KEY`, and flags: a flag wins over "
+      "the\n"
+      "environment, that over the file, that over the default. An unknown key or a bad "
+      "value\n"
+      "is an error. Sizes take `B KiB MiB GiB TiB`, times `us ms s min h d`; a time "
+      "without\n"
+      "a unit is in milliseconds. An empty variable counts as not set. `igloo config "
+      "show`\n"
       "prints every key, its value and where it came from.\n\n"
-      "A comment begins with `#` or `;` and has a line of its own; a value with one of these\n"
-      "after a space stands in double quotes, in which `\\\"`, `\\\\`, `\\n` and `\\t` are\n"
+      "A comment begins with `#` or `;` and has a line of its own; a value with one of "
+      "these\n"
+      "after a space stands in double quotes, in which `\\\"`, `\\\\`, `\\n` and `\\t` "
+      "are\n"
       "escapes. This page is written by `igloo config show --format markdown`.\n",
       out);
   size_t section_len = 0;
@@ -512,14 +529,16 @@ igloo_status ig_config_write_markdown(FILE *out, struct igloo_error *reterr) {
     if (len != section_len || strncmp(section, keys[i].name, len) != 0) {
       section = keys[i].name;
       section_len = len;
-      fprintf(out, "\n## [%.*s]\n\n| key | type | default | meaning |\n|---|---|---|---|\n",
+      fprintf(out,
+              "\n## [%.*s]\n\n| key | type | default | meaning |\n|---|---|---|---|\n",
               (int)len, section);
     }
     bool computed = keys[i].fallback[0] == '=';
     const char *quote = computed || !keys[i].fallback[0] ? "" : "`";
     fprintf(out, "| `%s` | %s | %s%s%s | %s%s |\n", keys[i].name + len + 1,
             type_names[keys[i].type], quote, keys[i].fallback + computed, quote,
-            keys[i].doc, keys[i].built ? "" : " *Not built yet: refused unless default.*");
+            keys[i].doc,
+            keys[i].built ? "" : " *Not built yet: refused unless default.*");
   }
   if (ferror(out)) return ig_fail(reterr, IGLOO_IO_ERROR, "could not write the page");
   return IGLOO_OK;

@@ -66,12 +66,13 @@ enum ig_config_source {
 };
 
 struct ig_config_entry {
-  const char *key;     /* "engine.threads" */
-  const char *value;   /* as text that would load again; "********" for a set secret */
-  const char *type;    /* "size", "time", "count", "bool", "text", "path", "word", "secret" */
-  const char *doc;     /* one sentence or two */
+  const char *key;   /* "engine.threads" */
+  const char *value; /* as text that would load again; "********" for a set secret */
+  const char
+      *type;       /* "size", "time", "count", "bool", "text", "path", "word", "secret" */
+  const char *doc; /* one sentence or two */
   const char *fallback; /* the default as text */
-  const char *origin;  /* "default", "file /x:12", "environment IGLOO_X_Y", "flag" */
+  const char *origin;   /* "default", "file /x:12", "environment IGLOO_X_Y", "flag" */
   enum ig_config_source source;
   bool built; /* false: refused unless default */
 };

@@ -47,7 +47,8 @@ static igloo_status read_section(struct parser *parser, struct ig_str line,
   return ig_buf_check(&parser->section, reterr);
 }
 
-/* `text` starts with a quote: unescape up to the quote that ends it, the end of the line. */
+/* `text` starts with a quote: unescape up to the quote that ends it, the end of the line.
+ */
 static igloo_status read_quoted(struct parser *parser, struct ig_str text,
                                 struct igloo_error *reterr) {
   size_t i = 1;
@@ -70,7 +71,8 @@ static igloo_status read_quoted(struct parser *parser, struct ig_str text,
 static igloo_status read_plain(struct parser *parser, struct ig_str text,
                                struct igloo_error *reterr) {
   for (size_t i = 1; i < text.len; i++)
-    if ((text.data[i] == '#' || text.data[i] == ';') && ig_ascii_is_space(text.data[i - 1])) {
+    if ((text.data[i] == '#' || text.data[i] == ';') &&
+        ig_ascii_is_space(text.data[i - 1])) {
       igloo_status status = FAIL(parser, reterr, "the value holds a comment sign");
       ig_error_hint(reterr,
                     "Put the value in quotes, or the comment on a line of its own.");
@@ -112,7 +114,8 @@ static igloo_status read_line(struct parser *parser, struct ig_str line,
                               struct igloo_error *reterr) {
   size_t bad;
   if (line.len > IG_INI_LINE_BYTES_MAX)
-    return FAIL(parser, reterr, "the line is longer than %d bytes", IG_INI_LINE_BYTES_MAX);
+    return FAIL(parser, reterr, "the line is longer than %d bytes",
+                IG_INI_LINE_BYTES_MAX);
   if (!ig_utf8_valid(line, &bad))
     return FAIL(parser, reterr, "byte %zu of the line is not valid UTF-8", bad + 1);
   if (line.len > 0 && memchr(line.data, '\0', line.len))

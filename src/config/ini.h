@@ -29,9 +29,9 @@ struct ig_ini_entry {
   int32_t line;        /* from 1 */
 };
 
-/* Call `each` for every `key = value`, in order; views are borrowed for the call. Stops at
- * the first failure, also of `each`. Returns INVALID_ARGUMENT 22023 with reterr->line set
- * and a message that starts with "FILE:LINE: " where `file_name` is given. */
+/* Call `each` for every `key = value`, in order; views are borrowed for the call. Stops
+ * at the first failure, also of `each`. Returns INVALID_ARGUMENT 22023 with reterr->line
+ * set and a message that starts with "FILE:LINE: " where `file_name` is given. */
 IG_NODISCARD igloo_status ig_ini_parse(struct ig_str text, const char *file_name,
                                        igloo_status (*each)(void *ctx,
                                                             const struct ig_ini_entry *,

@@ -25,8 +25,8 @@ static struct ig_str read_small(const char *folder, const char *name,
   return ig_str_trim(ig_str_make(text, n > 0 ? (size_t)n : 0));
 }
 
-/* The path of this process's group in version 2 ("0::/a/b"), or in the version 1 hierarchy
- * that has `controller` ("4:cpu,cpuacct:/a/b"). */
+/* The path of this process's group in version 2 ("0::/a/b"), or in the version 1
+ * hierarchy that has `controller` ("4:cpu,cpuacct:/a/b"). */
 static struct ig_str find_group(struct ig_str lines, const char *controller) {
   struct ig_str line, id, names, path, name;
   bool more = true;
@@ -48,11 +48,13 @@ static struct ig_str find_group(struct ig_str lines, const char *controller) {
  * the walk ends there. */
 static uint64_t least_of_groups(const char *root, const char *controller,
                                 struct ig_str group, const char *file,
-                                uint64_t (*parse)(struct ig_str text, const char *folder)) {
+                                uint64_t (*parse)(struct ig_str text,
+                                                  const char *folder)) {
   uint64_t least = UINT64_MAX;
   for (;;) {
     char text[TEXT_BYTES_MAX];
-    char folder[IG_PATH_BYTES_MAX]; /* on the stack: a lack of memory must not lift a limit */
+    char folder[IG_PATH_BYTES_MAX]; /* on the stack: a lack of memory must not lift a
+                                       limit */
     (void)snprintf(folder, sizeof(folder), "%s%s%s%.*s", root, controller ? "/" : "",
                    controller ? controller : "", IG_STR_ARG(group));
     struct ig_str value = read_small(folder, file, text);
@@ -94,20 +96,22 @@ static uint64_t parse_cpu_quota(struct ig_str text, const char *folder) {
   return divide_up(text, read_small(folder, "cpu.cfs_period_us", period));
 }
 
-static uint64_t least(uint64_t a, uint64_t b) { return a < b ? a : b; }
+static uint64_t least(uint64_t a, uint64_t b) {
+  return a < b ? a : b;
+}
 
 uint64_t ig_machine_cgroup_memory(const char *root, struct ig_str groups) {
-  return least(least_of_groups(root, NULL, find_group(groups, NULL), "memory.max",
-                               parse_bytes),
-               least_of_groups(root, "memory", find_group(groups, "memory"),
-                               "memory.limit_in_bytes", parse_bytes));
+  return least(
+      least_of_groups(root, NULL, find_group(groups, NULL), "memory.max", parse_bytes),
+      least_of_groups(root, "memory", find_group(groups, "memory"),
+                      "memory.limit_in_bytes", parse_bytes));
 }
 
 uint32_t ig_machine_cgroup_processors(const char *root, struct ig_str groups) {
-  uint64_t count =
-      least(least_of_groups(root, NULL, find_group(groups, NULL), "cpu.max", parse_cpu_max),
-            least_of_groups(root, "cpu", find_group(groups, "cpu"), "cpu.cfs_quota_us",
-                            parse_cpu_quota));
+  uint64_t count = least(
+      least_of_groups(root, NULL, find_group(groups, NULL), "cpu.max", parse_cpu_max),
+      least_of_groups(root, "cpu", find_group(groups, "cpu"), "cpu.cfs_quota_us",
+                      parse_cpu_quota));
   return count > UINT32_MAX ? UINT32_MAX : (uint32_t)count;
 }
 
@@ -125,8 +129,9 @@ uint32_t ig_machine_processors(void) {
   cpu_set_t set;
   CPU_ZERO(&set);
   /* It fails on machines of over 1,024 processors: then all of them count. */
-  long count = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set)
-                                                            : sysconf(_SC_NPROCESSORS_ONLN);
+  long count = sched_getaffinity(0, sizeof(set), &set) == 0
+                   ? CPU_COUNT(&set)
+                   : sysconf(_SC_NPROCESSORS_ONLN);
   uint32_t quota =
       ig_machine_cgroup_processors(CGROUP_ROOT, read_small("/proc/self", "cgroup", text));
   if (count < 1) count = 1;

@@ -16,13 +16,13 @@
  * where that is less. Never 0. */
 uint64_t ig_machine_memory_bytes(void);
 
-/* Processors this process may run on: its affinity, or the cgroup's quota rounded up where
- * that is less. At least 1. */
+/* Processors this process may run on: its affinity, or the cgroup's quota rounded up
+ * where that is less. At least 1. */
 uint32_t ig_machine_processors(void);
 
-/* The least memory limit among `root`/<group>/memory.max and those of the groups above, as
- * `proc_self_cgroup` (the text of /proc/self/cgroup) names the group. UINT64_MAX for none.
- * For tests; the functions above call it with "/sys/fs/cgroup". */
+/* The least memory limit among `root`/<group>/memory.max and those of the groups above,
+ * as `proc_self_cgroup` (the text of /proc/self/cgroup) names the group. UINT64_MAX for
+ * none. For tests; the functions above call it with "/sys/fs/cgroup". */
 uint64_t ig_machine_cgroup_memory(const char *root, struct ig_str proc_self_cgroup);
 
 /* The least quota / period, rounded up, in the same way; UINT32_MAX for none. */

@@ -8,16 +8,18 @@ struct word {
 
 /* The first word of each value is its name. */
 static const struct word formats[] = {
-    {"parquet", IG_FORMAT_PARQUET}, {"pq", IG_FORMAT_PARQUET},   {"csv", IG_FORMAT_CSV},
-    {"tsv", IG_FORMAT_CSV},         {"txt", IG_FORMAT_CSV},      {"json", IG_FORMAT_JSON},
-    {"jsonl", IG_FORMAT_JSON},      {"ndjson", IG_FORMAT_JSON},  {"arrow", IG_FORMAT_ARROW},
-    {"ipc", IG_FORMAT_ARROW},       {"feather", IG_FORMAT_ARROW}};
+    {"parquet", IG_FORMAT_PARQUET}, {"pq", IG_FORMAT_PARQUET},
+    {"csv", IG_FORMAT_CSV},         {"tsv", IG_FORMAT_CSV},
+    {"txt", IG_FORMAT_CSV},         {"json", IG_FORMAT_JSON},
+    {"jsonl", IG_FORMAT_JSON},      {"ndjson", IG_FORMAT_JSON},
+    {"arrow", IG_FORMAT_ARROW},     {"ipc", IG_FORMAT_ARROW},
+    {"feather", IG_FORMAT_ARROW}};
 
 static const struct word compressions[] = {
-    {"none", IG_COMPRESSION_NONE},    {"uncompressed", IG_COMPRESSION_NONE},
-    {"gzip", IG_COMPRESSION_GZIP},    {"gz", IG_COMPRESSION_GZIP},
-    {"zstd", IG_COMPRESSION_ZSTD},    {"zst", IG_COMPRESSION_ZSTD},
-    {"bzip2", IG_COMPRESSION_BZIP2},  {"bz2", IG_COMPRESSION_BZIP2},
+    {"none", IG_COMPRESSION_NONE},   {"uncompressed", IG_COMPRESSION_NONE},
+    {"gzip", IG_COMPRESSION_GZIP},   {"gz", IG_COMPRESSION_GZIP},
+    {"zstd", IG_COMPRESSION_ZSTD},   {"zst", IG_COMPRESSION_ZSTD},
+    {"bzip2", IG_COMPRESSION_BZIP2}, {"bz2", IG_COMPRESSION_BZIP2},
     {"xz", IG_COMPRESSION_XZ}};
 
 static bool find_word(const struct word *words, size_t count, struct ig_str word,
@@ -59,7 +61,8 @@ const char *ig_compression_name(enum ig_compression compression) {
   return find_name(compressions, IG_ARRAY_LEN(compressions), (int)compression);
 }
 
-/* Cut the part after the last dot off `name`; false without a dot or with nothing before. */
+/* Cut the part after the last dot off `name`; false without a dot or with nothing before.
+ */
 static bool take_extension(struct ig_str *name, struct ig_str *ret_extension) {
   for (size_t i = name->len; i > 1; i--) {
     if (name->data[i - 1] == '/') return false;

@@ -15,7 +15,8 @@ bool ig_glob_has_magic(struct ig_str text) {
   return false;
 }
 
-/* ---- one component -------------------------------------------------------------------- */
+/* ---- one component --------------------------------------------------------------------
+ */
 
 /* Match `c` with the set that starts after `[` at pattern[*at]. *at moves past `]`. A set
  * without `]` is none: *ret_is_set is false. */
@@ -39,7 +40,8 @@ static bool match_set(struct ig_str pattern, size_t *at, int32_t c, bool *ret_is
 }
 
 /* Match one character of `name` with one element of `pattern`; both positions move. */
-static bool match_one(struct ig_str pattern, size_t *at, struct ig_str name, size_t *pos) {
+static bool match_one(struct ig_str pattern, size_t *at, struct ig_str name,
+                      size_t *pos) {
   int32_t c = ig_utf8_decode(name, pos);
   char p = pattern.data[*at];
   if (p == '?') {
@@ -81,7 +83,8 @@ bool ig_glob_match(struct ig_str pattern, struct ig_str name) {
   return at == pattern.len;
 }
 
-/* ---- braces ------------------------------------------------------------------------------ */
+/* ---- braces
+ * ------------------------------------------------------------------------------ */
 
 void ig_glob_free(char **texts, size_t count) {
   for (size_t i = 0; i < count; i++) ig_free(texts[i]);
@@ -118,8 +121,9 @@ struct texts {
   size_t cap;
 };
 
-static igloo_status push_text(struct texts *texts, struct ig_str head, struct ig_str middle,
-                              struct ig_str tail, struct igloo_error *reterr) {
+static igloo_status push_text(struct texts *texts, struct ig_str head,
+                              struct ig_str middle, struct ig_str tail,
+                              struct igloo_error *reterr) {
   IG_TRY(IG_RESERVE(texts->items, texts->cap, texts->count + 1, IG_GLOB_BRACES_MAX,
                     "alternatives in braces", reterr));
   IG_AUTO_DONE(ig_buf) text = IG_BUF_INIT(IG_PATH_BYTES_MAX);
@@ -131,8 +135,8 @@ static igloo_status push_text(struct texts *texts, struct ig_str head, struct ig
   return IGLOO_OK;
 }
 
-/* Replace texts->items[index], whose braces are at open..close, by one text for each of its
- * alternatives; the first takes its place, the others go last. */
+/* Replace texts->items[index], whose braces are at open..close, by one text for each of
+ * its alternatives; the first takes its place, the others go last. */
 static igloo_status split_braces(struct texts *texts, size_t index, size_t open,
                                  size_t close, struct igloo_error *reterr) {
   IG_AUTO_CHAR *whole = IG_TAKE(texts->items[index]);

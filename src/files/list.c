@@ -115,7 +115,8 @@ static igloo_status read_partitions(struct walk *walk, struct ig_file *file,
                                     struct igloo_error *reterr) {
   struct ig_file_list *list = walk->list;
   bool first = list->files_count == 0;
-  struct ig_str rest = ig_str_sub(ig_str_from_cstr(file->path), walk->fixed_len, SIZE_MAX);
+  struct ig_str rest =
+      ig_str_sub(ig_str_from_cstr(file->path), walk->fixed_len, SIZE_MAX);
   struct ig_str folder;
   size_t count = 0;
 
@@ -151,7 +152,8 @@ static igloo_status read_partitions(struct walk *walk, struct ig_file *file,
   return IGLOO_OK;
 }
 
-/* ---- adding a file ------------------------------------------------------------------ */
+/* ---- adding a file ------------------------------------------------------------------
+ */
 
 static void free_file(struct ig_file *file, size_t keys_count) {
   for (size_t i = 0; file->partition_values && i < keys_count; i++)
@@ -165,13 +167,14 @@ static igloo_status fail_mixed(struct walk *walk, const char *what, struct ig_st
   igloo_status status =
       ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "files of \"%.*s\" have different %s",
               IG_STR_ARG(walk->argument), what);
-  ig_error_detail(reterr, "Among them are \"%s\" and \"%.*s\".", walk->list->files[0].path,
-                  IG_STR_ARG(path));
+  ig_error_detail(reterr, "Among them are \"%s\" and \"%.*s\".",
+                  walk->list->files[0].path, IG_STR_ARG(path));
   return status;
 }
 
 static bool is_tsv(struct ig_str path) {
-  static const char *const ends[] = {".tsv", ".tsv.gz", ".tsv.zst", ".tsv.bz2", ".tsv.xz"};
+  static const char *const ends[] = {".tsv", ".tsv.gz", ".tsv.zst", ".tsv.bz2",
+                                     ".tsv.xz"};
   for (size_t i = 0; i < IG_ARRAY_LEN(ends); i++)
     if (ig_str_ends_ci(path, ig_str_from_cstr(ends[i]))) return true;
   return false;
@@ -186,8 +189,8 @@ static igloo_status check_format(struct walk *walk, struct ig_str path, bool *re
   bool tabs = is_tsv(path);
 
   ig_file_format_of(path, &format, &compression);
-  if (walk->data_only &&
-      (format == IG_FORMAT_UNKNOWN || (wanted != IG_FORMAT_UNKNOWN && format != wanted))) {
+  if (walk->data_only && (format == IG_FORMAT_UNKNOWN ||
+                          (wanted != IG_FORMAT_UNKNOWN && format != wanted))) {
     *ret_take = false;
     return IGLOO_OK;
   }
@@ -232,7 +235,8 @@ static igloo_status add_file(struct walk *walk, struct ig_str path, struct ig_fi
   return IGLOO_OK;
 }
 
-/* ---- the walk -------------------------------------------------------------------------- */
+/* ---- the walk
+ * -------------------------------------------------------------------------- */
 
 /* What an entry is. A file that went away meanwhile, and a link to nowhere, is OTHER. */
 static igloo_status look_at(struct walk *walk, int folder_fd, const char *name,
@@ -265,7 +269,9 @@ static igloo_status look_at(struct walk *walk, int folder_fd, const char *name,
   return IGLOO_OK;
 }
 
-static bool is_stars(struct ig_str part) { return ig_str_eq_cstr(part, "**"); }
+static bool is_stars(struct ig_str part) {
+  return ig_str_eq_cstr(part, "**");
+}
 
 /* One entry of the folder `path` against parts[part]; `path` has the entry appended. */
 static igloo_status visit(struct walk *walk, int folder_fd, const char *name,
@@ -346,7 +352,8 @@ static igloo_status walk_folder(struct walk *walk, struct ig_buf *path, size_t p
   return walk_entries(walk, dir, path, part, depth, reterr);
 }
 
-/* ---- arguments ------------------------------------------------------------------------------ */
+/* ---- arguments
+ * ------------------------------------------------------------------------------ */
 
 static igloo_status push_part(struct walk *walk, struct ig_str part,
                               struct igloo_error *reterr) {
@@ -390,8 +397,9 @@ static igloo_status walk_pattern(struct walk *walk, struct ig_str pattern,
 }
 
 /* A path without magic, or one that exists under its very name. */
-static igloo_status add_literal(struct walk *walk, const char *path, enum ig_path_kind kind,
-                                struct ig_file_id id, struct igloo_error *reterr) {
+static igloo_status add_literal(struct walk *walk, const char *path,
+                                enum ig_path_kind kind, struct ig_file_id id,
+                                struct igloo_error *reterr) {
   struct ig_str name = ig_str_from_cstr(path);
   if (kind == IG_PATH_OTHER)
     return ig_fail_state(reterr, IGLOO_INVALID_ARGUMENT, "42809",
@@ -507,7 +515,8 @@ igloo_status ig_file_list_expand(const ig_roots *roots, const struct ig_str *arg
   IG_AUTO_DONE(ig_file_list) list = {0};
   struct walk walk = {.roots = roots, .options = options ? options : &defaults};
   walk.list = &list;
-  walk.files_max = walk.options->files_max ? walk.options->files_max : IG_FILES_PER_TABLE_MAX;
+  walk.files_max =
+      walk.options->files_max ? walk.options->files_max : IG_FILES_PER_TABLE_MAX;
 
   if (arguments_count == 0)
     return ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "no path is given");

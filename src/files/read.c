@@ -11,9 +11,8 @@ struct ig_reader {
 };
 
 static igloo_status fail_changed(const char *path, struct igloo_error *reterr) {
-  igloo_status status =
-      ig_fail_state(reterr, IGLOO_FAILED_PRECONDITION, "55000",
-                    "file \"%s\" changed during the query", path);
+  igloo_status status = ig_fail_state(reterr, IGLOO_FAILED_PRECONDITION, "55000",
+                                      "file \"%s\" changed during the query", path);
   ig_error_hint(reterr, "Run the statement again.");
   return status;
 }
@@ -25,9 +24,10 @@ static bool same_file(const struct ig_file_id *a, const struct ig_file_id *b) {
          (a->device == 0 || a->device == b->device);
 }
 
-igloo_status ig_reader_open(const ig_roots *roots, const char *path, enum ig_access access,
-                            const struct ig_file_id *expected, ig_reader **ret_reader,
-                            struct ig_file_id *ret_id, struct igloo_error *reterr) {
+igloo_status ig_reader_open(const ig_roots *roots, const char *path,
+                            enum ig_access access, const struct ig_file_id *expected,
+                            ig_reader **ret_reader, struct ig_file_id *ret_id,
+                            struct igloo_error *reterr) {
   IG_AUTO(ig_reader) *reader = ig_calloc(1, sizeof(*reader));
   if (!reader) return ig_fail_oom(reterr);
   reader->fd = -1;
@@ -66,7 +66,9 @@ igloo_status ig_reader_pread(ig_reader *reader, uint64_t offset, void *data, siz
   return IGLOO_OK;
 }
 
-uint64_t ig_reader_size(const ig_reader *reader) { return reader->size; }
+uint64_t ig_reader_size(const ig_reader *reader) {
+  return reader->size;
+}
 
 ig_reader *ig_reader_close(ig_reader *reader) {
   if (!reader) return NULL;

@@ -28,7 +28,8 @@ struct ig_roots {
   size_t count;
 };
 
-/* ---- paths as text ------------------------------------------------------------------ */
+/* ---- paths as text ------------------------------------------------------------------
+ */
 
 static int hex_digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -70,8 +71,8 @@ static igloo_status decode_url(struct ig_str url, struct ig_str rest, struct ig_
   return IGLOO_OK;
 }
 
-/* True for `scheme:` with two or more letters before "//" (so `c:` is a file name), and for
- * `file:`. *ret_len is the length with the colon. */
+/* True for `scheme:` with two or more letters before "//" (so `c:` is a file name), and
+ * for `file:`. *ret_len is the length with the colon. */
 static bool has_scheme(struct ig_str text, size_t *ret_len) {
   size_t n = 0;
   while (n < text.len && (ig_ascii_is_alpha(text.data[n]) ||
@@ -84,8 +85,8 @@ static bool has_scheme(struct ig_str text, size_t *ret_len) {
          ig_str_starts_ci(text, IG_STR("file:/"));
 }
 
-/* Append the components of `path` to `out`, which holds an absolute path without a slash at
- * its end ("" for the root). */
+/* Append the components of `path` to `out`, which holds an absolute path without a slash
+ * at its end ("" for the root). */
 static void append_plain(struct ig_buf *out, struct ig_str path) {
   struct ig_str left, rest = path;
   bool more = true;
@@ -122,9 +123,9 @@ igloo_status ig_path_absolute(struct ig_str argument, char **ret_path,
   IG_TRY(check_path_text(argument, reterr));
   if (has_scheme(argument, &scheme_len)) {
     if (!ig_str_starts_ci(argument, IG_STR("file:"))) {
-      igloo_status status = ig_fail(reterr, IGLOO_UNSUPPORTED,
-                                    "cannot read \"%.*s\": only local files are supported",
-                                    IG_STR_ARG(argument));
+      igloo_status status = ig_fail(
+          reterr, IGLOO_UNSUPPORTED,
+          "cannot read \"%.*s\": only local files are supported", IG_STR_ARG(argument));
       ig_error_hint(reterr, "Object stores and HTTP are not built yet.");
       return status;
     }
@@ -148,7 +149,8 @@ igloo_status ig_path_absolute(struct ig_str argument, char **ret_path,
   return ig_buf_steal(&out, ret_path, reterr);
 }
 
-/* ---- the list of roots --------------------------------------------------------------- */
+/* ---- the list of roots ---------------------------------------------------------------
+ */
 
 ig_roots *ig_roots_free(ig_roots *roots) {
   if (!roots) return NULL;
@@ -183,7 +185,8 @@ static bool root_holds(const struct root *root, struct ig_str path) {
          (path.len == root->len || path.data[root->len] == '/');
 }
 
-/* One entry of files.roots: `/folder[:ro|:rw]`, with `\` before a literal comma or colon. */
+/* One entry of files.roots: `/folder[:ro|:rw]`, with `\` before a literal comma or colon.
+ */
 static igloo_status add_entry(ig_roots *roots, struct ig_str entry,
                               struct igloo_error *reterr) {
   IG_AUTO_DONE(ig_buf) folder = IG_BUF_INIT(IG_PATH_BYTES_MAX - 1);
@@ -203,9 +206,10 @@ static igloo_status add_entry(ig_roots *roots, struct ig_str entry,
 
   bool write = ig_str_eq_cstr(mode, "rw");
   if (!write && !ig_str_eq_cstr(mode, "ro"))
-    return ig_fail(reterr, IGLOO_INVALID_ARGUMENT,
-                   "folder \"%.*s\" has mode \"%.*s\", which is neither \"ro\" nor \"rw\"",
-                   IG_STR_ARG(text), IG_STR_ARG(mode));
+    return ig_fail(
+        reterr, IGLOO_INVALID_ARGUMENT,
+        "folder \"%.*s\" has mode \"%.*s\", which is neither \"ro\" nor \"rw\"",
+        IG_STR_ARG(text), IG_STR_ARG(mode));
   if (text.len == 0 || text.data[0] != '/')
     return ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "folder \"%.*s\" is not absolute",
                    IG_STR_ARG(text));
@@ -267,12 +271,13 @@ igloo_status ig_roots_add_private(ig_roots *roots, const char *folder,
   return add_root(roots, IG_TAKE(real), false, true, reterr);
 }
 
-/* ---- access ---------------------------------------------------------------------------- */
+/* ---- access
+ * ---------------------------------------------------------------------------- */
 
 static igloo_status fail_denied(const char *path, const char *hint,
                                 struct igloo_error *reterr) {
-  igloo_status status = ig_fail(reterr, IGLOO_PERMISSION_DENIED,
-                                "permission denied for path \"%s\"", path);
+  igloo_status status =
+      ig_fail(reterr, IGLOO_PERMISSION_DENIED, "permission denied for path \"%s\"", path);
   if (hint) ig_error_hint(reterr, "%s", hint);
   return status;
 }
@@ -389,7 +394,8 @@ igloo_status ig_roots_open(const ig_roots *roots, const char *path, enum ig_acce
   struct ig_file_id id;
 
   /* O_NONBLOCK: a FIFO without a writer must not hold us; then it is refused. */
-  IG_TRY(open_in_root(roots, path, access, O_RDONLY | O_NONBLOCK | O_NOCTTY, &fd, reterr));
+  IG_TRY(
+      open_in_root(roots, path, access, O_RDONLY | O_NONBLOCK | O_NOCTTY, &fd, reterr));
   IG_TRY(stat_fd(fd, path, &kind, &id, reterr));
   if (kind != IG_PATH_FILE)
     return ig_fail_state(reterr, IGLOO_INVALID_ARGUMENT, "42809", "\"%s\" is %s", path,

@@ -68,8 +68,8 @@ IG_DEFINE_AUTO(ig_roots, ig_roots_free)
 IG_NODISCARD igloo_status ig_path_absolute(struct ig_str argument, char **ret_path,
                                            struct igloo_error *reterr);
 
-/* Returns IGLOO_OK if `path` (of ig_path_absolute) lies in a root that grants `access`, by
- * its text alone; else PERMISSION_DENIED 42501. */
+/* Returns IGLOO_OK if `path` (of ig_path_absolute) lies in a root that grants `access`,
+ * by its text alone; else PERMISSION_DENIED 42501. */
 IG_NODISCARD igloo_status ig_roots_check(const ig_roots *roots, const char *path,
                                          enum ig_access access,
                                          struct igloo_error *reterr);

@@ -22,7 +22,7 @@
 
 /* A file that is being written. */
 struct file {
-  char *name; /* owned; relative to the folder */
+  char *name;    /* owned; relative to the folder */
   int folder_fd; /* borrowed */
   int fd;        /* owned */
   uint64_t size;
@@ -70,7 +70,8 @@ static igloo_status write_all(int fd, const void *data, size_t len, const char *
     } else if (errno == EFBIG) {
       return ig_fail_state(reterr, IGLOO_RESOURCE_EXHAUSTED, "53100",
                            "could not write file \"%s\": it is larger than the system "
-                           "allows", name);
+                           "allows",
+                           name);
     } else if (errno != EINTR) {
       return ig_fail_errno(reterr, errno, "could not write file \"%s\"", name);
     }
@@ -97,13 +98,14 @@ static void abandon_file(void *ctx, void *file_ptr) {
   remove_file(file_ptr);
 }
 
-/* ---- COPY ------------------------------------------------------------------------------ */
+/* ---- COPY
+ * ------------------------------------------------------------------------------ */
 
 struct ig_copy_target {
   struct ig_write_target table;
   enum ig_copy_shape shape;
   bool overwrite;
-  bool exists;     /* there was something at the destination when we began */
+  bool exists; /* there was something at the destination when we began */
   bool committed;
   char *path;      /* owned; of the destination, for messages */
   char *name;      /* owned; its last component */
@@ -184,8 +186,9 @@ static igloo_status create_in_folder(ig_copy_target *target, unsigned number,
   return IGLOO_OK;
 }
 
-static igloo_status copy_create(void *ctx, struct ig_str partition, struct ig_str extension,
-                                void **ret_file, struct igloo_error *reterr) {
+static igloo_status copy_create(void *ctx, struct ig_str partition,
+                                struct ig_str extension, void **ret_file,
+                                struct igloo_error *reterr) {
   ig_copy_target *target = ctx;
   unsigned number;
   {
@@ -234,17 +237,19 @@ ig_copy_target *ig_copy_target_free(ig_copy_target *target) {
   return NULL;
 }
 
-static igloo_status fail_exists(const char *path, bool folder, struct igloo_error *reterr) {
-  igloo_status status = ig_fail_state(reterr, IGLOO_ALREADY_EXISTS, "58P02",
-                                      "%s \"%s\" already exists",
-                                      folder ? "folder" : "file", path);
+static igloo_status fail_exists(const char *path, bool folder,
+                                struct igloo_error *reterr) {
+  igloo_status status =
+      ig_fail_state(reterr, IGLOO_ALREADY_EXISTS, "58P02", "%s \"%s\" already exists",
+                    folder ? "folder" : "file", path);
   ig_error_hint(reterr, "Use OVERWRITE to replace it.");
   return status;
 }
 
 /* Look at what is at the destination; links are not followed: a link would be replaced by
  * the file, and what it leads to is another file's matter. */
-static igloo_status check_destination(ig_copy_target *target, struct igloo_error *reterr) {
+static igloo_status check_destination(ig_copy_target *target,
+                                      struct igloo_error *reterr) {
   struct stat st;
   target->mode = 0666;
   if (fstatat(target->parent_fd, target->name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
@@ -292,7 +297,8 @@ igloo_status ig_copy_target_new(const ig_roots *roots, const char *path,
                              ? ig_strdup("/")
                              : ig_strndup(target->path, (size_t)(last - target->path));
   if (!target->name || !parent) return ig_fail_oom(reterr);
-  IG_TRY(ig_roots_open_folder(roots, parent, IG_ACCESS_WRITE, &target->parent_fd, reterr));
+  IG_TRY(
+      ig_roots_open_folder(roots, parent, IG_ACCESS_WRITE, &target->parent_fd, reterr));
   IG_TRY(check_destination(target, reterr));
   *ret_target = IG_TAKE(target);
   return IGLOO_OK;
@@ -308,7 +314,8 @@ static void close_dir(DIR **dir) {
 
 /* fsync a folder and the folders in it (partitions), whose names must survive as well.
  * `path` is for messages. */
-static igloo_status sync_tree(int folder_fd, const char *path, struct igloo_error *reterr) {
+static igloo_status sync_tree(int folder_fd, const char *path,
+                              struct igloo_error *reterr) {
   IG_AUTO_FD fd = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return ig_fail_errno(reterr, errno, "could not read folder \"%s\"", path);
   __attribute__((cleanup(close_dir))) DIR *dir = fdopendir(fd);
@@ -345,7 +352,8 @@ static igloo_status move_into_place(ig_copy_target *target, struct igloo_error *
   }
   if (errno == EEXIST)
     return fail_exists(target->path, target->shape == IG_COPY_FOLDER, reterr);
-  return ig_fail_errno(reterr, errno, "could not move the result to \"%s\"", target->path);
+  return ig_fail_errno(reterr, errno, "could not move the result to \"%s\"",
+                       target->path);
 }
 
 /* A query without rows may have created nothing. */
@@ -368,25 +376,26 @@ igloo_status ig_copy_target_commit(ig_copy_target *target, struct igloo_error *r
   return sync_fd(target->parent_fd, target->path, reterr);
 }
 
-/* ---- managed tables ----------------------------------------------------------------------- */
+/* ---- managed tables
+ * ----------------------------------------------------------------------- */
 
 struct ig_table_target {
   struct ig_write_target table;
   char *tables_folder; /* owned */
   char *folder;        /* owned; the name of the table's folder */
   bool kept;
-  pthread_mutex_t mu;           /* a leaf lock */
-  int folder_fd;                /* guarded by mu until it is open; owned */
-  struct ig_table_file *files;  /* guarded by mu: finished ones */
-  size_t files_count;           /* guarded by mu */
-  size_t files_cap;             /* guarded by mu */
+  pthread_mutex_t mu;          /* a leaf lock */
+  int folder_fd;               /* guarded by mu until it is open; owned */
+  struct ig_table_file *files; /* guarded by mu: finished ones */
+  size_t files_count;          /* guarded by mu */
+  size_t files_cap;            /* guarded by mu */
 };
 
 /* Make and open the table's folder, once. */
-static igloo_status open_table_locked(ig_table_target *target, struct igloo_error *reterr) {
+static igloo_status open_table_locked(ig_table_target *target,
+                                      struct igloo_error *reterr) {
   if (target->folder_fd >= 0) return IGLOO_OK;
-  IG_AUTO_FD tables =
-      open(target->tables_folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  IG_AUTO_FD tables = open(target->tables_folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (tables < 0)
     return ig_fail_errno(reterr, errno, "could not open folder \"%s\"",
                          target->tables_folder);
@@ -455,8 +464,7 @@ static igloo_status table_finish(void *ctx, void *file_ptr, int64_t rows,
 
 /* Remove the finished files, and the folder if nothing else is in it. */
 static void remove_files(ig_table_target *target) {
-  IG_AUTO_FD tables =
-      open(target->tables_folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  IG_AUTO_FD tables = open(target->tables_folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   for (size_t i = 0; tables >= 0 && i < target->files_count; i++)
     (void)unlinkat(tables, target->files[i].name, 0);
   if (tables >= 0 && target->folder_fd >= 0)
@@ -479,7 +487,8 @@ ig_table_target *ig_table_target_free(ig_table_target *target) {
 igloo_status ig_table_target_new(const char *tables_folder, const char *table_folder,
                                  ig_table_target **ret_target,
                                  struct igloo_error *reterr) {
-  IG_ASSERT(strlen(table_folder) == IG_RANDOM_NAME_BYTES - 1 && !strchr(table_folder, '/'));
+  IG_ASSERT(strlen(table_folder) == IG_RANDOM_NAME_BYTES - 1 &&
+            !strchr(table_folder, '/'));
   IG_AUTO(ig_table_target) *target = ig_calloc(1, sizeof(*target));
   if (!target) return ig_fail_oom(reterr);
   ig_mutex_init(&target->mu);
@@ -508,4 +517,6 @@ void ig_table_target_files(const ig_table_target *target,
   *ret_count = target->files_count;
 }
 
-void ig_table_target_keep(ig_table_target *target) { target->kept = true; }
+void ig_table_target_keep(ig_table_target *target) {
+  target->kept = true;
+}

@@ -44,8 +44,8 @@ enum ig_copy_shape {
   IG_COPY_FOLDER, /* a folder of files `data-<n>.<extension>`, partitions as folders */
 };
 
-/* Prepare to write `path` (of ig_path_absolute) in an `rw` root. Nothing exists before the
- * first create. Gives *ret_target (free: ig_copy_target_free). Returns ALREADY_EXISTS
+/* Prepare to write `path` (of ig_path_absolute) in an `rw` root. Nothing exists before
+ * the first create. Gives *ret_target (free: ig_copy_target_free). Returns ALREADY_EXISTS
  * 58P02 if the path exists and `overwrite` is false, INVALID_ARGUMENT 42809 if it exists
  * as something that cannot be replaced (a device; a folder by a file or the reverse),
  * NOT_FOUND 58P01 if its parent does not exist, PERMISSION_DENIED 42501. */
@@ -69,7 +69,8 @@ IG_NODISCARD igloo_status ig_copy_target_commit(ig_copy_target *target,
 ig_copy_target *ig_copy_target_free(ig_copy_target *target);
 IG_DEFINE_AUTO(ig_copy_target, ig_copy_target_free)
 
-/* ---- managed tables ------------------------------------------------------------------ */
+/* ---- managed tables ------------------------------------------------------------------
+ */
 
 typedef struct ig_table_target ig_table_target;
 
@@ -81,8 +82,8 @@ struct ig_table_file {
 };
 
 /* Prepare to write files of one table into `tables_folder`/`table_folder`/; the latter is
- * made at the first create, and is a name of 16 hexadecimal digits (ig_table_folder_name).
- * Free: ig_table_target_free. */
+ * made at the first create, and is a name of 16 hexadecimal digits
+ * (ig_table_folder_name). Free: ig_table_target_free. */
 IG_NODISCARD igloo_status ig_table_target_new(const char *tables_folder,
                                               const char *table_folder,
                                               ig_table_target **ret_target,

@@ -29,10 +29,10 @@
 #define TREE_DEPTH_MAX 64
 
 struct ig_tmpdir {
-  char *parent;                             /* owned, absolute */
-  char *path;                               /* owned */
+  char *parent; /* owned, absolute */
+  char *path;   /* owned */
   char name[sizeof(PREFIX) + IG_RANDOM_NAME_BYTES];
-  int lock_fd;                              /* owned */
+  int lock_fd; /* owned */
 };
 
 igloo_status ig_random_name(char dst[IG_RANDOM_NAME_BYTES], struct igloo_error *reterr) {
@@ -45,7 +45,8 @@ igloo_status ig_random_name(char dst[IG_RANDOM_NAME_BYTES], struct igloo_error *
   return IGLOO_OK;
 }
 
-/* ---- removing ---------------------------------------------------------------------------- */
+/* ---- removing
+ * ---------------------------------------------------------------------------- */
 
 static void close_dir(DIR **dir) {
   if (*dir) (void)closedir(*dir);
@@ -83,7 +84,8 @@ void ig_remove_tree_if_possible(int parent_fd, const char *name) {
   (void)status;
 }
 
-/* ---- locks ----------------------------------------------------------------------------------- */
+/* ---- locks
+ * ----------------------------------------------------------------------------------- */
 
 /* True if the locked file still has a name: a sweep may have removed it meanwhile. */
 static bool is_linked(int fd) {
@@ -112,7 +114,8 @@ igloo_status ig_lock_file(const char *path, const char *what, const char *folder
   return IGLOO_OK;
 }
 
-/* ---- the folder ----------------------------------------------------------------------------- */
+/* ---- the folder
+ * ----------------------------------------------------------------------------- */
 
 /* One attempt with one name; *ret_done is false where a sweep was faster. */
 static igloo_status make_folder(ig_tmpdir *tmpdir, bool *ret_done,
@@ -178,7 +181,9 @@ igloo_status ig_tmpdir_new(const char *parent, ig_tmpdir **ret_tmpdir,
   return IGLOO_OK;
 }
 
-const char *ig_tmpdir_path(const ig_tmpdir *tmpdir) { return tmpdir->path; }
+const char *ig_tmpdir_path(const ig_tmpdir *tmpdir) {
+  return tmpdir->path;
+}
 
 ig_tmpdir *ig_tmpdir_free(ig_tmpdir *tmpdir) {
   if (!tmpdir) return NULL;
@@ -189,7 +194,8 @@ ig_tmpdir *ig_tmpdir_free(ig_tmpdir *tmpdir) {
   return NULL;
 }
 
-/* ---- the sweep --------------------------------------------------------------------------------- */
+/* ---- the sweep
+ * --------------------------------------------------------------------------------- */
 
 /* True if nobody uses the folder `name`; *ret_lock_fd then holds its lock, or is -1. */
 static bool is_abandoned(int parent_fd, const char *name, int *ret_lock_fd) {

@@ -35,8 +35,8 @@ IG_DEFINE_AUTO(ig_tmpdir, ig_tmpdir_free)
  * cannot be removed is left without an error. */
 void ig_tmpdir_sweep(const char *parent, size_t *ret_removed);
 
-/* Remove `name` in the folder `parent_fd` with everything below it; links are removed, not
- * followed. Returns IGLOO_OK also where it did not exist. */
+/* Remove `name` in the folder `parent_fd` with everything below it; links are removed,
+ * not followed. Returns IGLOO_OK also where it did not exist. */
 IG_NODISCARD igloo_status ig_remove_tree(int parent_fd, const char *name,
                                          struct igloo_error *reterr);
 

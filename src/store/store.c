@@ -33,15 +33,16 @@ struct ig_tx {
 struct ig_store {
   char *path; /* owned */
   sqlite3 *db;
-  pthread_mutex_t mu;       /* guards `open`; held only for moments */
-  pthread_cond_t tx_ended;  /* open became false */
-  bool open;                /* guarded by mu: a transaction has the connection */
-  struct ig_tx tx;          /* the one transaction */
+  pthread_mutex_t mu;      /* guards `open`; held only for moments */
+  pthread_cond_t tx_ended; /* open became false */
+  bool open;               /* guarded by mu: a transaction has the connection */
+  struct ig_tx tx;         /* the one transaction */
   ig_stmt *statements[IG_STORE_STATEMENTS_MAX]; /* of the holder of the transaction */
   size_t statements_count;
 };
 
-/* ---- errors ------------------------------------------------------------------------------- */
+/* ---- errors
+ * ------------------------------------------------------------------------------- */
 
 /* `code` is SQLite's (extended) result of work on this store. */
 static igloo_status fail_sqlite(const ig_store *store, int code,
@@ -55,14 +56,14 @@ static igloo_status fail_sqlite(const ig_store *store, int code,
                            "could not write database \"%s\": no space left", store->path);
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-      return ig_fail(reterr, IGLOO_DATA_LOSS, "database \"%s\" is damaged: %s", store->path,
-                     text);
+      return ig_fail(reterr, IGLOO_DATA_LOSS, "database \"%s\" is damaged: %s",
+                     store->path, text);
     case SQLITE_READONLY:
     case SQLITE_PERM:
     case SQLITE_AUTH:
     case SQLITE_CANTOPEN:
-      return ig_fail(reterr, IGLOO_PERMISSION_DENIED, "could not write database \"%s\": %s",
-                     store->path, text);
+      return ig_fail(reterr, IGLOO_PERMISSION_DENIED,
+                     "could not write database \"%s\": %s", store->path, text);
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
       return ig_fail_state(reterr, IGLOO_FAILED_PRECONDITION, "55006",
@@ -80,12 +81,14 @@ static igloo_status fail_sqlite(const ig_store *store, int code,
   }
 }
 
-static igloo_status run_text(ig_store *store, const char *sql, struct igloo_error *reterr) {
+static igloo_status run_text(ig_store *store, const char *sql,
+                             struct igloo_error *reterr) {
   int code = sqlite3_exec(store->db, sql, NULL, NULL, NULL);
   return code == SQLITE_OK ? IGLOO_OK : fail_sqlite(store, code, reterr);
 }
 
-/* ---- opening -------------------------------------------------------------------------------- */
+/* ---- opening
+ * -------------------------------------------------------------------------------- */
 
 /* SQLite makes files with the umask's mode; what lies in here may be secret. */
 static igloo_status make_private(const char *path, struct igloo_error *reterr) {
@@ -125,7 +128,8 @@ igloo_status ig_store_open(const char *path, ig_store **ret_store,
   int code = sqlite3_open_v2(path, &store->db, flags, NULL);
   if (code != SQLITE_OK) return fail_sqlite(store, code, reterr);
   (void)sqlite3_busy_timeout(store->db, BUSY_MS);
-  /* Names in quotes are names, and the file's own schema is not trusted with functions. */
+  /* Names in quotes are names, and the file's own schema is not trusted with functions.
+   */
   (void)sqlite3_db_config(store->db, SQLITE_DBCONFIG_DQS_DML, 0, (int *)NULL);
   (void)sqlite3_db_config(store->db, SQLITE_DBCONFIG_DQS_DDL, 0, (int *)NULL);
   (void)sqlite3_db_config(store->db, SQLITE_DBCONFIG_DEFENSIVE, 1, (int *)NULL);
@@ -145,7 +149,8 @@ igloo_status ig_store_open(const char *path, ig_store **ret_store,
   return IGLOO_OK;
 }
 
-/* ---- transactions ---------------------------------------------------------------------------- */
+/* ---- transactions
+ * ---------------------------------------------------------------------------- */
 
 static void leave(ig_store *store) {
   IG_LOCK_SCOPE(&store->mu);
@@ -193,20 +198,23 @@ ig_tx *ig_tx_rollback(ig_tx *tx) {
 igloo_status ig_tx_commit(ig_tx *tx, bool *ret_uncertain, struct igloo_error *reterr) {
   ig_store *store = tx->store;
   check_statements_ended(store);
-  int code = sqlite3_get_autocommit(store->db) ? SQLITE_ABORT_ROLLBACK
-                                               : sqlite3_exec(store->db, "COMMIT", 0, 0, 0);
+  int code = sqlite3_get_autocommit(store->db)
+                 ? SQLITE_ABORT_ROLLBACK
+                 : sqlite3_exec(store->db, "COMMIT", 0, 0, 0);
   if (code == SQLITE_OK) {
     leave(store);
     return IGLOO_OK;
   }
-  /* Written frames may stay in the log where a sync failed: the next opening reads them. */
+  /* Written frames may stay in the log where a sync failed: the next opening reads them.
+   */
   if (ret_uncertain) *ret_uncertain = (code & 0xff) == SQLITE_IOERR;
   igloo_status status = fail_sqlite(store, code, reterr);
   (void)ig_tx_rollback(tx);
   return status;
 }
 
-/* ---- statements --------------------------------------------------------------------------------- */
+/* ---- statements
+ * --------------------------------------------------------------------------------- */
 
 /* A statement for this text that nobody uses now; prepared once. */
 static igloo_status get_statement(ig_store *store, const char *sql, ig_stmt **ret_stmt,
@@ -318,9 +326,12 @@ igloo_status ig_tx_run(ig_tx *tx, int64_t *ret_changes, struct igloo_error *rete
   return IGLOO_OK;
 }
 
-int64_t ig_tx_last_id(const ig_tx *tx) { return sqlite3_last_insert_rowid(tx->store->db); }
+int64_t ig_tx_last_id(const ig_tx *tx) {
+  return sqlite3_last_insert_rowid(tx->store->db);
+}
 
-/* ---- migrations ------------------------------------------------------------------------------------ */
+/* ---- migrations
+ * ------------------------------------------------------------------------------------ */
 
 static igloo_status read_version(ig_tx *tx, const char *component, int64_t *ret_version,
                                  struct igloo_error *reterr) {

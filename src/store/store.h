@@ -51,9 +51,9 @@ IG_NODISCARD igloo_status ig_store_migrate(ig_store *store, const char *componen
 IG_NODISCARD igloo_status ig_tx_begin(ig_store *store, ig_tx **ret_tx,
                                       struct igloo_error *reterr);
 
-/* Make it durable. Takes the transaction, also on failure. *ret_uncertain (may be NULL) is
- * true after a failure that does not tell whether the commit reached the disk (an fsync
- * failed): the next opening decides. */
+/* Make it durable. Takes the transaction, also on failure. *ret_uncertain (may be NULL)
+ * is true after a failure that does not tell whether the commit reached the disk (an
+ * fsync failed): the next opening decides. */
 IG_NODISCARD igloo_status ig_tx_commit(ig_tx *tx, bool *ret_uncertain,
                                        struct igloo_error *reterr);
 
@@ -62,9 +62,10 @@ ig_tx *ig_tx_rollback(ig_tx *tx);
 IG_DEFINE_AUTO(ig_tx, ig_tx_rollback)
 
 /* A statement with its parameters `?1` … bound. The store keeps what it prepared:
- * `sql` is one of a few texts in our code, never made of data. `types` has one letter for each following argument: s const
- * char * (NULL is NULL), i int64_t, b struct ig_str as a blob (NULL data is NULL). Gives
- * *ret_stmt; end it by ig_stmt_end. Texts and blobs are borrowed until then. */
+ * `sql` is one of a few texts in our code, never made of data. `types` has one letter for
+ * each following argument: s const char * (NULL is NULL), i int64_t, b struct ig_str as a
+ * blob (NULL data is NULL). Gives *ret_stmt; end it by ig_stmt_end. Texts and blobs are
+ * borrowed until then. */
 IG_NODISCARD igloo_status ig_tx_prepare(ig_tx *tx, ig_stmt **ret_stmt,
                                         struct igloo_error *reterr, const char *sql,
                                         const char *types, ...);
@@ -74,8 +75,8 @@ IG_NODISCARD igloo_status ig_tx_prepare(ig_tx *tx, ig_stmt **ret_stmt,
 IG_NODISCARD igloo_status ig_stmt_step(ig_stmt *stmt, bool *ret_row,
                                        struct igloo_error *reterr);
 
-/* Column `index` (from 0) of the row. Text and blob are borrowed until the next step; NULL
- * gives NULL data. */
+/* Column `index` (from 0) of the row. Text and blob are borrowed until the next step;
+ * NULL gives NULL data. */
 int64_t ig_stmt_i64(ig_stmt *stmt, int index);
 struct ig_str ig_stmt_str(ig_stmt *stmt, int index); /* text and blob alike */
 bool ig_stmt_is_null(ig_stmt *stmt, int index);

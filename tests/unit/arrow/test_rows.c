@@ -9,8 +9,9 @@
 #include "support.h"
 
 static const struct ig_rows_column all_types[] = {
-    {"t", IG_CELL_TEXT, false},   {"x", IG_CELL_BINARY, false}, {"b", IG_CELL_BOOL, false},
-    {"i", IG_CELL_INT32, false},  {"l", IG_CELL_INT64, true},   {"d", IG_CELL_DOUBLE, false},
+    {"t", IG_CELL_TEXT, false},     {"x", IG_CELL_BINARY, false},
+    {"b", IG_CELL_BOOL, false},     {"i", IG_CELL_INT32, false},
+    {"l", IG_CELL_INT64, true},     {"d", IG_CELL_DOUBLE, false},
     {"s", IG_CELL_TIMESTAMP, false}};
 
 static void add_row(ig_rows *rows, const char *text, int64_t number) {
@@ -48,7 +49,8 @@ static void rows_come_back_as_they_were_given(void **state) {
   assert_int_equal(batch.length, 3);
   assert_int_equal(ArrowArrayViewInitFromSchema(&view, &schema, NULL), 0);
   assert_int_equal(ArrowArrayViewSetArray(&view, &batch, NULL), 0);
-  assert_int_equal(ArrowArrayViewValidate(&view, NANOARROW_VALIDATION_LEVEL_FULL, NULL), 0);
+  assert_int_equal(ArrowArrayViewValidate(&view, NANOARROW_VALIDATION_LEVEL_FULL, NULL),
+                   0);
   struct ArrowStringView text = ArrowArrayViewGetStringUnsafe(view.children[0], 0);
   assert_str_eq(ig_str_make(text.data, (size_t)text.size_bytes), "one");
   assert_true(ArrowArrayViewIsNull(view.children[0], 1));
@@ -98,7 +100,9 @@ static void the_empty_stream_has_no_columns(void **state) {
   assert_null(batch.release);
 }
 
-static void count_up(void *ctx) { ++*(int *)ctx; }
+static void count_up(void *ctx) {
+  ++*(int *)ctx;
+}
 
 static void a_hook_runs_once_when_the_stream_is_released(void **state) {
   (void)state;

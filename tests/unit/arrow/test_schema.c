@@ -85,8 +85,8 @@ static void nested_types_name_what_is_in_them(void **state) {
   IG_AUTO_SCHEMA map;
   ArrowSchemaInit(&map);
   assert_int_equal(ArrowSchemaSetType(&map, NANOARROW_TYPE_MAP), 0);
-  assert_int_equal(ArrowSchemaSetType(map.children[0]->children[0], NANOARROW_TYPE_STRING),
-                   0);
+  assert_int_equal(
+      ArrowSchemaSetType(map.children[0]->children[0], NANOARROW_TYPE_STRING), 0);
   assert_int_equal(ArrowSchemaSetType(map.children[0]->children[1], NANOARROW_TYPE_INT32),
                    0);
   assert_type(&map, "map(text, integer)");
@@ -100,20 +100,23 @@ static void nested_types_name_what_is_in_them(void **state) {
   IG_AUTO_SCHEMA uuid = make("w:16", NULL);
   struct ArrowBuffer metadata;
   assert_int_equal(ArrowMetadataBuilderInit(&metadata, NULL), 0);
-  assert_int_equal(ArrowMetadataBuilderAppend(&metadata,
-                                              ArrowCharView("ARROW:extension:name"),
-                                              ArrowCharView("arrow.uuid")),
-                   0);
+  assert_int_equal(
+      ArrowMetadataBuilderAppend(&metadata, ArrowCharView("ARROW:extension:name"),
+                                 ArrowCharView("arrow.uuid")),
+      0);
   assert_int_equal(ArrowSchemaSetMetadata(&uuid, (const char *)metadata.data), 0);
   ArrowBufferReset(&metadata);
   assert_type(&uuid, "uuid");
 }
 
-static unsigned random_below(unsigned n) { return (unsigned)rand() % n; }
+static unsigned random_below(unsigned n) {
+  return (unsigned)rand() % n;
+}
 
 /* Any type at all, up to three levels deep. */
 static void fill_randomly(struct ArrowSchema *field, int depth) {
-  static const char *const flat[] = {"i", "l", "u", "g", "tsn:Europe/Paris", "d:38,9", "w:7"};
+  static const char *const flat[] = {"i",      "l",  "u", "g", "tsn:Europe/Paris",
+                                     "d:38,9", "w:7"};
   static const char *const names[] = {"", "a", "ünïcode", "with \"quotes\"", "3:x(-)"};
   ArrowSchemaInit(field);
   if (depth >= 3 || random_below(3) > 0) {
@@ -182,7 +185,8 @@ static void schemas_differ_by_each_of_their_parts(void **state) {
   assert_int_equal(ArrowSchemaSetName(b.children[1], "c"), 0);
   assert_false(ig_schema_equal(&a, &b, false));
   assert_int_equal(ArrowSchemaSetName(b.children[1], "b"), 0);
-  assert_int_equal(ArrowSchemaSetMetadata(b.children[1], "\1\0\0\0\1\0\0\0k\1\0\0\0v"), 0);
+  assert_int_equal(ArrowSchemaSetMetadata(b.children[1], "\1\0\0\0\1\0\0\0k\1\0\0\0v"),
+                   0);
   assert_true(ig_schema_equal(&a, &b, false));
   assert_false(ig_schema_equal(&a, &b, true));
 }
@@ -209,7 +213,8 @@ static void damaged_texts_are_data_loss_and_nothing_worse(void **state) {
     memcpy(mutated, text, len);
     for (unsigned n = 1 + random_below(3); n > 0; n--)
       mutated[random_below((unsigned)len)] = (char)rand();
-    igloo_status status = ig_schema_from_text(ig_str_make(mutated, len), &back, &test_err);
+    igloo_status status =
+        ig_schema_from_text(ig_str_make(mutated, len), &back, &test_err);
     assert_true(status == IGLOO_OK || status == IGLOO_DATA_LOSS);
     ig_free(mutated);
   }

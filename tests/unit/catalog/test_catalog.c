@@ -111,14 +111,16 @@ static igloo_status try_drop(ig_catalog *catalog, const char *name,
                              struct igloo_error *reterr) {
   IG_AUTO(ig_catalog_change) *change = NULL;
   IG_TRY(ig_catalog_begin(catalog, &change, reterr));
-  IG_TRY(ig_catalog_drop(change, IG_STR("public"), ig_str_from_cstr(name), false, reterr));
+  IG_TRY(
+      ig_catalog_drop(change, IG_STR("public"), ig_str_from_cstr(name), false, reterr));
   return ig_catalog_commit(IG_TAKE(change), NULL, reterr);
 }
 
 /* Data files on disk. */
 static size_t count_data_files(void) {
   char command[600], text[32] = "";
-  snprintf(command, sizeof(command), "find '%s' -type f | wc -l", in_scratch("data/tables"));
+  snprintf(command, sizeof(command), "find '%s' -type f | wc -l",
+           in_scratch("data/tables"));
   FILE *pipe = popen(command, "r");
   assert_non_null(fgets(text, sizeof(text), pipe));
   pclose(pipe);
@@ -141,7 +143,8 @@ static size_t check_files(ig_snapshot *snapshot) {
   return count;
 }
 
-/* ---- what can be said ------------------------------------------------------------------ */
+/* ---- what can be said
+ * ------------------------------------------------------------------ */
 
 static void a_new_catalog_has_the_public_schema(void **state) {
   (void)state;
@@ -166,7 +169,8 @@ static void tables_and_their_files_survive_a_restart(void **state) {
   catalog = open_data();
   IG_AUTO(ig_snapshot) *snapshot = ig_catalog_snapshot(catalog);
   assert_int_equal(ig_snapshot_version(snapshot), version);
-  const struct ig_object *table = ig_snapshot_find(snapshot, IG_STR("public"), IG_STR("t"));
+  const struct ig_object *table =
+      ig_snapshot_find(snapshot, IG_STR("public"), IG_STR("t"));
   assert_non_null(table);
   assert_int_equal(table->kind, IG_OBJECT_TABLE);
   assert_int_equal(table->files_count, 3);
@@ -307,7 +311,8 @@ static void conflicts_and_missing_names_are_typed(void **state) {
   assert_fails(try_create_table(catalog, "system", "t", 1, 10, false, &test_err),
                IGLOO_PERMISSION_DENIED, "42501");
   assert_fails(try_drop(catalog, "none", &test_err), IGLOO_NOT_FOUND, "42P01");
-  assert_int_equal(count_data_files(), 1); /* what was handed to a failed change is gone */
+  assert_int_equal(count_data_files(),
+                   1); /* what was handed to a failed change is gone */
 
   IG_AUTO(ig_catalog_change) *change = NULL;
   assert_ok(ig_catalog_begin(catalog, &change, &test_err));
@@ -341,7 +346,8 @@ static void a_rolled_back_change_leaves_no_trace(void **state) {
   assert_int_equal(check_files(snapshot), 1);
 }
 
-/* ---- readers and files --------------------------------------------------------------------- */
+/* ---- readers and files
+ * --------------------------------------------------------------------- */
 
 static void a_dropped_tables_files_stay_until_the_last_reader_ends(void **state) {
   (void)state;
@@ -435,13 +441,15 @@ static void a_damaged_database_is_said_to_be(void **state) {
   (void)state;
   ig_catalog *catalog = open_data();
   ig_catalog_close(catalog);
-  put_file("data/catalog.db", "this is no database, and it is long enough to be looked at "
-                              "closely by whoever opens it as if it were one ............");
+  put_file("data/catalog.db",
+           "this is no database, and it is long enough to be looked at "
+           "closely by whoever opens it as if it were one ............");
   assert_fails(ig_catalog_open(in_scratch("data"), &catalog, &test_err), IGLOO_DATA_LOSS,
                "XX001");
 }
 
-/* ---- threads ----------------------------------------------------------------------------------- */
+/* ---- threads
+ * ----------------------------------------------------------------------------------- */
 
 struct writer {
   ig_catalog *catalog;
@@ -455,7 +463,8 @@ static void *create_and_drop(void *ctx) {
   char name[32];
   for (int i = 0; i < 20; i++) {
     snprintf(name, sizeof(name), "t%d_%d", writer->number, i);
-    if (try_create_table(writer->catalog, "public", name, 1, 10, false, &error) != IGLOO_OK)
+    if (try_create_table(writer->catalog, "public", name, 1, 10, false, &error) !=
+        IGLOO_OK)
       writer->failures++;
     ig_snapshot *snapshot = ig_catalog_snapshot(writer->catalog);
     if (!ig_snapshot_find(snapshot, IG_STR("public"), ig_str_from_cstr(name)))
@@ -487,7 +496,9 @@ static void changes_of_many_threads_lose_nothing(void **state) {
   assert_int_equal(count_data_files(), 40);
 }
 
-/* ---- memory ------------------------------------------------------------------------------------- */
+/* ---- memory
+ * -------------------------------------------------------------------------------------
+ */
 
 static igloo_status everything(void *ctx, struct igloo_error *reterr) {
   (void)ctx;
@@ -519,7 +530,9 @@ static void the_catalog_survives_failed_allocations(void **state) {
   assert_int_equal(count_data_files(), 0);
 }
 
-/* ---- kill -9 --------------------------------------------------------------------------------------- */
+/* ---- kill -9
+ * ---------------------------------------------------------------------------------------
+ */
 
 static unsigned seed;
 static unsigned pick(unsigned n) {
@@ -544,11 +557,11 @@ static void run_child(int out) {
     char name[8];
     snprintf(name, sizeof(name), "t%d", step.table);
     if (write(out, &step, sizeof(step)) != sizeof(step)) _exit(3);
-    igloo_status status =
-        step.kind == APPEND ? try_append(catalog, name, 1, 7, NULL)
-        : step.kind == DROP ? try_drop(catalog, name, NULL)
-                            : try_create_table(catalog, "public", name, 2, 100,
-                                               step.kind == REPLACE, NULL);
+    igloo_status status = step.kind == APPEND ? try_append(catalog, name, 1, 7, NULL)
+                          : step.kind == DROP
+                              ? try_drop(catalog, name, NULL)
+                              : try_create_table(catalog, "public", name, 2, 100,
+                                                 step.kind == REPLACE, NULL);
     step.before = 0;
     if (status == IGLOO_OK && write(out, &step, sizeof(step)) != sizeof(step)) _exit(3);
     if (status != IGLOO_OK && status != IGLOO_NOT_FOUND && status != IGLOO_ALREADY_EXISTS)
@@ -595,7 +608,8 @@ static void a_killed_process_leaves_every_table_whole_or_absent(void **state) {
     }
     close(pipes[1]);
     struct step step, pending = {0};
-    /* Wait for its first word, then a random time: the kill falls anywhere in its work. */
+    /* Wait for its first word, then a random time: the kill falls anywhere in its work.
+     */
     bool said = read(pipes[0], &pending, sizeof(pending)) == (ssize_t)sizeof(pending);
     usleep(pause_us);
     kill(child, SIGKILL);

@@ -8,8 +8,8 @@ static struct ig_config *load(const char *file_text, const char *key, const char
   struct ig_config *config = NULL;
   struct ig_config_override override = {key, value};
   if (file_text) put_file("x.conf", file_text);
-  assert_ok(ig_config_load(file_text ? in_scratch("x.conf") : NULL, &override, key ? 1 : 0,
-                           &config, &test_err));
+  assert_ok(ig_config_load(file_text ? in_scratch("x.conf") : NULL, &override,
+                           key ? 1 : 0, &config, &test_err));
   return config;
 }
 
@@ -41,7 +41,8 @@ static void defaults_are_those_of_limits_h(void **state) {
 
 static void flag_wins_over_environment_over_file_over_default(void **state) {
   (void)state;
-  struct ig_config *config = load("[engine]\nthreads = 3\nbatch_rows = 100\n", NULL, NULL);
+  struct ig_config *config =
+      load("[engine]\nthreads = 3\nbatch_rows = 100\n", NULL, NULL);
   assert_int_equal(config->engine_threads, 3);
   assert_true(ig_config_is_set(config, "engine.threads"));
   ig_config_free(config);
@@ -61,11 +62,11 @@ static void flag_wins_over_environment_over_file_over_default(void **state) {
 
 static void values_are_parsed_by_type(void **state) {
   (void)state;
-  IG_AUTO_STRUCT(ig_config) *config =
-      load("[engine]\nmemory_limit = 1.5 GiB\nspill_dir = \"/tmp/a b\"\n"
-           "[limits]\nstatement_timeout = 2 min\nqueue_wait = 1500\n"
-           "[files]\nroots = /a:ro, /b:rw\n[log]\nformat = json\n",
-           NULL, NULL);
+  IG_AUTO_STRUCT(ig_config) *config = load(
+      "[engine]\nmemory_limit = 1.5 GiB\nspill_dir = \"/tmp/a b\"\n"
+      "[limits]\nstatement_timeout = 2 min\nqueue_wait = 1500\n"
+      "[files]\nroots = /a:ro, /b:rw\n[log]\nformat = json\n",
+      NULL, NULL);
   assert_int_equal(config->engine_memory_limit, 1536 * IG_MIB);
   assert_string_equal(config->engine_spill_dir, "/tmp/a b");
   assert_int_equal(config->limits_statement_timeout, 120000000);
@@ -85,17 +86,22 @@ static void an_unknown_key_names_file_line_and_the_nearest(void **state) {
 
 static void bad_values_are_refused(void **state) {
   (void)state;
-  static const char *const bad[] = {
-      "[engine]\nthreads = many",       "[engine]\nthreads = 0",
-      "[engine]\nthreads = -1",         "[engine]\nmemory_limit = 1",
-      "[engine]\nmemory_limit = 5 XiB", "[limits]\nstatement_timeout = soon",
-      "[log]\nlevel = loud",            "[log]\nlevel =",
-      "[limits]\nsql_nesting = 100000", "[engine]\nthreads = 99999999999999999999"};
+  static const char *const bad[] = {"[engine]\nthreads = many",
+                                    "[engine]\nthreads = 0",
+                                    "[engine]\nthreads = -1",
+                                    "[engine]\nmemory_limit = 1",
+                                    "[engine]\nmemory_limit = 5 XiB",
+                                    "[limits]\nstatement_timeout = soon",
+                                    "[log]\nlevel = loud",
+                                    "[log]\nlevel =",
+                                    "[limits]\nsql_nesting = 100000",
+                                    "[engine]\nthreads = 99999999999999999999"};
   for (size_t i = 0; i < IG_ARRAY_LEN(bad); i++) {
     assert_bad_file(bad[i], IGLOO_INVALID_ARGUMENT, "22023");
     assert_message_has("x.conf:2: ");
   }
-  assert_bad_file("[engine]\nthreads = 1\nthreads = 2\n", IGLOO_INVALID_ARGUMENT, "22023");
+  assert_bad_file("[engine]\nthreads = 1\nthreads = 2\n", IGLOO_INVALID_ARGUMENT,
+                  "22023");
   assert_message_has("line 2 already");
 }
 
@@ -149,7 +155,8 @@ static void the_file_is_found_by_flag_then_variable(void **state) {
   ig_config_free(config);
   setenv("IGLOO_CONFIG", in_scratch("none.conf"), 1);
   config = NULL;
-  assert_fails(ig_config_load(NULL, NULL, 0, &config, &test_err), IGLOO_NOT_FOUND, "58P01");
+  assert_fails(ig_config_load(NULL, NULL, 0, &config, &test_err), IGLOO_NOT_FOUND,
+               "58P01");
   unsetenv("IGLOO_CONFIG");
   assert_fails(ig_config_load(scratch, NULL, 0, &config, &test_err), IGLOO_IO_ERROR,
                "58030");
@@ -209,7 +216,8 @@ static igloo_status collect(void *ctx, const struct ig_config_entry *entry,
                             struct igloo_error *reterr) {
   (void)reterr;
   struct again *again = ctx;
-  again->overrides[again->count++] = (struct ig_config_override){entry->key, entry->value};
+  again->overrides[again->count++] =
+      (struct ig_config_override){entry->key, entry->value};
   return IGLOO_OK;
 }
 
@@ -217,8 +225,8 @@ static void shown_values_load_again(void **state) {
   (void)state;
   struct again again = {0};
   struct ig_config *second = NULL;
-  IG_AUTO_STRUCT(ig_config) *first =
-      load("[limits]\nstatement_timeout = 90 s\n[engine]\nspill_limit = 5GB\n", NULL, NULL);
+  IG_AUTO_STRUCT(ig_config) *first = load(
+      "[limits]\nstatement_timeout = 90 s\n[engine]\nspill_limit = 5GB\n", NULL, NULL);
   assert_ok(ig_config_each(first, collect, &again, &test_err));
   assert_ok(ig_config_load(NULL, again.overrides, again.count, &second, &test_err));
   assert_int_equal(second->limits_statement_timeout, first->limits_statement_timeout);

@@ -25,8 +25,8 @@ static void assert_parses(const char *text, const char *expected) {
 
 static void assert_bad(struct ig_str text, int line, const char *message) {
   struct ig_buf out = IG_BUF_INIT(1 << 20);
-  assert_fails(ig_ini_parse(text, "x.conf", note, &out, &test_err), IGLOO_INVALID_ARGUMENT,
-               "22023");
+  assert_fails(ig_ini_parse(text, "x.conf", note, &out, &test_err),
+               IGLOO_INVALID_ARGUMENT, "22023");
   char prefix[32];
   snprintf(prefix, sizeof(prefix), "x.conf:%d: ", line);
   assert_message_has(prefix);
@@ -111,7 +111,8 @@ static void random_texts_do_no_harm(void **state) {
 static igloo_status parse(void *ctx, struct igloo_error *reterr) {
   (void)ctx;
   IG_AUTO_DONE(ig_buf) out = IG_BUF_INIT(1 << 16);
-  IG_TRY(ig_ini_parse(IG_STR("[a]\nx = 1\ny = \"2\"\n[b]\nz = 3"), "f", note, &out, reterr));
+  IG_TRY(
+      ig_ini_parse(IG_STR("[a]\nx = 1\ny = \"2\"\n[b]\nz = 3"), "f", note, &out, reterr));
   return ig_buf_check(&out, reterr);
 }
 

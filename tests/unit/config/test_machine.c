@@ -42,7 +42,8 @@ static void version_1_is_understood(void **state) {
       ig_machine_cgroup_memory(scratch, IG_STR("5:memory:/g\n4:cpu,cpuacct:/g\n")),
       700000000);
   assert_int_equal(
-      ig_machine_cgroup_processors(scratch, IG_STR("5:memory:/g\n4:cpuacct,cpu:/g\n")), 3);
+      ig_machine_cgroup_processors(scratch, IG_STR("5:memory:/g\n4:cpuacct,cpu:/g\n")),
+      3);
   assert_true(ig_machine_cgroup_processors(scratch, IG_STR("4:cpu:/h")) == UINT32_MAX);
 }
 

@@ -14,7 +14,8 @@
 
 static char scratch[64]; /* "/tmp/igloo-test-XXXXXX" */
 
-/* In memory, where fsync takes no time: for tests of killed processes, not of power cuts. */
+/* In memory, where fsync takes no time: for tests of killed processes, not of power cuts.
+ */
 static IG_UNUSED int scratch_setup_in_memory(void **state) {
   (void)state;
   (void)snprintf(scratch, sizeof(scratch), "/dev/shm/igloo-test-XXXXXX");

@@ -1,4 +1,5 @@
-/* test_glob.c -- one component, and braces; the walk is compared with bash in test_list. */
+/* test_glob.c -- one component, and braces; the walk is compared with bash in test_list.
+ */
 #include "files/glob.h"
 
 #include <fnmatch.h>
@@ -13,13 +14,16 @@ static void patterns_match_as_written(void **state) {
   static const struct {
     const char *pattern, *name;
     bool matches;
-  } cases[] = {{"", "", true},          {"*", "", true},           {"?", "", false},
-               {"a*c", "abbc", true},   {"a*c", "abb", false},     {"*a*b*", "xxaxxbxx", true},
+  } cases[] = {{"", "", true},          {"*", "", true},
+               {"?", "", false},        {"a*c", "abbc", true},
+               {"a*c", "abb", false},   {"*a*b*", "xxaxxbxx", true},
                {"?", "\xc3\xa9", true}, {"[\xc3\xa0-\xc3\xbf]", "\xc3\xa9", true},
-               {"[!a]", "b", true},     {"[^a]", "a", false},      {"[]]", "]", true},
-               {"[a", "[a", true},      {"[a-]", "-", true},       {"a[", "a[", true},
-               {"[[]", "[", true},      {"[*]", "*", true},        {"[*]", "x", false},
-               {"A", "a", false},       {"a\\*", "a*", false}};
+               {"[!a]", "b", true},     {"[^a]", "a", false},
+               {"[]]", "]", true},      {"[a", "[a", true},
+               {"[a-]", "-", true},     {"a[", "a[", true},
+               {"[[]", "[", true},      {"[*]", "*", true},
+               {"[*]", "x", false},     {"A", "a", false},
+               {"a\\*", "a*", false}};
   for (size_t i = 0; i < IG_ARRAY_LEN(cases); i++)
     if (ig_glob_match(ig_str_from_cstr(cases[i].pattern),
                       ig_str_from_cstr(cases[i].name)) != cases[i].matches)
@@ -28,7 +32,8 @@ static void patterns_match_as_written(void **state) {
 
 static void random_patterns_match_as_in_the_c_library(void **state) {
   (void)state;
-  static const char *const elements[] = {"a", "b", "*", "?", "[ab]", "[!a]", "[a-c]", "c"};
+  static const char *const elements[] = {"a",    "b",    "*",     "?",
+                                         "[ab]", "[!a]", "[a-c]", "c"};
   unsigned seed = (unsigned)time(NULL);
   print_message("seed %u\n", seed);
   srand(seed);
@@ -47,7 +52,8 @@ static void many_stars_take_no_exponential_time(void **state) {
   (void)state;
   char name[201] = "";
   memset(name, 'a', 200);
-  assert_false(ig_glob_match(IG_STR("*a*a*a*a*a*a*a*a*a*a*a*a*a*a*b"), ig_str_from_cstr(name)));
+  assert_false(
+      ig_glob_match(IG_STR("*a*a*a*a*a*a*a*a*a*a*a*a*a*a*b"), ig_str_from_cstr(name)));
 }
 
 static void assert_braces(const char *pattern, const char *expected) {

@@ -119,23 +119,22 @@ static void format_and_compression_come_from_the_name(void **state) {
     const char *name;
     enum ig_file_format format;
     enum ig_compression compression;
-  } cases[] = {
-      {"a.parquet", IG_FORMAT_PARQUET, IG_COMPRESSION_NONE},
-      {"a.PQ", IG_FORMAT_PARQUET, IG_COMPRESSION_NONE},
-      {"a.csv", IG_FORMAT_CSV, IG_COMPRESSION_NONE},
-      {"a.b.tsv.gz", IG_FORMAT_CSV, IG_COMPRESSION_GZIP},
-      {"a.txt.zst", IG_FORMAT_CSV, IG_COMPRESSION_ZSTD},
-      {"a.json.bz2", IG_FORMAT_JSON, IG_COMPRESSION_BZIP2},
-      {"a.jsonl.xz", IG_FORMAT_JSON, IG_COMPRESSION_XZ},
-      {"a.ndjson", IG_FORMAT_JSON, IG_COMPRESSION_NONE},
-      {"a.arrow", IG_FORMAT_ARROW, IG_COMPRESSION_NONE},
-      {"a.ipc", IG_FORMAT_ARROW, IG_COMPRESSION_NONE},
-      {"a.feather", IG_FORMAT_ARROW, IG_COMPRESSION_NONE},
-      {"a.gz", IG_FORMAT_UNKNOWN, IG_COMPRESSION_GZIP},
-      {"a", IG_FORMAT_UNKNOWN, IG_COMPRESSION_NONE},
-      {".csv", IG_FORMAT_UNKNOWN, IG_COMPRESSION_NONE},
-      {"x.csv/a", IG_FORMAT_UNKNOWN, IG_COMPRESSION_NONE},
-      {"", IG_FORMAT_UNKNOWN, IG_COMPRESSION_NONE}};
+  } cases[] = {{"a.parquet", IG_FORMAT_PARQUET, IG_COMPRESSION_NONE},
+               {"a.PQ", IG_FORMAT_PARQUET, IG_COMPRESSION_NONE},
+               {"a.csv", IG_FORMAT_CSV, IG_COMPRESSION_NONE},
+               {"a.b.tsv.gz", IG_FORMAT_CSV, IG_COMPRESSION_GZIP},
+               {"a.txt.zst", IG_FORMAT_CSV, IG_COMPRESSION_ZSTD},
+               {"a.json.bz2", IG_FORMAT_JSON, IG_COMPRESSION_BZIP2},
+               {"a.jsonl.xz", IG_FORMAT_JSON, IG_COMPRESSION_XZ},
+               {"a.ndjson", IG_FORMAT_JSON, IG_COMPRESSION_NONE},
+               {"a.arrow", IG_FORMAT_ARROW, IG_COMPRESSION_NONE},
+               {"a.ipc", IG_FORMAT_ARROW, IG_COMPRESSION_NONE},
+               {"a.feather", IG_FORMAT_ARROW, IG_COMPRESSION_NONE},
+               {"a.gz", IG_FORMAT_UNKNOWN, IG_COMPRESSION_GZIP},
+               {"a", IG_FORMAT_UNKNOWN, IG_COMPRESSION_NONE},
+               {".csv", IG_FORMAT_UNKNOWN, IG_COMPRESSION_NONE},
+               {"x.csv/a", IG_FORMAT_UNKNOWN, IG_COMPRESSION_NONE},
+               {"", IG_FORMAT_UNKNOWN, IG_COMPRESSION_NONE}};
   for (size_t i = 0; i < IG_ARRAY_LEN(cases); i++) {
     enum ig_file_format format;
     enum ig_compression compression;
@@ -204,7 +203,8 @@ static void hive_partitions_are_read_from_folders(void **state) {
   ig_file_list_done(&list);
 
   /* A plain file has none, wherever it lies. */
-  assert_ok(expand(in_scratch("k=v/t/year=2023/city=S%C3%A3o%20Paulo/a.csv"), NULL, &list));
+  assert_ok(
+      expand(in_scratch("k=v/t/year=2023/city=S%C3%A3o%20Paulo/a.csv"), NULL, &list));
   assert_int_equal(list.partition_keys_count, 0);
   ig_file_list_done(&list);
 }
@@ -247,7 +247,8 @@ static void limits_are_errors_that_name_them(void **state) {
   put_file("t/a.csv", "");
   put_file("t/b.csv", "");
   put_file("t/c.csv", "");
-  assert_fails(expand(in_scratch("t"), &options, &list), IGLOO_RESOURCE_EXHAUSTED, "54000");
+  assert_fails(expand(in_scratch("t"), &options, &list), IGLOO_RESOURCE_EXHAUSTED,
+               "54000");
   for (int i = 0; i < 40; i++) strcat(path, "/d");
   strcat(path, "/x.csv");
   put_file(path, "");
@@ -297,7 +298,8 @@ static void special_files_and_links_are_treated_with_care(void **state) {
                IGLOO_PERMISSION_DENIED, "42501");
 }
 
-/* ---- bash as the oracle ---------------------------------------------------------------- */
+/* ---- bash as the oracle
+ * ---------------------------------------------------------------- */
 
 static unsigned seed;
 static unsigned pick(unsigned n) {
@@ -306,8 +308,8 @@ static unsigned pick(unsigned n) {
 }
 
 static void append_component(struct ig_buf *out) {
-  static const char *const elements[] = {"a",    "b",     "c",     "x",      "*",
-                                         "?",    "[ab]",  "[!a]",  "[a-c]",  "{a,b}",
+  static const char *const elements[] = {"a",     "b",     "c",      "x",        "*",
+                                         "?",     "[ab]",  "[!a]",   "[a-c]",    "{a,b}",
                                          "a{b,}", "[^bc]", "{b*,?}", "{a,{b,c}}"};
   for (unsigned i = 0, n = 1 + pick(3); i < n; i++)
     ig_buf_append_cstr(out, elements[pick(IG_ARRAY_LEN(elements))]);
@@ -334,8 +336,7 @@ static void make_tree(void) {
     for (unsigned level = 0, depth = pick(3); level <= depth; level++) {
       if (level > 0) strcat(path, "/");
       if (pick(12) == 0) strcat(path, ".");
-      for (unsigned n = 1 + pick(3); n > 0; n--)
-        strncat(path, &"abcx"[pick(4)], 1);
+      for (unsigned n = 1 + pick(3); n > 0; n--) strncat(path, &"abcx"[pick(4)], 1);
       if (level < depth) strcat(path, "D"); /* folders and files never share a name */
     }
     put_file(path, "");
@@ -345,12 +346,13 @@ static void make_tree(void) {
 /* What bash makes of the patterns, one block of paths and a "--" for each. */
 static char *ask_bash(const char *patterns_file) {
   char command[1024];
-  snprintf(command, sizeof(command),
-           "cd '%s' && LC_ALL=C bash -c 'shopt -s globstar nullglob; set +H; "
-           "while IFS= read -r p; do eval \"set -- $p\"; "
-           "for f in \"$@\"; do [ -f \"$f\" ] && printf \"%%s\\n\" \"$f\"; done | sort -u; "
-           "echo --; done' < '%s'",
-           in_scratch("tree"), patterns_file);
+  snprintf(
+      command, sizeof(command),
+      "cd '%s' && LC_ALL=C bash -c 'shopt -s globstar nullglob; set +H; "
+      "while IFS= read -r p; do eval \"set -- $p\"; "
+      "for f in \"$@\"; do [ -f \"$f\" ] && printf \"%%s\\n\" \"$f\"; done | sort -u; "
+      "echo --; done' < '%s'",
+      in_scratch("tree"), patterns_file);
   FILE *pipe = popen(command, "r");
   struct ig_buf out = IG_BUF_INIT(16 << 20);
   char bytes[4096], *text = NULL;
@@ -365,7 +367,7 @@ static void append_ours(const char *pattern, struct ig_buf *out) {
   struct ig_file_list list = {0};
   struct ig_list_options options = {.format = IG_FORMAT_CSV};
   char argument[512];
-  snprintf(argument, sizeof(argument), "%s/tree/%s", scratch, pattern);
+  snprintf(argument, sizeof(argument), "%s/tree/%.127s", scratch, pattern);
   igloo_status status = expand(argument, &options, &list);
   if (status != IGLOO_OK && status != IGLOO_NOT_FOUND)
     fail_msg("%s: %s", pattern, test_err.message);

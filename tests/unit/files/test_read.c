@@ -28,8 +28,8 @@ static void any_part_of_a_file_can_be_read(void **state) {
   IG_AUTO(ig_reader) *reader = NULL;
   char bytes[8] = "";
   put_file("a.csv", "0123456789");
-  assert_ok(ig_reader_open(roots, in_scratch("a.csv"), IG_ACCESS_READ, NULL, &reader, NULL,
-                           &test_err));
+  assert_ok(ig_reader_open(roots, in_scratch("a.csv"), IG_ACCESS_READ, NULL, &reader,
+                           NULL, &test_err));
   assert_int_equal(ig_reader_size(reader), 10);
   assert_ok(ig_reader_pread(reader, 3, bytes, 4, &test_err));
   assert_string_equal(bytes, "3456");
@@ -45,8 +45,8 @@ static void a_file_that_shrinks_is_an_error_not_a_short_answer(void **state) {
   IG_AUTO(ig_reader) *reader = NULL;
   char bytes[8];
   put_file("a.csv", "0123456789");
-  assert_ok(ig_reader_open(roots, in_scratch("a.csv"), IG_ACCESS_READ, NULL, &reader, NULL,
-                           &test_err));
+  assert_ok(ig_reader_open(roots, in_scratch("a.csv"), IG_ACCESS_READ, NULL, &reader,
+                           NULL, &test_err));
   assert_int_equal(truncate(in_scratch("a.csv"), 5), 0);
   assert_fails(ig_reader_pread(reader, 3, bytes, 4, &test_err), IGLOO_FAILED_PRECONDITION,
                "55000");

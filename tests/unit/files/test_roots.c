@@ -116,8 +116,8 @@ static void files_in_a_root_open_and_others_do_not(void **state) {
                IGLOO_NOT_FOUND, "58P01");
   assert_fails(open_path(roots, in_scratch("ro"), IG_ACCESS_READ), IGLOO_INVALID_ARGUMENT,
                "42809");
-  assert_fails(open_path(roots, in_scratch("ro/a.csv/x"), IG_ACCESS_READ), IGLOO_NOT_FOUND,
-               "58P01");
+  assert_fails(open_path(roots, in_scratch("ro/a.csv/x"), IG_ACCESS_READ),
+               IGLOO_NOT_FOUND, "58P01");
 }
 
 static void missing_and_existing_files_outside_look_the_same(void **state) {
@@ -139,8 +139,9 @@ static void writing_needs_an_rw_root(void **state) {
   (void)state;
   IG_AUTO(ig_roots) *roots = two_roots();
   assert_ok(ig_roots_check(roots, in_scratch("rw/new.csv"), IG_ACCESS_WRITE, &test_err));
-  assert_fails(ig_roots_check(roots, in_scratch("ro/new.csv"), IG_ACCESS_WRITE, &test_err),
-               IGLOO_PERMISSION_DENIED, "42501");
+  assert_fails(
+      ig_roots_check(roots, in_scratch("ro/new.csv"), IG_ACCESS_WRITE, &test_err),
+      IGLOO_PERMISSION_DENIED, "42501");
   assert_fails(ig_roots_check(roots, "/new.csv", IG_ACCESS_WRITE, &test_err),
                IGLOO_PERMISSION_DENIED, "42501");
 }

@@ -149,7 +149,8 @@ static void tricks_with_paths_are_refused(void **state) {
                IGLOO_NOT_FOUND, "58P01");
   assert_fails(new_copy("/dev/null", IG_COPY_FILE, true, &target), IGLOO_INVALID_ARGUMENT,
                "42809");
-  assert_fails(new_copy("/", IG_COPY_FILE, true, &target), IGLOO_INVALID_ARGUMENT, "42809");
+  assert_fails(new_copy("/", IG_COPY_FILE, true, &target), IGLOO_INVALID_ARGUMENT,
+               "42809");
   assert_fails(new_copy(in_scratch("t"), IG_COPY_FILE, true, &target),
                IGLOO_INVALID_ARGUMENT, "42809");
 
@@ -159,8 +160,8 @@ static void tricks_with_paths_are_refused(void **state) {
   assert_fails(ig_copy_target_new(narrow, in_scratch("t/out/a.csv"), IG_COPY_FILE, false,
                                   &target, &test_err),
                IGLOO_PERMISSION_DENIED, "42501");
-  assert_fails(ig_copy_target_new(narrow, in_scratch("a.csv"), IG_COPY_FILE, false, &target,
-                                  &test_err),
+  assert_fails(ig_copy_target_new(narrow, in_scratch("a.csv"), IG_COPY_FILE, false,
+                                  &target, &test_err),
                IGLOO_PERMISSION_DENIED, "42501");
 }
 
@@ -223,7 +224,8 @@ static igloo_status copy_with_failures(void *ctx, struct igloo_error *reterr) {
   (void)ctx;
   IG_AUTO(ig_copy_target) *target = NULL;
   void *file = NULL;
-  IG_TRY(ig_copy_target_new(roots, in_scratch("a"), IG_COPY_FOLDER, true, &target, reterr));
+  IG_TRY(
+      ig_copy_target_new(roots, in_scratch("a"), IG_COPY_FOLDER, true, &target, reterr));
   const struct ig_write_target *table = ig_copy_target_table(target);
   IG_TRY(table->create(table->ctx, IG_STR("x=1"), IG_STR("csv"), &file, reterr));
   IG_TRY(table->finish(table->ctx, file, 1, reterr));

@@ -65,7 +65,8 @@ static void folders_without_a_lock_go_when_they_are_old(void **state) {
   size_t removed = 0;
   struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = 1000}};
   put_file("igloo-0123456789abcdef/data", "");
-  assert_int_equal(utimensat(AT_FDCWD, in_scratch("igloo-0123456789abcdef"), times, 0), 0);
+  assert_int_equal(utimensat(AT_FDCWD, in_scratch("igloo-0123456789abcdef"), times, 0),
+                   0);
   ig_tmpdir_sweep(scratch, &removed);
   assert_int_equal(removed, 1);
   ig_tmpdir_sweep("/no such folder", &removed);

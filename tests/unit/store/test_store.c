@@ -82,8 +82,8 @@ static void the_same_text_may_be_open_twice(void **state) {
   assert_ok(ig_stmt_step(a, &row, &test_err));
   assert_int_equal(ig_stmt_i64(a, 0), 2);
   assert_int_equal(ig_stmt_i64(b, 0), 1);
-  assert_ok(ig_tx_run(tx, &changes, &test_err, "DELETE FROM u WHERE x > ?1", "i",
-                      (int64_t)1));
+  assert_ok(
+      ig_tx_run(tx, &changes, &test_err, "DELETE FROM u WHERE x > ?1", "i", (int64_t)1));
   assert_int_equal(changes, 2);
 }
 
@@ -157,7 +157,8 @@ static void a_failed_migration_changes_nothing(void **state) {
   static const char *const good[] = {"CREATE TABLE a (x)", "CREATE TABLE b (y)"};
   IG_AUTO(ig_store) *store = NULL;
   assert_ok(ig_store_open(in_scratch("s.db"), &store, &test_err));
-  assert_fails(ig_store_migrate(store, "test", bad, 2, &test_err), IGLOO_INTERNAL, "XX000");
+  assert_fails(ig_store_migrate(store, "test", bad, 2, &test_err), IGLOO_INTERNAL,
+               "XX000");
   assert_ok(ig_store_migrate(store, "test", good, 2, &test_err));
 }
 
@@ -180,8 +181,9 @@ static void a_full_database_is_53100_and_goes_on_afterwards(void **state) {
 static void damaged_and_foreign_files_are_refused(void **state) {
   (void)state;
   ig_store *store = NULL;
-  put_file("text.db", "this is text, not a database, and longer than the hundred bytes that "
-                      "SQLite looks at before it decides what the file may be");
+  put_file("text.db",
+           "this is text, not a database, and longer than the hundred bytes that "
+           "SQLite looks at before it decides what the file may be");
   assert_fails(ig_store_open(in_scratch("text.db"), &store, &test_err), IGLOO_DATA_LOSS,
                "XX001");
   assert_fails(ig_store_open(in_scratch("none/x.db"), &store, &test_err), IGLOO_NOT_FOUND,
