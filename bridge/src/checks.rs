@@ -5,30 +5,53 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
-    Interval, ObjectName, Query, SetExpr, SetOperator, SetQuantifier, Statement, TableFactor,
+    Interval, ObjectName, Query, SetExpr, SetOperator, SetQuantifier, Statement, TableAlias, TableFactor,
     TableWithJoins, UnaryOperator, Value, ValueWithSpan, Values, VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::parser::Parser;
 
 use crate::dialect::IglooDialect;
 use crate::error::{Error, Result, Status};
+use crate::names::{marked, normal};
 use crate::relations::{last_merged, nest_merged, EXCEPT_ALL, INTERSECT_ALL};
+
+/// Numbers of renamed WITH names, clear of those that `names` gives to columns.
+const NESTED_WITH_FIRST: usize = 2_000_000;
 
 /// Check and rewrite a statement. Runs after its outputs are named by their text.
 pub(crate) fn check(statement: &mut Statement) -> Result<()> {
-    match statement.visit(&mut Checker) {
+    match statement.visit(&mut Checker::default()) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(error),
     }
 }
 
-struct Checker;
+#[derive(Default)]
+struct Checker {
+    /// The names of the WITH clauses around the place of the visit, outermost first: each as
+    /// written and as renamed.
+    scopes: Vec<Vec<(String, String)>>,
+    /// How many names were given.
+    renamed: usize,
+}
 
 impl VisitorMut for Checker {
     type Break = Box<Error>;
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Box<Error>> {
+        refuse_ignored(query)?;
+        self.enter(query);
         rewrite_body(&mut query.body)
+    }
+
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<Box<Error>> {
+        self.scopes.pop();
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, table: &mut TableFactor) -> ControlFlow<Box<Error>> {
+        self.rename(table);
+        ControlFlow::Continue(())
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Box<Error>> {
@@ -48,10 +71,77 @@ impl VisitorMut for Checker {
                     | BinaryOperator::Modulo,
                 right,
             } => rewrite_quoted_number(left, right),
+            Expr::Identifier(ident) if ident.value.is_empty() => {
+                let at = ident.span.start;
+                return ControlFlow::Break(
+                    Error::syntax("zero-length delimited identifier")
+                        .with_place(at.line, at.column),
+                );
+            }
             Expr::Identifier(_) => rewrite_name(expr),
             _ => {}
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// Clauses that the planner would read over.
+fn refuse_ignored(query: &Query) -> ControlFlow<Box<Error>> {
+    let into = match query.body.as_ref() {
+        SetExpr::Select(select) => select.into.is_some(),
+        _ => false,
+    };
+    let ignored = [
+        (!query.locks.is_empty(), "SELECT … FOR UPDATE or SHARE"),
+        (query.fetch.is_some(), "FETCH … WITH TIES or PERCENT"),
+        (query.for_clause.is_some(), "FOR XML, JSON or BROWSE"),
+        (into, "SELECT INTO"),
+    ];
+    match ignored.iter().find(|(used, _)| *used) {
+        Some((_, name)) => ControlFlow::Break(Error::unsupported(format!("{name} is not supported"))),
+        None => ControlFlow::Continue(()),
+    }
+}
+
+// ---- WITH inside WITH ------------------------------------------------------------------------
+
+/// DataFusion refuses a name that a WITH clause around it has too: the inner one is renamed.
+impl Checker {
+    fn enter(&mut self, query: &mut Query) {
+        let mut scope = Vec::new();
+        if let Some(with) = &mut query.with {
+            for cte in &mut with.cte_tables {
+                let name = normal(&cte.alias.name);
+                let taken = self.scopes.iter().flatten().any(|(written, _)| *written == name);
+                let mut new_name = name.clone();
+                if taken {
+                    self.renamed += 1;
+                    new_name = marked(&name, NESTED_WITH_FIRST + self.renamed);
+                    cte.alias.name = Ident::with_quote('"', &new_name);
+                }
+                scope.push((name, new_name));
+            }
+        }
+        self.scopes.push(scope);
+    }
+
+    /// Let a reference to a renamed one follow; it keeps its name for its columns.
+    fn rename(&self, table: &mut TableFactor) {
+        let TableFactor::Table { name, alias, args: None, .. } = table else { return };
+        let [part] = name.0.as_slice() else { return };
+        let Some(ident) = part.as_ident() else { return };
+        let written = normal(ident);
+        let found = self.scopes.iter().rev().flatten().find(|(name, _)| *name == written);
+        let Some((_, new_name)) = found.filter(|(name, new_name)| name != new_name) else { return };
+        if alias.is_none() {
+            *alias = Some(TableAlias {
+                explicit: true,
+                name: Ident::with_quote('"', &written),
+                columns: vec![],
+                at: None,
+            });
+        }
+        *name = ObjectName::from(vec![Ident { value: new_name.clone(), quote_style: Some('"'), span: ident.span }]);
     }
 }
 

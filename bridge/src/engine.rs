@@ -139,8 +139,8 @@ pub(crate) struct EngineShared {
     pub channel_bytes: usize,
     /// limits.plan_nodes
     pub plan_nodes: usize,
-    /// limits.sql_nesting
-    pub sql_nesting: usize,
+    /// The parser's recursion limit.
+    pub parser_depth: usize,
     /// Text of version().
     pub version: String,
     pool_bytes: u64,
@@ -218,12 +218,18 @@ unsafe fn new_engine(options: &igb_engine_options, files: igb_files) -> Result<B
         cpu_threads: cpu_threads as usize,
         channel_bytes: to_usize(options.channel_bytes),
         plan_nodes: options.plan_nodes as usize,
-        sql_nesting: options.sql_nesting as usize,
+        parser_depth: parser_depth(options.sql_nesting),
         version,
         pool_bytes: options.pool_bytes,
         undertaker: Undertaker::new()?,
     });
     Ok(Box::new(igb_engine { shared, runtimes: Some((cpu, io)) }))
+}
+
+/// One level of limits.sql_nesting (which C counts) takes the parser several levels of recursion: a
+/// subquery in parentheses takes four.
+pub(crate) fn parser_depth(sql_nesting: u32) -> usize {
+    sql_nesting as usize * 4 + 50
 }
 
 pub(crate) fn to_usize(value: u64) -> usize {

@@ -39,7 +39,7 @@ const NAME_CHARS_MAX: usize = 256;
 /// `DerivedNames` sets, which `*` may bring into the same list.
 const SECOND_TRY_FIRST: usize = 1_000_000;
 
-fn marked(name: &str, number: usize) -> String {
+pub(crate) fn marked(name: &str, number: usize) -> String {
     format!("{}{MARK}{number}", demangle(name))
 }
 

@@ -1,8 +1,11 @@
-//! Scalar subqueries may be empty, and are NULL then, whatever their column promises.
+//! What may be NULL and what may not: scalar subqueries may be empty, and are NULL then, whatever
+//! their column promises; columns declared NOT NULL take no NULL from an INSERT.
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType, FieldRef};
+use datafusion::arrow::array::Array;
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::plan_datafusion_err;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::Result as DfResult;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
@@ -11,7 +14,7 @@ use datafusion::logical_expr::{
     ScalarUDF, ScalarUDFImpl, Signature, Subquery, Volatility,
 };
 
-use crate::error::Result;
+use crate::error::{Error, Result, Status};
 
 /// Mark the columns of scalar subqueries as nullable, and what is made of them.
 pub(crate) fn nullable_subqueries(plan: LogicalPlan) -> Result<LogicalPlan> {
@@ -95,11 +98,64 @@ impl ScalarUDFImpl for Nullable {
         let kind = self.return_type(
             &arguments.arg_fields.iter().map(|field| field.data_type().clone()).collect::<Vec<_>>(),
         )?;
-        Ok(Arc::new(datafusion::arrow::datatypes::Field::new(self.name(), kind, true)))
+        Ok(Arc::new(Field::new(self.name(), kind, true)))
     }
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
         let first = arguments.args.into_iter().next();
-        first.ok_or_else(|| datafusion::common::plan_datafusion_err!("igloo_nullable has one argument"))
+        first.ok_or_else(|| plan_datafusion_err!("igloo_nullable has one argument"))
+    }
+}
+
+/// `value`, or 23502 where it is NULL.
+pub(crate) fn not_null(value: Expr, column: &str) -> Expr {
+    let check = NotNull {
+        column: column.to_string(),
+        signature: Signature::any(1, Volatility::Immutable),
+    };
+    ScalarUDF::from(check).call(vec![value])
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct NotNull {
+    column: String,
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for NotNull {
+    fn name(&self) -> &str {
+        "igloo_not_null"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, arguments: &[DataType]) -> DfResult<DataType> {
+        Ok(arguments.first().cloned().unwrap_or(DataType::Null))
+    }
+
+    fn return_field_from_args(&self, arguments: ReturnFieldArgs) -> DfResult<FieldRef> {
+        let kind = arguments.arg_fields.first().map_or(DataType::Null, |f| f.data_type().clone());
+        Ok(Arc::new(Field::new(self.name(), kind, false)))
+    }
+
+    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
+        let first = arguments.args.into_iter().next();
+        let value = first.ok_or_else(|| plan_datafusion_err!("igloo_not_null has one argument"))?;
+        let has_null = match &value {
+            ColumnarValue::Scalar(value) => value.is_null(),
+            ColumnarValue::Array(values) => values.logical_null_count() > 0,
+        };
+        if has_null {
+            let column = &self.column;
+            return Err(Error::new(
+                Status::Constraint,
+                "23502",
+                format!("null value in column \"{column}\" violates not-null constraint"),
+            )
+            .into());
+        }
+        Ok(value)
     }
 }

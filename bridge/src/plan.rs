@@ -7,7 +7,7 @@ use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, Sc
 use datafusion::arrow::ffi::FFI_ArrowSchema;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::execution::{SessionState, TaskContext};
-use datafusion::logical_expr::{Expr, LogicalPlan, TableSource, TableType};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableSource, TableType};
 use datafusion::optimizer::optimize_projections::OptimizeProjections;
 use datafusion::optimizer::{OptimizerContext, OptimizerRule};
 use datafusion::physical_plan::ExecutionPlan;
@@ -24,11 +24,13 @@ use crate::engine::check_may_block;
 use crate::error::{Error, Result, Status};
 use crate::file_table::infer;
 use crate::names::{dedup_plan, output_names};
+use crate::nullable::not_null;
 use crate::parse::{parse, Statement};
 use crate::resolve::{parser_options, rename, Lookup, Touched};
 use crate::rules::{check_size, guarded};
 use crate::session::{igb_session, SessionShared};
 use crate::stream::export_schema;
+use crate::translate::type_names;
 
 /// What igb_plan holds; queries share it.
 pub(crate) struct Plan {
@@ -105,7 +107,7 @@ unsafe fn plan_sql(
     if sql.contains('\0') {
         return Err(Error::syntax("the statement contains a NUL character"));
     }
-    let statement = parse(sql, session.engine.sql_nesting)?;
+    let statement = parse(sql, session.engine.parser_depth)?;
     let description = Description::of(&statement);
     let state = session.execution_state();
     guarded(cancel, session.engine.plan_nodes, || {
@@ -186,15 +188,15 @@ fn plan_statement(
                 let name = description.target.texts().last().map_or("", String::as_str);
                 return Err(Error::new(
                     Status::FailedPrecondition,
-                    "55000",
+                    "42809",
                     format!("cannot insert into view \"{name}\""),
                 ));
             }
             match lookup.plan(0, Ast::Insert(*insert))? {
-                LogicalPlan::Dml(dml) => Ok(Planned {
-                    written: Some(target),
-                    ..Planned::rows(Arc::unwrap_or_clone(dml.input))
-                }),
+                LogicalPlan::Dml(dml) => {
+                    let rows = rows_of_insert(Arc::unwrap_or_clone(dml.input), &target.schema())?;
+                    Ok(Planned { written: Some(target), ..Planned::rows(rows) })
+                }
                 _ => Err(Error::internal("INSERT did not plan as INSERT")),
             }
         }
@@ -205,6 +207,62 @@ fn plan_statement(
             Ok(Planned::columns(declared(lookup, state, table.columns)?))
         }
         Statement::Drop { .. } => Ok(Planned::columns(Schema::empty())),
+    }
+}
+
+/// The rows of an INSERT: DataFusion casts whatever it gets, and lets NULL through.
+fn rows_of_insert(input: LogicalPlan, target: &Schema) -> Result<LogicalPlan> {
+    let LogicalPlan::Projection(projection) = input else { return Ok(input) };
+    let mut outputs = Vec::with_capacity(projection.expr.len());
+    for (expr, field) in projection.expr.iter().zip(target.fields()) {
+        let value = expr.clone().unalias();
+        if let Expr::Cast(cast) = &value {
+            check_assignment(&cast.expr, &projection.input, field)?;
+        }
+        let value = if field.is_nullable() { value } else { not_null(value, field.name()) };
+        outputs.push(value.alias(field.name()));
+    }
+    let input = Arc::unwrap_or_clone(projection.input);
+    Ok(LogicalPlanBuilder::from(input).project(outputs)?.build()?)
+}
+
+/// A text goes into a column of another type only where it is a constant, whose type is open.
+fn check_assignment(value: &Expr, input: &LogicalPlan, field: &Field) -> Result<()> {
+    let Expr::Column(column) = value else { return Ok(()) };
+    let at = input.schema().index_of_column(column)?;
+    let given = input.schema().field(at).data_type();
+    if !given.is_string() || field.data_type().is_string() || is_constant(input, at) {
+        return Ok(());
+    }
+    Err(Error::new(
+        Status::InvalidArgument,
+        "42804",
+        format!(
+            "column \"{}\" is of type {} but expression is of type {}",
+            field.name(),
+            type_names(&field.data_type().to_string()),
+            type_names(&given.to_string())
+        ),
+    )
+    .with_hint("You will need to rewrite or cast the expression."))
+}
+
+fn is_constant(plan: &LogicalPlan, at: usize) -> bool {
+    match plan {
+        LogicalPlan::Values(_) => true,
+        LogicalPlan::Projection(projection) => match projection.expr.get(at).map(|e| e.clone().unalias()) {
+            Some(Expr::Literal(..) | Expr::Placeholder(_)) => true,
+            Some(Expr::Column(column)) => projection
+                .input
+                .schema()
+                .maybe_index_of_column(&column)
+                .is_some_and(|at| is_constant(&projection.input, at)),
+            _ => false,
+        },
+        LogicalPlan::SubqueryAlias(alias) => is_constant(&alias.input, at),
+        LogicalPlan::Sort(sort) => is_constant(&sort.input, at),
+        LogicalPlan::Limit(limit) => is_constant(&limit.input, at),
+        _ => false,
     }
 }
 

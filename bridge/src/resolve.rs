@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use datafusion::arrow::array::Array;
-use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, SchemaRef, TimeUnit};
 use datafusion::catalog::cte_worktable::CteWorkTable;
 use datafusion::catalog::TableFunctionArgs;
 use datafusion::common::{Column, DFSchema, ScalarValue, TableReference};
@@ -17,7 +17,9 @@ use datafusion::config::ConfigOptions;
 use datafusion::datasource::provider_as_source;
 use datafusion::error::Result as DfResult;
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner};
+use datafusion::logical_expr::planner::{
+    ContextProvider, ExprPlanner, RelationPlanner, TypePlanner,
+};
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{
     AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF,
@@ -26,7 +28,9 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::planner::{ParserOptions, SqlToRel};
-use datafusion::sql::sqlparser::ast::{Query, Statement as Ast};
+use datafusion::sql::sqlparser::ast::{
+    DataType as SqlType, Query, Statement as Ast, TimezoneInfo,
+};
 
 use crate::abi::{
     igb_argument, igb_error, igb_names, igb_str, igb_table, IGB_ACCESS_PATH_READ,
@@ -64,6 +68,7 @@ pub(crate) struct Lookup<'a> {
     state: &'a SessionState,
     names: igb_names,
     planners: Vec<Arc<dyn RelationPlanner>>,
+    types: Arc<dyn TypePlanner>,
     tables: RefCell<HashMap<(u64, Vec<String>), Arc<dyn TableSource>>>,
     paths: RefCell<HashMap<String, Arc<dyn TableSource>>>,
     /// The views being expanded, outermost first.
@@ -85,6 +90,7 @@ impl<'a> Lookup<'a> {
             state,
             names,
             planners,
+            types: Arc::new(Types { time_zone: state.config_options().execution.time_zone.clone() }),
             tables: RefCell::default(),
             paths: RefCell::default(),
             views: RefCell::default(),
@@ -265,7 +271,7 @@ impl<'a> Lookup<'a> {
         let sql = unsafe { view.sql.text() }?;
         let columns =
             unsafe { crate::abi::strings(view.view_columns, view.view_columns_count) }?;
-        let query = parse_query(sql, self.session.engine.sql_nesting)?;
+        let query = parse_query(sql, self.session.engine.parser_depth)?;
         let plan = self.plan_query(view.scope, query)?;
         let plan = dedup_plan(rename(plan, &columns)?)?;
         check_size(&plan)?;
@@ -435,6 +441,10 @@ impl ContextProvider for Resolver<'_> {
         &self.lookup.planners
     }
 
+    fn get_type_planner(&self) -> Option<Arc<dyn TypePlanner>> {
+        Some(Arc::clone(&self.lookup.types))
+    }
+
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
         let found = self.lookup.state.scalar_functions().get(name).cloned();
         found.inspect(|_| self.note(name))
@@ -477,6 +487,24 @@ impl ContextProvider for Resolver<'_> {
 
     fn udwf_names(&self) -> Vec<String> {
         self.lookup.state.window_functions().keys().cloned().collect()
+    }
+}
+
+/// TIMESTAMP counts microseconds, as in PostgreSQL: nanoseconds end in the year 2262.
+#[derive(Debug)]
+struct Types {
+    time_zone: Option<String>,
+}
+
+impl TypePlanner for Types {
+    fn plan_type_field(&self, kind: &SqlType) -> DfResult<Option<FieldRef>> {
+        let SqlType::Timestamp(None, zone) = kind else { return Ok(None) };
+        let zone = match zone {
+            TimezoneInfo::Tz | TimezoneInfo::WithTimeZone => self.time_zone.as_deref(),
+            TimezoneInfo::None | TimezoneInfo::WithoutTimeZone => None,
+        };
+        let kind = DataType::Timestamp(TimeUnit::Microsecond, zone.map(Into::into));
+        Ok(Some(Arc::new(Field::new("", kind, true))))
     }
 }
 

@@ -16,7 +16,7 @@ use datafusion::prelude::SessionConfig;
 use crate::abi::{
     boundary, boundary_void, igb_engine_options, igb_error, igb_session_options,
 };
-use crate::engine::{igb_engine, to_usize, EngineShared};
+use crate::engine::{igb_engine, parser_depth, to_usize, EngineShared};
 use crate::error::Result;
 use crate::arithmetic::CheckedArithmetic;
 use crate::names::DerivedNames;
@@ -64,9 +64,8 @@ pub(crate) fn base_state(
     if let Some(rows) = NonZeroUsize::new(options.batch_rows as usize) {
         tuned.execution.batch_size = ConfigNonZeroUsize::try_new(rows.get())?;
     }
-    if let Some(depth) = NonZeroUsize::new(options.sql_nesting as usize) {
-        tuned.sql_parser.recursion_limit = ConfigNonZeroUsize::try_new(depth.get())?;
-    }
+    tuned.sql_parser.recursion_limit =
+        ConfigNonZeroUsize::try_new(parser_depth(options.sql_nesting))?;
     dialect::apply_config(tuned);
     tuned.execution.time_zone = Some("+00:00".to_string());
     tuned.execution.planning_concurrency = partitions;

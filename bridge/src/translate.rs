@@ -152,6 +152,7 @@ const PLAN: &[(&str, Status, &str, &str)] = &[
     ("correlated", Unsupported, "0A000", "this form of correlated subquery is not supported"),
     ("outer reference", Unsupported, "0A000", "this form of correlated subquery is not supported"),
     ("OuterReferenceColumn", Unsupported, "0A000", "this form of correlated subquery is not supported"),
+    ("cannot be nested", InvalidArgument, "42803", "aggregate function calls cannot be nested"),
     ("Aggregate functions are not allowed in the WHERE", InvalidArgument, "42803", "aggregate functions are not allowed in WHERE"),
     ("specified more than once", InvalidArgument, "42712", ""),
     ("have different number of columns", SyntaxError, "42601", "each query of a UNION must have the same number of columns"),
@@ -201,14 +202,27 @@ const PLAN: &[(&str, Status, &str, &str)] = &[
     ("could not coerce", NotFound, "42883", ""),
     ("only supports", InvalidArgument, "42804", ""),
     ("can only be applied to", InvalidArgument, "42804", ""),
-    ("Unsupported CAST", InvalidArgument, "42846", ""),
     ("not implemented", Unsupported, "0A000", ""),
     ("not yet supported", Unsupported, "0A000", ""),
     ("ot supported", Unsupported, "0A000", ""),
     ("nsupported", Unsupported, "0A000", ""),
 ];
 
+/// `Unsupported CAST from A to B`
+fn cannot_cast(text: &str) -> Box<Error> {
+    let types = text.trim_start_matches("Unsupported CAST from ").split_once(" to ");
+    let (from, to) = types.unwrap_or((text, ""));
+    let message = format!("cannot cast type {} to {}", type_names(from), type_names(to));
+    Error::new(InvalidArgument, "42846", message)
+}
+
 fn plan(text: &str) -> Box<Error> {
+    if text.starts_with("Unsupported CAST from ") {
+        return cannot_cast(text);
+    }
+    if let Some(name) = text.strip_prefix("Unsupported SQL type ") {
+        return not_implemented(&format!("Unsupported SQL type {name}"));
+    }
     if let Some(name) = between(text, "Unsupported compound identifier '", "'") {
         return Error::syntax(format!("improper qualified name (too many dotted names): {name}"));
     }
@@ -280,6 +294,19 @@ fn plan(text: &str) -> Box<Error> {
 }
 
 fn not_implemented(text: &str) -> Box<Error> {
+    if let Some(name) = text.strip_prefix("Unsupported SQL type ") {
+        let name = name.to_lowercase();
+        return Error::new(NotFound, "42704", format!("type \"{name}\" does not exist"));
+    }
+    if text.starts_with("Unsupported CAST from ") {
+        return cannot_cast(text);
+    }
+    if text.contains("does not support logical expression AggregateFunction") {
+        return Error::new(InvalidArgument, "42803", "aggregate functions are not allowed here");
+    }
+    if text.contains("does not support logical expression WindowFunction") {
+        return Error::new(InvalidArgument, "42P20", "window functions are not allowed here");
+    }
     if text.contains("does not support logical expression") {
         return Error::unsupported("this form of subquery is not supported")
             .with_hint("Rewrite the subquery as a join.");
@@ -398,8 +425,13 @@ fn execution(text: &str) -> Box<Error> {
             "21000",
             "more than one row returned by a subquery used as an expression",
         );
-    } else if lower.contains("overflow") || lower.contains("out of range") {
+    } else if lower.contains("out of range") {
         (DataError, "22003")
+    } else if lower.contains("overflow") {
+        return Error::new(DataError, "22003", "value out of range").with_detail(sentence(text));
+    } else if lower.contains("unable to parse date from") {
+        return Error::new(DataError, "22008", "date field value out of range")
+            .with_detail(sentence(text));
     } else if lower.contains("regex") || lower.contains("regular expression") {
         (DataError, "2201B")
     } else if lower.contains("parsing timestamp") || lower.contains("parsing date") {
@@ -518,6 +550,10 @@ fn cast(text: &str) -> Box<Error> {
             return Error::new(DataError, "22003", message);
         }
         let time = ["Date", "Time", "Interval"].iter().any(|start| kind.starts_with(start));
+        if time && looks_like_a_date(value) {
+            let message = format!("date/time field value out of range: \"{value}\"");
+            return Error::new(DataError, "22008", message);
+        }
         let sqlstate = if time { "22007" } else { "22P02" };
         let message = format!("invalid input syntax for type {name}: \"{value}\"");
         return Error::new(DataError, sqlstate, message);
@@ -547,8 +583,20 @@ fn cast(text: &str) -> Box<Error> {
     Error::new(DataError, "22P02", phrase(text))
 }
 
+/// Digits where a date or a time has digits.
+fn looks_like_a_date(value: &str) -> bool {
+    let value = value.trim();
+    value.len() >= 8
+        && value.starts_with(|c: char| c.is_ascii_digit())
+        && value.chars().all(|c| c.is_ascii_digit() || " -:.TZ+".contains(c))
+}
+
 fn timestamp(text: &str) -> Box<Error> {
     let value = between(text, "'", "'").unwrap_or("");
+    if looks_like_a_date(value) {
+        let message = format!("date/time field value out of range: \"{value}\"");
+        return Error::new(DataError, "22008", message);
+    }
     let message = format!("invalid input syntax for type timestamp: \"{value}\"");
     let reason = text.rsplit(": ").next().unwrap_or("");
     Error::new(DataError, "22007", message).with_detail(sentence(reason))
