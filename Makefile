@@ -41,6 +41,8 @@ build-tests: build
 	@tools/build.sh release unit_tests
 	@tools/build.sh san unit_tests
 	@tools/cargo.sh test --release --locked --lib --no-run --manifest-path bridge/Cargo.toml
+	@echo "analysing what changed with gcc -fanalyzer and clang-tidy"
+	@$(PYTHON) tools/check.py clang-tidy fanalyzer > build/analysis.log || true  # the checks suite tells
 
 test: build-tests
 	@$(PYTHON) tools/run-tests.py

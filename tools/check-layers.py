@@ -20,8 +20,6 @@ ONLY = {
     "adbc": {"base", "arrow", "sql", "files", "config"},
 }
 BRIDGE_HEADER = "igloo_bridge.h"
-# Headers of tests/unit itself.
-TEST_SUPPORT = re.compile(r"^support[\w-]*\.h$")
 
 
 def read_layers(root):
@@ -38,7 +36,8 @@ def may_include(layers, folder, other):
     return layers[other] < layers[folder]
 
 
-def check_file(layers, folder, path, shown, in_test):
+def check_file(layers, folder, path, shown, helpers):
+    """`helpers` is the folder whose headers any unit test may include; None for src/."""
     for match in INCLUDE.finditer(path.read_text()):
         quote, target = match.groups()
         line = path.read_text()[: match.start(2)].count("\n") + 1
@@ -52,7 +51,7 @@ def check_file(layers, folder, path, shown, in_test):
         head = target.split("/")[0]
         if ".." in target.split("/"):
             yield f"{where}: \"{target}\" leaves its folder by a relative path"
-        elif in_test and TEST_SUPPORT.match(target):
+        elif helpers and (helpers / target).exists():
             continue
         elif "/" not in target:
             if not (path.parent / target).exists():
@@ -78,7 +77,8 @@ def check_tree(root):
             elif parts[0] not in layers:
                 yield f"{shown}: folder \"{parts[0]}\" is not in cmake/layers.cmake"
             else:
-                yield from check_file(layers, parts[0], path, shown, in_test)
+                helpers = root / base if in_test else None
+                yield from check_file(layers, parts[0], path, shown, helpers)
 
 
 def main():

@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 hosts='pypi\.org|pythonhosted\.org|static\.crates\.io|index\.crates\.io|registry\.npmjs|proxy\.golang|(deb|security)\.debian\.org|conda\.anaconda'
 # /home/NAME and /Users/NAME but for names that stand for anyone.
-folders='/root/|/work/|/home/[a-z]|/Users/[A-Za-z]'
+folders='(^|[^[:alnum:]_.%}])/(root/|work/|home/[a-z]|Users/[A-Za-z])'
 status=0
 found=$(git ls-files -co --exclude-standard -z -- ':!bridge/Cargo.lock' ':!tools/check-tree.sh' |
   xargs -0r grep -InE "$hosts|$folders" -- 2>/dev/null |

@@ -3,15 +3,16 @@
 
 Usage: tools/check.py [-v] [--build FOLDER] [NAME…]     (NAME: only these checks)
 
-Analyses of one file (gcc -fanalyzer, clang-tidy) are remembered by a hash of
-the file, of every header of ours it reaches, of the flags and of the tool: an
-unchanged file is not analysed again, in this clone or another. The last line
+What the analysis of one file (gcc -fanalyzer, clang-tidy) said is remembered by a
+hash of the file, of every header of ours it reaches, of the flags and of the tool:
+an unchanged file is not analysed again, in this clone or another. The last line
 is "N passed, M failed".
 """
 
 import argparse
 import concurrent.futures
 import hashlib
+import inspect
 import json
 import os
 import pathlib
@@ -19,6 +20,7 @@ import re
 import shlex
 import subprocess
 import sys
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -28,7 +30,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*["<]([^">]+)[">]', re.M)
 COMMANDS = {
     "layers": ["tools/check-layers.py"],
     "layers-test": [sys.executable, "-m", "unittest", "-q", "tools/test_check_layers.py"],
-    "banned": ["tools/check-banned.sh"],
+    "banned": ["tools/check-banned.py"],
     "headers": ["tools/check-headers.sh"],
     "tree": ["tools/check-tree.sh"],
     "architecture": ["tools/check-architecture.py"],
@@ -53,7 +55,7 @@ def list_files(*patterns):
 
 
 class Cache:
-    """Which analyses passed before, by hash: empty files in the cache folder."""
+    """What analyses said before, by hash: files in the cache folder, empty ones for nothing."""
 
     def __init__(self, verbose):
         self.verbose = verbose
@@ -112,26 +114,36 @@ def analyze(cache, tool, version, path, flags):
     shown_flags = " ".join(flags).replace(str(ROOT), "")
     config = (ROOT / ".clang-tidy").read_text() if tool == "clang-tidy" else ""
     helper = (ROOT / "tools/analysis.h").read_text()
-    mark = cache.key(path, tool, version, shown_flags, config, helper)
-    if mark.exists():
-        return ""
-    if str(name) not in ("src/base/error.c", "src/base/arena.c"):  # they define what it wraps
+    mark = cache.key(path, tool, version, shown_flags, config, helper,
+                     inspect.getsource(run_analysis))
+    if not mark.exists():
+        output = run_analysis(tool, str(name), flags)
+        part = mark.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
+        part.write_text(output)
+        part.rename(mark)
+    output = mark.read_text()
+    # The paths that lead there are long: `tools/check.py -v` shows them.
+    short = "".join(f"{line}\n" for line in output.splitlines()
+                    if re.search(r": (fatal )?error: ", line))
+    return output if cache.verbose else short or output
+
+
+def run_analysis(tool, name, flags):
+    if name not in ("src/base/error.c", "src/base/arena.c"):  # they define what it wraps
         flags = [*flags, "-include", "tools/analysis.h"]
     if tool == "fanalyzer":
         # gcc 12 does not know that __builtin_mul_overflow() writes its result; clang does.
         command = ["gcc", "-fanalyzer", "-Werror", "-Wno-analyzer-use-of-uninitialized-value",
-                   *flags, "-c", str(name), "-o", "/dev/null"]
+                   *flags, "-c", name, "-o", "/dev/null"]
     else:
-        command = ["clang-tidy", "--quiet", str(name), "--", *flags, "-Wno-everything",
+        command = ["clang-tidy", "--quiet", name, "--", *flags, "-Wno-everything",
                    "-Xclang", "-analyzer-inline-max-stack-depth=8"]
     code, output = run(command)
     if code == 0:
-        mark.touch()
         return ""
-    # The paths that lead there are long: `tools/check.py -v` shows them.
-    short = "".join(f"{line}\n" for line in output.splitlines()
-                    if re.search(r": (fatal )?error: ", line)).replace(f"{ROOT}/", "")
-    return (output if cache.verbose else short) or output or f"{name}: exit code {code}\n"
+    if code < 0:  # a signal: nothing about the file, so nothing to remember
+        raise RuntimeError(f"{tool} on {name} was ended by signal {-code}")
+    return output.replace(f"{ROOT}/", "") or f"{name}: {tool} ended with exit code {code}\n"
 
 
 def check_format():
@@ -187,7 +199,10 @@ def main():
 
     def measure(name, function):
         started = time.monotonic()
-        output = function()
+        try:
+            output = function()
+        except RuntimeError as error:
+            output = f"{error}\n"
         seconds[name] = seconds.get(name, 0) + time.monotonic() - started
         return output
 

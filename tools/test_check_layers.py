@@ -64,7 +64,10 @@ class CheckLayers(unittest.TestCase):
         self.assertEqual(len(self.check(src__session__a_c='#include <igloo_bridge.h>\n')), 1)
 
     def test_a_unit_test_is_held_to_the_folder_it_tests(self):
-        self.assertEqual(self.check(tests__unit__sql__test_a_c='#include "support.h"\n#include "sql/a.h"\n'), [])
+        self.assertEqual(self.check(
+            tests__unit__support_h="", tests__unit__files__scratch_h="",
+            tests__unit__sql__test_a_c=(
+                '#include "support.h"\n#include "sql/a.h"\n#include "files/scratch.h"\n')), [])
         self.assertEqual(len(self.check(tests__unit__sql__test_a_c='#include "scan/a.h"\n')), 1)
 
 
