@@ -11,10 +11,14 @@ const struct ig_command *const ig_commands[] = {
 static const struct {
   const char *name, *hint;
 } not_built[] = {
-    {"serve", "The server comes with a later version; `igloo --data DIR` works in one process."},
-    {"worker", "Clusters come with a later version; `igloo` uses every core of this machine."},
-    {"cluster", "Clusters come with a later version; `igloo` uses every core of this machine."},
-    {"user", "Users come with the server, in a later version; file permissions hold until then."},
+    {"serve",
+     "The server comes with a later version; `igloo --data DIR` works in one process."},
+    {"worker",
+     "Clusters come with a later version; `igloo` uses every core of this machine."},
+    {"cluster",
+     "Clusters come with a later version; `igloo` uses every core of this machine."},
+    {"user",
+     "Users come with the server, in a later version; file permissions hold until then."},
     {"token", "Tokens come with the server, in a later version."},
     {"cert", "Certificates come with the server, in a later version."},
 };
@@ -38,7 +42,8 @@ const char *ig_command_not_built(const char *word) {
   return NULL;
 }
 
-igloo_status ig_output_parse(const char *value, bool *ret_json, struct igloo_error *reterr) {
+igloo_status ig_output_parse(const char *value, bool *ret_json,
+                             struct igloo_error *reterr) {
   bool json = strcmp(value, "json") == 0;
   if (!json && strcmp(value, "text") != 0)
     return ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "--output is text or json, not \"%s\"",

@@ -26,10 +26,8 @@ const char *ig_command_not_built(const char *word);
 
 /* The flag that these commands share: `--output text|json`. */
 enum { IG_FLAG_OUTPUT_ID = 200 };
-#define IG_FLAG_OUTPUT                                                            \
-  {                                                                               \
-    IG_FLAG_OUTPUT_ID, 'o', "--output", "FORMAT", "text json", "text or json"     \
-  }
+#define IG_FLAG_OUTPUT \
+  { IG_FLAG_OUTPUT_ID, 'o', "--output", "FORMAT", "text json", "text or json" }
 
 /* Read its value. Returns INVALID_ARGUMENT. */
 IG_NODISCARD igloo_status ig_output_parse(const char *value, bool *ret_json,

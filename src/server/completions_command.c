@@ -95,19 +95,21 @@ static void append_zsh_flags(struct ig_buf *dst, const struct ig_command *comman
 }
 
 static void append_zsh(struct ig_buf *dst) {
-  ig_buf_append_cstr(dst,
-                     "#compdef igloo\n"
-                     "# zsh completion of igloo; put it as _igloo into a folder of $fpath\n"
-                     "_igloo() {\n"
-                     "  local -a commands\n  commands=(");
+  ig_buf_append_cstr(
+      dst,
+      "#compdef igloo\n"
+      "# zsh completion of igloo; put it as _igloo into a folder of $fpath\n"
+      "_igloo() {\n"
+      "  local -a commands\n  commands=(");
   for (size_t i = 0; ig_commands[i]; i++) {
     ig_buf_append_fmt(dst, "\n    '%s:", ig_commands[i]->name);
     append_quoted(dst, ig_commands[i]->summary, true);
     ig_buf_append_char(dst, '\'');
   }
-  ig_buf_append_cstr(dst, ")\n  if (( CURRENT == 2 )) && [[ $words[2] != -* ]]; then\n"
-                          "    _describe command commands\n    return\n  fi\n"
-                          "  case $words[2] in\n");
+  ig_buf_append_cstr(dst,
+                     ")\n  if (( CURRENT == 2 )) && [[ $words[2] != -* ]]; then\n"
+                     "    _describe command commands\n    return\n  fi\n"
+                     "  case $words[2] in\n");
   for (size_t i = 0; ig_commands[i]; i++) {
     ig_buf_append_fmt(dst, "    %s) shift words; (( CURRENT-- )); _arguments",
                       ig_commands[i]->name);
@@ -140,8 +142,9 @@ static void append_fish_flags(struct ig_buf *dst, const struct ig_command *comma
 }
 
 static void append_fish(struct ig_buf *dst) {
-  ig_buf_append_cstr(dst, "# fish completion of igloo; put it into "
-                          "~/.config/fish/completions/igloo.fish\n");
+  ig_buf_append_cstr(dst,
+                     "# fish completion of igloo; put it into "
+                     "~/.config/fish/completions/igloo.fish\n");
   append_fish_flags(dst, &ig_shell_command);
   for (size_t i = 0; ig_commands[i]; i++) {
     const struct ig_command *command = ig_commands[i];
@@ -151,9 +154,9 @@ static void append_fish(struct ig_buf *dst) {
     ig_buf_append_cstr(dst, "'\n");
     append_fish_flags(dst, command);
     if (positional_words(command)[0])
-      ig_buf_append_fmt(dst,
-                        "complete -c igloo -f -n '__fish_seen_subcommand_from %s' -a '%s'\n",
-                        command->name, positional_words(command));
+      ig_buf_append_fmt(
+          dst, "complete -c igloo -f -n '__fish_seen_subcommand_from %s' -a '%s'\n",
+          command->name, positional_words(command));
   }
 }
 
@@ -174,14 +177,16 @@ static igloo_status parse(int argc, char **argv, const char **ret_shell, bool *r
     if (id == IG_ARGS_POSITIONAL) *ret_shell = value;
   } while (id != IG_ARGS_END);
   if (*ret_help || *ret_shell) return IGLOO_OK;
-  return ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "say for which shell: bash, zsh or fish");
+  return ig_fail(reterr, IGLOO_INVALID_ARGUMENT,
+                 "say for which shell: bash, zsh or fish");
 }
 
 static int completions_main(int argc, char **argv) {
   struct igloo_error error;
   const char *shell = NULL;
   bool help = false;
-  if (parse(argc, argv, &shell, &help, &error) != IGLOO_OK) return ig_report_usage(&error);
+  if (parse(argc, argv, &shell, &help, &error) != IGLOO_OK)
+    return ig_report_usage(&error);
   if (help) return ig_command_print_help(&ig_completions_command);
   for (size_t i = 0; i < IG_ARRAY_LEN(makers); i++) {
     if (strcmp(shell, makers[i].shell) != 0) continue;

@@ -29,9 +29,13 @@ static igloo_status take_flag(struct request *request, int id, const char *value
   IG_TRY(ig_target_take(&request->target, id, value, &taken, reterr));
   if (taken) return IGLOO_OK;
   switch (id) {
-    case IG_FLAG_OUTPUT_ID: return ig_output_parse(value, &request->json, reterr);
-    case IG_ARGS_POSITIONAL: return take_verb(request, value, reterr);
-    default: request->help = true; return IGLOO_OK;
+    case IG_FLAG_OUTPUT_ID:
+      return ig_output_parse(value, &request->json, reterr);
+    case IG_ARGS_POSITIONAL:
+      return take_verb(request, value, reterr);
+    default:
+      request->help = true;
+      return IGLOO_OK;
   }
 }
 
@@ -63,8 +67,9 @@ static igloo_status add_row(void *ctx, const struct ig_config_entry *entry,
 
 static igloo_status show(const struct ig_config *config, bool json,
                          struct igloo_error *reterr) {
-  static const struct ig_rows_column columns[] = {
-      {"key", IG_CELL_TEXT, true}, {"value", IG_CELL_TEXT, true}, {"origin", IG_CELL_TEXT, true}};
+  static const struct ig_rows_column columns[] = {{"key", IG_CELL_TEXT, true},
+                                                  {"value", IG_CELL_TEXT, true},
+                                                  {"origin", IG_CELL_TEXT, true}};
   IG_AUTO(ig_rows) *rows = NULL;
   IG_TRY(ig_rows_new(columns, IG_ARRAY_LEN(columns), &rows, reterr));
   IG_TRY(ig_config_each(config, add_row, rows, reterr));
@@ -100,8 +105,9 @@ const struct ig_command ig_config_command = {
     .name = "config",
     .arguments = "show|check [OPTIONS]",
     .summary = "Show every configuration key, or check a configuration file.",
-    .more = "A flag wins over the environment (IGLOO_SECTION_KEY), that over the file, that\n"
-            "over the default. Secrets are shown as ********.\n",
+    .more =
+        "A flag wins over the environment (IGLOO_SECTION_KEY), that over the file, that\n"
+        "over the default. Secrets are shown as ********.\n",
     .flags = flags,
     .run = config_main,
 };

@@ -45,18 +45,22 @@ static void tell(struct findings *findings, const char *check, enum verdict verd
   if (verdict > findings->worst) findings->worst = verdict;
 }
 
-static double gibibytes(uint64_t bytes) { return (double)bytes / (double)IG_GIB; }
+static double gibibytes(uint64_t bytes) {
+  return (double)bytes / (double)IG_GIB;
+}
 
 static void check_processor(struct findings *findings) {
   tell(findings, "processor", ig_processor_will_do() ? GOOD : FAILED,
-       "%u processors, this build needs %s", ig_machine_processors(), ig_processor_needed());
+       "%u processors, this build needs %s", ig_machine_processors(),
+       ig_processor_needed());
 }
 
 static void check_memory(struct findings *findings, const struct ig_config *config) {
   uint64_t bytes = ig_machine_memory_bytes(), limit = config->engine_memory_limit;
   if (limit > bytes) {
-    tell(findings, "memory", FAILED, "engine.memory_limit is %.1f GiB, there are %.1f GiB",
-         gibibytes(limit), gibibytes(bytes));
+    tell(findings, "memory", FAILED,
+         "engine.memory_limit is %.1f GiB, there are %.1f GiB", gibibytes(limit),
+         gibibytes(bytes));
     return;
   }
   tell(findings, "memory", bytes < MEMORY_BYTES_WANTED ? WARNING : GOOD,
@@ -91,8 +95,8 @@ static void check_folder(struct findings *findings, const char *check, const cha
   struct statvfs disk;
   uint64_t free_bytes =
       statvfs(path, &disk) == 0 ? (uint64_t)disk.f_bavail * (uint64_t)disk.f_frsize : 0;
-  tell(findings, check, free_bytes < wanted ? WARNING : GOOD, "\"%s\": %.1f GiB free", path,
-       gibibytes(free_bytes));
+  tell(findings, check, free_bytes < wanted ? WARNING : GOOD, "\"%s\": %.1f GiB free",
+       path, gibibytes(free_bytes));
 }
 
 static void check_time_zones(struct findings *findings) {

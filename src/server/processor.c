@@ -9,12 +9,18 @@ bool ig_processor_will_do(void) {
          __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("fma");
 }
 
-const char *ig_processor_needed(void) { return "x86-64-v3 (AVX2)"; }
+const char *ig_processor_needed(void) {
+  return "x86-64-v3 (AVX2)";
+}
 
 #else
 
-bool ig_processor_will_do(void) { return true; }
+bool ig_processor_will_do(void) {
+  return true;
+}
 
-const char *ig_processor_needed(void) { return "any processor of this architecture"; }
+const char *ig_processor_needed(void) {
+  return "any processor of this architecture";
+}
 
 #endif

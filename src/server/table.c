@@ -13,8 +13,8 @@ static igloo_status print(struct ArrowArrayStream *stream, bool json, struct ig_
   struct ig_box_limits limits = {.bare = true};
   if (isatty(out->fd)) limits.columns_max = ig_terminal_columns(out->fd);
   int64_t rows = 0;
-  return ig_write_result(&result, json ? IG_FORMAT_JSON : IG_FORMAT_BOX, &limits, out, &rows,
-                         reterr);
+  return ig_write_result(&result, json ? IG_FORMAT_JSON : IG_FORMAT_BOX, &limits, out,
+                         &rows, reterr);
 }
 
 igloo_status ig_table_print(ig_rows *rows, bool json, struct igloo_error *reterr) {

@@ -25,10 +25,12 @@ static igloo_status fail_unknown(const struct ig_command *command, struct ig_str
   return status;
 }
 
-static const struct ig_flag *find_flag(const struct ig_command *command, struct ig_str name) {
+static const struct ig_flag *find_flag(const struct ig_command *command,
+                                       struct ig_str name) {
   for (const struct ig_flag *flag = command->flags; flag->id; flag++) {
     if (ig_str_eq_cstr(name, flag->name)) return flag;
-    if (name.len == 2 && name.data[0] == '-' && flag->letter && name.data[1] == flag->letter)
+    if (name.len == 2 && name.data[0] == '-' && flag->letter &&
+        name.data[1] == flag->letter)
       return flag;
   }
   return NULL;
@@ -61,7 +63,8 @@ igloo_status ig_args_next(struct ig_args *args, int *ret_id, const char **ret_va
   const char *attached = equals ? equals + 1 : word[name_len] ? word + name_len : NULL;
   if (!flag->value) {
     if (attached)
-      return ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "option \"%s\" takes no value", flag->name);
+      return ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "option \"%s\" takes no value",
+                     flag->name);
     *ret_value = NULL;
   } else if (attached) {
     *ret_value = attached;

@@ -12,23 +12,26 @@
 #define NAMES_MAX ((size_t)50000)
 
 static const char *const keywords[] = {
-    "ALL",       "ALTER",     "ANALYZE",  "AND",       "ANTI",       "AS",        "ASC",
-    "ATTACH",    "BETWEEN",   "BIGINT",   "BOOLEAN",   "BY",         "CASE",      "CAST",
-    "COLUMNS",   "COPY",      "CREATE",   "CROSS",     "CSV",        "CURRENT",   "DATE",
-    "DECIMAL",   "DELETE",    "DESC",     "DESCRIBE",  "DISTINCT",   "DOUBLE",    "DROP",
-    "ELSE",      "END",       "EXCEPT",   "EXCLUDE",   "EXECUTE",    "EXISTS",    "EXPLAIN",
-    "EXTERNAL",  "EXTRACT",   "FALSE",    "FILTER",    "FIRST",      "FOLLOWING", "FORMAT",
-    "FROM",      "FULL",      "FUNCTIONS", "GROUP",    "GROUPING",   "HAVING",    "ILIKE",
-    "IN",        "INNER",     "INSERT",   "INTEGER",   "INTERSECT",  "INTERVAL",  "INTO",
-    "IS",        "JOIN",      "LAST",     "LATERAL",   "LEFT",       "LIKE",      "LIMIT",
-    "LOCATION",  "NATURAL",   "NOT",      "NULL",      "NULLS",      "NUMERIC",   "OFFSET",
-    "ON",        "OR",        "ORDER",    "OUTER",     "OVER",       "OVERWRITE", "PARQUET",
-    "PARTITION", "PARTITIONED", "PRECEDING", "PREPARE", "QUALIFY",   "RANGE",     "RECURSIVE",
-    "REPLACE",   "RESET",     "RIGHT",    "ROLLUP",    "ROWS",       "SCHEMA",    "SCHEMAS",
-    "SELECT",    "SEMI",      "SET",      "SHOW",      "SMALLINT",   "STORED",    "SUMMARIZE",
-    "TABLE",     "TABLES",    "TEXT",     "THEN",      "TIME",       "TIMESTAMP", "TO",
-    "TRUE",      "UNBOUNDED", "UNION",    "UNNEST",    "USE",        "USING",     "VALUES",
-    "VARCHAR",   "VERBOSE",   "VIEW",     "WHEN",      "WHERE",      "WINDOW",    "WITH",
+    "ALL",         "ALTER",     "ANALYZE",   "AND",       "ANTI",      "AS",
+    "ASC",         "ATTACH",    "BETWEEN",   "BIGINT",    "BOOLEAN",   "BY",
+    "CASE",        "CAST",      "COLUMNS",   "COPY",      "CREATE",    "CROSS",
+    "CSV",         "CURRENT",   "DATE",      "DECIMAL",   "DELETE",    "DESC",
+    "DESCRIBE",    "DISTINCT",  "DOUBLE",    "DROP",      "ELSE",      "END",
+    "EXCEPT",      "EXCLUDE",   "EXECUTE",   "EXISTS",    "EXPLAIN",   "EXTERNAL",
+    "EXTRACT",     "FALSE",     "FILTER",    "FIRST",     "FOLLOWING", "FORMAT",
+    "FROM",        "FULL",      "FUNCTIONS", "GROUP",     "GROUPING",  "HAVING",
+    "ILIKE",       "IN",        "INNER",     "INSERT",    "INTEGER",   "INTERSECT",
+    "INTERVAL",    "INTO",      "IS",        "JOIN",      "LAST",      "LATERAL",
+    "LEFT",        "LIKE",      "LIMIT",     "LOCATION",  "NATURAL",   "NOT",
+    "NULL",        "NULLS",     "NUMERIC",   "OFFSET",    "ON",        "OR",
+    "ORDER",       "OUTER",     "OVER",      "OVERWRITE", "PARQUET",   "PARTITION",
+    "PARTITIONED", "PRECEDING", "PREPARE",   "QUALIFY",   "RANGE",     "RECURSIVE",
+    "REPLACE",     "RESET",     "RIGHT",     "ROLLUP",    "ROWS",      "SCHEMA",
+    "SCHEMAS",     "SELECT",    "SEMI",      "SET",       "SHOW",      "SMALLINT",
+    "STORED",      "SUMMARIZE", "TABLE",     "TABLES",    "TEXT",      "THEN",
+    "TIME",        "TIMESTAMP", "TO",        "TRUE",      "UNBOUNDED", "UNION",
+    "UNNEST",      "USE",       "USING",     "VALUES",    "VARCHAR",   "VERBOSE",
+    "VIEW",        "WHEN",      "WHERE",     "WINDOW",    "WITH",
 };
 
 void ig_names_done(struct ig_names *names) {
@@ -84,8 +87,8 @@ static void refresh(struct ig_names *names) {
 typedef void (*add_fn)(void *ctx, struct ig_str candidate);
 
 /* `path` ends with the word that is completed; `end` follows the name of a file. */
-static void offer_files(struct ig_str path, struct ig_str word, const char *end, add_fn add,
-                        void *ctx) {
+static void offer_files(struct ig_str path, struct ig_str word, const char *end,
+                        add_fn add, void *ctx) {
   size_t name_at = 0;
   for (size_t i = 0; i < path.len; i++)
     if (path.data[i] == '/') name_at = i + 1;
@@ -99,9 +102,10 @@ static void offer_files(struct ig_str path, struct ig_str word, const char *end,
     struct ig_str name = ig_str_from_cstr(entry->d_name);
     if (!ig_str_starts(name, start) || (name.data[0] == '.' && start.len == 0)) continue;
     struct stat info;
-    bool is_folder = fstatat(dirfd(entries), entry->d_name, &info, 0) == 0 &&
-                     S_ISDIR(info.st_mode);
-    IG_AUTO_CHAR *offered = ig_asprintf("%s%s", entry->d_name + typed, is_folder ? "/" : end);
+    bool is_folder =
+        fstatat(dirfd(entries), entry->d_name, &info, 0) == 0 && S_ISDIR(info.st_mode);
+    IG_AUTO_CHAR *offered =
+        ig_asprintf("%s%s", entry->d_name + typed, is_folder ? "/" : end);
     if (offered) add(ctx, ig_str_from_cstr(offered));
   }
   (void)closedir(entries);
@@ -125,7 +129,8 @@ static void offer_keywords(struct ig_str word, add_fn add, void *ctx) {
   }
 }
 
-/* After `table.` the part after the dot is completed, and the rest given back as typed. */
+/* After `table.` the part after the dot is completed, and the rest given back as typed.
+ */
 static void offer_names(const struct ig_names *names, struct ig_str word, add_fn add,
                         void *ctx) {
   size_t dot = 0;

@@ -46,7 +46,8 @@ static igloo_status take_format(struct ig_tokenizer *tokenizer, const char *path
     if (!ig_format_of_file(ig_str_from_cstr(path), &format)) {
       (void)ig_fail(reterr, IGLOO_INVALID_ARGUMENT,
                     "the name \"%s\" does not say in which format to write", path);
-      ig_error_hint(reterr, "Add one of csv, tsv, json, jsonl, markdown, arrow, parquet.");
+      ig_error_hint(reterr,
+                    "Add one of csv, tsv, json, jsonl, markdown, arrow, parquet.");
       return IGLOO_INVALID_ARGUMENT;
     }
   } else {
@@ -55,19 +56,22 @@ static igloo_status take_format(struct ig_tokenizer *tokenizer, const char *path
       return ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "unknown format \"%.*s\"",
                      IG_STR_ARG(word));
     IG_TRY(ig_token_next(tokenizer, &token, reterr));
-    if (token.kind != IG_TOKEN_END) return fail_usage(reterr, "something follows the format");
+    if (token.kind != IG_TOKEN_END)
+      return fail_usage(reterr, "something follows the format");
   }
   *ret_format = format;
   return IGLOO_OK;
 }
 
-igloo_status ig_copy_command_parse(struct ig_str text, struct ig_copy_command *ret_command,
+igloo_status ig_copy_command_parse(struct ig_str text,
+                                   struct ig_copy_command *ret_command,
                                    struct igloo_error *reterr) {
   struct ig_copy_command command __attribute__((cleanup(ig_copy_command_done))) = {0};
   struct ig_tokenizer tokenizer;
   struct ig_token token;
   struct ig_str source;
-  while (ig_str_ends(text, IG_STR(";"))) text = ig_str_trim(ig_str_sub(text, 0, text.len - 1));
+  while (ig_str_ends(text, IG_STR(";")))
+    text = ig_str_trim(ig_str_sub(text, 0, text.len - 1));
   ig_tokenizer_init(&tokenizer, text);
   IG_TRY(take_source(&tokenizer, &source, reterr));
   IG_TRY(ig_token_next(&tokenizer, &token, reterr));
@@ -79,7 +83,8 @@ igloo_status ig_copy_command_parse(struct ig_str text, struct ig_copy_command *r
   command.sql = is_query ? ig_str_dup(ig_str_sub(source, 1, source.len - 2))
                          : ig_asprintf("SELECT * FROM %.*s", IG_STR_ARG(source));
   if (!command.sql) return ig_fail_oom(reterr);
-  *ret_command = command;
-  command = (struct ig_copy_command){0};
+  *ret_command = (struct ig_copy_command){.sql = IG_TAKE(command.sql),
+                                          .path = IG_TAKE(command.path),
+                                          .format = command.format};
   return IGLOO_OK;
 }

@@ -9,8 +9,8 @@
 #include "shell/writer.h"
 
 struct ig_copy_command {
-  char *sql;          /* owned: the query, or SELECT * FROM the table */
-  char *path;         /* owned */
+  char *sql;             /* owned: the query, or SELECT * FROM the table */
+  char *path;            /* owned */
   enum ig_format format; /* as asked for, or by the file's name */
 };
 

@@ -34,7 +34,8 @@ static igloo_status print(struct ig_repl *repl, const char *text,
   return out.reader_gone ? IGLOO_OK : status;
 }
 
-/* ---- the commands ------------------------------------------------------------------------- */
+/* ---- the commands
+ * ------------------------------------------------------------------------- */
 
 static igloo_status run_tables(struct ig_repl *repl, struct ig_str argument,
                                struct igloo_error *reterr) {
@@ -108,10 +109,10 @@ static igloo_status run_timer(struct ig_repl *repl, struct ig_str argument,
 static igloo_status run_expanded(struct ig_repl *repl, struct ig_str argument,
                                  struct igloo_error *reterr) {
   IG_TRY(take_switch(argument, &repl->runner.expanded, reterr));
-  return print(repl,
-               repl->runner.expanded ? "Expanded display is on.\n"
-                                     : "Expanded display is off.\n",
-               reterr);
+  return print(
+      repl,
+      repl->runner.expanded ? "Expanded display is on.\n" : "Expanded display is off.\n",
+      reterr);
 }
 
 static igloo_status run_maxrows(struct ig_repl *repl, struct ig_str argument,
@@ -122,8 +123,9 @@ static igloo_status run_maxrows(struct ig_repl *repl, struct ig_str argument,
     return text ? print(repl, text, reterr) : ig_fail_oom(reterr);
   }
   if (ig_parse_u64(argument, &rows, NULL) != IGLOO_OK || rows > IG_RUNNER_ROWS_LIMIT)
-    return ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "\"%.*s\" is not a number of rows up to %zu",
-                   IG_STR_ARG(argument), IG_RUNNER_ROWS_LIMIT);
+    return ig_fail(reterr, IGLOO_INVALID_ARGUMENT,
+                   "\"%.*s\" is not a number of rows up to %zu", IG_STR_ARG(argument),
+                   IG_RUNNER_ROWS_LIMIT);
   repl->runner.rows_max = (size_t)rows;
   return IGLOO_OK;
 }
@@ -222,14 +224,17 @@ struct command {
 
 static const struct command commands[] = {
     {".help", "", "this text", run_help, false},
-    {".tables", "[PATTERN]", "tables and views, or those like PATTERN", run_tables, false},
-    {".schema", "[TABLE]", "columns of every table, or what made TABLE", run_schema, false},
-    {".mode", "[FORMAT]", "form of results: box, csv, tsv, json, markdown …", run_mode, false},
+    {".tables", "[PATTERN]", "tables and views, or those like PATTERN", run_tables,
+     false},
+    {".schema", "[TABLE]", "columns of every table, or what made TABLE", run_schema,
+     false},
+    {".mode", "[FORMAT]", "form of results: box, csv, tsv, json, markdown …", run_mode,
+     false},
     {".maxrows", "[N]", "rows of a box; 0 is all", run_maxrows, false},
     {".timer", "[on|off]", "say how long each statement took", run_timer, false},
     {".read", "FILE", "run the statements and commands of a file", run_read, true},
-    {".output", "[FILE]", "write results to a file, or to the terminal again",
-     run_output, true},
+    {".output", "[FILE]", "write results to a file, or to the terminal again", run_output,
+     true},
     {".connect", "[URI]", "leave this database for another, or for a new one",
      run_connect, false},
     {".explain", "SQL", "show the plan of a statement", run_explain, false},
@@ -238,7 +243,8 @@ static const struct command commands[] = {
     {".quit", "", "leave (also .exit, \\q and Ctrl-D)", run_quit, false},
     {"\\x", "[on|off]", "one line for each value", run_expanded, false},
     {"\\d", "[TABLE]", "tables, or the columns of TABLE", run_describe, false},
-    {"\\copy", "(QUERY) TO 'FILE' [FORMAT]", "write a result to a file here", run_copy, false},
+    {"\\copy", "(QUERY) TO 'FILE' [FORMAT]", "write a result to a file here", run_copy,
+     false},
     {".exit", NULL, NULL, run_quit, false},
     {"\\q", NULL, NULL, run_quit, false},
     {"\\?", NULL, NULL, run_help, false},
@@ -258,7 +264,8 @@ static igloo_status run_help(struct ig_repl *repl, struct ig_str argument,
     size_t len = strlen(commands[i].name) + 1 + strlen(commands[i].argument);
     if (len > width) width = len;
   }
-  ig_buf_append_cstr(&text, "SQL ends with a semicolon; Ctrl-C cancels it, Tab completes.\n\n");
+  ig_buf_append_cstr(&text,
+                     "SQL ends with a semicolon; Ctrl-C cancels it, Tab completes.\n\n");
   for (size_t i = 0; i < IG_ARRAY_LEN(commands); i++) {
     if (!commands[i].argument) continue;
     size_t start = text.len;
@@ -270,7 +277,8 @@ static igloo_status run_help(struct ig_repl *repl, struct ig_str argument,
   return print(repl, text.data, reterr);
 }
 
-/* ---- finding them --------------------------------------------------------------------------- */
+/* ---- finding them
+ * --------------------------------------------------------------------------- */
 
 struct ig_dot_line ig_dot_parse(struct ig_str line) {
   struct ig_dot_line out;
@@ -300,7 +308,8 @@ static igloo_status fail_unknown(struct ig_str name, struct igloo_error *reterr)
   static_assert(IG_ARRAY_LEN(commands) <= NAMES_MAX, "the list of names is too short");
   for (size_t i = 0; i < IG_ARRAY_LEN(commands); i++) names[i] = commands[i].name;
   const char *nearest = ig_str_nearest(name, names, IG_ARRAY_LEN(commands));
-  (void)ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "unknown command \"%.*s\"", IG_STR_ARG(name));
+  (void)ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "unknown command \"%.*s\"",
+                IG_STR_ARG(name));
   if (nearest) {
     ig_error_hint(reterr, "Did you mean %s? See .help.", nearest);
   } else {
@@ -319,7 +328,8 @@ igloo_status ig_dot_run(struct ig_repl *repl, struct ig_str line) {
   return status;
 }
 
-void ig_dot_names(struct ig_str word, void (*add)(void *ctx, struct ig_str name), void *ctx) {
+void ig_dot_names(struct ig_str word, void (*add)(void *ctx, struct ig_str name),
+                  void *ctx) {
   for (size_t i = 0; i < IG_ARRAY_LEN(commands); i++) {
     struct ig_str name = ig_str_from_cstr(commands[i].name);
     if (commands[i].argument && ig_str_starts(name, word)) add(ctx, name);

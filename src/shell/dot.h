@@ -22,7 +22,8 @@ struct ig_dot_line ig_dot_parse(struct ig_str line);
 IG_NODISCARD igloo_status ig_dot_run(struct ig_repl *repl, struct ig_str line);
 
 /* Give the names that begin with `word`. */
-void ig_dot_names(struct ig_str word, void (*add)(void *ctx, struct ig_str name), void *ctx);
+void ig_dot_names(struct ig_str word, void (*add)(void *ctx, struct ig_str name),
+                  void *ctx);
 
 /* True if a file's name follows: `.read `, `.output `. */
 bool ig_dot_takes_file(struct ig_str before);

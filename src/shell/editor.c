@@ -57,7 +57,8 @@ static unsigned char on_suspend(EditLine *line, int key) {
   return CC_REDISPLAY;
 }
 
-/* ---- completion ------------------------------------------------------------------------- */
+/* ---- completion
+ * ------------------------------------------------------------------------- */
 
 struct candidates {
   char **words; /* owned, and each */
@@ -108,8 +109,9 @@ static size_t common_prefix(const struct candidates *found) {
 }
 
 static void show_candidates(const struct candidates *found) {
-  size_t widest = 0, screen = ig_terminal_columns(STDOUT_FILENO);
-  size_t count = found->count < CANDIDATES_SHOWN_MAX ? found->count : CANDIDATES_SHOWN_MAX;
+  size_t widest = 1, screen = ig_terminal_columns(STDOUT_FILENO);
+  size_t count =
+      found->count < CANDIDATES_SHOWN_MAX ? found->count : CANDIDATES_SHOWN_MAX;
   for (size_t i = 0; i < count; i++) {
     size_t width = ig_utf8_width(ig_str_from_cstr(found->words[i])) + 2;
     if (width > widest) widest = width;
@@ -130,7 +132,8 @@ static void show_candidates(const struct candidates *found) {
 
 size_t ig_editor_word_start(struct ig_str line, size_t cursor) {
   size_t start = cursor;
-  while (start > 0 && !strchr(" \t\n,;()[]{}'=<>+-*/%|&!:", line.data[start - 1])) start--;
+  while (start > 0 && !strchr(" \t\n,;()[]{}'=<>+-*/%|&!:", line.data[start - 1]))
+    start--;
   return start;
 }
 
@@ -156,13 +159,15 @@ static unsigned char on_tab(EditLine *line, int key) {
     return CC_REDISPLAY;
   }
   IG_AUTO_CHAR *completed = ig_strndup(found.words[0], len);
-  IG_AUTO_CHAR *ended = completed ? ig_asprintf("%s%s", completed, single && !in_folder ? " " : "") : NULL;
+  IG_AUTO_CHAR *ended =
+      completed ? ig_asprintf("%s%s", completed, single && !in_folder ? " " : "") : NULL;
   if (!ended) return CC_ERROR;
   el_deletestr(line, (int)ig_utf8_count(word));
   return el_insertstr(line, ended) == 0 ? CC_REFRESH : CC_ERROR;
 }
 
-/* ---- history ------------------------------------------------------------------------------ */
+/* ---- history
+ * ------------------------------------------------------------------------------ */
 
 static char *history_path(void) {
   const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
@@ -201,7 +206,8 @@ void ig_editor_remember(ig_editor *editor, struct ig_str text) {
     (void)history(editor->history, &event, H_SAVE, editor->history_file);
 }
 
-/* ---- the whole ---------------------------------------------------------------------------- */
+/* ---- the whole
+ * ---------------------------------------------------------------------------- */
 
 /* SQL is UTF-8 whatever the locale says; only the classification of characters is set. */
 static void use_utf8(void) {

@@ -29,7 +29,8 @@ enum ig_editor_answer {
 
 /* Returns IGLOO_OK and gives *ret_editor (free: ig_editor_free); OUT_OF_MEMORY. */
 IG_NODISCARD igloo_status ig_editor_new(ig_editor_complete complete, void *ctx,
-                                        ig_editor **ret_editor, struct igloo_error *reterr);
+                                        ig_editor **ret_editor,
+                                        struct igloo_error *reterr);
 ig_editor *ig_editor_free(ig_editor *editor);
 IG_DEFINE_AUTO(ig_editor, ig_editor_free)
 
@@ -37,7 +38,8 @@ IG_DEFINE_AUTO(ig_editor, ig_editor_free)
 enum ig_editor_answer ig_editor_read(ig_editor *editor, const char *prompt,
                                      struct ig_buf *line);
 
-/* Put a statement into the history, as one line; nothing happens where it cannot be kept. */
+/* Put a statement into the history, as one line; nothing happens where it cannot be kept.
+ */
 void ig_editor_remember(ig_editor *editor, struct ig_str text);
 
 /* The start of the word that ends at byte `cursor`: after the last blank, bracket, comma,

@@ -9,8 +9,9 @@
 #include "base/thread.h"
 
 #define EXIT_INTERRUPTED 130
-#define WAKE_EVERY_NS 20000000L /* a wake-up between a test and a read is lost: repeat it */
-#define WAKES_MAX 250           /* five seconds for an orderly end */
+#define WAKE_EVERY_NS \
+  20000000L           /* a wake-up between a test and a read is lost: repeat it */
+#define WAKES_MAX 250 /* five seconds for an orderly end */
 
 static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER;
 static igloo_connection *watched; /* guarded by mu */
@@ -21,7 +22,9 @@ static pthread_t main_thread;
 static atomic_bool ending;
 static atomic_bool pressed;
 
-static void wake_main(int signo) { (void)signo; }
+static void wake_main(int signo) {
+  (void)signo;
+}
 
 static void on_interrupt(void) {
   IG_LOCK_SCOPE(&mu);
@@ -89,6 +92,10 @@ void ig_interrupt_ignore(bool ignore) {
   ignoring = ignore;
 }
 
-bool ig_interrupt_is_ending(void) { return atomic_load(&ending); }
+bool ig_interrupt_is_ending(void) {
+  return atomic_load(&ending);
+}
 
-bool ig_interrupt_take(void) { return atomic_exchange(&pressed, false); }
+bool ig_interrupt_take(void) {
+  return atomic_exchange(&pressed, false);
+}

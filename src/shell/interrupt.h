@@ -18,7 +18,8 @@
 #include "base/error.h"
 
 /* Begin. Call before the first thread is made, so that all inherit the mask. `is_shell`:
- * Ctrl-C never ends the process. Returns RESOURCE_EXHAUSTED if no thread could be made. */
+ * Ctrl-C never ends the process. Returns RESOURCE_EXHAUSTED if no thread could be made.
+ */
 IG_NODISCARD igloo_status ig_interrupt_start(bool is_shell, struct igloo_error *reterr);
 
 /* Ctrl-C now cancels `connection` (borrowed until the next call; NULL: nothing runs). */

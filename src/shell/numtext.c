@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define FLOAT_TEXT_BYTES 32 /* sign, 17 digits, point, exponent */
+#define FLOAT_TEXT_BYTES 32   /* sign, 17 digits, point, exponent */
 #define DECIMAL_DIGITS_MAX 80 /* 2^256 has 78 */
 
 void ig_text_u64(struct ig_buf *dst, uint64_t value) {
@@ -75,7 +75,8 @@ static void shortest(double value, const struct float_kind *kind,
     if (kind->same(text, value)) return;
     /* Below a power of two values lie twice as dense as above it: there the nearest text
      * may miss and the one above still be right. */
-    if (digits < kind->digits_max && bump_last_digit(text) && kind->same(text, value)) return;
+    if (digits < kind->digits_max && bump_last_digit(text) && kind->same(text, value))
+      return;
   }
 }
 
@@ -83,7 +84,7 @@ static void text_finite(struct ig_buf *dst, double value, const struct float_kin
   char text[FLOAT_TEXT_BYTES];
   shortest(fabs(value), kind, text);
 
-  char digits[FLOAT_TEXT_BYTES];
+  char digits[FLOAT_TEXT_BYTES] = "";
   int count = 0;
   const char *at = text;
   for (; *at && *at != 'e'; at++)
@@ -169,7 +170,8 @@ static bool words_are_zero(const uint64_t *words, size_t count) {
 }
 
 /* Read the magnitude; returns true where the value is negative. */
-static bool magnitude(const void *value, size_t bytes, uint64_t words[4], size_t *ret_count) {
+static bool magnitude(const void *value, size_t bytes, uint64_t words[4],
+                      size_t *ret_count) {
   int32_t narrow = 0;
   *ret_count = bytes < 8 ? 1 : bytes / 8;
   if (bytes == 4) {

@@ -12,7 +12,9 @@ void ig_out_init(struct ig_out *out, int fd) {
   ig_buf_init(&out->text, IG_GIB); /* one row; each cell of Arrow text may have 2 GiB */
 }
 
-void ig_out_done(struct ig_out *out) { ig_buf_done(&out->text); }
+void ig_out_done(struct ig_out *out) {
+  ig_buf_done(&out->text);
+}
 
 igloo_status ig_out_flush(struct ig_out *out, struct igloo_error *reterr) {
   IG_TRY(ig_buf_check(&out->text, reterr));

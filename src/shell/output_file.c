@@ -109,7 +109,8 @@ igloo_status ig_output_copy(const char *path, int fd, bool *ret_reader_gone,
   return out.reader_gone ? IGLOO_OK : status;
 }
 
-static igloo_status append_chunk(void *ctx, struct ig_str chunk, struct igloo_error *reterr) {
+static igloo_status append_chunk(void *ctx, struct ig_str chunk,
+                                 struct igloo_error *reterr) {
   struct ig_buf *text = ctx;
   ig_buf_append_str(text, chunk);
   return ig_buf_check(text, reterr);

@@ -21,8 +21,9 @@ struct ig_output_file {
   bool has_result;  /* an arrow or parquet file was written under `path` itself */
 };
 
-/* Begin a file. Returns ALREADY_EXISTS 58P02 unless `replace`, NOT_FOUND, PERMISSION_DENIED,
- * IO_ERROR …; *output is unchanged then, and discarded before otherwise. */
+/* Begin a file. Returns ALREADY_EXISTS 58P02 unless `replace`, NOT_FOUND,
+ * PERMISSION_DENIED, IO_ERROR …; *output is unchanged then, and discarded before
+ * otherwise. */
 IG_NODISCARD igloo_status ig_output_file_open(struct ig_output_file *output,
                                               const char *path, bool replace,
                                               struct igloo_error *reterr);

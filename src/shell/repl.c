@@ -32,7 +32,8 @@ static igloo_status run_pending(struct ig_repl *repl) {
   ig_buf_init(&repl->pending, IG_SQL_BYTES_LIMIT);
   ig_repl_clear(repl);
   struct ig_str text = ig_str_trim(ig_buf_str(&script));
-  if (repl->editor && !ig_statement_has_secret(text)) ig_editor_remember(repl->editor, text);
+  if (repl->editor && !ig_statement_has_secret(text))
+    ig_editor_remember(repl->editor, text);
   igloo_status status = ig_runner_script(&repl->runner, ig_buf_str(&script), line);
   if (repl->runner.ran_without_result) repl->names.fresh = false;
   repl->runner.ran_without_result = false;
@@ -81,13 +82,20 @@ igloo_status ig_repl_text(struct ig_repl *repl, struct ig_str text) {
 const char *ig_repl_prompt(const struct ig_repl *repl) {
   switch (repl->state) {
     case IG_SCAN_EMPTY:
-    case IG_SCAN_COMPLETE: break;
-    case IG_SCAN_PARENS: return "igloo(> ";
-    case IG_SCAN_STRING: return "igloo'> ";
-    case IG_SCAN_QUOTED_NAME: return "igloo\"> ";
-    case IG_SCAN_DOLLAR: return "igloo$> ";
-    case IG_SCAN_COMMENT: return "igloo*> ";
-    case IG_SCAN_STATEMENT: return "igloo-> ";
+    case IG_SCAN_COMPLETE:
+      break;
+    case IG_SCAN_PARENS:
+      return "igloo(> ";
+    case IG_SCAN_STRING:
+      return "igloo'> ";
+    case IG_SCAN_QUOTED_NAME:
+      return "igloo\"> ";
+    case IG_SCAN_DOLLAR:
+      return "igloo$> ";
+    case IG_SCAN_COMMENT:
+      return "igloo*> ";
+    case IG_SCAN_STATEMENT:
+      return "igloo-> ";
   }
   return repl->pending.len > 0 && repl->state != IG_SCAN_EMPTY ? "igloo-> " : "igloo> ";
 }

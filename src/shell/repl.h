@@ -22,11 +22,11 @@
 struct ig_repl {
   struct ig_runner runner;
   struct ig_names names;
-  ig_editor *editor; /* NULL where lines come from no terminal */
+  ig_editor *editor;     /* NULL where lines come from no terminal */
   struct ig_buf pending; /* the open statement, whole lines */
   struct ig_sql_scan scan;
   enum ig_sql_scan_state state; /* of `pending` */
-  int32_t pending_line; /* where it starts */
+  int32_t pending_line;         /* where it starts */
   int read_depth;
   bool quit;
 };
@@ -39,8 +39,8 @@ void ig_repl_done(struct ig_repl *repl);
 IG_NODISCARD igloo_status ig_repl_line(struct ig_repl *repl, struct ig_str line,
                                        int32_t number);
 
-/* Take all lines of a text up to the first failure; a statement that is open at the end is
- * run without its semicolon. */
+/* Take all lines of a text up to the first failure; a statement that is open at the end
+ * is run without its semicolon. */
 IG_NODISCARD igloo_status ig_repl_text(struct ig_repl *repl, struct ig_str text);
 
 /* Forget the open statement. */

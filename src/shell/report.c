@@ -79,8 +79,8 @@ static void append_field(struct ig_buf *dst, const char *label, const char *text
   }
 }
 
-void ig_report_text(const struct igloo_error *error, struct ig_str sql, int32_t first_line,
-                    size_t columns_max, struct ig_buf *dst) {
+void ig_report_text(const struct igloo_error *error, struct ig_str sql,
+                    int32_t first_line, size_t columns_max, struct ig_buf *dst) {
   if (error->line > 0 && error->column > 0 && sql.len > 0)
     append_caret(error, sql, first_line, columns_max, dst);
   append_field(dst, "error: ", error->message);

@@ -16,8 +16,8 @@
 
 /* Append the lines above. `sql` is the statement, which starts in line `first_line` of
  * what the user gave; an empty one leaves the caret out. */
-void ig_report_text(const struct igloo_error *error, struct ig_str sql, int32_t first_line,
-                    size_t columns_max, struct ig_buf *dst);
+void ig_report_text(const struct igloo_error *error, struct ig_str sql,
+                    int32_t first_line, size_t columns_max, struct ig_buf *dst);
 
 /* Print them on stderr. */
 void ig_report(const struct igloo_error *error, struct ig_str sql, int32_t first_line);

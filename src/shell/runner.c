@@ -14,7 +14,8 @@
 #include "sql/split.h"
 
 void ig_runner_init(struct ig_runner *runner) {
-  *runner = (struct ig_runner){.rows_max = IG_RUNNER_ROWS_MAX, .output.fd = STDOUT_FILENO};
+  *runner =
+      (struct ig_runner){.rows_max = IG_RUNNER_ROWS_MAX, .output.fd = STDOUT_FILENO};
 }
 
 static void disconnect(struct ig_runner *runner) {
@@ -31,8 +32,8 @@ igloo_status ig_runner_connect(struct ig_runner *runner, const struct ig_target 
                                struct igloo_error *reterr) {
   igloo_database *database = NULL;
   igloo_connection *connection = NULL;
-  IG_TRY(igloo_database_open(target->uri, target->options, target->options_count, &database,
-                             reterr));
+  IG_TRY(igloo_database_open(target->uri, target->options, target->options_count,
+                             &database, reterr));
   igloo_status status = igloo_connect(database, &connection, reterr);
   if (status != IGLOO_OK) {
     (void)igloo_database_close(database);
@@ -44,7 +45,8 @@ igloo_status ig_runner_connect(struct ig_runner *runner, const struct ig_target 
   return IGLOO_OK;
 }
 
-/* ---- one statement ------------------------------------------------------------------------- */
+/* ---- one statement
+ * ------------------------------------------------------------------------- */
 
 /* What has to happen before the first output of a statement, and after its last. */
 struct stage {
@@ -122,8 +124,8 @@ static igloo_status print_result(struct ig_runner *runner, struct ig_result *res
     limits = (struct ig_box_limits){.columns_max = ig_terminal_columns(out.fd),
                                     .rows_max = runner->rows_max,
                                     .color = ig_terminal_can_color(out.fd)};
-  igloo_status status =
-      ig_write_result(result, format_for(runner, sql), &limits, &out, &runner->rows, reterr);
+  igloo_status status = ig_write_result(result, format_for(runner, sql), &limits, &out,
+                                        &runner->rows, reterr);
   if (!out.reader_gone) return status;
   /* Who leaves a pager has seen enough; who closes our stdout wants nothing more. */
   runner->reader_gone = stage->pager.pid == 0;
@@ -141,7 +143,8 @@ static igloo_status stream_failure(struct ArrowArrayStream *rows, igloo_status s
   return told;
 }
 
-static void print_tag(const struct ig_runner *runner, struct ig_str sql, int64_t affected) {
+static void print_tag(const struct ig_runner *runner, struct ig_str sql,
+                      int64_t affected) {
   IG_AUTO_DONE(ig_buf) tag = IG_BUF_INIT(IG_KIB);
   ig_statement_tag(sql, &tag);
   if (tag.len == 0 || ig_buf_check(&tag, NULL) != IGLOO_OK) return;
@@ -182,7 +185,8 @@ static igloo_status run_and_print(struct ig_runner *runner, struct ig_str sql,
   return stream_failure(&rows, status, reterr);
 }
 
-igloo_status ig_runner_run(struct ig_runner *runner, struct ig_str sql, int32_t first_line) {
+igloo_status ig_runner_run(struct ig_runner *runner, struct ig_str sql,
+                           int32_t first_line) {
   struct igloo_error error;
   struct stage stage = {.runner = runner, .on_terminal = isatty(runner->output.fd)};
   int64_t started_us = ig_now_us();

@@ -22,13 +22,13 @@ struct ig_runner {
   igloo_database *database;
   igloo_connection *connection;
   enum ig_format format;
-  bool expanded;       /* a box becomes one line for each value */
-  bool timing;         /* say how long a statement took */
-  bool tags;           /* say "INSERT 3" after a statement without a result */
-  bool pager;          /* long output goes through a pager */
-  size_t rows_max;     /* of a box on a terminal; 0: all */
-  bool reader_gone;    /* of stdout: nothing more needs to run */
-  int64_t rows;         /* of the last result */
+  bool expanded;           /* a box becomes one line for each value */
+  bool timing;             /* say how long a statement took */
+  bool tags;               /* say "INSERT 3" after a statement without a result */
+  bool pager;              /* long output goes through a pager */
+  size_t rows_max;         /* of a box on a terminal; 0: all */
+  bool reader_gone;        /* of stdout: nothing more needs to run */
+  int64_t rows;            /* of the last result */
   bool ran_without_result; /* since the caller reset it: names may have changed */
   struct ig_output_file output;
 };
@@ -52,7 +52,8 @@ IG_NODISCARD igloo_status ig_runner_script(struct ig_runner *runner, struct ig_s
                                            int32_t first_line);
 
 /* The same with a file ("-" is stdin). */
-IG_NODISCARD igloo_status ig_runner_script_file(struct ig_runner *runner, const char *path);
+IG_NODISCARD igloo_status ig_runner_script_file(struct ig_runner *runner,
+                                                const char *path);
 
 /* Write the result of a query to a local file, which must not exist. Returns its failure,
  * which was reported. */

@@ -8,7 +8,8 @@
 
 #include "shell/args.h"
 
-/* `igloo`: the interactive shell; where stdin is no terminal, the script that it holds. */
+/* `igloo`: the interactive shell; where stdin is no terminal, the script that it holds.
+ */
 extern const struct ig_command ig_shell_command;
 
 /* `igloo sql`: a script. */

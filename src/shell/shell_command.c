@@ -12,7 +12,8 @@ static const struct ig_flag flags[] = {IG_TARGET_FLAGS, IG_FLAG_HELP, {0}};
 
 static igloo_status parse(struct ig_target *target, bool *ret_help, int argc, char **argv,
                           struct igloo_error *reterr) {
-  struct ig_args args = {.command = &ig_shell_command, .argc = argc, .argv = argv, .at = 1};
+  struct ig_args args = {
+      .command = &ig_shell_command, .argc = argc, .argv = argv, .at = 1};
   int id = 0;
   const char *value = NULL;
   do {
@@ -22,7 +23,8 @@ static igloo_status parse(struct ig_target *target, bool *ret_help, int argc, ch
     if (id == IG_FLAG_HELP_ID) *ret_help = true;
     if (id == IG_ARGS_POSITIONAL) {
       (void)ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "unexpected argument \"%s\"", value);
-      ig_error_hint(reterr, "A command comes first: `igloo %s [OPTIONS]`. See `igloo --help`.",
+      ig_error_hint(reterr,
+                    "A command comes first: `igloo %s [OPTIONS]`. See `igloo --help`.",
                     value);
       return IGLOO_INVALID_ARGUMENT;
     }
@@ -47,9 +49,11 @@ static int run_terminal(struct ig_repl *repl) {
   }
   repl->runner.tags = true;
   repl->runner.pager = isatty(STDOUT_FILENO);
-  ig_report_note("Igloo %s\nType .help for help; .quit or Ctrl-D leaves.\n", igloo_version());
+  ig_report_note("Igloo %s\nType .help for help; .quit or Ctrl-D leaves.\n",
+                 igloo_version());
   while (!repl->quit && !ig_interrupt_is_ending()) {
-    enum ig_editor_answer answer = ig_editor_read(repl->editor, ig_repl_prompt(repl), &line);
+    enum ig_editor_answer answer =
+        ig_editor_read(repl->editor, ig_repl_prompt(repl), &line);
     if (answer == IG_EDITOR_END) {
       if (!ig_interrupt_is_ending()) ig_report_note("\n");
       break;
@@ -103,7 +107,8 @@ static int shell_main(int argc, char **argv) {
   struct igloo_error error;
   bool help = false;
   ig_target_init(&target);
-  if (parse(&target, &help, argc, argv, &error) != IGLOO_OK) return ig_report_usage(&error);
+  if (parse(&target, &help, argc, argv, &error) != IGLOO_OK)
+    return ig_report_usage(&error);
   if (help) return ig_command_print_help(&ig_shell_command);
   ig_repl_init(&repl);
   int code = run_shell(&repl, &target);
@@ -116,14 +121,16 @@ const struct ig_command ig_shell_command = {
     .name = "",
     .arguments = "[OPTIONS]\n       igloo COMMAND [OPTIONS]",
     .summary = "Igloo answers SQL over files. Without a command it is a shell.",
-    .more = "Commands:\n"
-            "  sql          run SQL and print what it gives\n"
-            "  config       show every configuration key, or check a configuration file\n"
-            "  doctor       check whether this machine is ready\n"
-            "  completions  print the completions of the program for bash, zsh or fish\n"
-            "  version      show the version\n\n"
-            "Each command has its own --help. In the shell, .help lists what it understands;\n"
-            "nothing is kept when it ends, unless --data names a folder.\n",
+    .more =
+        "Commands:\n"
+        "  sql          run SQL and print what it gives\n"
+        "  config       show every configuration key, or check a configuration file\n"
+        "  doctor       check whether this machine is ready\n"
+        "  completions  print the completions of the program for bash, zsh or fish\n"
+        "  version      show the version\n\n"
+        "Each command has its own --help. In the shell, .help lists what it "
+        "understands;\n"
+        "nothing is kept when it ends, unless --data names a folder.\n",
     .flags = flags,
     .run = shell_main,
 };

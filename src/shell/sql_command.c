@@ -12,7 +12,8 @@
 enum { FLAG_COMMAND = 1, FLAG_FILE, FLAG_FORMAT, FLAG_OUTPUT, FLAG_TIMER };
 
 static const struct ig_flag flags[] = {
-    {FLAG_COMMAND, 'c', "--command", "SQL", NULL, "run these statements; may be repeated"},
+    {FLAG_COMMAND, 'c', "--command", "SQL", NULL,
+     "run these statements; may be repeated"},
     {FLAG_FILE, 'f', "--file", "FILE", NULL, "run the statements of a file (`-`: stdin)"},
     {FLAG_FORMAT, 0, "--format", "F",
      "box csv tsv json jsonl markdown arrow parquet quiet",
@@ -70,13 +71,23 @@ static igloo_status take_flag(struct request *request, int id, const char *value
   IG_TRY(ig_target_take(&request->target, id, value, &taken, reterr));
   if (taken) return IGLOO_OK;
   switch (id) {
-    case FLAG_COMMAND: return add_input(request, false, value, reterr);
-    case FLAG_FILE: return add_input(request, true, value, reterr);
-    case FLAG_FORMAT: return take_format(request, value, reterr);
-    case FLAG_OUTPUT: request->output = value; return IGLOO_OK;
-    case FLAG_TIMER: request->timing = true; return IGLOO_OK;
-    case IG_ARGS_POSITIONAL: return take_word(request, value, reterr);
-    default: request->help = true; return IGLOO_OK;
+    case FLAG_COMMAND:
+      return add_input(request, false, value, reterr);
+    case FLAG_FILE:
+      return add_input(request, true, value, reterr);
+    case FLAG_FORMAT:
+      return take_format(request, value, reterr);
+    case FLAG_OUTPUT:
+      request->output = value;
+      return IGLOO_OK;
+    case FLAG_TIMER:
+      request->timing = true;
+      return IGLOO_OK;
+    case IG_ARGS_POSITIONAL:
+      return take_word(request, value, reterr);
+    default:
+      request->help = true;
+      return IGLOO_OK;
   }
 }
 
@@ -99,8 +110,8 @@ static igloo_status parse(struct request *request, int argc, char **argv,
     IG_TRY(add_input(request, true, "-", reterr));
   }
   if (!request->format_given) {
-    request->format = !request->output && isatty(STDOUT_FILENO) ? IG_FORMAT_BOX
-                                                                : IG_FORMAT_CSV;
+    request->format =
+        !request->output && isatty(STDOUT_FILENO) ? IG_FORMAT_BOX : IG_FORMAT_CSV;
     if (request->output)
       (void)ig_format_of_file(ig_str_from_cstr(request->output), &request->format);
   }
@@ -115,9 +126,8 @@ static igloo_status parse(struct request *request, int argc, char **argv,
 static igloo_status run_inputs(const struct request *request, struct ig_runner *runner) {
   for (size_t i = 0; i < request->inputs_count && !runner->reader_gone; i++) {
     const struct input *input = &request->inputs[i];
-    IG_TRY(input->is_file
-               ? ig_runner_script_file(runner, input->text)
-               : ig_runner_script(runner, ig_str_from_cstr(input->text), 1));
+    IG_TRY(input->is_file ? ig_runner_script_file(runner, input->text)
+                          : ig_runner_script(runner, ig_str_from_cstr(input->text), 1));
   }
   return IGLOO_OK;
 }
@@ -170,10 +180,12 @@ const struct ig_command ig_sql_command = {
     .summary = "Run SQL and print what it gives.",
     .more =
         "Statements run in one session, in the order given, up to the first that fails.\n"
-        "Without -c and -f they are read from stdin. Results are a box on a terminal and\n"
+        "Without -c and -f they are read from stdin. Results are a box on a terminal "
+        "and\n"
         "csv elsewhere; -o goes by the ending of the file's name. In json and jsonl a\n"
         "column's name that comes again is written name_1, name_2 and so on.\n\n"
-        "Exit codes: 0 done, 1 a statement failed, 2 wrong usage or configuration, 3 could\n"
+        "Exit codes: 0 done, 1 a statement failed, 2 wrong usage or configuration, 3 "
+        "could\n"
         "not connect, 130 interrupted.\n\n"
         "Examples:\n"
         "  igloo sql -c \"SELECT count(*) FROM 'data/*.parquet'\"\n"

@@ -31,8 +31,8 @@ bool ig_statement_is_explain(struct ig_str sql) {
 
 void ig_statement_tag(struct ig_str sql, struct ig_buf *dst) {
   static const char *const with_object[] = {"CREATE", "DROP", "ALTER", NULL};
-  static const char *const skipped[] = {"OR", "REPLACE", "TEMP", "TEMPORARY", "EXTERNAL",
-                                        "UNBOUNDED", NULL};
+  static const char *const skipped[] = {"OR",       "REPLACE",   "TEMP", "TEMPORARY",
+                                        "EXTERNAL", "UNBOUNDED", NULL};
   struct ig_tokenizer tokenizer;
   struct ig_str word;
   ig_tokenizer_init(&tokenizer, sql);
@@ -48,7 +48,8 @@ void ig_statement_tag(struct ig_str sql, struct ig_buf *dst) {
 }
 
 bool ig_statement_has_secret(struct ig_str sql) {
-  static const char *const words[] = {"password", "passwd", "secret", "token", "credential"};
+  static const char *const words[] = {"password", "passwd", "secret", "token",
+                                      "credential"};
   for (size_t i = 0; i < sql.len; i++)
     for (size_t w = 0; w < IG_ARRAY_LEN(words); w++)
       if (ig_str_starts_ci(ig_str_sub(sql, i, SIZE_MAX), ig_str_from_cstr(words[w])))

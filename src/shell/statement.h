@@ -15,8 +15,8 @@ bool ig_statement_is_explain(struct ig_str sql);
  * "INSERT", "SET". The count is the caller's. */
 void ig_statement_tag(struct ig_str sql, struct ig_buf *dst);
 
-/* True if the text names a secret (PASSWORD, SECRET, TOKEN …), so that it is kept out of the
- * history. */
+/* True if the text names a secret (PASSWORD, SECRET, TOKEN …), so that it is kept out of
+ * the history. */
 bool ig_statement_has_secret(struct ig_str sql);
 
 #endif

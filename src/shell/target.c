@@ -48,19 +48,25 @@ igloo_status ig_target_take(struct ig_target *target, int id, const char *value,
     case IG_FLAG_DATA_ID:
       target->uri = NULL; /* the flag wins over $IGLOO_URI */
       return add(target, "server.data_dir", value, reterr);
-    case IG_FLAG_URI_ID: target->uri = value; return IGLOO_OK;
-    case IG_FLAG_CONFIG_ID: return add(target, "config", value, reterr);
-    case IG_FLAG_SET_ID: return add_setting(target, value, reterr);
-    default: *ret_taken = false; return IGLOO_OK;
+    case IG_FLAG_URI_ID:
+      target->uri = value;
+      return IGLOO_OK;
+    case IG_FLAG_CONFIG_ID:
+      return add(target, "config", value, reterr);
+    case IG_FLAG_SET_ID:
+      return add_setting(target, value, reterr);
+    default:
+      *ret_taken = false;
+      return IGLOO_OK;
   }
 }
 
-igloo_status ig_target_config(const struct ig_target *target, struct ig_config **ret_config,
-                              struct igloo_error *reterr) {
+igloo_status ig_target_config(const struct ig_target *target,
+                              struct ig_config **ret_config, struct igloo_error *reterr) {
   struct ig_config_override overrides[IG_TARGET_OPTIONS_MAX];
   for (size_t i = 0; i < target->options_count; i++)
-    overrides[i] = (struct ig_config_override){target->options[i].key,
-                                               target->options[i].value};
+    overrides[i] =
+        (struct ig_config_override){target->options[i].key, target->options[i].value};
   return ig_config_load(NULL, overrides, target->options_count, ret_config, reterr);
 }
 

@@ -27,14 +27,18 @@ enum { IG_FLAG_DATA_ID = 100, IG_FLAG_URI_ID, IG_FLAG_CONFIG_ID, IG_FLAG_SET_ID 
 /* For the table of a command: without and with a server. */
 #define IG_LOCAL_FLAGS                                                                   \
   {IG_FLAG_DATA_ID, 'd', "--data", "DIR", NULL, "keep tables and views in this folder"}, \
-      {IG_FLAG_CONFIG_ID, 0, "--config", "FILE", NULL,                                   \
+      {IG_FLAG_CONFIG_ID,                                                                \
+       0,                                                                                \
+       "--config",                                                                       \
+       "FILE",                                                                           \
+       NULL,                                                                             \
        "configuration file ($IGLOO_CONFIG, /etc/igloo/igloo.conf)"},                     \
   {                                                                                      \
     IG_FLAG_SET_ID, 's', "--set", "KEY=VALUE", NULL,                                     \
         "set a configuration key, as in engine.memory_limit=2GiB"                        \
   }
-#define IG_TARGET_FLAGS                                                               \
-  {IG_FLAG_URI_ID, 'u', "--uri", "URI", NULL, "connect to a server ($IGLOO_URI)"},    \
+#define IG_TARGET_FLAGS                                                            \
+  {IG_FLAG_URI_ID, 'u', "--uri", "URI", NULL, "connect to a server ($IGLOO_URI)"}, \
       IG_LOCAL_FLAGS
 
 /* Start with $IGLOO_URI. */

@@ -55,12 +55,14 @@ static int spawn_shell(const char *command, int input, pid_t *ret_pid) {
   (void)sigaddset(&defaults, SIGPIPE);
   (void)posix_spawnattr_setsigmask(&attributes, &none);
   (void)posix_spawnattr_setsigdefault(&attributes, &defaults);
-  (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  (void)posix_spawnattr_setflags(&attributes,
+                                 POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
   char sh[] = "sh", flag[] = "-c";
   char *copy = ig_strdup(command);
   char *argv[] = {sh, flag, copy, NULL};
-  int failed = copy ? posix_spawn(ret_pid, "/bin/sh", &actions, &attributes, argv, environ)
-                    : ENOMEM;
+  int failed = copy
+                   ? posix_spawn(ret_pid, "/bin/sh", &actions, &attributes, argv, environ)
+                   : ENOMEM;
   ig_free(copy);
   (void)posix_spawnattr_destroy(&attributes);
   (void)posix_spawn_file_actions_destroy(&actions);

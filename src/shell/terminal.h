@@ -28,7 +28,8 @@ struct ig_pager {
 
 /* Start $PAGER, or `less -SRF` where it is empty, by the shell. Returns NOT_FOUND where
  * there is none, so that the caller writes to the terminal instead. */
-IG_NODISCARD igloo_status ig_pager_open(struct ig_pager *pager, struct igloo_error *reterr);
+IG_NODISCARD igloo_status ig_pager_open(struct ig_pager *pager,
+                                        struct igloo_error *reterr);
 
 /* End the text and wait until the reader has left. */
 void ig_pager_close(struct ig_pager *pager);

@@ -29,7 +29,8 @@ static struct civil civil_from_days(int64_t days) {
   int64_t year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
   int64_t of_year = of_era - (365 * year + year / 4 - year / 100);
   int64_t month = (5 * of_year + 2) / 153; /* 0 is March */
-  struct civil out = {.year = year + era * 400, .day = (int)(of_year - (153 * month + 2) / 5 + 1)};
+  struct civil out = {.year = year + era * 400,
+                      .day = (int)(of_year - (153 * month + 2) / 5 + 1)};
   out.month = (int)(month < 10 ? month + 3 : month - 9);
   if (out.month <= 2) out.year++;
   return out;
@@ -110,8 +111,8 @@ static void append_part(struct ig_buf *dst, struct interval_state *state, int64_
   state->after_negative = value < 0;
 }
 
-static void append_interval(struct ig_buf *dst, int64_t months, int64_t days, int64_t value,
-                            ig_time_unit unit) {
+static void append_interval(struct ig_buf *dst, int64_t months, int64_t days,
+                            int64_t value, ig_time_unit unit) {
   struct interval_state state = {.empty = true};
   append_part(dst, &state, months / 12, "year");
   append_part(dst, &state, months % 12, "mon");

@@ -43,20 +43,22 @@ static void node_done(struct node *node) {
   ig_zone_free(node->zone);
 }
 
-static igloo_status node_init(struct node *node, const struct ArrowSchema *schema, int depth,
-                              struct igloo_error *reterr) {
+static igloo_status node_init(struct node *node, const struct ArrowSchema *schema,
+                              int depth, struct igloo_error *reterr) {
   if (depth > NESTING_MAX)
     return ig_fail(reterr, IGLOO_UNSUPPORTED, "types nested over %d deep cannot be shown",
                    NESTING_MAX);
   struct ArrowError error;
   if (ArrowSchemaViewInit(&node->type, schema, &error) != NANOARROW_OK)
-    return ig_fail(reterr, IGLOO_UNSUPPORTED, "Arrow type \"%s\" of column \"%s\" cannot be shown",
-                   schema->format ? schema->format : "", schema->name ? schema->name : "");
+    return ig_fail(
+        reterr, IGLOO_UNSUPPORTED, "Arrow type \"%s\" of column \"%s\" cannot be shown",
+        schema->format ? schema->format : "", schema->name ? schema->name : "");
   node->name = schema->name ? schema->name : "";
   if (node->type.type == NANOARROW_TYPE_TIMESTAMP && node->type.timezone[0] != '\0') {
     struct ig_str zone = ig_str_from_cstr(node->type.timezone);
     if (ig_zone_open(zone, &node->zone, NULL) != IGLOO_OK)
-      IG_TRY(ig_zone_open(IG_STR("UTC"), &node->zone, reterr)); /* still the same instant */
+      IG_TRY(
+          ig_zone_open(IG_STR("UTC"), &node->zone, reterr)); /* still the same instant */
   }
   if (schema->dictionary) {
     node->dictionary = ig_calloc(1, sizeof(*node->dictionary));
@@ -91,23 +93,26 @@ igloo_status ig_value_printer_new(const struct ArrowSchema *schema,
     return ig_fail_oom(reterr);
   IG_TRY(node_init(&printer->root, &printer->schema, 0, reterr));
   struct ArrowError error;
-  if (ArrowArrayViewInitFromSchema(&printer->view, &printer->schema, &error) != NANOARROW_OK)
+  if (ArrowArrayViewInitFromSchema(&printer->view, &printer->schema, &error) !=
+      NANOARROW_OK)
     return ig_fail(reterr, IGLOO_INTERNAL, "column \"%s\" cannot be read: %s",
                    printer->root.name, error.message);
   *ret_printer = IG_TAKE(printer);
   return IGLOO_OK;
 }
 
-igloo_status ig_value_printer_set(ig_value_printer *printer, const struct ArrowArray *array,
+igloo_status ig_value_printer_set(ig_value_printer *printer,
+                                  const struct ArrowArray *array,
                                   struct igloo_error *reterr) {
   struct ArrowError error;
   if (ArrowArrayViewSetArray(&printer->view, array, &error) != NANOARROW_OK)
-    return ig_fail(reterr, IGLOO_INTERNAL, "column \"%s\" is damaged: %s", printer->root.name,
-                   error.message);
+    return ig_fail(reterr, IGLOO_INTERNAL, "column \"%s\" is damaged: %s",
+                   printer->root.name, error.message);
   return IGLOO_OK;
 }
 
-/* ---- finding a value ------------------------------------------------------------------- */
+/* ---- finding a value
+ * ------------------------------------------------------------------- */
 
 /* The run that holds logical position `at`: the first whose end lies behind it. */
 static int64_t find_run(const struct ArrowArrayView *ends, int64_t at) {
@@ -146,14 +151,19 @@ static struct place follow(const struct node *node, const struct ArrowArrayView 
   }
 }
 
-/* ---- scalars --------------------------------------------------------------------------- */
+/* ---- scalars
+ * --------------------------------------------------------------------------- */
 
 static ig_time_unit unit_of(const struct node *node) {
   switch (node->type.time_unit) {
-    case NANOARROW_TIME_UNIT_SECOND: return 1;
-    case NANOARROW_TIME_UNIT_MILLI: return 1000;
-    case NANOARROW_TIME_UNIT_MICRO: return 1000000;
-    case NANOARROW_TIME_UNIT_NANO: return 1000000000;
+    case NANOARROW_TIME_UNIT_SECOND:
+      return 1;
+    case NANOARROW_TIME_UNIT_MILLI:
+      return 1000;
+    case NANOARROW_TIME_UNIT_MICRO:
+      return 1000000;
+    case NANOARROW_TIME_UNIT_NANO:
+      return 1000000000;
   }
   return 1;
 }
@@ -283,24 +293,43 @@ static void append_scalar(struct ig_buf *dst, const struct place *at,
                           enum ig_time_style style) {
   switch (kind_of(at->node->type.type)) {
     case KIND_BOOL:
-      ig_buf_append_cstr(dst, ArrowArrayViewGetIntUnsafe(at->view, at->row) ? "true" : "false");
+      ig_buf_append_cstr(
+          dst, ArrowArrayViewGetIntUnsafe(at->view, at->row) ? "true" : "false");
       return;
-    case KIND_SIGNED: ig_text_i64(dst, ArrowArrayViewGetIntUnsafe(at->view, at->row)); return;
-    case KIND_UNSIGNED: ig_text_u64(dst, ArrowArrayViewGetUIntUnsafe(at->view, at->row)); return;
-    case KIND_FLOAT: append_float(dst, at); return;
-    case KIND_DECIMAL: append_decimal(dst, at); return;
-    case KIND_TIME: append_time(dst, at, style); return;
-    case KIND_INTERVAL: append_interval(dst, at); return;
-    case KIND_TEXT: ig_buf_append_str(dst, text_of(at)); return;
-    case KIND_BINARY: append_hex(dst, ArrowArrayViewGetStringUnsafe(at->view, at->row)); return;
+    case KIND_SIGNED:
+      ig_text_i64(dst, ArrowArrayViewGetIntUnsafe(at->view, at->row));
+      return;
+    case KIND_UNSIGNED:
+      ig_text_u64(dst, ArrowArrayViewGetUIntUnsafe(at->view, at->row));
+      return;
+    case KIND_FLOAT:
+      append_float(dst, at);
+      return;
+    case KIND_DECIMAL:
+      append_decimal(dst, at);
+      return;
+    case KIND_TIME:
+      append_time(dst, at, style);
+      return;
+    case KIND_INTERVAL:
+      append_interval(dst, at);
+      return;
+    case KIND_TEXT:
+      ig_buf_append_str(dst, text_of(at));
+      return;
+    case KIND_BINARY:
+      append_hex(dst, ArrowArrayViewGetStringUnsafe(at->view, at->row));
+      return;
     case KIND_NULL:
     case KIND_LIST:
     case KIND_STRUCT:
-    case KIND_MAP: return;
+    case KIND_MAP:
+      return;
   }
 }
 
-/* ---- JSON ------------------------------------------------------------------------------- */
+/* ---- JSON
+ * ------------------------------------------------------------------------------- */
 
 void ig_json_string(struct ig_buf *dst, struct ig_str text) {
   ig_buf_append_char(dst, '"');
@@ -317,13 +346,26 @@ void ig_json_string(struct ig_buf *dst, struct ig_str text) {
     ig_buf_append(dst, text.data + done, start - done);
     done = at;
     switch (code_point) {
-      case '"': ig_buf_append_cstr(dst, "\\\""); break;
-      case '\\': ig_buf_append_cstr(dst, "\\\\"); break;
-      case '\n': ig_buf_append_cstr(dst, "\\n"); break;
-      case '\r': ig_buf_append_cstr(dst, "\\r"); break;
-      case '\t': ig_buf_append_cstr(dst, "\\t"); break;
-      case -1: ig_buf_append_cstr(dst, "\xEF\xBF\xBD"); break;
-      default: ig_buf_append_fmt(dst, "\\u%04x", (unsigned)code_point);
+      case '"':
+        ig_buf_append_cstr(dst, "\\\"");
+        break;
+      case '\\':
+        ig_buf_append_cstr(dst, "\\\\");
+        break;
+      case '\n':
+        ig_buf_append_cstr(dst, "\\n");
+        break;
+      case '\r':
+        ig_buf_append_cstr(dst, "\\r");
+        break;
+      case '\t':
+        ig_buf_append_cstr(dst, "\\t");
+        break;
+      case -1:
+        ig_buf_append_cstr(dst, "\xEF\xBF\xBD");
+        break;
+      default:
+        ig_buf_append_fmt(dst, "\\u%04x", (unsigned)code_point);
     }
   }
   ig_buf_append(dst, text.data + done, text.len - done);
@@ -366,7 +408,8 @@ static void list_range(const struct place *at, int64_t *ret_from, int64_t *ret_c
   }
 }
 
-static void append_list(struct ig_buf *dst, const struct place *at, enum dialect dialect) {
+static void append_list(struct ig_buf *dst, const struct place *at,
+                        enum dialect dialect) {
   int64_t from = 0, count = 0;
   list_range(at, &from, &count);
   ig_buf_append_char(dst, '[');
@@ -377,14 +420,16 @@ static void append_list(struct ig_buf *dst, const struct place *at, enum dialect
   ig_buf_append_char(dst, ']');
 }
 
-static void append_struct(struct ig_buf *dst, const struct place *at, enum dialect dialect) {
+static void append_struct(struct ig_buf *dst, const struct place *at,
+                          enum dialect dialect) {
   ig_buf_append_char(dst, '{');
   for (size_t i = 0; i < at->node->children_count; i++) {
     const struct node *child = &at->node->children[i];
     if (i > 0) ig_buf_append_cstr(dst, comma(dialect));
     ig_json_string(dst, ig_str_from_cstr(child->name));
     ig_buf_append_cstr(dst, colon(dialect));
-    append_json_row(dst, child, at->view->children[i], at->view->offset + at->row, dialect);
+    append_json_row(dst, child, at->view->children[i], at->view->offset + at->row,
+                    dialect);
   }
   ig_buf_append_char(dst, '}');
 }
@@ -417,20 +462,31 @@ static void append_map(struct ig_buf *dst, const struct place *at, enum dialect 
   ig_buf_append_char(dst, '}');
 }
 
-static void append_json(struct ig_buf *dst, const struct place *at, enum dialect dialect) {
+static void append_json(struct ig_buf *dst, const struct place *at,
+                        enum dialect dialect) {
   if (at->null) {
     ig_buf_append_cstr(dst, "null");
     return;
   }
   switch (kind_of(at->node->type.type)) {
-    case KIND_LIST: append_list(dst, at, dialect); return;
-    case KIND_STRUCT: append_struct(dst, at, dialect); return;
-    case KIND_MAP: append_map(dst, at, dialect); return;
-    case KIND_TEXT: ig_json_string(dst, text_of(at)); return;
+    case KIND_LIST:
+      append_list(dst, at, dialect);
+      return;
+    case KIND_STRUCT:
+      append_struct(dst, at, dialect);
+      return;
+    case KIND_MAP:
+      append_map(dst, at, dialect);
+      return;
+    case KIND_TEXT:
+      ig_json_string(dst, text_of(at));
+      return;
     case KIND_BOOL:
     case KIND_SIGNED:
     case KIND_UNSIGNED:
-    case KIND_DECIMAL: append_scalar(dst, at, IG_TIME_ISO); return;
+    case KIND_DECIMAL:
+      append_scalar(dst, at, IG_TIME_ISO);
+      return;
     case KIND_FLOAT: {
       size_t before = dst->len;
       append_scalar(dst, at, IG_TIME_ISO);
@@ -458,7 +514,8 @@ static void append_json(struct ig_buf *dst, const struct place *at, enum dialect
   }
 }
 
-/* ---- what others call -------------------------------------------------------------------- */
+/* ---- what others call
+ * -------------------------------------------------------------------- */
 
 bool ig_value_is_null(const ig_value_printer *printer, int64_t row) {
   return follow(&printer->root, &printer->view, row).null;

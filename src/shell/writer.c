@@ -4,10 +4,10 @@
 #include "shell/numtext.h"
 
 static const char *const format_names[] = {
-    [IG_FORMAT_BOX] = "box",           [IG_FORMAT_CSV] = "csv",
-    [IG_FORMAT_TSV] = "tsv",           [IG_FORMAT_JSON] = "json",
-    [IG_FORMAT_JSONL] = "jsonl",       [IG_FORMAT_MARKDOWN] = "markdown",
-    [IG_FORMAT_ARROW] = "arrow",       [IG_FORMAT_PARQUET] = "parquet",
+    [IG_FORMAT_BOX] = "box",     [IG_FORMAT_CSV] = "csv",
+    [IG_FORMAT_TSV] = "tsv",     [IG_FORMAT_JSON] = "json",
+    [IG_FORMAT_JSONL] = "jsonl", [IG_FORMAT_MARKDOWN] = "markdown",
+    [IG_FORMAT_ARROW] = "arrow", [IG_FORMAT_PARQUET] = "parquet",
     [IG_FORMAT_QUIET] = "quiet",
 };
 
@@ -62,17 +62,24 @@ static size_t append_printable(struct ig_buf *dst, struct ig_str text, size_t *a
   }
   size_t before = dst->len;
   switch (code_point) {
-    case '\n': ig_buf_append_cstr(dst, "\\n"); return 2;
-    case '\r': ig_buf_append_cstr(dst, "\\r"); return 2;
-    case '\t': ig_buf_append_cstr(dst, "\\t"); return 2;
-    default: break;
+    case '\n':
+      ig_buf_append_cstr(dst, "\\n");
+      return 2;
+    case '\r':
+      ig_buf_append_cstr(dst, "\\r");
+      return 2;
+    case '\t':
+      ig_buf_append_cstr(dst, "\\t");
+      return 2;
+    default:
+      break;
   }
   if (code_point < 0x20 || code_point == 0x7F) {
     ig_buf_append_fmt(dst, "\\x%02x", (unsigned)code_point);
     return dst->len - before;
   }
-  bool steers = (code_point >= 0x80 && code_point < 0xA0) ||       /* C1 controls */
-                (code_point >= 0x202A && code_point <= 0x202E) ||  /* writing direction */
+  bool steers = (code_point >= 0x80 && code_point < 0xA0) ||      /* C1 controls */
+                (code_point >= 0x202A && code_point <= 0x202E) || /* writing direction */
                 (code_point >= 0x2066 && code_point <= 0x2069);
   if (steers) {
     ig_buf_append_fmt(dst, "\\u%04x", (unsigned)code_point);
@@ -83,7 +90,8 @@ static size_t append_printable(struct ig_buf *dst, struct ig_str text, size_t *a
 }
 
 void ig_text_printable(struct ig_buf *dst, struct ig_str text, size_t columns_max) {
-  size_t width = 0, fits_len = dst->len; /* what would still leave room for the ellipsis */
+  size_t width = 0,
+         fits_len = dst->len; /* what would still leave room for the ellipsis */
   for (size_t at = 0; at < text.len;) {
     width += append_printable(dst, text, &at);
     if (columns_max > 0 && width > columns_max) {
@@ -95,7 +103,8 @@ void ig_text_printable(struct ig_buf *dst, struct ig_str text, size_t columns_ma
   }
 }
 
-/* ---- formats of few lines ---------------------------------------------------------------- */
+/* ---- formats of few lines
+ * ---------------------------------------------------------------- */
 
 static igloo_status drain(struct ig_result *result, int64_t *ret_rows,
                           struct igloo_error *reterr) {
@@ -173,15 +182,22 @@ static igloo_status write_text(struct ig_result *result, enum ig_format format,
   switch (format) {
     case IG_FORMAT_CSV:
     case IG_FORMAT_TSV:
-    case IG_FORMAT_MARKDOWN: return ig_write_delimited(result, format, out, ret_rows, reterr);
-    case IG_FORMAT_JSON: return ig_write_json(result, false, out, ret_rows, reterr);
-    case IG_FORMAT_JSONL: return ig_write_json(result, true, out, ret_rows, reterr);
-    case IG_FORMAT_EXPANDED: return write_expanded(result, out, ret_rows, reterr);
-    case IG_FORMAT_PLAIN: return write_plain(result, out, ret_rows, reterr);
-    case IG_FORMAT_QUIET: return drain(result, ret_rows, reterr);
+    case IG_FORMAT_MARKDOWN:
+      return ig_write_delimited(result, format, out, ret_rows, reterr);
+    case IG_FORMAT_JSON:
+      return ig_write_json(result, false, out, ret_rows, reterr);
+    case IG_FORMAT_JSONL:
+      return ig_write_json(result, true, out, ret_rows, reterr);
+    case IG_FORMAT_EXPANDED:
+      return write_expanded(result, out, ret_rows, reterr);
+    case IG_FORMAT_PLAIN:
+      return write_plain(result, out, ret_rows, reterr);
+    case IG_FORMAT_QUIET:
+      return drain(result, ret_rows, reterr);
     case IG_FORMAT_BOX:
     case IG_FORMAT_ARROW:
-    case IG_FORMAT_PARQUET: break;
+    case IG_FORMAT_PARQUET:
+      break;
   }
   IG_ASSERT(format == IG_FORMAT_BOX);
   return ig_write_box(result, limits, out, ret_rows, reterr);

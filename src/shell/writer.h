@@ -28,9 +28,9 @@ enum ig_format {
   IG_FORMAT_JSON,
   IG_FORMAT_JSONL,
   IG_FORMAT_MARKDOWN,
-  IG_FORMAT_ARROW,   /* these two are files, made by igloo_write_stream() */
+  IG_FORMAT_ARROW, /* these two are files, made by igloo_write_stream() */
   IG_FORMAT_PARQUET,
-  IG_FORMAT_QUIET,   /* runs, prints nothing */
+  IG_FORMAT_QUIET, /* runs, prints nothing */
   IG_FORMAT_EXPANDED,
   IG_FORMAT_PLAIN,
 };
@@ -62,7 +62,8 @@ IG_NODISCARD igloo_status ig_write_result(struct ig_result *result, enum ig_form
 /* The parts of ig_write_result, one file each. */
 IG_NODISCARD igloo_status ig_write_delimited(struct ig_result *result,
                                              enum ig_format format, struct ig_out *out,
-                                             int64_t *ret_rows, struct igloo_error *reterr);
+                                             int64_t *ret_rows,
+                                             struct igloo_error *reterr);
 IG_NODISCARD igloo_status ig_write_json(struct ig_result *result, bool lines,
                                         struct ig_out *out, int64_t *ret_rows,
                                         struct igloo_error *reterr);

@@ -27,11 +27,11 @@ struct box {
   struct ig_result *result;
   struct ig_box_limits limits;
   struct box_column *columns;
-  char **head, **tail;  /* owned rows; tail is a ring */
+  char **head, **tail; /* owned rows; tail is a ring */
   size_t head_max, tail_max;
   size_t head_count;
-  int64_t rows;  /* of the whole result */
-  FILE *spool;   /* instead of both, where all rows are wanted */
+  int64_t rows; /* of the whole result */
+  FILE *spool;  /* instead of both, where all rows are wanted */
   struct ig_buf line, cell;
 };
 
@@ -50,8 +50,12 @@ static void box_done(struct box *box) {
   ig_buf_done(&box->cell);
 }
 
-static size_t max_size(size_t a, size_t b) { return a > b ? a : b; }
-static size_t min_size(size_t a, size_t b) { return a < b ? a : b; }
+static size_t max_size(size_t a, size_t b) {
+  return a > b ? a : b;
+}
+static size_t min_size(size_t a, size_t b) {
+  return a < b ? a : b;
+}
 
 static igloo_status column_init(struct box *box, size_t i, struct igloo_error *reterr) {
   struct box_column *column = &box->columns[i];
@@ -77,7 +81,8 @@ static igloo_status box_init(struct box *box, struct igloo_error *reterr) {
     IG_TRY(column_init(box, i, reterr));
   if (box->limits.rows_max == 0) {
     box->spool = tmpfile();
-    if (!box->spool) return ig_fail_errno(reterr, errno, "could not make a temporary file");
+    if (!box->spool)
+      return ig_fail_errno(reterr, errno, "could not make a temporary file");
     return IGLOO_OK;
   }
   box->head_max = (box->limits.rows_max + 1) / 2;
@@ -87,7 +92,8 @@ static igloo_status box_init(struct box *box, struct igloo_error *reterr) {
   return box->head && box->tail ? IGLOO_OK : ig_fail_oom(reterr);
 }
 
-/* ---- keeping rows ------------------------------------------------------------------------ */
+/* ---- keeping rows
+ * ------------------------------------------------------------------------ */
 
 /* Put the row's cells into box->line and widen the columns. */
 static igloo_status take_row(struct box *box, int64_t row, struct igloo_error *reterr) {
@@ -121,9 +127,10 @@ static igloo_status spool_row(struct box *box, struct igloo_error *reterr) {
 static igloo_status keep_row(struct box *box, int64_t row, struct igloo_error *reterr) {
   IG_TRY(take_row(box, row, reterr));
   if (box->spool) return spool_row(box, reterr);
-  char **place = box->head_count < box->head_max
-                     ? &box->head[box->head_count++]
-                     : &box->tail[(size_t)(box->rows - (int64_t)box->head_max) % box->tail_max];
+  char **place =
+      box->head_count < box->head_max
+          ? &box->head[box->head_count++]
+          : &box->tail[(size_t)(box->rows - (int64_t)box->head_max) % box->tail_max];
   ig_free(*place);
   *place = ig_malloc(box->line.len);
   if (!*place) return ig_fail_oom(reterr);
@@ -142,7 +149,8 @@ static igloo_status keep_batch(struct box *box, struct igloo_error *reterr) {
   return IGLOO_OK;
 }
 
-/* ---- fitting the columns ------------------------------------------------------------------ */
+/* ---- fitting the columns
+ * ------------------------------------------------------------------ */
 
 static size_t total_width(const struct box *box, size_t cap) {
   size_t total = 1;
@@ -159,7 +167,8 @@ static void cap_widths(struct box *box, size_t cap) {
 /* Show columns from the outside in while they fit beside the column of ellipses. */
 static void hide_middle(struct box *box) {
   size_t count = box->result->columns_count, low = 0, high = count;
-  size_t left = box->limits.columns_max - min_size(box->limits.columns_max, 1 + 1 + BORDER_WIDTH);
+  size_t left =
+      box->limits.columns_max - min_size(box->limits.columns_max, 1 + 1 + BORDER_WIDTH);
   for (bool from_left = true; low < high; from_left = !from_left) {
     size_t i = from_left ? low : high - 1;
     size_t need = box->columns[i].width + BORDER_WIDTH;
@@ -192,11 +201,12 @@ static size_t fit_columns(struct box *box) {
   return shown;
 }
 
-/* ---- drawing ------------------------------------------------------------------------------ */
+/* ---- drawing
+ * ------------------------------------------------------------------------------ */
 
 /* Call draw for each shown column, and once with NULL where some are left out. */
-typedef void (*draw_column)(struct box *box, const struct box_column *column, size_t index,
-                            struct ig_buf *dst, const void *ctx);
+typedef void (*draw_column)(struct box *box, const struct box_column *column,
+                            size_t index, struct ig_buf *dst, const void *ctx);
 
 static void draw_line(struct box *box, const char *const borders[3], draw_column draw,
                       struct ig_buf *dst, const void *ctx) {
@@ -220,11 +230,12 @@ static void draw_rule(struct box *box, const struct box_column *column, size_t i
   for (size_t i = 0; i < width; i++) ig_buf_append_cstr(dst, "─");
 }
 
-static void draw_padded(struct ig_buf *dst, struct ig_str text, const struct box_column *column,
-                        bool dim) {
+static void draw_padded(struct ig_buf *dst, struct ig_str text,
+                        const struct box_column *column, bool dim) {
   IG_AUTO_DONE(ig_buf) cut = IG_BUF_INIT(IG_GIB);
   if (ig_utf8_width(text) > column->width) {
-    ig_buf_append_str(&cut, ig_str_sub(text, 0, ig_utf8_cut_width(text, column->width - 1)));
+    ig_buf_append_str(&cut,
+                      ig_str_sub(text, 0, ig_utf8_cut_width(text, column->width - 1)));
     ig_buf_append_cstr(&cut, ELLIPSIS);
     text = ig_buf_str(&cut);
   }
@@ -308,7 +319,8 @@ static int64_t draw_kept(struct box *box, struct ig_buf *dst) {
     rest = (int64_t)box->tail_max;
   }
   for (int64_t i = rest; i > 0; i--) {
-    int64_t number = box->rows - (int64_t)box->head_max - i; /* within the rows after head */
+    int64_t number =
+        box->rows - (int64_t)box->head_max - i; /* within the rows after head */
     draw_line(box, inner, draw_cell, dst, box->tail[(size_t)number % box->tail_max]);
   }
   return (int64_t)box->head_count + rest;
@@ -328,12 +340,13 @@ static void draw_footer(const struct box *box, int64_t rows_shown, size_t column
     ig_buf_append_cstr(dst, cut_columns ? " rows" : " shown");
   }
   if (cut_columns)
-    ig_buf_append_fmt(dst, "%s%zu column%s shown", cut_rows ? " and " : "; ", columns_shown,
-                      columns_shown == 1 ? "" : "s");
+    ig_buf_append_fmt(dst, "%s%zu column%s shown", cut_rows ? " and " : "; ",
+                      columns_shown, columns_shown == 1 ? "" : "s");
   ig_buf_append_cstr(dst, ")\n");
 }
 
-static igloo_status draw(struct box *box, struct ig_out *out, struct igloo_error *reterr) {
+static igloo_status draw(struct box *box, struct ig_out *out,
+                         struct igloo_error *reterr) {
   static const char *const top[3] = {"┌", "┬", "┐"};
   static const char *const middle[3] = {"├", "┼", "┤"};
   static const char *const bottom[3] = {"└", "┴", "┘"};

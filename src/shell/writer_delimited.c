@@ -22,11 +22,20 @@ static void append_csv(struct ig_buf *dst, struct ig_str text) {
 static void append_tsv(struct ig_buf *dst, struct ig_str text) {
   for (size_t i = 0; i < text.len; i++) {
     switch (text.data[i]) {
-      case '\t': ig_buf_append_cstr(dst, "\\t"); break;
-      case '\n': ig_buf_append_cstr(dst, "\\n"); break;
-      case '\r': ig_buf_append_cstr(dst, "\\r"); break;
-      case '\\': ig_buf_append_cstr(dst, "\\\\"); break;
-      default: ig_buf_append_char(dst, text.data[i]);
+      case '\t':
+        ig_buf_append_cstr(dst, "\\t");
+        break;
+      case '\n':
+        ig_buf_append_cstr(dst, "\\n");
+        break;
+      case '\r':
+        ig_buf_append_cstr(dst, "\\r");
+        break;
+      case '\\':
+        ig_buf_append_cstr(dst, "\\\\");
+        break;
+      default:
+        ig_buf_append_char(dst, text.data[i]);
     }
   }
 }
@@ -34,10 +43,16 @@ static void append_tsv(struct ig_buf *dst, struct ig_str text) {
 static void append_markdown(struct ig_buf *dst, struct ig_str text) {
   for (size_t i = 0; i < text.len; i++) {
     switch (text.data[i]) {
-      case '|': ig_buf_append_cstr(dst, "\\|"); break;
-      case '\n': ig_buf_append_cstr(dst, "<br>"); break;
-      case '\r': break;
-      default: ig_buf_append_char(dst, text.data[i]);
+      case '|':
+        ig_buf_append_cstr(dst, "\\|");
+        break;
+      case '\n':
+        ig_buf_append_cstr(dst, "<br>");
+        break;
+      case '\r':
+        break;
+      default:
+        ig_buf_append_char(dst, text.data[i]);
     }
   }
 }

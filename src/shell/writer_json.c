@@ -69,8 +69,8 @@ static void append_object(const struct ig_result *result, const struct keys *key
   ig_buf_append_char(dst, '}');
 }
 
-static igloo_status write_rows(struct ig_result *result, const struct keys *keys, bool lines,
-                               struct ig_out *out, int64_t *ret_rows,
+static igloo_status write_rows(struct ig_result *result, const struct keys *keys,
+                               bool lines, struct ig_out *out, int64_t *ret_rows,
                                struct igloo_error *reterr) {
   for (bool more = true; more;) {
     IG_TRY(ig_result_next(result, &more, reterr));

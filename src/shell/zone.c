@@ -40,7 +40,8 @@ ig_zone *ig_zone_free(ig_zone *zone) {
   return NULL;
 }
 
-/* ---- the POSIX TZ text at the end of a file: CET-1CEST,M3.5.0,M10.5.0/3 ------------- */
+/* ---- the POSIX TZ text at the end of a file: CET-1CEST,M3.5.0,M10.5.0/3 -------------
+ */
 
 struct cursor {
   struct ig_str text;
@@ -136,7 +137,8 @@ static int64_t days_before_year(int64_t year) {
 }
 
 static int64_t rule_day(const struct rule *rule, int64_t year) {
-  static const int before_month[] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365};
+  static const int before_month[] = {0,   31,  59,  90,  120, 151, 181,
+                                     212, 243, 273, 304, 334, 365};
   int64_t start = days_before_year(year);
   if (rule->kind == 'N') return start + rule->day;
   if (rule->kind == 'J')
@@ -148,7 +150,7 @@ static int64_t rule_day(const struct rule *rule, int64_t year) {
     if (rule->month >= 2) next++;
   }
   int64_t weekday = (first + 4) % 7; /* 1970-01-01 was a Thursday */
-  int64_t day = first + (rule->day - weekday + 7) % 7 + (rule->week - 1) * 7;
+  int64_t day = first + (rule->day - weekday + 7) % 7 + (rule->week - INT64_C(1)) * 7;
   return day >= next ? day - 7 : day;
 }
 
@@ -188,7 +190,8 @@ int32_t ig_zone_offset(const ig_zone *zone, int64_t instant) {
   return zone->offsets[low];
 }
 
-/* ---- the file -------------------------------------------------------------------------- */
+/* ---- the file
+ * -------------------------------------------------------------------------- */
 
 static int64_t read_big_endian(const uint8_t *at, size_t bytes) {
   uint64_t value = bytes == 4 && (at[0] & 0x80) ? UINT64_MAX : 0;
@@ -220,8 +223,9 @@ static size_t body_bytes(const struct header *header, size_t time_bytes) {
          n[COUNT_LEAP] * (time_bytes + 4) + n[COUNT_STD] + n[COUNT_UT];
 }
 
-static igloo_status read_body(ig_zone *zone, const uint8_t *body, const struct header *header,
-                              bool *ret_valid, struct igloo_error *reterr) {
+static igloo_status read_body(ig_zone *zone, const uint8_t *body,
+                              const struct header *header, bool *ret_valid,
+                              struct igloo_error *reterr) {
   size_t count = header->counts[COUNT_CHANGES], types = header->counts[COUNT_TYPES];
   *ret_valid = types > 0;
   if (types == 0) return IGLOO_OK;
@@ -261,7 +265,8 @@ static bool name_is_safe(struct ig_str name) {
   if (name.len == 0 || name.len > 64 || name.data[0] == '/') return false;
   for (size_t i = 0; i < name.len; i++) {
     char c = name.data[i];
-    if (!ig_ascii_is_alpha(c) && !ig_ascii_is_digit(c) && !strchr("_+-/", c)) return false;
+    if (!ig_ascii_is_alpha(c) && !ig_ascii_is_digit(c) && !strchr("_+-/", c))
+      return false;
   }
   return true;
 }
@@ -315,8 +320,8 @@ igloo_status ig_zone_open(struct ig_str name, ig_zone **ret_zone,
     bool valid = false;
     IG_TRY(parse_file(zone, ig_buf_str(&file), &valid, reterr));
     if (!valid)
-      return ig_fail(reterr, IGLOO_DATA_ERROR, "the file of time zone \"%.*s\" is damaged",
-                     IG_STR_ARG(name));
+      return ig_fail(reterr, IGLOO_DATA_ERROR,
+                     "the file of time zone \"%.*s\" is damaged", IG_STR_ARG(name));
   }
   *ret_zone = IG_TAKE(zone);
   return IGLOO_OK;

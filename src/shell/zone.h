@@ -20,7 +20,8 @@ typedef struct ig_zone ig_zone;
 
 /* Open "UTC", "+05:30", "-0800" or a name of the IANA database.
  * Returns IGLOO_OK and gives *ret_zone (free: ig_zone_free); NOT_FOUND for a name
- * without a file; DATA_ERROR for a file that does not follow the format; OUT_OF_MEMORY. */
+ * without a file; DATA_ERROR for a file that does not follow the format; OUT_OF_MEMORY.
+ */
 IG_NODISCARD igloo_status ig_zone_open(struct ig_str name, ig_zone **ret_zone,
                                        struct igloo_error *reterr);
 ig_zone *ig_zone_free(ig_zone *zone);

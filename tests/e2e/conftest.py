@@ -60,7 +60,7 @@ class Shell:
         self.process = pexpect.spawn(
             program(), list(map(str, arguments)), env={**environment, **extra}, cwd=str(folder),
             encoding="utf-8", dimensions=size, timeout=SECONDS)
-        self.expect(PROMPT)
+        self.banner = self.expect(PROMPT)
 
     def expect(self, text):
         """Wait for a text; gives what came before it."""

@@ -27,7 +27,7 @@ def doubles():
 
 
 def read_csv(text):
-    return list(csv.reader(io.StringIO(text)))[1:]
+    return list(csv.reader(io.StringIO(text, newline="")))[1:]
 
 
 def column(igloo, array, form="csv", name="data.parquet"):
@@ -35,7 +35,7 @@ def column(igloo, array, form="csv", name="data.parquet"):
     pyarrow.parquet.write_table(pyarrow.table({"c": array}), igloo.folder / name)
     done = igloo("sql", "--format", form, "-c", f"SELECT c FROM '{name}'")
     assert (done.returncode, done.stderr) == (0, "")
-    return [r[0] for r in read_csv(done.stdout)] if form == "csv" else json.loads(done.stdout)
+    return [r[0] if r else None for r in read_csv(done.stdout)] if form == "csv" else json.loads(done.stdout)
 
 
 def test_doubles_are_the_shortest_text_that_reads_back(igloo):

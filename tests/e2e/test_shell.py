@@ -15,12 +15,10 @@ def width_of(text):
 
 def test_it_says_its_version_and_how_to_get_help(shell, igloo):
     one = shell()
-    version = igloo("version").stdout.split()[1]
+    assert f"Igloo {igloo('version').stdout.split()[1]}" in one.banner
+    assert ".help" in one.banner
+    assert ".quit" in one.run(".help")
     assert one.end() == 0
-    two = shell()
-    two.send(".help")
-    assert ".quit" in two.expect(PROMPT)
-    assert version
 
 
 def test_statements_go_on_until_the_semicolon(shell):
@@ -70,7 +68,7 @@ def test_interrupt_cancels_the_statement_and_the_next_one_is_right(shell):
         one.interrupt()
         printed = one.expect(PROMPT)
         assert "sqlstate: 57014" in printed
-        assert "│    42 │" in one.run("SELECT 42 AS a;")
+        assert "│     42 │" in one.run("SELECT 42 AS a;")
     assert one.end() == 0
 
 
@@ -109,7 +107,7 @@ def test_quick_statements_show_no_progress(shell):
 
 def test_a_box_fits_sixty_columns_and_says_what_it_left_out(shell):
     one = shell(size=(80, 60), PAGER="cat")
-    columns = ", ".join(f"v * {10 ** i} AS column_{i}" for i in range(19))
+    columns = ", ".join(f"v + {10 ** i} AS column_{i}" for i in range(19))
     one.send(f"CREATE VIEW wide AS SELECT {columns}")
     one.expect("igloo-> ")
     one.send("FROM generate_series(1, 5000) AS t(v);")
@@ -270,7 +268,7 @@ def test_copy_writes_where_the_shell_runs(shell, igloo):
     assert "COPY 1" in one.run("\\copy (SELECT 5 AS a) TO 'out' jsonl")
     assert (igloo.folder / "out").read_text() == '{"a":5}\n'
     assert "COPY 3" in one.run("\\copy (SELECT v FROM generate_series(1, 3) AS t(v)) TO 'out.parquet'")
-    assert "│     3 │" in one.run("SELECT count(*) AS c FROM 'out.parquet';").replace("      3", "     3")
+    assert "│      3 │" in one.run("SELECT count(*) AS c FROM 'out.parquet';")
 
 
 def test_explain_is_readable(shell):

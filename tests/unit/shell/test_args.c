@@ -16,8 +16,8 @@ static const struct ig_command command = {
 
 static void values_stand_apart_or_attached(void **state) {
   (void)state;
-  char words[][16] = {"try",     "-f",        "a", "-fb", "--file", "c",
-                      "--file=d", "--file=", "-", "word", "--quiet", "-h", "--", "-f"};
+  char words[][16] = {"try",     "-f", "a",    "-fb",     "--file", "c",  "--file=d",
+                      "--file=", "-",  "word", "--quiet", "-h",     "--", "-f"};
   char *argv[IG_ARRAY_LEN(words)];
   for (size_t i = 0; i < IG_ARRAY_LEN(words); i++) argv[i] = words[i];
   static const struct {
@@ -54,7 +54,8 @@ static void fails_with(const char *word, const char *message, const char *hint) 
   struct ig_args args = {.command = &command, .argc = 2, .argv = argv, .at = 1};
   int id = 0;
   const char *value = NULL;
-  assert_fails(ig_args_next(&args, &id, &value, &test_err), IGLOO_INVALID_ARGUMENT, "22023");
+  assert_fails(ig_args_next(&args, &id, &value, &test_err), IGLOO_INVALID_ARGUMENT,
+               "22023");
   assert_string_equal(test_err.message, message);
   assert_string_equal(test_err.hint, hint);
 }
@@ -63,7 +64,8 @@ static void mistakes_are_named(void **state) {
   (void)state;
   fails_with("--flie", "unknown option \"--flie\"",
              "Did you mean \"--file\"? See `igloo try --help`.");
-  fails_with("--unheard-of", "unknown option \"--unheard-of\"", "See `igloo try --help`.");
+  fails_with("--unheard-of", "unknown option \"--unheard-of\"",
+             "See `igloo try --help`.");
   fails_with("-z", "unknown option \"-z\"", "See `igloo try --help`.");
   fails_with("--file", "option \"--file\" needs a value (FILE)", "");
   fails_with("--quiet=yes", "option \"--quiet\" takes no value", "");

@@ -31,9 +31,9 @@ static void words_begin_after_blanks_brackets_and_operators(void **state) {
   static const struct {
     const char *line;
     size_t start;
-  } known[] = {{"SELECT cou", 7},  {"sel", 0},          {"SELECT sum(val", 11},
-               {"a,b", 2},         {"t.col", 0},        {"x=t.col", 2},
-               {"FROM 'dir/fi", 10}, {"SELECT ", 7},    {".ta", 0}};
+  } known[] = {{"SELECT cou", 7},    {"sel", 0},     {"SELECT sum(val", 11},
+               {"a,b", 2},           {"t.col", 0},   {"x=t.col", 2},
+               {"FROM 'dir/fi", 10}, {"SELECT ", 7}, {".ta", 0}};
   for (size_t i = 0; i < IG_ARRAY_LEN(known); i++) {
     struct ig_str line = ig_str_from_cstr(known[i].line);
     assert_int_equal(ig_editor_word_start(line, line.len), known[i].start);

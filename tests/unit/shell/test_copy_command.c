@@ -10,15 +10,17 @@ static void queries_and_tables_are_copied(void **state) {
     enum ig_format format;
   } known[] = {
       {"(SELECT 1) TO 'a.csv'", "SELECT 1", "a.csv", IG_FORMAT_CSV},
-      {"(select ')' as \"to\", (1) to_x) to 'a b.parquet';", "select ')' as \"to\", (1) to_x",
-       "a b.parquet", IG_FORMAT_PARQUET},
+      {"(select ')' as \"to\", (1) to_x) to 'a b.parquet';",
+       "select ')' as \"to\", (1) to_x", "a b.parquet", IG_FORMAT_PARQUET},
       {"t TO 'x' jsonl", "SELECT * FROM t", "x", IG_FORMAT_JSONL},
-      {"c.s.\"To\" TO 'it''s.tsv'", "SELECT * FROM c.s.\"To\"", "it's.tsv", IG_FORMAT_TSV},
+      {"c.s.\"To\" TO 'it''s.tsv'", "SELECT * FROM c.s.\"To\"", "it's.tsv",
+       IG_FORMAT_TSV},
       {"t TO 'x.csv' BOX", "SELECT * FROM t", "x.csv", IG_FORMAT_BOX},
   };
   for (size_t i = 0; i < IG_ARRAY_LEN(known); i++) {
     struct ig_copy_command command = {0};
-    assert_ok(ig_copy_command_parse(ig_str_from_cstr(known[i].text), &command, &test_err));
+    assert_ok(
+        ig_copy_command_parse(ig_str_from_cstr(known[i].text), &command, &test_err));
     assert_string_equal(command.sql, known[i].sql);
     assert_string_equal(command.path, known[i].path);
     assert_int_equal(command.format, known[i].format);
@@ -28,9 +30,9 @@ static void queries_and_tables_are_copied(void **state) {
 
 static void what_is_missing_is_said(void **state) {
   (void)state;
-  static const char *const texts[] = {"",          "TO 'x.csv'",      "(SELECT 1)",
-                                      "t TO",      "t TO x.csv",      "t FROM 'x.csv'",
-                                      "(SELECT 1", "t TO 'x.csv' csv more"};
+  static const char *const texts[] = {
+      "",           "TO 'x.csv'",     "(SELECT 1)", "t TO",
+      "t TO x.csv", "t FROM 'x.csv'", "(SELECT 1",  "t TO 'x.csv' csv more"};
   for (size_t i = 0; i < IG_ARRAY_LEN(texts); i++) {
     struct ig_copy_command command = {0};
     assert_fails(ig_copy_command_parse(ig_str_from_cstr(texts[i]), &command, &test_err),

@@ -1,5 +1,6 @@
 /* Tests of src/shell/numtext.c. Texts of floats are PostgreSQL's, but for 1e+23 and
- * 8.41e+21, where its algorithm gives one digit more than needed (Python's repr does not). */
+ * 8.41e+21, where its algorithm gives one digit more than needed (Python's repr does
+ * not). */
 #include "shell/numtext.h"
 
 #include <float.h>
@@ -8,12 +9,12 @@
 
 #include "support.h"
 
-#define assert_text(call, expected)               \
-  do {                                            \
-    struct ig_buf dst = IG_BUF_INIT(1000);        \
-    call;                                         \
-    assert_string_equal(dst.data, expected);      \
-    ig_buf_done(&dst);                            \
+#define assert_text(call, expected)          \
+  do {                                       \
+    struct ig_buf dst = IG_BUF_INIT(1000);   \
+    call;                                    \
+    assert_string_equal(dst.data, expected); \
+    ig_buf_done(&dst);                       \
   } while (0)
 
 static void integers_keep_every_digit(void **state) {
@@ -136,11 +137,13 @@ static void wide_decimals_keep_every_digit(void **state) {
   assert_text(ig_text_decimal(&dst, &round, 16, 0), "1000000000000000000000");
   /* 2^255 - 1 and -2^255, as 256 bits (Python: str(2**255)) */
   uint64_t largest[4] = {UINT64_MAX, UINT64_MAX, UINT64_MAX, INT64_MAX};
-  assert_text(ig_text_decimal(&dst, largest, 32, 0),
-              "57896044618658097711785492504343953926634992332820282019728792003956564819967");
+  assert_text(
+      ig_text_decimal(&dst, largest, 32, 0),
+      "57896044618658097711785492504343953926634992332820282019728792003956564819967");
   uint64_t smallest[4] = {0, 0, 0, UINT64_C(1) << 63};
-  assert_text(ig_text_decimal(&dst, smallest, 32, 1),
-              "-5789604461865809771178549250434395392663499233282028201972879200395656481996.8");
+  assert_text(
+      ig_text_decimal(&dst, smallest, 32, 1),
+      "-5789604461865809771178549250434395392663499233282028201972879200395656481996.8");
 }
 
 int main(void) {

@@ -43,8 +43,10 @@ static void more_than_expected_is_still_all(void **state) {
 
 static void the_line_fits_the_terminal(void **state) {
   (void)state;
-  check((struct igloo_progress){.elapsed_us = 1000000, .rows_scanned = -1, .bytes_scanned = -1},
-        10, "1.0 s, me…");
+  check(
+      (struct igloo_progress){
+          .elapsed_us = 1000000, .rows_scanned = -1, .bytes_scanned = -1},
+      10, "1.0 s, me…");
 }
 
 int main(void) {

@@ -29,7 +29,8 @@ static void columns_are_characters_not_bytes(void **state) {
   check(1, 12, "SELECT 'ö' x y", 1, 80,
         "LINE 1: SELECT 'ö' x y\n                   ^\nerror: wrong\nsqlstate: 42601\n");
   check(1, 13, "SELECT '漢字' y", 1, 80,
-        "LINE 1: SELECT '漢字' y\n                      ^\nerror: wrong\nsqlstate: 42601\n");
+        "LINE 1: SELECT '漢字' y\n                      ^\nerror: wrong\nsqlstate: "
+        "42601\n");
 }
 
 static void tabs_do_not_move_the_caret(void **state) {

@@ -28,7 +28,8 @@ static void tags_are_those_of_postgresql(void **state) {
 static void explain_is_recognised_behind_comments(void **state) {
   (void)state;
   assert_true(ig_statement_is_explain(IG_STR("EXPLAIN SELECT 1")));
-  assert_true(ig_statement_is_explain(IG_STR("-- why\n/* x */ explain analyze select 1")));
+  assert_true(
+      ig_statement_is_explain(IG_STR("-- why\n/* x */ explain analyze select 1")));
   assert_false(ig_statement_is_explain(IG_STR("SELECT 'explain'")));
   assert_false(ig_statement_is_explain(IG_STR("\"explain\"")));
   assert_false(ig_statement_is_explain(IG_STR("")));
@@ -37,7 +38,8 @@ static void explain_is_recognised_behind_comments(void **state) {
 static void secrets_are_kept_out_of_the_history(void **state) {
   (void)state;
   assert_true(ig_statement_has_secret(IG_STR("CREATE USER u PASSWORD 'x'")));
-  assert_true(ig_statement_has_secret(IG_STR("create secret s (type postgresql, k 'v')")));
+  assert_true(
+      ig_statement_has_secret(IG_STR("create secret s (type postgresql, k 'v')")));
   assert_true(ig_statement_has_secret(IG_STR("select api_token from t")));
   assert_false(ig_statement_has_secret(IG_STR("select 1")));
 }

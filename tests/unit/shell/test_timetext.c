@@ -1,4 +1,5 @@
-/* Tests of src/shell/timetext.c. Every text is what PostgreSQL 15 prints for the value. */
+/* Tests of src/shell/timetext.c. Every text is what PostgreSQL 15 prints for the value.
+ */
 #include "shell/timetext.h"
 
 #include "support.h"
@@ -7,12 +8,12 @@
 #define NS INT64_C(1000000000)
 #define HOUR_NS (INT64_C(3600) * NS)
 
-#define assert_text(call, expected)               \
-  do {                                            \
-    struct ig_buf dst = IG_BUF_INIT(1000);        \
-    call;                                         \
-    assert_string_equal(dst.data, expected);      \
-    ig_buf_done(&dst);                            \
+#define assert_text(call, expected)          \
+  do {                                       \
+    struct ig_buf dst = IG_BUF_INIT(1000);   \
+    call;                                    \
+    assert_string_equal(dst.data, expected); \
+    ig_buf_done(&dst);                       \
   } while (0)
 
 static void dates_reach_from_bc_to_five_digit_years(void **state) {
@@ -64,7 +65,8 @@ static void zones_show_their_offset(void **state) {
     int64_t value_us;
     const char *sql, *iso;
   } known[] = {
-      {"Europe/Berlin", 1593604800000000, "2020-07-01 14:00:00+02", "2020-07-01T14:00:00+02:00"},
+      {"Europe/Berlin", 1593604800000000, "2020-07-01 14:00:00+02",
+       "2020-07-01T14:00:00+02:00"},
       {"Europe/Berlin", -5364662400000000, "1800-01-01 00:53:28+00:53:28",
        "1800-01-01T00:53:28+00:53:28"},
       {"Asia/Kolkata", 1593604800250000, "2020-07-01 17:30:00.25+05:30",
@@ -116,8 +118,9 @@ static void intervals_sign_each_part(void **state) {
       {0, 1, 0, "1 day"},
   };
   for (size_t i = 0; i < IG_ARRAY_LEN(known); i++)
-    assert_text(ig_text_interval(&dst, known[i].months, known[i].days, known[i].nanoseconds),
-                known[i].text);
+    assert_text(
+        ig_text_interval(&dst, known[i].months, known[i].days, known[i].nanoseconds),
+        known[i].text);
 }
 
 static void durations_are_differences_of_timestamps(void **state) {

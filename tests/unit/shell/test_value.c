@@ -48,8 +48,8 @@ static void finish(struct column *column) {
 
 /* Rows as text and as JSON are these; NULL text is SQL NULL. Then the same with the first
  * row cut off by an offset. */
-static void check(struct column *column, const char *const *texts, const char *const *jsons,
-                  size_t count) {
+static void check(struct column *column, const char *const *texts,
+                  const char *const *jsons, size_t count) {
   IG_AUTO(ig_value_printer) *printer = NULL;
   assert_ok(ig_value_printer_new(&column->schema, &printer, &test_err));
   for (size_t cut = 0; cut < 2 && cut < count; cut++) {
@@ -115,7 +115,8 @@ static void floats_that_json_does_not_know_are_texts(void **state) {
     column_of(&column, types[i]);
     assert_int_equal(ArrowArrayAppendDouble(&column.array, 1.5), NANOARROW_OK);
     assert_int_equal(ArrowArrayAppendDouble(&column.array, (double)NAN), NANOARROW_OK);
-    assert_int_equal(ArrowArrayAppendDouble(&column.array, -(double)INFINITY), NANOARROW_OK);
+    assert_int_equal(ArrowArrayAppendDouble(&column.array, -(double)INFINITY),
+                     NANOARROW_OK);
     assert_int_equal(ArrowArrayAppendNull(&column.array, 1), NANOARROW_OK);
     finish(&column);
     const char *texts[] = {"1.5", "NaN", "-Infinity", NULL};
@@ -149,7 +150,7 @@ static void texts_and_bytes_of_every_layout(void **state) {
     enum ArrowType type;
     bool bytes;
   } known[] = {
-      {NANOARROW_TYPE_STRING, false}, {NANOARROW_TYPE_LARGE_STRING, false},
+      {NANOARROW_TYPE_STRING, false},      {NANOARROW_TYPE_LARGE_STRING, false},
       {NANOARROW_TYPE_STRING_VIEW, false}, {NANOARROW_TYPE_BINARY, true},
       {NANOARROW_TYPE_LARGE_BINARY, true}, {NANOARROW_TYPE_BINARY_VIEW, true},
   };
@@ -167,9 +168,9 @@ static void texts_and_bytes_of_every_layout(void **state) {
     const char *texts[] = {"", "a\"\\\n\x01z", "a text that is not kept inline", NULL};
     const char *jsons[] = {"\"\"", "\"a\\\"\\\\\\n\\u0001z\"",
                            "\"a text that is not kept inline\"", "null"};
-    const char *hex[] = {"\\x", "\\x61225c0a017a",
-                         "\\x6120746578742074686174206973206e6f74206b65707420696e6c696e65",
-                         NULL};
+    const char *hex[] = {
+        "\\x", "\\x61225c0a017a",
+        "\\x6120746578742074686174206973206e6f74206b65707420696e6c696e65", NULL};
     const char *hex_jsons[] = {
         "\"\\\\x\"", "\"\\\\x61225c0a017a\"",
         "\"\\\\x6120746578742074686174206973206e6f74206b65707420696e6c696e65\"", "null"};
@@ -243,8 +244,9 @@ static void dates_times_and_timestamps(void **state) {
        "\"00:00:00.000000001\""},
       {NANOARROW_TYPE_TIMESTAMP, NANOARROW_TIME_UNIT_SECOND, NULL, 951825600,
        "2000-02-29 12:00:00", "\"2000-02-29T12:00:00\""},
-      {NANOARROW_TYPE_TIMESTAMP, NANOARROW_TIME_UNIT_MICRO, "Asia/Kolkata", 1593604800250000,
-       "2020-07-01 17:30:00.25+05:30", "\"2020-07-01T17:30:00.25+05:30\""},
+      {NANOARROW_TYPE_TIMESTAMP, NANOARROW_TIME_UNIT_MICRO, "Asia/Kolkata",
+       1593604800250000, "2020-07-01 17:30:00.25+05:30",
+       "\"2020-07-01T17:30:00.25+05:30\""},
       {NANOARROW_TYPE_TIMESTAMP, NANOARROW_TIME_UNIT_NANO, "+02:00", 0,
        "1970-01-01 02:00:00+02", "\"1970-01-01T02:00:00+02:00\""},
       {NANOARROW_TYPE_TIMESTAMP, NANOARROW_TIME_UNIT_SECOND, "No/Such", 0,
@@ -282,19 +284,25 @@ static void the_three_intervals(void **state) {
     struct ArrowInterval value;
     const char *text, *json;
   } known[] = {
-      {{.type = NANOARROW_TYPE_INTERVAL_MONTHS, .months = 14}, "1 year 2 mons",
+      {{.type = NANOARROW_TYPE_INTERVAL_MONTHS, .months = 14},
+       "1 year 2 mons",
        "\"1 year 2 mons\""},
       {{.type = NANOARROW_TYPE_INTERVAL_DAY_TIME, .days = -1, .ms = 7200000},
-       "-1 days +02:00:00", "\"-1 days +02:00:00\""},
-      {{.type = NANOARROW_TYPE_INTERVAL_MONTH_DAY_NANO, .months = 14, .days = 3,
+       "-1 days +02:00:00",
+       "\"-1 days +02:00:00\""},
+      {{.type = NANOARROW_TYPE_INTERVAL_MONTH_DAY_NANO,
+        .months = 14,
+        .days = 3,
         .ns = 14706000000000},
-       "1 year 2 mons 3 days 04:05:06", "\"1 year 2 mons 3 days 04:05:06\""},
+       "1 year 2 mons 3 days 04:05:06",
+       "\"1 year 2 mons 3 days 04:05:06\""},
   };
   for (size_t i = 0; i < IG_ARRAY_LEN(known); i++) {
     struct column column __attribute__((cleanup(column_done))) = {0};
     column_of(&column, known[i].value.type);
     assert_int_equal(ArrowArrayAppendNull(&column.array, 1), NANOARROW_OK);
-    assert_int_equal(ArrowArrayAppendInterval(&column.array, &known[i].value), NANOARROW_OK);
+    assert_int_equal(ArrowArrayAppendInterval(&column.array, &known[i].value),
+                     NANOARROW_OK);
     finish(&column);
     const char *texts[] = {NULL, known[i].text}, *jsons[] = {"null", known[i].json};
     CHECK(&column, texts, jsons);
@@ -304,9 +312,9 @@ static void the_three_intervals(void **state) {
 /* [1, NULL], NULL, [], [2] */
 static void lists_of_every_layout(void **state) {
   (void)state;
-  static const enum ArrowType types[] = {
-      NANOARROW_TYPE_LIST, NANOARROW_TYPE_LARGE_LIST, NANOARROW_TYPE_LIST_VIEW,
-      NANOARROW_TYPE_LARGE_LIST_VIEW};
+  static const enum ArrowType types[] = {NANOARROW_TYPE_LIST, NANOARROW_TYPE_LARGE_LIST,
+                                         NANOARROW_TYPE_LIST_VIEW,
+                                         NANOARROW_TYPE_LARGE_LIST_VIEW};
   for (size_t i = 0; i < IG_ARRAY_LEN(types); i++) {
     struct column column __attribute__((cleanup(column_done))) = {0};
     ArrowSchemaInit(&column.schema);
@@ -437,13 +445,15 @@ static void run_ends_repeat_their_value(void **state) {
   column_begin(&column);
   static const int64_t ends[] = {2, 3, 5};
   for (size_t i = 0; i < IG_ARRAY_LEN(ends); i++)
-    assert_int_equal(ArrowArrayAppendInt(column.array.children[0], ends[i]), NANOARROW_OK);
+    assert_int_equal(ArrowArrayAppendInt(column.array.children[0], ends[i]),
+                     NANOARROW_OK);
   assert_int_equal(ArrowArrayAppendInt(column.array.children[1], 7), NANOARROW_OK);
   assert_int_equal(ArrowArrayAppendNull(column.array.children[1], 1), NANOARROW_OK);
   assert_int_equal(ArrowArrayAppendInt(column.array.children[1], 9), NANOARROW_OK);
   column.array.length = 5;
   finish(&column);
-  const char *texts[] = {"7", "7", NULL, "9", "9"}, *jsons[] = {"7", "7", "null", "9", "9"};
+  const char *texts[] = {"7", "7", NULL, "9", "9"},
+             *jsons[] = {"7", "7", "null", "9", "9"};
   CHECK(&column, texts, jsons);
 }
 
@@ -478,8 +488,8 @@ static void numbers_stand_at_the_right(void **state) {
   static const struct {
     enum ArrowType type;
     bool number;
-  } known[] = {{NANOARROW_TYPE_INT8, true},   {NANOARROW_TYPE_UINT64, true},
-               {NANOARROW_TYPE_DOUBLE, true}, {NANOARROW_TYPE_BOOL, false},
+  } known[] = {{NANOARROW_TYPE_INT8, true},    {NANOARROW_TYPE_UINT64, true},
+               {NANOARROW_TYPE_DOUBLE, true},  {NANOARROW_TYPE_BOOL, false},
                {NANOARROW_TYPE_STRING, false}, {NANOARROW_TYPE_DATE32, false},
                {NANOARROW_TYPE_NA, false}};
   for (size_t i = 0; i < IG_ARRAY_LEN(known); i++) {
@@ -502,15 +512,19 @@ static void types_nested_without_end_are_refused(void **state) {
   }
   assert_int_equal(ArrowSchemaSetType(at, NANOARROW_TYPE_INT32), NANOARROW_OK);
   ig_value_printer *printer = NULL;
-  assert_fails(ig_value_printer_new(&schema, &printer, &test_err), IGLOO_UNSUPPORTED, "0A000");
+  assert_fails(ig_value_printer_new(&schema, &printer, &test_err), IGLOO_UNSUPPORTED,
+               "0A000");
   schema.release(&schema);
 }
 
 static void ill_formed_texts_stay_valid_json(void **state) {
   (void)state;
   IG_AUTO_DONE(ig_buf) dst = IG_BUF_INIT(100);
-  ig_json_string(&dst, IG_STR("a\xff" "b\xe6\xbc\xa2\t"));
-  assert_string_equal(dst.data, "\"a\xEF\xBF\xBD" "b\xe6\xbc\xa2\\t\"");
+  ig_json_string(&dst, IG_STR("a\xff"
+                              "b\xe6\xbc\xa2\t"));
+  assert_string_equal(dst.data,
+                      "\"a\xEF\xBF\xBD"
+                      "b\xe6\xbc\xa2\\t\"");
 }
 
 int main(void) {

@@ -109,9 +109,20 @@ static void data_cannot_steer_the_terminal(void **state) {
   static const struct {
     const char *text, *shown;
   } known[] = {
-      {"\x1b[2J", "\\x1b[2J"},  {"a\r\nb\tc", "a\\r\\nb\\tc"}, {"\x7f", "\\x7f"},
-      {"\xc2\x9b" "31m", "\\u009b31m"}, {"\xe2\x80\xae" "abc", "\\u202eabc"},
-      {"\xff" "a", "\xEF\xBF\xBD" "a"}, {"zwölf 漢字", "zwölf 漢字"},
+      {"\x1b[2J", "\\x1b[2J"},
+      {"a\r\nb\tc", "a\\r\\nb\\tc"},
+      {"\x7f", "\\x7f"},
+      {"\xc2\x9b"
+       "31m",
+       "\\u009b31m"},
+      {"\xe2\x80\xae"
+       "abc",
+       "\\u202eabc"},
+      {"\xff"
+       "a",
+       "\xEF\xBF\xBD"
+       "a"},
+      {"zwölf 漢字", "zwölf 漢字"},
   };
   for (size_t i = 0; i < IG_ARRAY_LEN(known); i++) {
     IG_AUTO_DONE(ig_buf) dst = IG_BUF_INIT(100);
@@ -126,9 +137,16 @@ static void long_texts_end_in_an_ellipsis(void **state) {
     const char *text;
     size_t columns;
     const char *shown;
-  } known[] = {{"abcdef", 6, "abcdef"}, {"abcdefg", 6, "abcde…"}, {"漢字漢字", 8, "漢字漢字"},
-               {"漢字漢字漢", 8, "漢字漢…"}, {"漢字漢字", 7, "漢字漢…"}, {"漢字漢字", 6, "漢字…"},
-               {"ab\ncd", 6, "ab\\ncd"}, {"ab\ncd", 5, "ab\\n…"}, {"x", 1, "x"}, {"xy", 1, "…"}};
+  } known[] = {{"abcdef", 6, "abcdef"},
+               {"abcdefg", 6, "abcde…"},
+               {"漢字漢字", 8, "漢字漢字"},
+               {"漢字漢字漢", 8, "漢字漢…"},
+               {"漢字漢字", 7, "漢字漢…"},
+               {"漢字漢字", 6, "漢字…"},
+               {"ab\ncd", 6, "ab\\ncd"},
+               {"ab\ncd", 5, "ab\\n…"},
+               {"x", 1, "x"},
+               {"xy", 1, "…"}};
   for (size_t i = 0; i < IG_ARRAY_LEN(known); i++) {
     IG_AUTO_DONE(ig_buf) dst = IG_BUF_INIT(100);
     ig_text_printable(&dst, ig_str_from_cstr(known[i].text), known[i].columns);
@@ -142,8 +160,13 @@ static void counts_are_grouped(void **state) {
   static const struct {
     int64_t count;
     const char *text;
-  } known[] = {{0, "0"}, {999, "999"}, {1000, "1,000"}, {336776, "336,776"},
-               {1234567, "1,234,567"}, {-1000, "-1,000"}, {-100, "-100"}};
+  } known[] = {{0, "0"},
+               {999, "999"},
+               {1000, "1,000"},
+               {336776, "336,776"},
+               {1234567, "1,234,567"},
+               {-1000, "-1,000"},
+               {-100, "-100"}};
   for (size_t i = 0; i < IG_ARRAY_LEN(known); i++) {
     IG_AUTO_DONE(ig_buf) dst = IG_BUF_INIT(100);
     ig_text_grouped(&dst, known[i].count);

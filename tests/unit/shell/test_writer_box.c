@@ -50,8 +50,8 @@ static void a_small_result_is_shown_whole(void **state) {
   ig_rows_cstr(rows, "zwölf 漢字");
   ig_rows_null(rows);
   ig_rows_cstr(rows, "");
-  IG_AUTO_CHAR *text = printed(
-      rows, IG_FORMAT_BOX, (struct ig_box_limits){.columns_max = 80, .rows_max = 40});
+  IG_AUTO_CHAR *text = printed(rows, IG_FORMAT_BOX,
+                               (struct ig_box_limits){.columns_max = 80, .rows_max = 40});
   assert_string_equal(text,
                       "┌────────┬────────────┐\n"
                       "│      n │ name       │\n"
@@ -77,8 +77,8 @@ static void null_is_dimmed_where_there_is_color(void **state) {
 
 static void rows_in_the_middle_are_left_out_and_counted(void **state) {
   (void)state;
-  IG_AUTO_CHAR *text = printed(
-      grid(1, 1234), IG_FORMAT_BOX, (struct ig_box_limits){.columns_max = 80, .rows_max = 4});
+  IG_AUTO_CHAR *text = printed(grid(1, 1234), IG_FORMAT_BOX,
+                               (struct ig_box_limits){.columns_max = 80, .rows_max = 4});
   assert_string_equal(text,
                       "┌────────┐\n"
                       "│     c0 │\n"
@@ -106,8 +106,7 @@ static void as_many_rows_as_fit_need_no_gap(void **state) {
 
 static void without_a_limit_every_row_is_there(void **state) {
   (void)state;
-  IG_AUTO_CHAR *text =
-      printed(grid(30, 500), IG_FORMAT_BOX, (struct ig_box_limits){0});
+  IG_AUTO_CHAR *text = printed(grid(30, 500), IG_FORMAT_BOX, (struct ig_box_limits){0});
   assert_null(strstr(text, "·"));
   assert_null(strstr(text, "…"));
   assert_non_null(strstr(text, "│  49900 │  49901 │"));
@@ -116,9 +115,8 @@ static void without_a_limit_every_row_is_there(void **state) {
 
 static void columns_in_the_middle_are_left_out_and_counted(void **state) {
   (void)state;
-  IG_AUTO_CHAR *text =
-      printed(grid(19, 336), IG_FORMAT_BOX,
-              (struct ig_box_limits){.columns_max = 60, .rows_max = 20});
+  IG_AUTO_CHAR *text = printed(grid(19, 336), IG_FORMAT_BOX,
+                               (struct ig_box_limits){.columns_max = 60, .rows_max = 20});
   assert_true(widest_line(text) <= 60);
   assert_non_null(strstr(text, "│     c0 │     c1 │"));
   assert_non_null(strstr(text, "│    c18 │\n"));

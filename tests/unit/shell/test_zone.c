@@ -149,8 +149,8 @@ static void offsets_are_those_of_the_zone_database(void **state) {
     assert_ok(ig_zone_open(ig_str_from_cstr(known[i].zone), &zone, &test_err));
     int32_t offset = ig_zone_offset(zone, known[i].instant);
     if (offset != known[i].offset)
-      fail_msg("%s at %lld: %d, not %d", known[i].zone, (long long)known[i].instant, offset,
-               known[i].offset);
+      fail_msg("%s at %lld: %d, not %d", known[i].zone, (long long)known[i].instant,
+               offset, known[i].offset);
   }
 }
 
@@ -159,7 +159,7 @@ static void fixed_offsets_need_no_file(void **state) {
   static const struct {
     const char *name;
     int32_t offset;
-  } fixed[] = {{"UTC", 0},      {"+00:00", 0},       {"+05:30", 19800},
+  } fixed[] = {{"UTC", 0},      {"+00:00", 0},     {"+05:30", 19800},
                {"-08", -28800}, {"-0330", -12600}, {"+01:02:03", 3723}};
   for (size_t i = 0; i < IG_ARRAY_LEN(fixed); i++) {
     IG_AUTO(ig_zone) *zone = NULL;
@@ -180,12 +180,18 @@ static void the_end_of_time_has_an_offset(void **state) {
 
 static void names_outside_the_database_are_not_found(void **state) {
   (void)state;
-  static const char *const names[] = {"",      "Nowhere/City", "../../../etc/passwd", "/etc/passwd",
-                                      "Europe", "Europe/Ber lin", "+5:3", "+1234567"};
+  static const char *const names[] = {"",
+                                      "Nowhere/City",
+                                      "../../../etc/passwd",
+                                      "/etc/passwd",
+                                      "Europe",
+                                      "Europe/Ber lin",
+                                      "+5:3",
+                                      "+1234567"};
   for (size_t i = 0; i < IG_ARRAY_LEN(names); i++) {
     ig_zone *zone = NULL;
-    assert_fails(ig_zone_open(ig_str_from_cstr(names[i]), &zone, &test_err), IGLOO_NOT_FOUND,
-                 "42704");
+    assert_fails(ig_zone_open(ig_str_from_cstr(names[i]), &zone, &test_err),
+                 IGLOO_NOT_FOUND, "42704");
     assert_null(zone);
   }
 }
@@ -193,9 +199,12 @@ static void names_outside_the_database_are_not_found(void **state) {
 static void a_file_that_is_no_zone_is_damaged(void **state) {
   (void)state;
   ig_zone *zone = NULL;
-  assert_fails(ig_zone_open(IG_STR("zone.tab"), &zone, &test_err), IGLOO_NOT_FOUND, "42704");
-  assert_fails(ig_zone_open(IG_STR("tzdata/zi"), &zone, &test_err), IGLOO_NOT_FOUND, "42704");
-  assert_fails(ig_zone_open(IG_STR("leapseconds"), &zone, &test_err), IGLOO_DATA_ERROR, "22000");
+  assert_fails(ig_zone_open(IG_STR("zone.tab"), &zone, &test_err), IGLOO_NOT_FOUND,
+               "42704");
+  assert_fails(ig_zone_open(IG_STR("tzdata/zi"), &zone, &test_err), IGLOO_NOT_FOUND,
+               "42704");
+  assert_fails(ig_zone_open(IG_STR("leapseconds"), &zone, &test_err), IGLOO_DATA_ERROR,
+               "22000");
 }
 
 int main(void) {
