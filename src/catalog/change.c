@@ -190,7 +190,8 @@ static igloo_status create_schema(ig_catalog_change *change, struct ig_str name,
 static igloo_status remove_at(ig_catalog_change *change, size_t at,
                               struct igloo_error *reterr) {
   IG_TRY(IG_RESERVE(change->removed, change->removed_cap, change->removed_count + 1,
-                    2 * IG_CATALOG_OBJECTS_MAX, "dropped tables and views", reterr));
+                    (size_t)2 * IG_CATALOG_OBJECTS_MAX, "dropped tables and views",
+                    reterr));
   IG_TRY(persist_delete_object(change->tx, change->draft->objects[at]->pub.id, reterr));
   change->removed[change->removed_count++] = snapshot_remove_object(change->draft, at);
   return IGLOO_OK;

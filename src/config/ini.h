@@ -18,9 +18,9 @@
 #include "base/error.h"
 #include "base/str.h"
 
-#define IG_INI_BYTES_MAX (1024 * 1024) /* a file of all keys has 20 KiB */
-#define IG_INI_LINE_BYTES_MAX 16384    /* files.roots with 64 long folders */
-#define IG_INI_NAME_BYTES_MAX 255      /* of a section or a key */
+#define IG_INI_BYTES_MAX 1048576    /* a file of all keys has 20 KiB */
+#define IG_INI_LINE_BYTES_MAX 16384 /* files.roots with 64 long folders */
+#define IG_INI_NAME_BYTES_MAX 255   /* of a section or a key */
 
 struct ig_ini_entry {
   struct ig_str section;

@@ -261,6 +261,7 @@ static igloo_status prepare_va(ig_tx *tx, ig_stmt **ret_stmt, struct igloo_error
                                const char *sql, const char *types, va_list *args) {
   ig_stmt *stmt = NULL;
   IG_TRY(get_statement(tx->store, sql, &stmt, reterr));
+  IG_ASSERT(stmt);
   for (int i = 0; types[i]; i++) {
     int code = bind_one(stmt->handle, i + 1, types[i], args);
     if (code != SQLITE_OK) return fail_sqlite(tx->store, code, reterr);
@@ -321,6 +322,7 @@ igloo_status ig_tx_run(ig_tx *tx, int64_t *ret_changes, struct igloo_error *rete
   igloo_status status = prepare_va(tx, &stmt, reterr, sql, types, &args);
   va_end(args);
   IG_TRY(status);
+  IG_ASSERT(stmt);
   while (row) IG_TRY(ig_stmt_step(stmt, &row, reterr));
   if (ret_changes) *ret_changes = sqlite3_changes64(tx->store->db);
   return IGLOO_OK;

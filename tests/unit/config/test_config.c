@@ -2,7 +2,7 @@
 #include "config/config.h"
 
 #include "base/limits.h"
-#include "files/scratch.h"
+#include "support-files.h"
 
 static struct ig_config *load(const char *file_text, const char *key, const char *value) {
   struct ig_config *config = NULL;

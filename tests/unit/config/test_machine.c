@@ -1,7 +1,7 @@
 /* test_machine.c -- limits of control groups, on folders that look like them. */
 #include "config/machine.h"
 
-#include "files/scratch.h"
+#include "support-files.h"
 
 static void without_groups_there_is_no_limit(void **state) {
   (void)state;

@@ -5,7 +5,7 @@
 #include <time.h>
 
 #include "base/buf.h"
-#include "files/scratch.h"
+#include "support-files.h"
 
 static ig_roots *roots;
 

@@ -1,7 +1,7 @@
 /* test_read.c -- reading, and noticing that a file changed. */
 #include "files/read.h"
 
-#include "files/scratch.h"
+#include "support-files.h"
 
 static ig_roots *roots;
 

@@ -6,7 +6,7 @@
 #include <sys/un.h>
 
 #include "files/roots.h"
-#include "files/scratch.h"
+#include "support-files.h"
 
 static char *absolute(const char *text) {
   char *path = NULL;

@@ -4,7 +4,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 
-#include "files/scratch.h"
+#include "support-files.h"
 
 static ig_roots *roots;
 

@@ -4,7 +4,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-#include "files/scratch.h"
+#include "support-files.h"
 
 static void a_folder_is_private_and_vanishes(void **state) {
   (void)state;

@@ -1,8 +1,8 @@
 /*
- * scratch.h -- a folder of its own for each test of files, stores and catalogs.
+ * support-files.h -- a folder of its own for each test of files, stores and catalogs.
  */
-#ifndef IG_TESTS_FILES_SCRATCH_H
-#define IG_TESTS_FILES_SCRATCH_H
+#ifndef IG_TESTS_SUPPORT_FILES_H
+#define IG_TESTS_SUPPORT_FILES_H
 
 #include <fcntl.h>
 #include <stdio.h>
