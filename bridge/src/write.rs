@@ -336,19 +336,20 @@ fn folders(batch: &RecordBatch, partition: &[(usize, String)]) -> Result<Vec<(St
     let mut formatters = vec![];
     for (place, name) in partition {
         let column: &ArrayRef = batch.column(*place);
-        formatters.push((name, column, ArrayFormatter::try_new(column.as_ref(), &options)?));
+        let formatter = ArrayFormatter::try_new(column.as_ref(), &options)?;
+        formatters.push((name, column.logical_nulls(), formatter));
     }
     let mut found: Vec<(String, Vec<u32>)> = vec![];
     let mut places: HashMap<String, usize> = HashMap::new();
     for row in 0..batch.num_rows() {
         let mut folder = String::new();
-        for (name, column, formatter) in &formatters {
+        for (name, nulls, formatter) in &formatters {
             if !folder.is_empty() {
                 folder.push('/');
             }
             folder.push_str(name);
             folder.push('=');
-            if column.is_null(row) {
+            if nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
                 folder.push_str(NULL_FOLDER);
             } else {
                 let value = formatter.value(row).try_to_string()?;

@@ -1,7 +1,6 @@
 //! CSV: the dialect of a file, what its sample says about header, delimiter and types, and the
 //! decoder that turns bytes into batches.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
@@ -9,7 +8,8 @@ use arrow::compute::kernels::cast_utils::{string_to_datetime, Parser};
 use arrow::compute::{cast_with_options, CastOptions};
 use arrow::csv::reader::{Decoder, ReaderBuilder};
 use arrow::datatypes::{
-    DataType, Date32Type, Field, Float64Type, Int64Type, Schema, SchemaRef, TimeUnit,
+    DataType, Date32Type, Field, Float64Type, Int64Type, Schema, SchemaRef, Time64MicrosecondType,
+    TimeUnit,
 };
 use arrow::error::ArrowError;
 
@@ -128,11 +128,11 @@ struct Records<'a> {
     cut: bool,
 }
 
-/// A field, and whether it was quoted.
-type Cell<'a> = (Cow<'a, str>, bool);
+/// A field without its quotes.
+type Cell = String;
 
-impl<'a> Iterator for Records<'a> {
-    type Item = Vec<Cell<'a>>;
+impl Iterator for Records<'_> {
+    type Item = Vec<Cell>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
@@ -163,9 +163,9 @@ impl<'a> Iterator for Records<'a> {
     }
 }
 
-impl<'a> Records<'a> {
+impl Records<'_> {
     /// One field and the byte that ended it, None at the end of the sample.
-    fn cell(&mut self) -> (Cell<'a>, Option<u8>) {
+    fn cell(&mut self) -> (Cell, Option<u8>) {
         let quote = self.options.quote;
         let quoted = quote != 0 && self.text.get(self.at) == Some(&quote);
         let mut text = vec![];
@@ -187,12 +187,12 @@ impl<'a> Records<'a> {
                     inside = false;
                 }
             } else if !inside && (byte == self.delimiter || byte == b'\n' || byte == b'\r') {
-                return ((Cow::Owned(String::from_utf8_lossy(&text).into_owned()), quoted), Some(byte));
+                return (String::from_utf8_lossy(&text).into_owned(), Some(byte));
             } else {
                 text.push(byte);
             }
         }
-        ((Cow::Owned(String::from_utf8_lossy(&text).into_owned()), quoted), None)
+        (String::from_utf8_lossy(&text).into_owned(), None)
     }
 }
 
@@ -208,19 +208,15 @@ pub(crate) fn sniff(sample: &[u8], cut: bool, options: &CsvOptions) -> Sniffed {
     let sample = sample.strip_prefix(b"\xef\xbb\xbf").unwrap_or(sample);
     let records = |delimiter: u8| Records { text: sample, at: 0, delimiter, options, cut };
     let delimiter = options.delimiter.unwrap_or_else(|| find_delimiter(records));
-    let mut rows = records(delimiter).peekable();
-    let first = rows.peek().cloned().unwrap_or_default();
-    let header = options.header.unwrap_or_else(|| looks_like_header(&first, options));
-    if header {
-        rows.next();
-    }
+    let mut rows = records(delimiter);
+    let first = rows.next().unwrap_or_default();
     let mut kinds = vec![Kinds::default(); first.len()];
     for row in rows.take(options.sample_rows) {
-        for (kind, (text, quoted)) in kinds.iter_mut().zip(&row) {
-            if !is_null(text, *quoted, options) {
-                kind.see(text);
-            }
-        }
+        see(&mut kinds, &row, options);
+    }
+    let header = options.header.unwrap_or_else(|| looks_like_header(&first, &kinds, options));
+    if !header {
+        see(&mut kinds, &first, options);
     }
     let names = if header { header_names(&first) } else { numbered(first.len()) };
     let field = |(name, kind): (String, &Kinds)| {
@@ -230,8 +226,13 @@ pub(crate) fn sniff(sample: &[u8], cut: bool, options: &CsvOptions) -> Sniffed {
     Sniffed { delimiter, header, columns }
 }
 
-fn is_null(text: &str, _quoted: bool, options: &CsvOptions) -> bool {
-    text == options.null
+/// Takes note of the values of a row that are not NULL.
+fn see(kinds: &mut [Kinds], row: &[Cell], options: &CsvOptions) {
+    for (kind, text) in kinds.iter_mut().zip(row) {
+        if *text != options.null {
+            kind.see(text);
+        }
+    }
 }
 
 /// The delimiter that splits all records of the sample alike, into most columns.
@@ -247,23 +248,23 @@ fn find_delimiter<'a>(records: impl Fn(u8) -> Records<'a>) -> u8 {
     best.1
 }
 
-/// A header has names: text in every field that is no number, date or truth, none twice.
-fn looks_like_header(first: &[Cell], options: &CsvOptions) -> bool {
-    let mut seen = std::collections::HashSet::new();
-    first.iter().all(|(text, quoted)| {
+/// A header has names: text in every field that is no number, date or truth. Over columns that are
+/// text themselves, names are told from values by being distinct.
+fn looks_like_header(first: &[Cell], below: &[Kinds], options: &CsvOptions) -> bool {
+    let named = |text: &Cell| {
         let mut kinds = Kinds::default();
         kinds.see(text);
-        !is_null(text, *quoted, options)
-            && !text.trim().is_empty()
-            && kinds.data_type() == DataType::Utf8View
-            && seen.insert(text.clone())
-    })
+        *text != options.null && !text.trim().is_empty() && kinds.data_type() == DataType::Utf8View
+    };
+    let distinct = first.iter().collect::<std::collections::HashSet<_>>().len() == first.len();
+    let told = below.iter().any(|kinds| kinds.data_type() != DataType::Utf8View);
+    first.iter().all(named) && (distinct || told)
 }
 
 /// The names of a header: trimmed, the empty and the double ones numbered.
 pub(crate) fn header_names(first: &[Cell]) -> Vec<String> {
     let mut names: Vec<String> = vec![];
-    for (at, (text, _)) in first.iter().enumerate() {
+    for (at, text) in first.iter().enumerate() {
         let base = match text.trim() {
             "" => format!("column{at}"),
             text => text.to_string(),
@@ -289,8 +290,11 @@ struct Kinds {
     seen: bool,
     boolean: bool,
     integer: bool,
+    /// Whole, but beyond bigint.
+    whole: bool,
     float: bool,
     date: bool,
+    time: bool,
     timestamp: bool,
     /// All timestamps seen carry an offset, or none does.
     zoned: Option<bool>,
@@ -303,8 +307,10 @@ impl Default for Kinds {
             seen: false,
             boolean: yes,
             integer: yes,
+            whole: yes,
             float: yes,
             date: yes,
+            time: yes,
             timestamp: yes,
             zoned: None,
         }
@@ -317,14 +323,26 @@ impl Kinds {
         if self.boolean {
             self.boolean = text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false");
         }
+        let digits = text.trim_start_matches(['-', '+']);
+        let all_digits = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+        // 00123 is a code, not a number.
+        let padded = digits.len() > 1 && digits.starts_with('0') && !digits.starts_with("0.");
         if self.integer {
-            self.integer = Int64Type::parse(text).is_some();
+            self.integer = !padded && Int64Type::parse(text).is_some();
+        }
+        if self.whole {
+            self.whole = !padded && all_digits && digits.len() <= 38;
         }
         if self.float {
-            // An integer that bigint cannot hold would lose digits as a float: it stays text.
-            let whole = text.bytes().all(|b| b.is_ascii_digit() || b == b'-' || b == b'+');
-            self.float = Float64Type::parse(text).is_some()
-                && (!whole || Int64Type::parse(text).is_some());
+            // A whole number that bigint cannot hold would lose digits as a float.
+            self.float = !padded
+                && Float64Type::parse(text).is_some()
+                && (!all_digits || Int64Type::parse(text).is_some());
+        }
+        if self.time {
+            self.time = text.len() >= 8
+                && text.as_bytes()[2] == b':'
+                && Time64MicrosecondType::parse(text).is_some();
         }
         let dashes = text.len() >= 8 && text.contains('-');
         if self.date {
@@ -342,7 +360,9 @@ impl Kinds {
             Kinds { seen: false, .. } => DataType::Utf8View,
             Kinds { boolean: true, .. } => DataType::Boolean,
             Kinds { integer: true, .. } => DataType::Int64,
+            Kinds { whole: true, .. } => DataType::Decimal128(38, 0),
             Kinds { float: true, .. } => DataType::Float64,
+            Kinds { time: true, .. } => DataType::Time64(TimeUnit::Microsecond),
             Kinds { date: true, .. } => DataType::Date32,
             Kinds { timestamp: true, zoned, .. } => {
                 let zone = (*zoned == Some(true)).then(|| "UTC".into());
@@ -515,7 +535,8 @@ fn parsed(data_type: &DataType) -> bool {
     use DataType::*;
     match data_type {
         Int8 | Int16 | Int32 | Int64 | UInt8 | UInt16 | UInt32 | UInt64 => true,
-        Float32 | Float64 | Date32 | Timestamp(_, _) | Decimal128(_, _) | Decimal256(_, _) => true,
+        Float32 | Float64 | Decimal128(_, _) | Decimal256(_, _) => true,
+        Date32 | Timestamp(_, _) | Time64(TimeUnit::Microsecond) => true,
         Utf8 | Utf8View => true,
         _ => false,
     }

@@ -115,6 +115,9 @@ fn promote(a: &DataType, b: &DataType, text: bool) -> Option<DataType> {
         }
         (Float32 | Float64, Float32 | Float64) => Some(Float64),
         (Float32 | Float64, other) | (other, Float32 | Float64) if other.is_integer() => Some(Float64),
+        (Decimal128(38, 0), other) | (other, Decimal128(38, 0)) if other.is_integer() => {
+            Some(Decimal128(38, 0))
+        }
         (List(f1), List(f2)) => {
             let item = promote(f1.data_type(), f2.data_type(), text)?;
             Some(List(Arc::new(Field::new("item", item, true))))
@@ -302,6 +305,10 @@ pub(crate) async fn csv_columns(
         schemas.push((file.path.clone(), Arc::new(sniffed.columns)));
     }
     let columns = merge(&schemas, true).map_err(|e| DataFusionError::External(e))?;
+    if let (true, Some(first)) = (columns.fields().is_empty(), files.first()) {
+        let error = Error::new(Status::DataError, "22P04", format!("file \"{}\" is empty", first.path));
+        return Err(DataFusionError::External(error.with_hint("Declare the columns to read it.")));
+    }
     let same = schemas.iter().all(|(_, schema)| {
         schema.fields().iter().map(|f| f.name()).eq(columns.fields().iter().map(|f| f.name()))
     });

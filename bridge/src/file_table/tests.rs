@@ -298,6 +298,32 @@ fn csv_without_header_gets_numbered_columns() {
 }
 
 #[test]
+fn csv_codes_large_numbers_and_times_keep_their_digits() {
+    let folder = Folder::new();
+    let path = folder.file("a.csv", "zip,big,at,n,n\n00123,12345678901234567890,10:00:00,1,2\n45,-7,23:59:59.5,3,4\n");
+    let given = Given::new(IGB_FORMAT_CSV, &[&path]);
+    assert_eq!(
+        types(&given),
+        "zip Utf8View, big Decimal128(38, 0), at Time64(µs), n Int64, n_1 Int64"
+    );
+    assert_eq!(
+        shown(given.frame()),
+        "00123|12345678901234567890|10:00:00|1|2\n45|-7|23:59:59.500|3|4"
+    );
+}
+
+#[test]
+fn empty_csv_file_is_an_error_and_one_with_a_header_is_an_empty_table() {
+    let folder = Folder::new();
+    let empty = folder.file("empty.csv", "");
+    assert_eq!(Given::new(IGB_FORMAT_CSV, &[&empty]).table().unwrap_err().sqlstate, "22P04");
+    let header = folder.file("header.csv", "a,b\n");
+    let given = Given::new(IGB_FORMAT_CSV, &[&header, &empty]);
+    assert_eq!(types(&given), "a Utf8View, b Utf8View");
+    assert_eq!(rows_of(given.frame()).unwrap().num_rows(), 0);
+}
+
+#[test]
 fn csv_null_text_is_null_and_empty_text_is_not() {
     let folder = Folder::new();
     let path = folder.file("a.csv", "n,s\n1,NA\nNA,\n");

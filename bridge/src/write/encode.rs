@@ -103,7 +103,7 @@ impl Encoding {
     pub fn new(format: &str, options: &[(String, String)], schema: &Schema) -> Result<Encoding> {
         let options: Vec<(&str, &str)> = options
             .iter()
-            .map(|(key, value)| (key.as_str(), value.as_str()))
+            .map(|(key, value)| (key.strip_prefix("format.").unwrap_or(key), value.as_str()))
             .filter(|(key, _)| !OPTIONS_OF_C.contains(key))
             .collect();
         let encoding = match format {
@@ -178,6 +178,10 @@ impl Encoding {
             let data_type = match (self, field.data_type()) {
                 (_, DataType::Utf8View) => DataType::Utf8,
                 (_, DataType::BinaryView) => DataType::Binary,
+                // Days in milliseconds: other formats know days as days only.
+                (Encoding::Parquet(_) | Encoding::Csv(..) | Encoding::Json(_), DataType::Date64) => {
+                    DataType::Date32
+                }
                 (Encoding::Arrow(_), DataType::Dictionary(_, value)) => value.as_ref().clone(),
                 (_, other) => other.clone(),
             };
@@ -284,7 +288,7 @@ fn csv_encoding(options: &[(&str, &str)]) -> Result<Encoding> {
     for (key, value) in options {
         match *key {
             "compression" => compression = text_compression(value)?,
-            "header" => text.header = boolean(key, value)?,
+            "header" | "has_header" => text.header = boolean(key, value)?,
             "delim" | "delimiter" | "sep" => text.delimiter = byte(key, value)?,
             "quote" => text.quote = byte(key, value)?,
             "null" | "nullstr" | "null_value" => text.null = value.to_string(),

@@ -251,6 +251,26 @@ fn csv_floats_without_a_number_have_postgresqls_names() {
 }
 
 #[test]
+fn csv_null_is_bare_where_it_has_no_bitmap() {
+    let dictionary = DictionaryArray::<Int32Type>::try_new(
+        Int32Array::from(vec![0, 1]),
+        Arc::new(StringArray::from(vec![Some("x"), None])),
+    );
+    let columns: [(&str, ArrayRef); 2] =
+        [("n", Arc::new(NullArray::new(2))), ("d", Arc::new(dictionary.unwrap()))];
+    let batch = RecordBatch::try_from_iter_with_nullable(columns.map(|(n, c)| (n, c, true)));
+    assert_eq!(Ask::new(IGB_FORMAT_CSV, &[]).text(&batch.unwrap()), "n,d\n,x\n,\n");
+}
+
+#[test]
+fn days_in_milliseconds_are_written_as_days() {
+    let batch = one(Date64Array::from(vec![Some(946_684_800_000), None]));
+    assert_eq!(Ask::new(IGB_FORMAT_CSV, &[]).text(&batch), "v\n2000-01-01\n\n");
+    let file = Ask::new(IGB_FORMAT_PARQUET, &[]).file(&batch);
+    assert_eq!(read_parquet(file.bytes).schema().field(0).data_type(), &DataType::Date32);
+}
+
+#[test]
 fn json_lines_are_what_arrow_reads_again() {
     let simple = everything().project(&[0, 3, 5, 7, 9, 13, 14]).unwrap();
     let file = Ask::new(IGB_FORMAT_JSON, &[]).file(&simple);

@@ -66,6 +66,8 @@ impl CsvText {
                 false => Cells::Plain(ArrayFormatter::try_new(column.as_ref(), &options)?),
             });
         }
+        // A dictionary's values and the type Null have NULL without a bitmap of their own.
+        let nulls: Vec<_> = rows.columns().iter().map(|column| column.logical_nulls()).collect();
         let mut text = String::new();
         let mut value = String::new();
         for row in 0..rows.num_rows() {
@@ -73,7 +75,7 @@ impl CsvText {
                 if at > 0 {
                     text.push(char::from(self.delimiter));
                 }
-                if column.is_null(row) {
+                if nulls[at].as_ref().is_some_and(|nulls| nulls.is_null(row)) {
                     text.push_str(&self.null);
                     continue;
                 }
