@@ -520,7 +520,7 @@ igloo_status ig_config_write_markdown(FILE *out, struct igloo_error *reterr) {
       "these\n"
       "after a space stands in double quotes, in which `\\\"`, `\\\\`, `\\n` and `\\t` "
       "are\n"
-      "escapes. This page is written by `igloo config show --format markdown`.\n",
+      "escapes. This page is made from `src/config/keys.def`.\n",
       out);
   size_t section_len = 0;
   const char *section = "";

@@ -1,6 +1,7 @@
 /* test_config.c -- precedence, checks, and what is shown. */
 #include "config/config.h"
 
+#include "base/buf.h"
 #include "base/limits.h"
 #include "support-files.h"
 
@@ -64,13 +65,12 @@ static void values_are_parsed_by_type(void **state) {
   (void)state;
   IG_AUTO_STRUCT(ig_config) *config = load(
       "[engine]\nmemory_limit = 1.5 GiB\nspill_dir = \"/tmp/a b\"\n"
-      "[limits]\nstatement_timeout = 2 min\nqueue_wait = 1500\n"
+      "[limits]\nstatement_timeout = 1500\n"
       "[files]\nroots = /a:ro, /b:rw\n[log]\nformat = json\n",
       NULL, NULL);
   assert_int_equal(config->engine_memory_limit, 1536 * IG_MIB);
   assert_string_equal(config->engine_spill_dir, "/tmp/a b");
-  assert_int_equal(config->limits_statement_timeout, 120000000);
-  assert_int_equal(config->limits_queue_wait, 1500000);
+  assert_int_equal(config->limits_statement_timeout, 1500000); /* milliseconds */
   assert_string_equal(config->files_roots, "/a:ro, /b:rw");
   assert_string_equal(config->log_format, "json");
 }
@@ -206,6 +206,31 @@ static void every_key_is_shown_with_its_origin(void **state) {
   free(page);
 }
 
+static char *read_whole(const char *path) {
+  struct ig_buf text = IG_BUF_INIT(1 << 20);
+  char bytes[4096], *whole = NULL;
+  FILE *file = fopen(path, "r");
+  for (size_t n; file && (n = fread(bytes, 1, sizeof(bytes), file)) > 0;)
+    ig_buf_append(&text, bytes, n);
+  if (file) fclose(file);
+  assert_ok(ig_buf_steal(&text, &whole, &test_err));
+  return whole;
+}
+
+static void the_page_in_docs_is_what_keys_def_says(void **state) {
+  (void)state;
+  char *page = NULL;
+  size_t len = 0;
+  FILE *out = open_memstream(&page, &len);
+  assert_ok(ig_config_write_markdown(out, &test_err));
+  fclose(out);
+  char *committed = read_whole("docs/configuration.md");
+  if (strcmp(page, committed) != 0)
+    fail_msg("write it again: build/unit/config/test_config docs/configuration.md");
+  free(page);
+  ig_free(committed);
+}
+
 /* What is shown loads again and gives the same. */
 struct again {
   struct ig_config_override overrides[128];
@@ -249,7 +274,12 @@ static void loading_survives_failed_allocations(void **state) {
   assert_survives_failed_allocations(load_with_failures, NULL);
 }
 
-int main(void) {
+/* With an argument: write the page there instead. */
+int main(int argc, char **argv) {
+  if (argc > 1) {
+    FILE *out = fopen(argv[1], "w");
+    return !out || ig_config_write_markdown(out, NULL) != IGLOO_OK || fclose(out) != 0;
+  }
   const struct CMUnitTest tests[] = {
       scratch_test(defaults_are_those_of_limits_h),
       scratch_test(flag_wins_over_environment_over_file_over_default),
@@ -261,6 +291,7 @@ int main(void) {
       scratch_test(the_file_is_found_by_flag_then_variable),
       scratch_test(an_unknown_override_names_the_nearest),
       scratch_test(every_key_is_shown_with_its_origin),
+      cmocka_unit_test(the_page_in_docs_is_what_keys_def_says),
       scratch_test(shown_values_load_again),
       scratch_test(loading_survives_failed_allocations),
   };
