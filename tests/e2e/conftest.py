@@ -6,6 +6,7 @@ an empty folder as working folder and as home."""
 import os
 import pathlib
 import re
+import select
 import signal
 import subprocess
 
@@ -89,7 +90,23 @@ class Shell:
         self.process.close()
         return self.process.exitstatus
 
+    def hang_up(self):
+        """Take the terminal away and wait for the end; gives the exit code."""
+        waiter = os.pidfd_open(self.process.pid)
+        os.close(self.process.child_fd)
+        self.process.closed = self.process.ptyproc.closed = True
+        ended, _, _ = select.select([waiter], [], [], SECONDS)
+        os.close(waiter)
+        if not ended:
+            os.kill(self.process.pid, signal.SIGKILL)
+        self.process.ptyproc.terminated = True
+        status = os.waitpid(self.process.pid, 0)[1]
+        assert ended, "the shell goes on without a terminal"
+        return os.waitstatus_to_exitcode(status)
+
     def kill(self):
+        if self.process.closed:
+            return
         if self.process.isalive():
             self.process.kill(signal.SIGKILL)
         self.process.close(force=True)

@@ -309,8 +309,17 @@ def test_a_terminal_that_goes_away_ends_the_shell(shell, tmp_path):
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     one = shell(TMPDIR=str(temporary))
-    one.process.close(force=False)
-    one.process.wait()
+    assert one.hang_up() in (0, 130)
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_terminal_that_goes_away_ends_the_statement(shell, tmp_path):
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    one = shell(TMPDIR=str(temporary))
+    one.send(ENDLESS)
+    one.expect("memory")
+    assert one.hang_up() in (0, 130)
     assert list(temporary.iterdir()) == []
 
 
