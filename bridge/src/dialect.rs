@@ -26,6 +26,7 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
 
+use crate::functions::rewrite_calls;
 use crate::names;
 
 /// PostgreSQL plus what DataFusion documents.
@@ -147,6 +148,7 @@ impl Dialect for IglooDialect {
         supports_from_first_select,
         supports_in_empty_list,
         supports_lambda_functions,
+        supports_limit_comma,
         supports_order_by_all,
         supports_pipe_operator,
         supports_projection_trailing_commas,
@@ -255,6 +257,7 @@ fn rewrite<V: VisitMut>(node: &mut V) {
         rewrite_operator(expr);
         ControlFlow::<()>::Continue(())
     });
+    rewrite_calls(node);
     let _ = node.visit(&mut FromFirst);
 }
 
@@ -377,7 +380,7 @@ fn rewrite_dot(access: &mut AccessExpr) {
 }
 
 /// The call `name(args…)`, as the parser would build it.
-fn call(name: &str, args: Vec<Expr>) -> Expr {
+pub(crate) fn call(name: &str, args: Vec<Expr>) -> Expr {
     Expr::Function(Function {
         name: ObjectName::from(vec![Ident::new(name)]),
         uses_odbc_syntax: false,

@@ -23,6 +23,7 @@ pub mod engine;
 pub mod error;
 pub mod explain;
 mod file_table;
+pub mod functions;
 pub mod function_list;
 pub mod names;
 mod parse;
@@ -40,6 +41,7 @@ mod spans;
 mod store;
 mod stream;
 mod stream_table;
+pub mod sum;
 #[cfg(test)]
 mod testing;
 mod translate;

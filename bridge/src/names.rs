@@ -76,8 +76,10 @@ pub fn name_outputs(statement: &mut Statement) -> Result<()> {
 }
 
 /// The second try, after `is_duplicate_name_error`: mark every output that
-/// stands beside a `*` too.
+/// stands beside a `*` too, and tell casts of one expression apart. Works on
+/// a statement that `name_outputs` has seen.
 pub fn mangle(statement: &mut Statement) -> Result<()> {
+    tell_casts_apart(statement);
     run(
         statement,
         Namer {
@@ -86,6 +88,30 @@ pub fn mangle(statement: &mut Statement) -> Result<()> {
             error: None,
         },
     )
+}
+
+/// The planner names a cast as its operand, so that `sum(x), sum(x::int)` are
+/// two columns `sum(x)` to it. A function that does nothing makes the difference.
+fn tell_casts_apart(statement: &mut Statement) {
+    let wrap_cast = |expr: &mut Expr| {
+        if matches!(expr, Expr::Cast { .. }) {
+            let name = Expr::value(Value::SingleQuotedString(text_of(expr)));
+            *expr = crate::dialect::call(crate::functions::NAMED, vec![expr.clone(), name]);
+        }
+        ControlFlow::<()>::Continue(())
+    };
+    match statement {
+        Statement::Statement(inner) => {
+            let _ = visit_expressions_mut(inner.as_mut(), wrap_cast);
+        }
+        Statement::Explain(explain) => tell_casts_apart(&mut explain.statement),
+        Statement::CopyTo(copy) => {
+            if let CopyToSource::Query(query) = &mut copy.source {
+                let _ = visit_expressions_mut(query.as_mut(), wrap_cast);
+            }
+        }
+        Statement::CreateExternalTable(_) | Statement::Reset(_) => {}
+    }
 }
 
 fn run(statement: &mut Statement, mut namer: Namer) -> Result<()> {

@@ -58,17 +58,19 @@ fn arrow_error(error: &ArrowError) -> Option<SqlError> {
         ArrowError::DivideByZero => Some(SqlError::new("22012", "division by zero")),
         ArrowError::ArithmeticOverflow(_) => Some(SqlError::new("22003", "value out of range")),
         ArrowError::CastError(text) => Some(cast_error(text)),
-        ArrowError::InvalidArgumentError(text) if text.contains("too large to store in a Decimal")
-            || text.contains("too small to store in a Decimal") =>
+        ArrowError::InvalidArgumentError(text)
+            if text.contains("too large to store in a Decimal")
+                || text.contains("too small to store in a Decimal") =>
         {
             Some(SqlError::new("22003", "numeric field overflow"))
         }
         ArrowError::ComputeError(text) if text.to_lowercase().contains("overflow") => {
             Some(SqlError::new("22003", "value out of range"))
         }
-        ArrowError::ParseError(text) => {
-            Some(SqlError::new("22007", format!("invalid input syntax: {}", quiet(text))))
-        }
+        ArrowError::ParseError(text) => Some(SqlError::new(
+            "22007",
+            format!("invalid input syntax: {}", quiet(text)),
+        )),
         ArrowError::ExternalError(inner) => {
             inner.downcast_ref::<DataFusionError>().and_then(sql_error)
         }
@@ -78,15 +80,20 @@ fn arrow_error(error: &ArrowError) -> Option<SqlError> {
 
 fn cast_error(text: &str) -> SqlError {
     // "Cannot cast string 'x' to value of Int64 type"
-    if let Some((value, target)) =
-        text.strip_prefix("Cannot cast string '").and_then(|t| t.rsplit_once("' to value of "))
+    if let Some((value, target)) = text
+        .strip_prefix("Cannot cast string '")
+        .and_then(|t| t.rsplit_once("' to value of "))
     {
         let target = sql_name(target.trim_end_matches(" type"));
-        return SqlError::new("22P02", format!("invalid input syntax for type {target}: \"{value}\""));
+        return SqlError::new(
+            "22P02",
+            format!("invalid input syntax for type {target}: \"{value}\""),
+        );
     }
     // "Can't cast value 300 to type Int8"
-    if let Some((_, target)) =
-        text.strip_prefix("Can't cast value ").and_then(|t| t.rsplit_once(" to type "))
+    if let Some((_, target)) = text
+        .strip_prefix("Can't cast value ")
+        .and_then(|t| t.rsplit_once(" to type "))
     {
         return SqlError::new("22003", format!("{} out of range", sql_name(target)));
     }

@@ -245,6 +245,28 @@ async fn unnamed_outputs_are_named_by_their_text() {
 }
 
 #[tokio::test]
+async fn casts_of_one_expression_are_different_expressions() {
+    check(
+        "SELECT sum(x), sum(x::int), sum(x::double) FROM t",
+        "sum(x)|sum(x::INT)|sum(x::DOUBLE)",
+        "30|30|30.0",
+    )
+    .await;
+    check(
+        "SELECT x::int, x::double, count(*) FROM t GROUP BY x::int, x::double ORDER BY x::int LIMIT 1",
+        "x::INT|x::DOUBLE|count(*)",
+        "10|10.0|1",
+    )
+    .await;
+    check(
+        "SELECT id::text, id FROM t WHERE id = 1",
+        "id::TEXT|id",
+        "1|1",
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn clauses_still_find_expressions_that_were_named() {
     check("SELECT x + 1 FROM t ORDER BY x + 1 LIMIT 1", "x + 1", "11").await;
     check(
