@@ -33,6 +33,7 @@ use crate::query::Running;
 use crate::stream::{BatchSource, Imported};
 
 mod encode;
+mod options;
 mod text;
 
 use encode::{Encoder, Encoding};
@@ -176,10 +177,10 @@ struct Writer<'a> {
 }
 
 impl Job {
-    fn new(rows: &Schema, options: &igb_write_options, target: &igb_target) -> Result<Job> {
-        let settings = unsafe { pairs(options.options, options.options_count) }?;
+    fn new(rows: &Schema, asked: &igb_write_options, target: &igb_target) -> Result<Job> {
+        let settings = unsafe { pairs(asked.options, asked.options_count) }?;
         let columns =
-            unsafe { strings(options.partition_columns, options.partition_columns_count) }?;
+            unsafe { strings(asked.partition_columns, asked.partition_columns_count) }?;
         let mut partition = vec![];
         for column in &columns {
             let place = rows.fields().iter().position(|field| field.name() == column);
@@ -193,12 +194,14 @@ impl Job {
             }
             partition.push((place, folder_text(column)));
         }
-        let kept: Vec<usize> =
-            (0..rows.fields().len()).filter(|at| partition.iter().all(|(p, _)| p != at)).collect();
+        let keep = options::keeps_partition_columns(&settings)?;
+        let kept: Vec<usize> = (0..rows.fields().len())
+            .filter(|at| keep || partition.iter().all(|(place, _)| place != at))
+            .collect();
         if kept.is_empty() && !partition.is_empty() {
             return Err(Error::unsupported("no column is left to write beside the partition columns"));
         }
-        let format = match options.format {
+        let format = match asked.format {
             IGB_FORMAT_PARQUET => "Parquet",
             IGB_FORMAT_CSV => "CSV",
             IGB_FORMAT_JSON => "JSON",

@@ -266,7 +266,7 @@ pub(crate) fn header_names(first: &[Cell]) -> Vec<String> {
     let mut names: Vec<String> = vec![];
     for (at, text) in first.iter().enumerate() {
         let base = match text.trim() {
-            "" => format!("column{at}"),
+            "" => format!("column_{}", at + 1),
             text => text.to_string(),
         };
         let mut name = base.clone();
@@ -281,7 +281,7 @@ pub(crate) fn header_names(first: &[Cell]) -> Vec<String> {
 }
 
 fn numbered(count: usize) -> Vec<String> {
-    (0..count).map(|at| format!("column{at}")).collect()
+    (1..=count).map(|number| format!("column_{number}")).collect()
 }
 
 /// The types that every value seen so far can be read as, by the parsers that will read them.

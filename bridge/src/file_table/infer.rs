@@ -208,7 +208,7 @@ fn unreadable(path: &str, error: DataFusionError) -> DataFusionError {
         return error;
     }
     let message = format!("could not read Parquet file \"{path}\"");
-    let told = Error::new(Status::DataError, "22000", message);
+    let told = Error::new(Status::DataError, "22P04", message);
     DataFusionError::External(told.with_detail(format!("{cause}.")))
 }
 
@@ -240,7 +240,7 @@ async fn stream_schema(reading: &Reading<'_>, file: &ListedFile) -> DfResult<Sch
     let mut decoder = StreamDecoder::new();
     let told = |detail: String| {
         let message = format!("could not read Arrow file \"{}\"", file.path);
-        DataFusionError::External(Error::new(Status::DataError, "22000", message).with_detail(detail))
+        DataFusionError::External(Error::new(Status::DataError, "22P04", message).with_detail(detail))
     };
     while let Some(piece) = pieces.try_next().await? {
         let mut piece = Buffer::from(piece);

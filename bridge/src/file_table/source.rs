@@ -542,7 +542,7 @@ const ARROW_TAIL: u64 = 10;
 
 fn damaged(path: &str, cause: impl fmt::Display) -> DataFusionError {
     let message = format!("could not read Arrow file \"{path}\"");
-    let error = Error::new(Status::DataError, "22000", message);
+    let error = Error::new(Status::DataError, "22P04", message);
     DataFusionError::External(error.with_detail(format!("{cause}.")))
 }
 

@@ -6,22 +6,16 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef, Float32Type, Float64Type, Schema, SchemaRef};
 use arrow::ipc::writer::{FileWriter, IpcWriteOptions};
-use arrow::ipc::CompressionType;
 use arrow::json::writer::LineDelimited;
 use arrow::json::{Writer as JsonWriter, WriterBuilder as JsonWriterBuilder};
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use datafusion::parquet::arrow::ArrowWriter;
-use datafusion::parquet::basic::{Compression, GzipLevel, ZstdLevel};
-use datafusion::parquet::file::properties::{EnabledStatistics, WriterProperties};
+use datafusion::parquet::file::properties::WriterProperties;
 
 use super::text::{CsvText, Deflated};
-use super::{encoding_error, holds, TargetFile};
+use super::{encoding_error, holds, options, TargetFile};
 use crate::error::{Error, Result, Status};
 use crate::translate::type_names;
-
-/// Small enough that a table of a few million rows is read by all threads, large enough for
-/// statistics and dictionaries to pay.
-const ROW_GROUP_ROWS: usize = 262_144;
 
 /// One file in the making. Dropped, it is abandoned.
 pub(crate) trait Encoder: Send {
@@ -47,71 +41,10 @@ pub(crate) enum Encoding {
     Arrow(IpcWriteOptions),
 }
 
-// ---- options ------------------------------------------------------------------------------
-
-fn bad_option(key: &str, value: &str) -> Box<Error> {
-    let message = format!("invalid value \"{value}\" for option \"{key}\"");
-    Error::new(Status::InvalidArgument, "22023", message)
-}
-
-fn unknown_option(format: &str, key: &str) -> Box<Error> {
-    let message = format!("unrecognized option \"{key}\" for writing {format} files");
-    Error::new(Status::InvalidArgument, "22023", message)
-}
-
-fn boolean(key: &str, value: &str) -> Result<bool> {
-    match value.to_ascii_lowercase().as_str() {
-        "" | "true" | "on" | "1" | "yes" | "t" => Ok(true),
-        "false" | "off" | "0" | "no" | "f" => Ok(false),
-        _ => Err(bad_option(key, value)),
-    }
-}
-
-fn byte(key: &str, value: &str) -> Result<u8> {
-    match value {
-        "\\t" => Ok(b'\t'),
-        _ if value.len() == 1 => Ok(value.as_bytes()[0]),
-        _ => Err(bad_option(key, value)),
-    }
-}
-
-/// Options of COPY that C has acted on.
-const OPTIONS_OF_C: [&str; 8] = [
-    "format",
-    "overwrite",
-    "overwrite_or_ignore",
-    "partition_by",
-    "per_thread_output",
-    "file_size_bytes",
-    "use_tmp_file",
-    "write_partition_columns",
-];
-
-fn text_compression(value: &str) -> Result<FileCompressionType> {
-    match value.to_ascii_lowercase().as_str() {
-        "" | "none" | "uncompressed" => Ok(FileCompressionType::UNCOMPRESSED),
-        "gzip" | "gz" => Ok(FileCompressionType::GZIP),
-        "zstd" | "zst" => Ok(FileCompressionType::ZSTD),
-        "bzip2" | "bz2" => Ok(FileCompressionType::BZIP2),
-        "xz" => Ok(FileCompressionType::XZ),
-        _ => Err(bad_option("compression", value)),
-    }
-}
-
 impl Encoding {
     /// Refuses by name what the format cannot hold.
     pub fn new(format: &str, options: &[(String, String)], schema: &Schema) -> Result<Encoding> {
-        let options: Vec<(&str, &str)> = options
-            .iter()
-            .map(|(key, value)| (key.strip_prefix("format.").unwrap_or(key), value.as_str()))
-            .filter(|(key, _)| !OPTIONS_OF_C.contains(key))
-            .collect();
-        let encoding = match format {
-            "Parquet" => parquet_encoding(&options)?,
-            "CSV" => csv_encoding(&options)?,
-            "JSON" => json_encoding(&options)?,
-            _ => arrow_encoding(&options)?,
-        };
+        let encoding = options::encoding(format, options)?;
         for field in schema.fields() {
             encoding.check(format, field)?;
         }
@@ -231,104 +164,6 @@ impl Encoding {
             }
         }
     }
-}
-
-fn parquet_encoding(options: &[(&str, &str)]) -> Result<Encoding> {
-    let mut compression = "zstd";
-    let mut level = None;
-    let mut properties = WriterProperties::builder()
-        .set_created_by("igloo".to_string())
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS));
-    for (key, value) in options {
-        properties = match *key {
-            "compression" | "codec" => {
-                compression = value;
-                properties
-            }
-            "compression_level" => {
-                level = Some(value.parse::<i32>().map_err(|_| bad_option(key, value))?);
-                properties
-            }
-            "row_group_rows" | "row_group_size" => {
-                let rows = value.parse::<usize>().ok().filter(|rows| *rows > 0);
-                let rows = rows.ok_or_else(|| bad_option(key, value))?;
-                properties.set_max_row_group_row_count(Some(rows))
-            }
-            "statistics" => properties.set_statistics_enabled(match boolean(key, value)? {
-                true => EnabledStatistics::Page,
-                false => EnabledStatistics::None,
-            }),
-            "dictionary" => properties.set_dictionary_enabled(boolean(key, value)?),
-            _ => return Err(unknown_option("Parquet", key)),
-        };
-    }
-    let bad_level = || bad_option("compression_level", &level.unwrap_or_default().to_string());
-    let codec = match compression.to_ascii_lowercase().as_str() {
-        "zstd" => {
-            Compression::ZSTD(ZstdLevel::try_new(level.unwrap_or(3)).map_err(|_| bad_level())?)
-        }
-        "gzip" => {
-            let level = u32::try_from(level.unwrap_or(6)).map_err(|_| bad_level())?;
-            Compression::GZIP(GzipLevel::try_new(level).map_err(|_| bad_level())?)
-        }
-        "snappy" => Compression::SNAPPY,
-        "lz4" | "lz4_raw" => Compression::LZ4_RAW,
-        "none" | "uncompressed" => Compression::UNCOMPRESSED,
-        _ => {
-            return Err(bad_option("compression", compression)
-                .with_hint("Parquet takes zstd, snappy, lz4, gzip or none."))
-        }
-    };
-    Ok(Encoding::Parquet(Box::new(properties.set_compression(codec).build())))
-}
-
-fn csv_encoding(options: &[(&str, &str)]) -> Result<Encoding> {
-    let mut text = CsvText::default();
-    let mut compression = FileCompressionType::UNCOMPRESSED;
-    for (key, value) in options {
-        match *key {
-            "compression" => compression = text_compression(value)?,
-            "header" | "has_header" => text.header = boolean(key, value)?,
-            "delim" | "delimiter" | "sep" => text.delimiter = byte(key, value)?,
-            "quote" => text.quote = byte(key, value)?,
-            "null" | "nullstr" | "null_value" => text.null = value.to_string(),
-            _ => return Err(unknown_option("CSV", key)),
-        }
-    }
-    if text.quote == text.delimiter {
-        return Err(bad_option("quote", &char::from(text.quote).to_string())
-            .with_hint("The quote and the delimiter must differ."));
-    }
-    Ok(Encoding::Csv(text, compression))
-}
-
-fn json_encoding(options: &[(&str, &str)]) -> Result<Encoding> {
-    let mut compression = FileCompressionType::UNCOMPRESSED;
-    for (key, value) in options {
-        match *key {
-            "compression" => compression = text_compression(value)?,
-            _ => return Err(unknown_option("JSON", key)),
-        }
-    }
-    Ok(Encoding::Json(compression))
-}
-
-fn arrow_encoding(options: &[(&str, &str)]) -> Result<Encoding> {
-    let mut compression = None;
-    for (key, value) in options {
-        match *key {
-            "compression" => {
-                compression = match value.to_ascii_lowercase().as_str() {
-                    "" | "none" | "uncompressed" => None,
-                    "lz4" => Some(CompressionType::LZ4_FRAME),
-                    "zstd" => Some(CompressionType::ZSTD),
-                    _ => return Err(bad_option(key, value)),
-                }
-            }
-            _ => return Err(unknown_option("Arrow", key)),
-        }
-    }
-    Ok(Encoding::Arrow(IpcWriteOptions::default().try_with_compression(compression)?))
 }
 
 /// JSON has no word for NaN and Infinity, and NULL is not what they are.

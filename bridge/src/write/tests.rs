@@ -245,6 +245,43 @@ fn csv_options_are_followed() {
 }
 
 #[test]
+fn documented_options_of_other_engines_are_taken() {
+    let batch = one((0..1000).collect::<Int32Array>());
+    let options = [
+        ("max_row_group_size", "500"),
+        ("compression", "zstd(9)"),
+        ("compression::v", "snappy"),
+        ("bloom_filter_enabled::v", "true"),
+        ("metadata::owner", "me"),
+        ("format.statistics_enabled", "chunk"),
+    ];
+    let file = Ask::new(IGB_FORMAT_PARQUET, &options).file(&batch);
+    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(file.bytes)).unwrap();
+    let metadata = builder.metadata();
+    assert_eq!(metadata.num_row_groups(), 2);
+    let column = metadata.row_group(0).column(0);
+    assert_eq!(column.compression(), datafusion::parquet::basic::Compression::SNAPPY);
+    assert!(column.bloom_filter_offset().is_some());
+    let notes = metadata.file_metadata().key_value_metadata().unwrap();
+    assert!(notes.iter().any(|n| n.key == "owner" && n.value.as_deref() == Some("me")));
+
+    let batch = one(StringArray::from(vec!["a\"b", "c"]));
+    let options = [("has_header", "false"), ("escape", "\\")];
+    assert_eq!(Ask::new(IGB_FORMAT_CSV, &options).text(&batch), "\"a\\\"b\"\nc\n");
+}
+
+#[test]
+fn partition_columns_stay_in_the_files_where_that_is_asked() {
+    let batch = one(Int32Array::from(vec![7]));
+    let options = [("execution.keep_partition_by_columns", "true")];
+    let ask = Ask { partition: vec!["v"], ..Ask::new(IGB_FORMAT_CSV, &options) };
+    let memory = Memory::default();
+    ask.write(&memory, vec![batch]).unwrap();
+    let files = memory.files.into_inner().unwrap();
+    assert_eq!((files[0].partition.as_str(), files[0].bytes.as_slice()), ("v=7", &b"v\n7\n"[..]));
+}
+
+#[test]
 fn csv_floats_without_a_number_have_postgresqls_names() {
     let batch = one(Float64Array::from(vec![f64::NAN, f64::INFINITY, f64::NEG_INFINITY]));
     assert_eq!(Ask::new(IGB_FORMAT_CSV, &[]).text(&batch), "v\nNaN\nInfinity\n-Infinity\n");

@@ -29,11 +29,30 @@ pub(crate) struct CsvText {
     pub delimiter: u8,
     pub quote: u8,
     pub null: String,
+    /// Stands before a quote within quotes; None doubles the quote.
+    pub escape: Option<u8>,
+    pub date_format: Option<String>,
+    pub time_format: Option<String>,
+    pub timestamp_format: Option<String>,
+    pub timestamp_tz_format: Option<String>,
 }
+
+const TIMESTAMP_FORMAT: &str = "%Y-%m-%d %H:%M:%S%.f";
+const TIMESTAMP_TZ_FORMAT: &str = "%Y-%m-%d %H:%M:%S%.f%:z";
 
 impl Default for CsvText {
     fn default() -> Self {
-        CsvText { header: true, delimiter: b',', quote: b'"', null: String::new() }
+        CsvText {
+            header: true,
+            delimiter: b',',
+            quote: b'"',
+            null: String::new(),
+            escape: None,
+            date_format: None,
+            time_format: None,
+            timestamp_format: None,
+            timestamp_tz_format: None,
+        }
     }
 }
 
@@ -56,9 +75,12 @@ impl CsvText {
     pub fn rows(&self, rows: &RecordBatch, out: &mut Deflated) -> Result<()> {
         let options = FormatOptions::new()
             .with_display_error(false)
-            .with_timestamp_format(Some("%Y-%m-%d %H:%M:%S%.f"))
-            .with_timestamp_tz_format(Some("%Y-%m-%d %H:%M:%S%.f%:z"))
-            .with_datetime_format(Some("%Y-%m-%d %H:%M:%S%.f"));
+            .with_date_format(self.date_format.as_deref())
+            .with_time_format(self.time_format.as_deref())
+            .with_timestamp_format(self.timestamp_format.as_deref().or(Some(TIMESTAMP_FORMAT)))
+            .with_timestamp_tz_format(
+                self.timestamp_tz_format.as_deref().or(Some(TIMESTAMP_TZ_FORMAT)),
+            );
         let mut cells = Vec::with_capacity(rows.num_columns());
         for (at, column) in rows.columns().iter().enumerate() {
             cells.push(match column.data_type().is_nested() {
@@ -107,10 +129,11 @@ impl CsvText {
             return;
         }
         let quote = char::from(self.quote);
+        let escape = self.escape.map_or(quote, char::from);
         text.push(quote);
         for c in value.chars() {
-            if c == quote {
-                text.push(quote);
+            if c == quote || c == escape {
+                text.push(escape);
             }
             text.push(c);
         }
