@@ -22,7 +22,7 @@ help:
 	@echo "make fmt        format C, Rust and nothing else"
 	@echo "make install    into PREFIX=$(PREFIX), with DESTDIR"
 	@echo "make dist       optimised archive in dist/ (link-time optimisation: an hour)"
-	@echo "make clean      remove build/ (the cache folder stays: $${IGLOO_CACHE_DIR:-~/.cache/igloo})"
+	@echo "make clean      remove build/ (the cache folder stays: $${IGLOO_BUILD_CACHE:-~/.cache/igloo})"
 	@echo
 	@echo "The first build compiles DataFusion: 17 minutes on 2 idle cores, 30 on busy ones; another"
 	@echo "clone on the same machine reuses it. After that a change of C takes seconds (20 with the"

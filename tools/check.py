@@ -59,7 +59,7 @@ class Cache:
 
     def __init__(self, verbose):
         self.verbose = verbose
-        base = os.environ.get("IGLOO_CACHE_DIR") or os.path.join(
+        base = os.environ.get("IGLOO_BUILD_CACHE") or os.path.join(
             os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "igloo"
         )
         self.folder = pathlib.Path(base) / "checks"

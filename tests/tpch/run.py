@@ -31,7 +31,7 @@ class Mismatch(Exception):
 
 def data_folder(sf):
     """The folder with one Parquet file per table; made if it is not there."""
-    cache = os.environ.get("IGLOO_CACHE_DIR") or os.path.join(
+    cache = os.environ.get("IGLOO_BUILD_CACHE") or os.path.join(
         os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "igloo")
     folder = os.path.join(cache, f"tpch-sf{sf:g}")
     if all(os.path.exists(os.path.join(folder, f"{t}.parquet")) for t in TABLES):
