@@ -5,7 +5,8 @@
   run.py --verify-oracle [--postgresql DSN] [FILE ...]            are the expectations true?
   run.py --fill [--postgresql DSN] FILE ...                       let the oracle write missing rows
 
-Each case is one process in a folder of its own. The last line is
+Cases that only ask share a process and a folder with a few others; each of the
+rest has its own. The last line is
 "N passed, M failed"; the exit code is 1 when something failed."""
 import argparse
 import concurrent.futures
@@ -26,6 +27,7 @@ import oracles  # noqa: E402
 
 MARKER = "everything below this line is the answer"
 CASE_SECONDS = 30
+TOGETHER = 12  # questions without a setup of their own that share a process
 
 
 class Mismatch(Exception):
@@ -155,14 +157,16 @@ def compare_error(expected, state, message):
         raise Mismatch(f"- error: {expected}\n+ error: {state} {message}")
 
 
-# Running one case ----------------------------------------------------------
+# Running cases -------------------------------------------------------------
 
-def run_igloo(igloo, file, case, folder):
+def run_igloo(igloo, file, cases, folder):
+    """One session: the setup, then each query after a line with the marker."""
     command = [igloo, "sql", "--format", "csv"]
-    setup = file.setup(case)
+    setup = file.setup(cases[0])
     if setup.strip():
         command += ["-c", setup]
-    command += ["-c", f"SELECT '{MARKER}' AS m", "-c", "\n".join(case.blocks["query"])]
+    for case in cases:
+        command += ["-c", f"SELECT '{MARKER}' AS m", "-c", "\n".join(case.blocks["query"])]
     env = {k: v for k, v in os.environ.items() if not k.startswith("IGLOO_")}
     try:
         return subprocess.run(command, cwd=folder, env=env, stdin=subprocess.DEVNULL,
@@ -171,33 +175,76 @@ def run_igloo(igloo, file, case, folder):
         raise Mismatch(f"no answer within {CASE_SECONDS} s") from e
 
 
-def check_case(igloo, file, case, folder):
-    done = run_igloo(igloo, file, case, folder)
-    out = done.stdout.decode("utf-8", "replace")
-    err = done.stderr.decode("utf-8", "replace")
-    if done.returncode < 0 or done.returncode > 1:
-        raise Mismatch(f"igloo ended with code {done.returncode}\n{err[-2000:]}")
-    _, marker, answer = out.partition("m\n" + MARKER + "\n")
-    if not marker:
-        raise Mismatch(f"the setup failed\n{err[-2000:]}")
-    state, message = read_error(err)
-    if "error" in case.inline:
-        if done.returncode == 0:
-            raise Mismatch(f"- error: {case.inline['error']}\n+ an answer:\n{answer[:2000]}")
-        return compare_error(case.inline["error"], state, message)
-    if done.returncode != 0:
-        raise Mismatch(f"error: {state} {message}")
-    records = read_csv(answer.lstrip("\n"))
+def answers(done):
+    """What igloo printed before the first marker and after each."""
+    return done.stdout.decode("utf-8", "replace").split("m\n" + MARKER + "\n")
+
+
+def check_answer(case, answer):
+    for piece in case.blocks.get("has", []):
+        if piece not in answer:
+            raise Mismatch(f"the answer does not hold: {piece}\n{answer[:2000]}")
+    records = read_csv(answer)
     names, rows = (records[0], records[1:]) if records else ([], [])
     if "names" in case.inline:
         got = ", ".join(n or "" for n in names)
         if got != case.inline["names"]:
             raise Mismatch(f"- names: {case.inline['names']}\n+ names: {got}")
-    for piece in case.blocks.get("has", []):
-        if piece not in answer:
-            raise Mismatch(f"the answer does not hold: {piece}\n{answer[:2000]}")
     if case.rows is not None:
         compare_rows(case.rows, rows, case.unordered)
+
+
+def check_case(igloo, file, case, folder):
+    done = run_igloo(igloo, file, [case], folder)
+    err = done.stderr.decode("utf-8", "replace")
+    if done.returncode < 0 or done.returncode > 1:
+        raise Mismatch(f"igloo ended with code {done.returncode}\n{err[-2000:]}")
+    parts = answers(done)
+    if len(parts) != 2:
+        raise Mismatch(f"the setup failed\n{err[-2000:]}")
+    state, message = read_error(err)
+    if "error" in case.inline:
+        if done.returncode == 0:
+            raise Mismatch(f"- error: {case.inline['error']}\n+ an answer:\n{parts[1][:2000]}")
+        return compare_error(case.inline["error"], state, message)
+    if done.returncode != 0:
+        raise Mismatch(f"error: {state} {message}")
+    check_answer(case, parts[1])
+
+
+def check_together(igloo, file, cases, folder):
+    """Which of the cases pass when they share one process; none if that fails."""
+    try:
+        done = run_igloo(igloo, file, cases, folder)
+    except Mismatch:
+        return set()
+    parts = answers(done)
+    if done.returncode != 0 or len(parts) != len(cases) + 1:
+        return set()
+    passed = set()
+    for case, answer in zip(cases, parts[1:]):
+        try:
+            check_answer(case, answer)
+            passed.add(case)
+        except Mismatch:
+            pass
+    return passed
+
+
+def batches(work):
+    """Cases by turns: those that only ask, TOGETHER at a time; the others alone."""
+    out, asking = [], {}
+    for file, case in work:
+        if "setup" in case.blocks or "error" in case.inline:
+            out.append((file, [case]))
+            continue
+        batch = asking.setdefault(file, [])
+        if not batch:
+            out.append((file, batch))
+        batch.append(case)
+        if len(batch) == TOGETHER:
+            asking[file] = []
+    return out
 
 
 def make_folder(file, data):
@@ -292,8 +339,7 @@ def main():
     if any("data" in f.head.inline for f, _ in work):
         data()
 
-    def one(pair):
-        file, case = pair
+    def one(file, case):
         folder = make_folder(file, data)
         try:
             if args.fill:
@@ -307,18 +353,29 @@ def main():
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
+    def several(batch):
+        """A case that does not pass in company gets a process of its own."""
+        file, cases = batch
+        good = set()
+        if testing and len(cases) > 1:
+            folder = make_folder(file, data)
+            good = check_together(igloo, file, cases, folder)
+            shutil.rmtree(folder, ignore_errors=True)
+        return [(file, c) + ((True, None) if c in good else one(file, c)) for c in cases]
+
     started, passed, failed, skipped = time.monotonic(), 0, 0, 0
-    jobs = args.jobs if args.igloo and not (args.fill or args.verify_oracle) else 1
-    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        for (file, case), (ok, why) in zip(work, pool.map(one, work)):
-            if ok is False:
-                failed += 1
-                query = "\n".join("    " + l for l in case.blocks["query"])
-                print(f"FAILED {os.path.basename(file.path)}: {case.name}\n{query}\n{why}\n")
-            elif ok is None:
-                skipped += 1
-            else:
-                passed += 1
+    testing = not (args.fill or args.verify_oracle)
+    with concurrent.futures.ThreadPoolExecutor(args.jobs if testing else 1) as pool:
+        results = [r for batch in pool.map(several, batches(work)) for r in batch]
+    for file, case, ok, why in results:
+        if ok is False:
+            failed += 1
+            query = "\n".join("    " + l for l in case.blocks["query"])
+            print(f"FAILED {os.path.basename(file.path)}: {case.name}\n{query}\n{why}\n")
+        elif ok is None:
+            skipped += 1
+        else:
+            passed += 1
     os.chdir(home)
     shutil.rmtree(base, ignore_errors=True)
     if args.fill:
