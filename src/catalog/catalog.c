@@ -119,7 +119,7 @@ static igloo_status open_store(ig_catalog *catalog, struct igloo_error *reterr) 
   IG_AUTO_CHAR *path = ig_asprintf("%s/%s", catalog->folder, DATABASE_NAME);
   IG_AUTO(ig_tx) *tx = NULL;
   if (!path) return ig_fail_oom(reterr);
-  IG_TRY(ig_store_open(path, &catalog->store, reterr));
+  IG_TRY(ig_store_open(path, !catalog->tmpdir, &catalog->store, reterr));
   IG_TRY(persist_migrate(catalog->store, reterr));
   IG_TRY(ig_tx_begin(catalog->store, &tx, reterr));
   return persist_load(tx, catalog->tables, &catalog->current, reterr);

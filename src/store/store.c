@@ -112,7 +112,7 @@ ig_store *ig_store_close(ig_store *store) {
   return NULL;
 }
 
-igloo_status ig_store_open(const char *path, ig_store **ret_store,
+igloo_status ig_store_open(const char *path, bool durable, ig_store **ret_store,
                            struct igloo_error *reterr) {
   IG_AUTO(ig_store) *store = ig_calloc(1, sizeof(*store));
   if (!store) return ig_fail_oom(reterr);
@@ -137,8 +137,9 @@ igloo_status ig_store_open(const char *path, ig_store **ret_store,
 
   IG_AUTO_CHAR *cache = ig_asprintf("PRAGMA cache_size = -%d", CACHE_KIB);
   if (!cache) return ig_fail_oom(reterr);
+  IG_TRY(run_text(
+      store, durable ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = OFF", reterr));
   IG_TRY(run_text(store, "PRAGMA journal_mode = WAL", reterr));
-  IG_TRY(run_text(store, "PRAGMA synchronous = FULL", reterr));
   IG_TRY(run_text(store, "PRAGMA foreign_keys = ON", reterr));
   IG_TRY(run_text(store, cache, reterr));
   IG_TRY(run_text(store,

@@ -14,7 +14,7 @@ static const char *const steps[] = {
 
 static ig_store *open_store(void) {
   ig_store *store = NULL;
-  assert_ok(ig_store_open(in_scratch("s.db"), &store, &test_err));
+  assert_ok(ig_store_open(in_scratch("s.db"), true, &store, &test_err));
   assert_ok(ig_store_migrate(store, "test", steps, 2, &test_err));
   return store;
 }
@@ -106,7 +106,7 @@ static void committed_rows_survive_a_killed_process(void **state) {
   if (child == 0) {
     ig_store *store = NULL;
     ig_tx *tx = NULL;
-    if (ig_store_open(in_scratch("s.db"), &store, NULL) != IGLOO_OK ||
+    if (ig_store_open(in_scratch("s.db"), true, &store, NULL) != IGLOO_OK ||
         insert(store, "kept", true) != IGLOO_OK ||
         ig_tx_begin(store, &tx, NULL) != IGLOO_OK ||
         ig_tx_run(tx, NULL, NULL, "INSERT INTO t (name) VALUES ('open')", "") != IGLOO_OK)
@@ -132,7 +132,7 @@ static void migrations_run_once_and_newer_files_are_refused(void **state) {
   (void)state;
   const char *all[] = {steps[0], steps[1], "INSERT INTO u VALUES (2)"};
   ig_store *store = NULL;
-  assert_ok(ig_store_open(in_scratch("s.db"), &store, &test_err));
+  assert_ok(ig_store_open(in_scratch("s.db"), true, &store, &test_err));
   assert_ok(ig_store_migrate(store, "test", all, 1, &test_err));
   assert_ok(ig_store_migrate(store, "test", all, 3, &test_err));
   assert_ok(ig_store_migrate(store, "test", all, 3, &test_err));
@@ -156,7 +156,7 @@ static void a_failed_migration_changes_nothing(void **state) {
   static const char *const bad[] = {"CREATE TABLE a (x)", "CREATE TABLE b (y); nonsense"};
   static const char *const good[] = {"CREATE TABLE a (x)", "CREATE TABLE b (y)"};
   IG_AUTO(ig_store) *store = NULL;
-  assert_ok(ig_store_open(in_scratch("s.db"), &store, &test_err));
+  assert_ok(ig_store_open(in_scratch("s.db"), true, &store, &test_err));
   assert_fails(ig_store_migrate(store, "test", bad, 2, &test_err), IGLOO_INTERNAL,
                "XX000");
   assert_ok(ig_store_migrate(store, "test", good, 2, &test_err));
@@ -184,9 +184,9 @@ static void damaged_and_foreign_files_are_refused(void **state) {
   put_file("text.db",
            "this is text, not a database, and longer than the hundred bytes that "
            "SQLite looks at before it decides what the file may be");
-  assert_fails(ig_store_open(in_scratch("text.db"), &store, &test_err), IGLOO_DATA_LOSS,
+  assert_fails(ig_store_open(in_scratch("text.db"), true, &store, &test_err), IGLOO_DATA_LOSS,
                "XX001");
-  assert_fails(ig_store_open(in_scratch("none/x.db"), &store, &test_err), IGLOO_NOT_FOUND,
+  assert_fails(ig_store_open(in_scratch("none/x.db"), true, &store, &test_err), IGLOO_NOT_FOUND,
                "58P01");
 }
 
@@ -228,7 +228,7 @@ static igloo_status use_store(void *ctx, struct igloo_error *reterr) {
   (void)ctx;
   IG_AUTO(ig_store) *store = NULL;
   IG_AUTO(ig_tx) *tx = NULL;
-  IG_TRY(ig_store_open(in_scratch("s.db"), &store, reterr));
+  IG_TRY(ig_store_open(in_scratch("s.db"), true, &store, reterr));
   IG_TRY(ig_store_migrate(store, "test", steps, 2, reterr));
   IG_TRY(ig_tx_begin(store, &tx, reterr));
   IG_TRY(ig_tx_run(tx, NULL, reterr, "INSERT INTO u VALUES (?1)", "i", (int64_t)1));
