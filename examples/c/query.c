@@ -10,7 +10,8 @@ int main(void) {
   struct ArrowArrayStream rows = {0};
   struct ArrowArray batch = {0};
   struct igloo_error err = {0};
-  const char *sql = "SELECT n, n * n AS square FROM generate_series(1, 9) AS t (n) WHERE n <= $1";
+  const char *sql =
+      "SELECT n, n * n AS square FROM generate_series(1, 9) AS t (n) WHERE n <= $1";
   if (igloo_database_open(NULL, NULL, 0, &db, &err) || igloo_connect(db, &con, &err) ||
       igloo_prepare(con, sql, &stmt, &err) || igloo_bind_int64(stmt, 1, 5, &err) ||
       igloo_execute(stmt, &rows, NULL, &err)) {

@@ -66,14 +66,13 @@ IGLOO_API const char *igloo_version(void);
 
 /* ---- databases and connections ------------------------------------------------ */
 
-/* Open a database. `uri` NULL is the embedded engine: it lives in this process and, unless
- * the option "server.data_dir" names a folder, keeps nothing. Other URIs name a server
- * (IGLOO_UNSUPPORTED until remote connections exist).
- * Options are copied; the key "config" names a configuration file.
- * Returns IGLOO_OK and gives *ret_database (free: igloo_database_close);
- * IGLOO_INVALID_ARGUMENT for an unknown key or a bad value, with the nearest known key as
- * hint; IGLOO_FAILED_PRECONDITION when another process holds the data folder;
- * IGLOO_IO_ERROR, IGLOO_PERMISSION_DENIED, IGLOO_OUT_OF_MEMORY. */
+/* Open a database. `uri` NULL is the embedded engine: it lives in this process and,
+ * unless the option "server.data_dir" names a folder, keeps nothing. Other URIs name a
+ * server (IGLOO_UNSUPPORTED until remote connections exist). Options are copied; the key
+ * "config" names a configuration file. Returns IGLOO_OK and gives *ret_database (free:
+ * igloo_database_close); IGLOO_INVALID_ARGUMENT for an unknown key or a bad value, with
+ * the nearest known key as hint; IGLOO_FAILED_PRECONDITION when another process holds the
+ * data folder; IGLOO_IO_ERROR, IGLOO_PERMISSION_DENIED, IGLOO_OUT_OF_MEMORY. */
 IGLOO_API IGLOO_NODISCARD igloo_status igloo_database_open(
     const char *uri, const struct igloo_option *options, size_t options_count,
     igloo_database **ret_database, struct igloo_error *reterr);
@@ -135,14 +134,15 @@ IGLOO_API IGLOO_NODISCARD igloo_status igloo_prepare(igloo_connection *connectio
                                                      struct igloo_error *reterr);
 
 /* Give the schema of the result (a struct; no children where there is no result). */
-IGLOO_API IGLOO_NODISCARD igloo_status igloo_statement_schema(igloo_statement *statement,
-                                                              struct ArrowSchema *ret_schema,
-                                                              struct igloo_error *reterr);
+IGLOO_API IGLOO_NODISCARD igloo_status
+igloo_statement_schema(igloo_statement *statement, struct ArrowSchema *ret_schema,
+                       struct igloo_error *reterr);
 
 /* Give the schema of the parameters: a struct with one child for each, named "$1" ... or
  * as in the text; a parameter whose type cannot be inferred has the null type. */
-IGLOO_API IGLOO_NODISCARD igloo_status igloo_statement_parameters(
-    igloo_statement *statement, struct ArrowSchema *ret_schema, struct igloo_error *reterr);
+IGLOO_API IGLOO_NODISCARD igloo_status
+igloo_statement_parameters(igloo_statement *statement, struct ArrowSchema *ret_schema,
+                           struct igloo_error *reterr);
 
 /* Bind one parameter (`number` counts from 1); the others keep their values. Text and
  * binary are copied. IGLOO_INVALID_ARGUMENT for a number that the text does not hold. */
@@ -173,8 +173,9 @@ IGLOO_API IGLOO_NODISCARD igloo_status igloo_bind_stream(igloo_statement *statem
                                                          struct ArrowArrayStream *rows,
                                                          struct igloo_error *reterr);
 
-/* Run a prepared statement with what is bound; outputs as igloo_query(). A statement whose
- * tables changed is planned again; IGLOO_UNSUPPORTED (0A000) if its result type changed. */
+/* Run a prepared statement with what is bound; outputs as igloo_query(). A statement
+ * whose tables changed is planned again; IGLOO_UNSUPPORTED (0A000) if its result type
+ * changed. */
 IGLOO_API IGLOO_NODISCARD igloo_status igloo_execute(igloo_statement *statement,
                                                      struct ArrowArrayStream *ret_rows,
                                                      int64_t *ret_affected,
@@ -192,10 +193,9 @@ IGLOO_API IGLOO_NODISCARD igloo_status igloo_stream_error(struct ArrowArrayStrea
 
 /* Make a stream a table `name` of this connection, read once by the first query that
  * scans it. Takes *rows, also on failure. Embedded only. */
-IGLOO_API IGLOO_NODISCARD igloo_status igloo_register_stream(igloo_connection *connection,
-                                                             const char *name,
-                                                             struct ArrowArrayStream *rows,
-                                                             struct igloo_error *reterr);
+IGLOO_API IGLOO_NODISCARD igloo_status
+igloo_register_stream(igloo_connection *connection, const char *name,
+                      struct ArrowArrayStream *rows, struct igloo_error *reterr);
 
 /* Write a stream to a local file. `format` is "csv", "tsv", "json", "jsonl", "markdown",
  * "box", "arrow" or "parquet". An existing file is replaced only when `overwrite` is

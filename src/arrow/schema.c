@@ -43,8 +43,7 @@ int64_t ig_schema_find(const struct ArrowSchema *schema, struct ig_str name) {
   return -1;
 }
 
-/* ---- comparison
- * -------------------------------------------------------------------------- */
+/* ---- comparison -------------------------------------------------------------------- */
 
 static struct ig_str metadata_bytes(const char *metadata) {
   return ig_str_make(metadata, metadata ? (size_t)ArrowMetadataSizeOf(metadata) : 0);
@@ -71,8 +70,7 @@ bool ig_schema_equal(const struct ArrowSchema *a, const struct ArrowSchema *b,
   return equal_at(a, b, with_metadata, 0);
 }
 
-/* ---- to text
- * -------------------------------------------------------------------------------- */
+/* ---- to text ----------------------------------------------------------------------- */
 
 static void append_bytes(struct ig_buf *out, struct ig_str bytes) {
   if (!bytes.data) {
@@ -116,8 +114,7 @@ igloo_status ig_schema_to_text(const struct ArrowSchema *schema, char **ret_text
   return IGLOO_OK;
 }
 
-/* ---- from text
- * -------------------------------------------------------------------------------- */
+/* ---- from text --------------------------------------------------------------------- */
 
 static igloo_status fail_damaged(struct igloo_error *reterr) {
   return ig_fail(reterr, IGLOO_DATA_LOSS, "a stored schema is damaged");

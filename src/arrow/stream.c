@@ -82,8 +82,7 @@ igloo_status ig_stream_new_empty(struct ArrowArrayStream *ret_stream,
   return ig_stream_new_batch(&schema, NULL, ret_stream, reterr);
 }
 
-/* ---- hook
- * ------------------------------------------------------------------------------- */
+/* ---- hook -------------------------------------------------------------------------- */
 
 struct hook_stream {
   struct ArrowArrayStream inner;
@@ -133,8 +132,7 @@ igloo_status ig_stream_hook(struct ArrowArrayStream *inner, void (*on_release)(v
   return IGLOO_OK;
 }
 
-/* ---- reading
- * ------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------- */
 
 static igloo_status fail_stream(struct ArrowArrayStream *stream, int errnum,
                                 struct igloo_error *reterr) {

@@ -15,8 +15,7 @@
 #define DATABASE_NAME "catalog.db"
 #define LOCK_NAME "igloo.lock"
 
-/* ---- the sweep
- * ------------------------------------------------------------------------------ */
+/* ---- the sweep --------------------------------------------------------------------- */
 
 static void close_dir(DIR **dir) {
   if (*dir) (void)closedir(*dir);
@@ -80,8 +79,7 @@ static igloo_status sweep(const ig_catalog *catalog, struct igloo_error *reterr)
   return IGLOO_OK;
 }
 
-/* ---- opening
- * --------------------------------------------------------------------------------- */
+/* ---- opening ----------------------------------------------------------------------- */
 
 /* Make the folder if need be, find its absolute name and take its lock. */
 static igloo_status hold_folder(ig_catalog *catalog, const char *data_folder,

@@ -43,7 +43,7 @@ typedef struct ig_catalog ig_catalog;
 typedef struct ig_snapshot ig_snapshot;
 typedef struct ig_catalog_change ig_catalog_change;
 
-/* ---- what a name means ------------------------------------------------------------ */
+/* ---- what a name means ------------------------------------------------------------- */
 
 enum ig_object_kind { IG_OBJECT_TABLE, IG_OBJECT_EXTERNAL_TABLE, IG_OBJECT_VIEW };
 
@@ -148,8 +148,7 @@ const struct ig_object *ig_snapshot_object(const ig_snapshot *snapshot, size_t i
 const struct ig_object *ig_snapshot_find(const ig_snapshot *snapshot,
                                          struct ig_str schema, struct ig_str name);
 
-/* ---- changing
- * -------------------------------------------------------------------------- */
+/* ---- changing ---------------------------------------------------------------------- */
 
 /* Begin a change; waits for the one before to end. Gives *ret_change, which ends by
  * ig_catalog_commit or ig_catalog_rollback. Returns DEADLINE_EXCEEDED, IO_ERROR. */

@@ -21,8 +21,7 @@ struct ig_catalog_change {
   size_t added_cap;
 };
 
-/* ---- begin and end
- * ------------------------------------------------------------------------- */
+/* ---- begin and end ----------------------------------------------------------------- */
 
 /* Wait until no other change exists. */
 static igloo_status enter(ig_catalog *catalog, struct igloo_error *reterr) {
@@ -130,8 +129,7 @@ igloo_status ig_catalog_commit(ig_catalog_change *taken, ig_snapshot **ret_snaps
   return status;
 }
 
-/* ---- names
- * ------------------------------------------------------------------------------------ */
+/* ---- names ------------------------------------------------------------------------- */
 
 static igloo_status check_name(struct ig_str name, struct igloo_error *reterr) {
   const char *reason = NULL;
@@ -227,8 +225,7 @@ static igloo_status drop_schema(ig_catalog_change *change, struct ig_str name,
   return IGLOO_OK;
 }
 
-/* ---- tables and views
- * ------------------------------------------------------------------------------ */
+/* ---- tables and views -------------------------------------------------------------- */
 
 struct file_array {
   struct ig_data_file **items; /* one reference each */
@@ -363,8 +360,7 @@ static igloo_status drop_object(ig_catalog_change *change, struct ig_str schema,
   return remove_at(change, at, reterr);
 }
 
-/* ---- the public face: a failure ends the change
- * ---------------------------------------------------- */
+/* ---- the public face: a failure ends the change ------------------------------------ */
 
 static igloo_status check_alive(const ig_catalog_change *change,
                                 struct igloo_error *reterr) {

@@ -17,8 +17,7 @@
 #include "catalog/catalog.h"
 #include "files/tmpdir.h"
 
-/* ---- data files
- * ------------------------------------------------------------------------ */
+/* ---- data files -------------------------------------------------------------------- */
 
 /* The tables folder as its files see it: they may outlive the catalog. */
 struct tables {
@@ -49,8 +48,7 @@ static inline struct data_file *data_file_of(struct ig_data_file *pub) {
 struct ig_data_file *data_file_new(struct tables *tables, struct ig_str name,
                                    uint64_t size, int64_t rows, bool doomed);
 
-/* ---- objects
- * ---------------------------------------------------------------------------- */
+/* ---- objects ----------------------------------------------------------------------- */
 
 struct object {
   struct ig_object pub; /* first */
@@ -72,8 +70,7 @@ IG_DEFINE_AUTO_STRUCT(object, object_unref)
 
 void data_files_unref(struct ig_data_file **files, size_t count); /* and the array */
 
-/* ---- snapshots
- * ----------------------------------------------------------------------------- */
+/* ---- snapshots --------------------------------------------------------------------- */
 
 struct ig_snapshot {
   atomic_size_t refs;
@@ -106,8 +103,7 @@ igloo_status snapshot_insert_object(ig_snapshot *snapshot, size_t at,
                                     struct object *object, struct igloo_error *reterr);
 struct object *snapshot_remove_object(ig_snapshot *snapshot, size_t at);
 
-/* ---- the database
- * ------------------------------------------------------------------------------ */
+/* ---- the database ------------------------------------------------------------------ */
 
 igloo_status persist_migrate(ig_store *store, struct igloo_error *reterr);
 
@@ -129,8 +125,7 @@ igloo_status persist_append(ig_tx *tx, int64_t id, int64_t version,
                             const struct ig_table_file *files, size_t files_count,
                             struct igloo_error *reterr);
 
-/* ---- the catalog
- * ---------------------------------------------------------------------------------- */
+/* ---- the catalog ------------------------------------------------------------------- */
 
 struct ig_catalog {
   char *folder;          /* owned, absolute */

@@ -9,8 +9,7 @@
 /* Texts of one object: a view of 1 MiB of SQL, a hundred locations, many options. */
 #define OBJECT_BYTES_MAX (16 * IG_MIB)
 
-/* ---- data files
- * ------------------------------------------------------------------------ */
+/* ---- data files -------------------------------------------------------------------- */
 
 struct tables *tables_new(const char *path) {
   size_t len = strlen(path);
@@ -71,8 +70,7 @@ void data_files_unref(struct ig_data_file **files, size_t count) {
   ig_free(files);
 }
 
-/* ---- copying into an arena
- * ----------------------------------------------------------------- */
+/* ---- copying into an arena --------------------------------------------------------- */
 
 static bool copy_text(ig_arena *arena, const char **text) {
   if (!*text) return true;
@@ -124,8 +122,7 @@ static igloo_status copy_schema(const struct ArrowSchema **schema,
   return IGLOO_OK;
 }
 
-/* ---- objects
- * -------------------------------------------------------------------------------- */
+/* ---- objects ----------------------------------------------------------------------- */
 
 struct object *object_ref(struct object *object) {
   atomic_fetch_add_explicit(&object->refs, 1, memory_order_relaxed);

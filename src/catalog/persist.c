@@ -58,8 +58,7 @@ igloo_status persist_migrate(ig_store *store, struct igloo_error *reterr) {
   return ig_store_migrate(store, "catalog", migrations, IG_ARRAY_LEN(migrations), reterr);
 }
 
-/* ---- writing
- * -------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------- */
 
 igloo_status persist_version(ig_tx *tx, int64_t version, struct igloo_error *reterr) {
   return ig_tx_run(tx, NULL, reterr, "UPDATE catalog SET version = ?1", "i", version);
@@ -164,8 +163,7 @@ igloo_status persist_append(ig_tx *tx, int64_t id, int64_t version,
                    id, version);
 }
 
-/* ---- reading
- * ------------------------------------------------------------------------------------ */
+/* ---- reading ----------------------------------------------------------------------- */
 
 /* The lists of one object while it is read; texts lie in the arena. */
 struct items {

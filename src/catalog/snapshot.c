@@ -54,8 +54,7 @@ const struct ig_object *ig_snapshot_find(const ig_snapshot *snapshot,
   return &snapshot->objects[at]->pub;
 }
 
-/* ---- places
- * ------------------------------------------------------------------------------ */
+/* ---- places ------------------------------------------------------------------------ */
 
 bool snapshot_schema_place(const ig_snapshot *snapshot, struct ig_str name,
                            size_t *ret_at) {
@@ -97,8 +96,7 @@ bool snapshot_object_place(const ig_snapshot *snapshot, struct ig_str schema,
   return false;
 }
 
-/* ---- changing a copy
- * ------------------------------------------------------------------------ */
+/* ---- changing a copy --------------------------------------------------------------- */
 
 igloo_status snapshot_insert_schema(ig_snapshot *snapshot, size_t at, struct ig_str name,
                                     struct igloo_error *reterr) {

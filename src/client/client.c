@@ -1,8 +1,8 @@
 /*
  * client.c -- libigloo: the functions of igloo.h over an instance in this process.
  *
- * Every entry first asks whether this process is the one that opened the database: neither
- * threads nor locks survive fork().
+ * Every entry first asks whether this process is the one that opened the database:
+ * neither threads nor locks survive fork().
  */
 #include <igloo/igloo.h>
 #include <pwd.h>
@@ -24,31 +24,37 @@ struct igloo_connection {
 };
 
 struct igloo_statement {
-  ig_session *session; /* one reference: the statement may be freed after its connection */
+  ig_session
+      *session; /* one reference: the statement may be freed after its connection */
   ig_prepared *prepared;
   pid_t pid;
 };
 
-const char *igloo_version(void) { return IGLOO_VERSION; }
+const char *igloo_version(void) {
+  return IGLOO_VERSION;
+}
 
 static igloo_status check_process(pid_t pid, struct igloo_error *reterr) {
   if (pid == getpid()) return IGLOO_OK;
-  (void)ig_fail(reterr, IGLOO_CLOSED, "cannot use a database that was opened before fork()");
+  (void)ig_fail(reterr, IGLOO_CLOSED,
+                "cannot use a database that was opened before fork()");
   ig_error_hint(reterr, "Open the database in the child process.");
   return IGLOO_CLOSED;
 }
 
-/* ---- databases ----------------------------------------------------------------------------------- */
+/* ---- databases --------------------------------------------------------------------- */
 
 static igloo_status check_uri(const char *uri, struct igloo_error *reterr) {
   if (!uri || !uri[0]) return IGLOO_OK;
-  (void)ig_fail(reterr, IGLOO_UNSUPPORTED, "feature not supported: connecting to a server");
+  (void)ig_fail(reterr, IGLOO_UNSUPPORTED,
+                "feature not supported: connecting to a server");
   ig_error_hint(reterr, "Leave the URI out to use the embedded engine.");
   return IGLOO_UNSUPPORTED;
 }
 
 static igloo_status load_config(const struct igloo_option *options, size_t options_count,
-                                struct ig_config **ret_config, struct igloo_error *reterr) {
+                                struct ig_config **ret_config,
+                                struct igloo_error *reterr) {
   struct ig_config_override *overrides = ig_calloc(options_count + 1, sizeof(*overrides));
   if (!overrides) return ig_fail_oom(reterr);
   igloo_status status = IGLOO_OK;
@@ -90,7 +96,7 @@ igloo_database *igloo_database_close(igloo_database *database) {
   return NULL;
 }
 
-/* ---- connections ------------------------------------------------------------------------------------ */
+/* ---- connections ------------------------------------------------------------------- */
 
 /* The name of the system's user, as PostgreSQL's programs take it. */
 static const char *system_user(void) {
@@ -124,14 +130,18 @@ igloo_connection *igloo_disconnect(igloo_connection *connection) {
   return NULL;
 }
 
-void igloo_cancel(igloo_connection *connection) { ig_session_cancel(connection->session); }
+void igloo_cancel(igloo_connection *connection) {
+  ig_session_cancel(connection->session);
+}
 
 void igloo_progress_get(igloo_connection *connection,
                         struct igloo_progress *ret_progress) {
   ig_session_progress(connection->session, ret_progress);
 }
 
-/* ---- statements --------------------------------------------------------------------------------------- */
+/* ---- statements
+ * ---------------------------------------------------------------------------------------
+ */
 
 static void give_result(const struct ig_result *result, struct ArrowArrayStream *ret_rows,
                         int64_t *ret_affected) {
@@ -149,7 +159,8 @@ igloo_status igloo_query(igloo_connection *connection, const char *sql,
   return IGLOO_OK;
 }
 
-igloo_status igloo_stream_error(struct ArrowArrayStream *rows, struct igloo_error *reterr) {
+igloo_status igloo_stream_error(struct ArrowArrayStream *rows,
+                                struct igloo_error *reterr) {
   return ig_result_error(rows, reterr);
 }
 
@@ -157,7 +168,8 @@ igloo_status igloo_prepare(igloo_connection *connection, const char *sql,
                            igloo_statement **ret_statement, struct igloo_error *reterr) {
   IG_TRY(check_process(connection->pid, reterr));
   IG_AUTO(ig_prepared) *prepared = NULL;
-  IG_TRY(ig_session_prepare(connection->session, ig_str_from_cstr(sql), &prepared, reterr));
+  IG_TRY(
+      ig_session_prepare(connection->session, ig_str_from_cstr(sql), &prepared, reterr));
   igloo_statement *statement = ig_calloc(1, sizeof(*statement));
   if (!statement) return ig_fail_oom(reterr);
   *statement = (igloo_statement){ig_session_ref(connection->session), IG_TAKE(prepared),
@@ -190,8 +202,8 @@ igloo_status igloo_statement_parameters(igloo_statement *statement,
   return ig_prepared_parameters(statement->prepared, ret_schema, reterr);
 }
 
-static igloo_status bind(igloo_statement *statement, int32_t number, struct ig_value value,
-                         struct igloo_error *reterr) {
+static igloo_status bind(igloo_statement *statement, int32_t number,
+                         struct ig_value value, struct igloo_error *reterr) {
   IG_TRY(check_process(statement->pid, reterr));
   return ig_prepared_bind(statement->prepared, number, value, reterr);
 }
@@ -243,7 +255,9 @@ igloo_status igloo_execute(igloo_statement *statement, struct ArrowArrayStream *
   return IGLOO_OK;
 }
 
-/* ---- streams --------------------------------------------------------------------------------------------- */
+/* ---- streams
+ * ---------------------------------------------------------------------------------------------
+ */
 
 igloo_status igloo_register_stream(igloo_connection *connection, const char *name,
                                    struct ArrowArrayStream *rows,
@@ -255,9 +269,10 @@ igloo_status igloo_register_stream(igloo_connection *connection, const char *nam
   return status;
 }
 
-igloo_status igloo_write_stream(igloo_connection *connection, struct ArrowArrayStream *rows,
-                                const char *path, const char *format, int overwrite,
-                                int64_t *ret_written, struct igloo_error *reterr) {
+igloo_status igloo_write_stream(igloo_connection *connection,
+                                struct ArrowArrayStream *rows, const char *path,
+                                const char *format, int overwrite, int64_t *ret_written,
+                                struct igloo_error *reterr) {
   int64_t written = 0;
   igloo_status status = check_process(connection->pid, reterr);
   if (status != IGLOO_OK) {
@@ -265,7 +280,8 @@ igloo_status igloo_write_stream(igloo_connection *connection, struct ArrowArrayS
     return status;
   }
   IG_TRY(ig_session_write_file(connection->session, rows, ig_str_from_cstr(path),
-                               ig_str_from_cstr(format), overwrite != 0, &written, reterr));
+                               ig_str_from_cstr(format), overwrite != 0, &written,
+                               reterr));
   if (ret_written) *ret_written = written;
   return IGLOO_OK;
 }

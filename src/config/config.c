@@ -115,8 +115,7 @@ static bool is_word_of(const struct key *key, struct ig_str text) {
   return false;
 }
 
-/* ---- values
- * ---------------------------------------------------------------------------- */
+/* ---- values ------------------------------------------------------------------------ */
 
 static igloo_status fail_word(const struct key *key, struct ig_str text,
                               struct igloo_error *reterr) {
@@ -266,8 +265,7 @@ static igloo_status set_key(struct ig_config *config, const struct key *key,
   return IGLOO_OK;
 }
 
-/* ---- defaults
- * ------------------------------------------------------------------------------- */
+/* ---- defaults ---------------------------------------------------------------------- */
 
 /* The text of a default that keys.def marks with "=". */
 static char *computed_default(const struct key *key) {
@@ -300,8 +298,7 @@ static igloo_status set_defaults(struct ig_config *config, struct igloo_error *r
   return IGLOO_OK;
 }
 
-/* ---- the file
- * ---------------------------------------------------------------------------------- */
+/* ---- the file ---------------------------------------------------------------------- */
 
 struct file_context {
   struct ig_config *config;
@@ -364,8 +361,7 @@ static igloo_status load_file(struct ig_config *config, const char *path,
   return ig_ini_parse(ig_buf_str(&text), path, set_from_file, &file, reterr);
 }
 
-/* ---- the environment
- * --------------------------------------------------------------------------- */
+/* ---- the environment --------------------------------------------------------------- */
 
 /* True if `upper` is `lower` in upper case. */
 static bool is_upper_of(struct ig_str upper, const char *lower) {

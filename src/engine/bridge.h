@@ -20,11 +20,13 @@
 #include "scan/resolver.h"
 
 static_assert(sizeof(struct igb_error) == sizeof(struct igloo_error), "one layout");
-static_assert(offsetof(struct igb_error, sqlstate) == offsetof(struct igloo_error, sqlstate),
+static_assert(offsetof(struct igb_error, sqlstate) ==
+                  offsetof(struct igloo_error, sqlstate),
               "one layout");
 static_assert(offsetof(struct igb_error, line) == offsetof(struct igloo_error, line),
               "one layout");
-static_assert(offsetof(struct igb_error, message) == offsetof(struct igloo_error, message),
+static_assert(offsetof(struct igb_error, message) ==
+                  offsetof(struct igloo_error, message),
               "one layout");
 static_assert(offsetof(struct igb_error, hint) == offsetof(struct igloo_error, hint),
               "one layout");
@@ -61,7 +63,8 @@ struct igb_names ig_to_igb_names(struct ig_names_ctx *ctx);
 
 /* The bridge's description of a table. Shares the table: the bridge gives that reference
  * back through `release`. Arrays lie in the table's arena. */
-IG_NODISCARD igloo_status ig_to_igb_table(ig_scan_table *table, struct igb_table *ret_table,
+IG_NODISCARD igloo_status ig_to_igb_table(ig_scan_table *table,
+                                          struct igb_table *ret_table,
                                           struct igloo_error *reterr);
 
 /* Of an engine, borrowed. */

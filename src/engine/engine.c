@@ -24,7 +24,8 @@ struct ig_engine {
   const ig_roots *roots; /* borrowed */
 };
 
-/* ---- files: called by the bridge on its blocking threads ---------------------------- */
+/* ---- files: called by the bridge on its blocking threads ----------------------------
+ */
 
 static int32_t file_open(void *ctx, struct igb_str path, const struct igb_file_id *id,
                          void **ret_file, struct igb_file_id *ret_id,
@@ -55,9 +56,11 @@ static int32_t file_pread(void *ctx IG_UNUSED, void *file, uint64_t offset,
                                   ig_from_igb_error(ret_error));
 }
 
-static void file_close(void *ctx IG_UNUSED, void *file) { (void)ig_reader_close(file); }
+static void file_close(void *ctx IG_UNUSED, void *file) {
+  (void)ig_reader_close(file);
+}
 
-/* ---- life ------------------------------------------------------------------------------ */
+/* ---- life -------------------------------------------------------------------------- */
 
 static igloo_status check_config(const struct ig_engine_config *config,
                                  struct igloo_error *reterr) {
@@ -129,6 +132,10 @@ void ig_engine_stats_get(const ig_engine *engine, struct ig_engine_stats *ret_st
   };
 }
 
-struct igb_engine *ig_engine_peek_bridge(ig_engine *engine) { return engine->bridge; }
+struct igb_engine *ig_engine_peek_bridge(ig_engine *engine) {
+  return engine->bridge;
+}
 
-ig_planners *ig_engine_peek_planners(ig_engine *engine) { return engine->planners; }
+ig_planners *ig_engine_peek_planners(ig_engine *engine) {
+  return engine->planners;
+}

@@ -40,7 +40,8 @@ ig_engine *ig_engine_unref(ig_engine *engine); /* takes NULL; returns NULL */
 IG_DEFINE_AUTO(ig_engine, ig_engine_unref)
 
 /* Wait for every planning thread, those that finish abandoned plans too. Call before the
- * last unref, when nobody plans any more; what the engine borrowed must live until then. */
+ * last unref, when nobody plans any more; what the engine borrowed must live until then.
+ */
 void ig_engine_close(ig_engine *engine);
 
 struct ig_engine_stats {

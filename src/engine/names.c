@@ -1,4 +1,5 @@
-/* names.c -- lookups of the bridge go to scan/, tables come back in the bridge's words. */
+/* names.c -- lookups of the bridge go to scan/, tables come back in the bridge's words.
+ */
 #include "base/limits.h"
 #include "engine/bridge.h"
 
@@ -10,9 +11,11 @@ struct igb_cancel ig_to_igb_cancel(ig_cancel *cancel) {
   return (struct igb_cancel){cancel, check_cancel};
 }
 
-/* ---- tables ------------------------------------------------------------------------------ */
+/* ---- tables ------------------------------------------------------------------------ */
 
-static void release_table(void *ctx) { (void)ig_scan_table_unref(ctx); }
+static void release_table(void *ctx) {
+  (void)ig_scan_table_unref(ctx);
+}
 
 static int32_t open_rows(void *ctx, struct ArrowArrayStream *ret_rows,
                          struct igb_error *ret_error) {
@@ -109,7 +112,7 @@ igloo_status ig_to_igb_table(ig_scan_table *table, struct igb_table *ret_table,
   return IGLOO_OK;
 }
 
-/* ---- lookups ------------------------------------------------------------------------------ */
+/* ---- lookups ----------------------------------------------------------------------- */
 
 /* More parts and arguments than a statement under the guard's limits can have in one name
  * or call that resolves. */
@@ -130,7 +133,8 @@ static int32_t lookup_table(void *ctx, uint64_t scope, const struct igb_str *par
   struct igloo_error *reterr = ig_from_igb_error(ret_error);
   struct ig_str texts[PARTS_MAX];
   if (parts_count > PARTS_MAX)
-    return (int32_t)ig_fail(reterr, IGLOO_SYNTAX_ERROR, "too many dotted names in a table name");
+    return (int32_t)ig_fail(reterr, IGLOO_SYNTAX_ERROR,
+                            "too many dotted names in a table name");
   for (size_t i = 0; i < parts_count; i++) texts[i] = ig_from_igb_str(parts[i]);
   ig_scan_table *table = NULL;
   igloo_status status = ig_resolver_table(names->resolver, scope, texts, parts_count,
@@ -146,8 +150,10 @@ static struct ig_scan_argument convert_argument(const struct igb_argument *argum
                                  .text = ig_from_igb_str(argument->text),
                                  .items = *items,
                                  .items_count = argument->items_count};
-  if (argument->is_null) out.text = (struct ig_str){NULL, 0};
-  else if (!out.text.data) out.text = IG_STR("");
+  if (argument->is_null)
+    out.text = (struct ig_str){NULL, 0};
+  else if (!out.text.data)
+    out.text = IG_STR("");
   for (size_t i = 0; i < argument->items_count; i++)
     *(*items)++ = ig_from_igb_str(argument->items[i]);
   return out;
@@ -162,9 +168,9 @@ static int32_t lookup_function(void *ctx, struct igb_str name,
   size_t items_count = 0;
   for (size_t i = 0; i < arguments_count; i++) items_count += arguments[i].items_count;
   if (arguments_count > ARGUMENTS_MAX || items_count > ITEMS_MAX)
-    return (int32_t)ig_fail_state(reterr, IGLOO_RESOURCE_EXHAUSTED, "54023",
-                                  "cannot pass more than %d arguments to a table function",
-                                  ARGUMENTS_MAX);
+    return (int32_t)ig_fail_state(
+        reterr, IGLOO_RESOURCE_EXHAUSTED, "54023",
+        "cannot pass more than %d arguments to a table function", ARGUMENTS_MAX);
   struct ig_scan_argument converted[ARGUMENTS_MAX];
   struct ig_str *items = ig_calloc(items_count + 1, sizeof(*items));
   if (!items) return (int32_t)ig_fail_oom(reterr);

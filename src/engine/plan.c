@@ -5,9 +5,10 @@
 #include "engine/bridge.h"
 #include "engine/plan_private.h"
 
-/* ---- context --------------------------------------------------------------------------- */
+/* ---- context ----------------------------------------------------------------------- */
 
-igloo_status ig_plan_context_new(ig_engine *engine, const struct ig_plan_settings *settings,
+igloo_status ig_plan_context_new(ig_engine *engine,
+                                 const struct ig_plan_settings *settings,
                                  ig_plan_context **ret_context,
                                  struct igloo_error *reterr) {
   ig_plan_context *context = ig_calloc(1, sizeof(*context));
@@ -20,8 +21,9 @@ igloo_status ig_plan_context_new(ig_engine *engine, const struct ig_plan_setting
       .catalog = ig_to_igb_cstr(settings->catalog),
       .schema = ig_to_igb_cstr(settings->schema),
   };
-  igloo_status status = (igloo_status)igb_session_new(
-      ig_engine_peek_bridge(engine), &options, &context->session, ig_to_igb_error(reterr));
+  igloo_status status =
+      (igloo_status)igb_session_new(ig_engine_peek_bridge(engine), &options,
+                                    &context->session, ig_to_igb_error(reterr));
   if (status != IGLOO_OK) {
     ig_free(context);
     return status;
@@ -38,14 +40,15 @@ ig_plan_context *ig_plan_context_ref(ig_plan_context *context) {
 
 ig_plan_context *ig_plan_context_unref(ig_plan_context *context) {
   /* Release pairs with acquire: the last one sees what every other did before. */
-  if (!context || __atomic_sub_fetch(&context->refs, 1, __ATOMIC_ACQ_REL) > 0) return NULL;
+  if (!context || __atomic_sub_fetch(&context->refs, 1, __ATOMIC_ACQ_REL) > 0)
+    return NULL;
   igb_session_free(context->session);
   (void)ig_engine_unref(context->engine);
   ig_free(context);
   return NULL;
 }
 
-/* ---- plans --------------------------------------------------------------------------------- */
+/* ---- plans ------------------------------------------------------------------------- */
 
 /* A plan around `bridge` (taken, also on failure). */
 static igloo_status wrap_plan(ig_plan_context *context, struct igb_plan *bridge,
@@ -76,7 +79,7 @@ ig_plan *ig_plan_unref(ig_plan *plan) {
   return NULL;
 }
 
-/* ---- tasks ------------------------------------------------------------------------------------ */
+/* ---- tasks ------------------------------------------------------------------------- */
 
 /* What all tasks below hold: an abandoned one outlives its caller. */
 struct plan_task {
@@ -113,7 +116,8 @@ static void free_plan_task(struct ig_task *base) {
 static igloo_status new_plan_task(ig_plan_context *context, ig_cancel *cancel,
                                   igloo_status (*run)(struct ig_task *,
                                                       struct igloo_error *),
-                                  struct plan_task **ret_task, struct igloo_error *reterr) {
+                                  struct plan_task **ret_task,
+                                  struct igloo_error *reterr) {
   struct plan_task *task = ig_calloc(1, sizeof(*task));
   if (!task) return ig_fail_oom(reterr);
   task->task.run = run;
@@ -131,12 +135,13 @@ static igloo_status run_to_end(struct plan_task *task, struct plan_task **ret_do
   /* The token must outlive an abandoned task; the caller's reference may not. */
   IG_AUTO(ig_cancel) *cancel = task->cancel ? ig_cancel_ref(task->cancel) : NULL;
   struct ig_task *done = NULL;
-  igloo_status status = ig_planners_run(planners, &task->task, cancel, true, &done, reterr);
+  igloo_status status =
+      ig_planners_run(planners, &task->task, cancel, true, &done, reterr);
   if (status == IGLOO_OK) *ret_done = (struct plan_task *)done;
   return status;
 }
 
-/* ---- planning ---------------------------------------------------------------------------- */
+/* ---- planning ---------------------------------------------------------------------- */
 
 static igloo_status run_plan(struct ig_task *base, struct igloo_error *reterr) {
   struct plan_task *task = (struct plan_task *)base;
@@ -148,8 +153,8 @@ static igloo_status run_plan(struct ig_task *base, struct igloo_error *reterr) {
                                     &task->plan, ig_to_igb_error(reterr));
 }
 
-igloo_status ig_plan_sql(ig_plan_context *context, struct ig_str sql, ig_resolver *resolver,
-                         ig_cancel *cancel, ig_plan **ret_plan,
+igloo_status ig_plan_sql(ig_plan_context *context, struct ig_str sql,
+                         ig_resolver *resolver, ig_cancel *cancel, ig_plan **ret_plan,
                          struct igloo_error *reterr) {
   struct plan_task *task = NULL;
   IG_TRY(new_plan_task(context, cancel, run_plan, &task, reterr));
@@ -167,7 +172,7 @@ igloo_status ig_plan_sql(ig_plan_context *context, struct ig_str sql, ig_resolve
   return wrap_plan(context, bridge, ret_plan, reterr);
 }
 
-/* ---- what a plan tells ------------------------------------------------------------------- */
+/* ---- what a plan tells ------------------------------------------------------------- */
 
 static_assert(sizeof(struct igb_str) == sizeof(struct ig_str) &&
                   offsetof(struct igb_str, len) == offsetof(struct ig_str, len),
@@ -255,12 +260,13 @@ igloo_status ig_plan_parameters(const ig_plan *plan, struct ArrowSchema *ret_sch
                                            ig_to_igb_error(reterr));
 }
 
-igloo_status ig_plan_functions(ig_plan_context *context, struct ArrowArrayStream *ret_rows,
+igloo_status ig_plan_functions(ig_plan_context *context,
+                               struct ArrowArrayStream *ret_rows,
                                struct igloo_error *reterr) {
   return (igloo_status)igb_functions(context->session, ret_rows, ig_to_igb_error(reterr));
 }
 
-/* ---- binding -------------------------------------------------------------------------------- */
+/* ---- binding ----------------------------------------------------------------------- */
 
 /* Not cancellable, so that the borrowed values outlive the task. */
 struct bind_task {
@@ -272,7 +278,9 @@ struct bind_task {
   igb_plan *bound; /* output */
 };
 
-static void free_bind_task(struct ig_task *base) { ig_free(base); }
+static void free_bind_task(struct ig_task *base) {
+  ig_free(base);
+}
 
 static igloo_status run_bind(struct ig_task *base, struct igloo_error *reterr) {
   struct bind_task *task = (struct bind_task *)base;
@@ -291,14 +299,14 @@ igloo_status ig_plan_bind(ig_plan *plan, const struct ArrowArray *values,
                              .schema = schema,
                              .row = row};
   struct ig_task *done = NULL;
-  IG_TRY(ig_planners_run(ig_engine_peek_planners(plan->context->engine), &task->task, NULL,
-                         false, &done, reterr));
+  IG_TRY(ig_planners_run(ig_engine_peek_planners(plan->context->engine), &task->task,
+                         NULL, false, &done, reterr));
   igb_plan *bound = ((struct bind_task *)done)->bound;
   ig_free(done);
   return wrap_plan(plan->context, bound, ret_plan, reterr);
 }
 
-/* ---- explaining and inferring ----------------------------------------------------------------- */
+/* ---- explaining and inferring ------------------------------------------------------ */
 
 static igloo_status run_explain(struct ig_task *base, struct igloo_error *reterr) {
   struct plan_task *task = (struct plan_task *)base;

@@ -72,14 +72,14 @@ struct ig_plan_pair {
 /* What the statement asks for; every text and array is borrowed from the plan. */
 struct ig_plan_description {
   enum ig_plan_kind kind;
-  uint32_t flags;                /* of enum ig_plan_flag */
-  const struct ig_str *target;   /* table or view name, unquoted parts lower-cased */
+  uint32_t flags;              /* of enum ig_plan_flag */
+  const struct ig_str *target; /* table or view name, unquoted parts lower-cased */
   size_t target_parts;
-  struct ig_str definition;      /* a view's query as written */
+  struct ig_str definition; /* a view's query as written */
   const struct ig_str *view_columns;
   size_t view_columns_count;
-  struct ig_str location;        /* COPY TO path, LOCATION */
-  struct ig_str format;          /* "parquet", "csv", "json", "arrow"; empty: by name */
+  struct ig_str location; /* COPY TO path, LOCATION */
+  struct ig_str format;   /* "parquet", "csv", "json", "arrow"; empty: by name */
   const struct ig_str *partition_columns;
   size_t partition_columns_count;
   const struct ig_plan_pair *options; /* keys in lower case */

@@ -1,4 +1,5 @@
-/* planners.c -- see planners.h. One mutex, a queue, and threads that are started lazily. */
+/* planners.c -- see planners.h. One mutex, a queue, and threads that are started lazily.
+ */
 #include "engine/planners.h"
 
 #include "base/clock.h"
@@ -27,7 +28,9 @@ struct ig_planners {
 
 static _Thread_local bool on_planning_thread;
 
-bool ig_planners_on_thread(void) { return on_planning_thread; }
+bool ig_planners_on_thread(void) {
+  return on_planning_thread;
+}
 
 static void run_task(struct ig_task *task) {
   task->status = task->run(task, &task->error);
@@ -113,10 +116,9 @@ static igloo_status enqueue_locked(ig_planners *planners, struct ig_task *task,
   }
   if (planners->queued >= planners->idle &&
       planners->threads_count < planners->threads_max) {
-    igloo_status status = ig_thread_start("igloo-plan", IG_PLAN_STACK_BYTES, planner_main,
-                                          planners,
-                                          &planners->threads[planners->threads_count],
-                                          reterr);
+    igloo_status status =
+        ig_thread_start("igloo-plan", IG_PLAN_STACK_BYTES, planner_main, planners,
+                        &planners->threads[planners->threads_count], reterr);
     if (status == IGLOO_OK)
       planners->threads_count++;
     else if (planners->threads_count == 0)

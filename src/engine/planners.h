@@ -1,5 +1,6 @@
 /*
- * planners.h -- threads with stacks large enough to plan any statement that the guard lets in.
+ * planners.h -- threads with stacks large enough to plan any statement that the guard
+ * lets in.
  *
  * Planning recurses once per operator and cannot be interrupted from outside. So it
  * runs on threads of its own, and a caller whose statement is cancelled is answered at
@@ -27,9 +28,9 @@ struct ig_task {
   igloo_status (*run)(struct ig_task *task, struct igloo_error *reterr);
   /* Frees the object; called once, by the caller or by the thread that abandoned work. */
   void (*free)(struct ig_task *task);
-  struct ig_task *next;     /* guarded by the pool's mu */
-  struct igloo_error error; /* set by the thread before `done` */
-  igloo_status status;      /* likewise */
+  struct ig_task *next;            /* guarded by the pool's mu */
+  struct igloo_error error;        /* set by the thread before `done` */
+  igloo_status status;             /* likewise */
   uint8_t queued, done, abandoned; /* guarded by the pool's mu */
 };
 

@@ -10,7 +10,7 @@ struct ig_query {
   igb_query *bridge; /* owned */
 };
 
-/* ---- starting ---------------------------------------------------------------------------- */
+/* ---- starting ---------------------------------------------------------------------- */
 
 struct start_task {
   struct ig_task task;
@@ -86,10 +86,11 @@ void ig_query_progress(const ig_query *query, struct ig_query_progress *ret_prog
   };
 }
 
-/* ---- writing --------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------- */
 
-static int32_t target_create(void *ctx, struct igb_str partition, struct igb_str extension,
-                             void **ret_file, struct igb_error *ret_error) {
+static int32_t target_create(void *ctx, struct igb_str partition,
+                             struct igb_str extension, void **ret_file,
+                             struct igb_error *ret_error) {
   const struct ig_write_target *target = ctx;
   return (int32_t)target->create(target->ctx, ig_from_igb_str(partition),
                                  ig_from_igb_str(extension), ret_file,
@@ -126,7 +127,9 @@ struct write_task {
   int64_t rows_written; /* output */
 };
 
-static void free_write_task(struct ig_task *base) { ig_free(base); }
+static void free_write_task(struct ig_task *base) {
+  ig_free(base);
+}
 
 static igloo_status run_write(struct ig_task *base, struct igloo_error *reterr) {
   struct write_task *task = (struct write_task *)base;

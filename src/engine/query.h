@@ -17,7 +17,8 @@ typedef struct ig_query ig_query;
 
 /* Start the plan (of a writing statement: its input). Gives *ret_query. */
 IG_NODISCARD igloo_status ig_query_start(ig_plan *plan, ig_cancel *cancel,
-                                         ig_query **ret_query, struct igloo_error *reterr);
+                                         ig_query **ret_query,
+                                         struct igloo_error *reterr);
 ig_query *ig_query_free(ig_query *query); /* cancels what still runs; returns NULL */
 IG_DEFINE_AUTO(ig_query, ig_query_free)
 
@@ -54,8 +55,9 @@ IG_NODISCARD igloo_status ig_query_write(ig_plan *plan,
 /* The same for a stream. Takes *rows, also on failure. */
 IG_NODISCARD igloo_status ig_query_write_rows(ig_engine *engine,
                                               struct ArrowArrayStream *rows,
-                                        const struct ig_write_options *options,
-                                        const struct ig_write_target *target, ig_cancel *cancel,
-                                        int64_t *ret_rows, struct igloo_error *reterr);
+                                              const struct ig_write_options *options,
+                                              const struct ig_write_target *target,
+                                              ig_cancel *cancel, int64_t *ret_rows,
+                                              struct igloo_error *reterr);
 
 #endif

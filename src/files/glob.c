@@ -83,8 +83,7 @@ bool ig_glob_match(struct ig_str pattern, struct ig_str name) {
   return at == pattern.len;
 }
 
-/* ---- braces
- * ------------------------------------------------------------------------------ */
+/* ---- braces ------------------------------------------------------------------------ */
 
 void ig_glob_free(char **texts, size_t count) {
   for (size_t i = 0; i < count; i++) ig_free(texts[i]);

@@ -235,8 +235,7 @@ static igloo_status add_file(struct walk *walk, struct ig_str path, struct ig_fi
   return IGLOO_OK;
 }
 
-/* ---- the walk
- * -------------------------------------------------------------------------- */
+/* ---- the walk ---------------------------------------------------------------------- */
 
 /* What an entry is. A file that went away meanwhile, and a link to nowhere, is OTHER. */
 static igloo_status look_at(struct walk *walk, int folder_fd, const char *name,
@@ -284,7 +283,9 @@ static igloo_status visit(struct walk *walk, int folder_fd, const char *name,
   enum ig_path_kind kind;
   struct ig_file_id id;
 
-  if ((name[0] == '.' || name[0] == '_') && pattern.data[0] != name[0]) return IGLOO_OK;
+  if ((name[0] == '.' || name[0] == '_') &&
+      (pattern.len == 0 || pattern.data[0] != name[0]))
+    return IGLOO_OK;
   if (!stars && !ig_glob_match(pattern, ig_str_from_cstr(name))) return IGLOO_OK;
   IG_TRY(look_at(walk, folder_fd, name, ig_buf_str(path), &link, &kind, &id, reterr));
   if (kind == IG_PATH_FILE && last) return add_file(walk, ig_buf_str(path), id, reterr);
@@ -352,8 +353,7 @@ static igloo_status walk_folder(struct walk *walk, struct ig_buf *path, size_t p
   return walk_entries(walk, dir, path, part, depth, reterr);
 }
 
-/* ---- arguments
- * ------------------------------------------------------------------------------ */
+/* ---- arguments --------------------------------------------------------------------- */
 
 static igloo_status push_part(struct walk *walk, struct ig_str part,
                               struct igloo_error *reterr) {

@@ -271,8 +271,7 @@ igloo_status ig_roots_add_private(ig_roots *roots, const char *folder,
   return add_root(roots, IG_TAKE(real), false, true, reterr);
 }
 
-/* ---- access
- * ---------------------------------------------------------------------------- */
+/* ---- access ------------------------------------------------------------------------ */
 
 static igloo_status fail_denied(const char *path, const char *hint,
                                 struct igloo_error *reterr) {

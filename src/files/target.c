@@ -98,8 +98,7 @@ static void abandon_file(void *ctx, void *file_ptr) {
   remove_file(file_ptr);
 }
 
-/* ---- COPY
- * ------------------------------------------------------------------------------ */
+/* ---- COPY -------------------------------------------------------------------------- */
 
 struct ig_copy_target {
   struct ig_write_target table;
@@ -376,8 +375,7 @@ igloo_status ig_copy_target_commit(ig_copy_target *target, struct igloo_error *r
   return sync_fd(target->parent_fd, target->path, reterr);
 }
 
-/* ---- managed tables
- * ----------------------------------------------------------------------- */
+/* ---- managed tables ---------------------------------------------------------------- */
 
 struct ig_table_target {
   struct ig_write_target table;

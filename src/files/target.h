@@ -35,7 +35,7 @@ struct ig_write_target {
   void (*abandon)(void *ctx, void *file);
 };
 
-/* ---- COPY ------------------------------------------------------------------------- */
+/* ---- COPY -------------------------------------------------------------------------- */
 
 typedef struct ig_copy_target ig_copy_target;
 

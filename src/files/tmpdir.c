@@ -45,8 +45,7 @@ igloo_status ig_random_name(char dst[IG_RANDOM_NAME_BYTES], struct igloo_error *
   return IGLOO_OK;
 }
 
-/* ---- removing
- * ---------------------------------------------------------------------------- */
+/* ---- removing ---------------------------------------------------------------------- */
 
 static void close_dir(DIR **dir) {
   if (*dir) (void)closedir(*dir);
@@ -84,8 +83,7 @@ void ig_remove_tree_if_possible(int parent_fd, const char *name) {
   (void)status;
 }
 
-/* ---- locks
- * ----------------------------------------------------------------------------------- */
+/* ---- locks ------------------------------------------------------------------------- */
 
 /* True if the locked file still has a name: a sweep may have removed it meanwhile. */
 static bool is_linked(int fd) {
@@ -114,8 +112,7 @@ igloo_status ig_lock_file(const char *path, const char *what, const char *folder
   return IGLOO_OK;
 }
 
-/* ---- the folder
- * ----------------------------------------------------------------------------- */
+/* ---- the folder -------------------------------------------------------------------- */
 
 /* One attempt with one name; *ret_done is false where a sweep was faster. */
 static igloo_status make_folder(ig_tmpdir *tmpdir, bool *ret_done,
@@ -194,8 +191,7 @@ ig_tmpdir *ig_tmpdir_free(ig_tmpdir *tmpdir) {
   return NULL;
 }
 
-/* ---- the sweep
- * --------------------------------------------------------------------------------- */
+/* ---- the sweep --------------------------------------------------------------------- */
 
 /* True if nobody uses the folder `name`; *ret_lock_fd then holds its lock, or is -1. */
 static bool is_abandoned(int parent_fd, const char *name, int *ret_lock_fd) {

@@ -19,7 +19,7 @@ struct ig_instance {
   int64_t sessions_made;  /* guarded by mu: numbers sessions */
 };
 
-/* ---- opening ------------------------------------------------------------------------------------ */
+/* ---- opening ----------------------------------------------------------------------- */
 
 static igloo_status open_roots(ig_instance *instance, struct igloo_error *reterr) {
   const struct ig_config *config = instance->config;
@@ -68,7 +68,8 @@ static igloo_status open_system(ig_instance *instance, struct igloo_error *reter
 
 static void start_log(const struct ig_config *config) {
   enum ig_log_level level = IG_LOG_WARN;
-  (void)ig_log_level_parse(ig_str_from_cstr(config->log_level), &level); /* checked before */
+  (void)ig_log_level_parse(ig_str_from_cstr(config->log_level),
+                           &level); /* checked before */
   ig_log_set_level(level);
   ig_log_set_format(strcmp(config->log_format, "json") == 0 ? IG_LOG_JSON : IG_LOG_TEXT);
 }
@@ -110,7 +111,9 @@ ig_instance *ig_instance_unref(ig_instance *instance) {
   return NULL;
 }
 
-/* ---- sessions -------------------------------------------------------------------------------------- */
+/* ---- sessions
+ * --------------------------------------------------------------------------------------
+ */
 
 static void session_ended(void *ctx) {
   ig_instance *instance = ctx;

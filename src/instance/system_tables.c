@@ -22,8 +22,8 @@ static igloo_status add_setting(void *ctx, const struct ig_config_entry *entry,
   return IGLOO_OK;
 }
 
-static igloo_status fill_settings(void *ctx, ig_snapshot *snapshot IG_UNUSED, ig_rows *rows,
-                                  struct igloo_error *reterr) {
+static igloo_status fill_settings(void *ctx, ig_snapshot *snapshot IG_UNUSED,
+                                  ig_rows *rows, struct igloo_error *reterr) {
   return ig_config_each(ctx, add_setting, rows, reterr);
 }
 

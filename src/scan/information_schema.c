@@ -9,18 +9,25 @@
 
 static const char *cell_type_name(enum ig_cell cell) {
   switch (cell) {
-    case IG_CELL_TEXT: return "text";
-    case IG_CELL_BINARY: return "bytea";
-    case IG_CELL_BOOL: return "boolean";
-    case IG_CELL_INT32: return "integer";
-    case IG_CELL_INT64: return "bigint";
-    case IG_CELL_DOUBLE: return "double precision";
-    case IG_CELL_TIMESTAMP: return "timestamp with time zone";
+    case IG_CELL_TEXT:
+      return "text";
+    case IG_CELL_BINARY:
+      return "bytea";
+    case IG_CELL_BOOL:
+      return "boolean";
+    case IG_CELL_INT32:
+      return "integer";
+    case IG_CELL_INT64:
+      return "bigint";
+    case IG_CELL_DOUBLE:
+      return "double precision";
+    case IG_CELL_TIMESTAMP:
+      return "timestamp with time zone";
   }
   return "unknown";
 }
 
-/* ---- schemata ------------------------------------------------------------------------------- */
+/* ---- schemata ---------------------------------------------------------------------- */
 
 static const struct ig_rows_column schemata_columns[] = {
     {"catalog_name", IG_CELL_TEXT, true},
@@ -34,8 +41,8 @@ static void add_schema(ig_rows *rows, const char *schema) {
   ig_rows_null(rows); /* owners come with users */
 }
 
-static igloo_status fill_schemata(void *ctx IG_UNUSED, ig_snapshot *snapshot, ig_rows *rows,
-                                  struct igloo_error *reterr IG_UNUSED) {
+static igloo_status fill_schemata(void *ctx IG_UNUSED, ig_snapshot *snapshot,
+                                  ig_rows *rows, struct igloo_error *reterr IG_UNUSED) {
   for (size_t i = 0; i < ig_snapshot_schemas_count(snapshot); i++)
     add_schema(rows, ig_snapshot_schema(snapshot, i));
   add_schema(rows, IG_SCHEMA_INFORMATION);
@@ -43,7 +50,7 @@ static igloo_status fill_schemata(void *ctx IG_UNUSED, ig_snapshot *snapshot, ig
   return IGLOO_OK;
 }
 
-/* ---- tables ------------------------------------------------------------------------------------ */
+/* ---- tables ------------------------------------------------------------------------ */
 
 static const struct ig_rows_column tables_columns[] = {
     {"table_catalog", IG_CELL_TEXT, true},
@@ -60,9 +67,12 @@ static void add_name(ig_rows *rows, const char *schema, const char *name) {
 
 static const char *table_type(enum ig_object_kind kind) {
   switch (kind) {
-    case IG_OBJECT_TABLE: return "BASE TABLE";
-    case IG_OBJECT_EXTERNAL_TABLE: return "FOREIGN";
-    case IG_OBJECT_VIEW: return "VIEW";
+    case IG_OBJECT_TABLE:
+      return "BASE TABLE";
+    case IG_OBJECT_EXTERNAL_TABLE:
+      return "FOREIGN";
+    case IG_OBJECT_VIEW:
+      return "VIEW";
   }
   return "";
 }
@@ -82,13 +92,15 @@ static igloo_status fill_tables(void *ctx, ig_snapshot *snapshot, ig_rows *rows,
   return IGLOO_OK;
 }
 
-/* ---- columns ------------------------------------------------------------------------------------- */
+/* ---- columns
+ * -------------------------------------------------------------------------------------
+ */
 
 static const struct ig_rows_column columns_columns[] = {
-    {"table_catalog", IG_CELL_TEXT, true},      {"table_schema", IG_CELL_TEXT, true},
-    {"table_name", IG_CELL_TEXT, true},         {"column_name", IG_CELL_TEXT, true},
-    {"ordinal_position", IG_CELL_INT32, true},  {"column_default", IG_CELL_TEXT, false},
-    {"is_nullable", IG_CELL_TEXT, true},        {"data_type", IG_CELL_TEXT, true},
+    {"table_catalog", IG_CELL_TEXT, true},     {"table_schema", IG_CELL_TEXT, true},
+    {"table_name", IG_CELL_TEXT, true},        {"column_name", IG_CELL_TEXT, true},
+    {"ordinal_position", IG_CELL_INT32, true}, {"column_default", IG_CELL_TEXT, false},
+    {"is_nullable", IG_CELL_TEXT, true},       {"data_type", IG_CELL_TEXT, true},
 };
 
 /* The rest of a row after the table's name. */
@@ -137,7 +149,9 @@ static igloo_status fill_columns(void *ctx, ig_snapshot *snapshot, ig_rows *rows
   return IGLOO_OK;
 }
 
-/* ---- views ------------------------------------------------------------------------------------------ */
+/* ---- views
+ * ------------------------------------------------------------------------------------------
+ */
 
 static const struct ig_rows_column views_columns[] = {
     {"table_catalog", IG_CELL_TEXT, true},

@@ -4,7 +4,7 @@
 #include "base/limits.h"
 #include "base/parse.h"
 
-/* ---- reader options ---------------------------------------------------------------------- */
+/* ---- reader options ---------------------------------------------------------------- */
 
 enum option_type {
   OPTION_BOOL,
@@ -36,8 +36,8 @@ static const struct option {
     {"null", "nullstr null_value", OPTION_TEXT, CSV},
     {"all_text", "all_varchar", OPTION_BOOL, CSV},
     {"newlines_in_values", "", OPTION_BOOL, CSV},
-    {"sample_rows", "sample_size schema_infer_max_rec schema_infer_max_records", OPTION_COUNT,
-     CSV | JSON},
+    {"sample_rows", "sample_size schema_infer_max_rec schema_infer_max_records",
+     OPTION_COUNT, CSV | JSON},
     {"compression", "", OPTION_COMPRESSION, CSV | JSON},
     {"hive_partitioning", "hive", OPTION_HIVE, ALL},
 };
@@ -110,11 +110,13 @@ static igloo_status check_value(const struct option *option, struct ig_str value
       break;
   }
   if (status != IGLOO_OK) {
-    static const char *const wanted[] = {
-        [OPTION_BOOL] = "true or false", [OPTION_HIVE] = "true or false",
-        [OPTION_CHAR] = "one character", [OPTION_COUNT] = "a positive number"};
-    (void)ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "invalid value for option \"%s\": \"%.*s\"",
-                  option->name, IG_STR_ARG(value));
+    static const char *const wanted[] = {[OPTION_BOOL] = "true or false",
+                                         [OPTION_HIVE] = "true or false",
+                                         [OPTION_CHAR] = "one character",
+                                         [OPTION_COUNT] = "a positive number"};
+    (void)ig_fail(reterr, IGLOO_INVALID_ARGUMENT,
+                  "invalid value for option \"%s\": \"%.*s\"", option->name,
+                  IG_STR_ARG(value));
     ig_error_hint(reterr, "The value is %s.", wanted[option->type]);
     return IGLOO_INVALID_ARGUMENT;
   }
@@ -140,7 +142,8 @@ static igloo_status add_option(struct reading *reading, ig_scan_table *table,
     reading->compression_set = true;
     if (ig_compression_parse(value, &reading->compression)) return IGLOO_OK;
     (void)ig_fail(reterr, IGLOO_INVALID_ARGUMENT,
-                  "invalid value for option \"compression\": \"%.*s\"", IG_STR_ARG(value));
+                  "invalid value for option \"compression\": \"%.*s\"",
+                  IG_STR_ARG(value));
     ig_error_hint(reterr, "The value is none, gzip, zstd, bzip2, xz or auto.");
     return IGLOO_INVALID_ARGUMENT;
   }
@@ -156,11 +159,13 @@ static igloo_status add_option(struct reading *reading, ig_scan_table *table,
 
 /* Options that do not apply to the format that was found in the end. */
 static igloo_status check_formats(const struct reading *reading,
-                                  enum ig_file_format format, struct igloo_error *reterr) {
+                                  enum ig_file_format format,
+                                  struct igloo_error *reterr) {
   for (size_t i = 0; i < reading->pairs_count; i++) {
     struct ig_str name = ig_str_from_cstr(reading->pairs[i].key);
-    if (!(find_option(name)->formats & (1u << format)))
-      return fail_option(name, format, reterr);
+    const struct option *option = find_option(name);
+    IG_ASSERT(option); /* only known ones were taken */
+    if (!(option->formats & (1u << format))) return fail_option(name, format, reterr);
   }
   if (reading->compression_set && !((CSV | JSON) & (1u << format)))
     return fail_option(IG_STR("compression"), format, reterr);
@@ -178,9 +183,10 @@ static igloo_status fill_table(const ig_roots *roots, struct reading *reading,
   if (table->list.format == IG_FORMAT_UNKNOWN) {
     (void)ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "cannot tell the format of \"%.*s\"",
                   IG_STR_ARG(paths[0]));
-    ig_error_hint(reterr,
-                  "Use read_parquet(), read_csv(), read_json() or read_arrow(), or a name "
-                  "that ends in .parquet, .csv, .json, .arrow or the like.");
+    ig_error_hint(
+        reterr,
+        "Use read_parquet(), read_csv(), read_json() or read_arrow(), or a name "
+        "that ends in .parquet, .csv, .json, .arrow or the like.");
     return IGLOO_INVALID_ARGUMENT;
   }
   IG_TRY(check_formats(reading, table->list.format, reterr));
@@ -190,8 +196,8 @@ static igloo_status fill_table(const ig_roots *roots, struct reading *reading,
     has_delim |= ig_str_eq_cstr(IG_STR("delim"), reading->pairs[i].key);
   if (table->list.tabs && !has_delim)
     reading->pairs[reading->pairs_count++] = (struct ig_scan_pair){"delim", "\t"};
-  struct ig_scan_pair *pairs = ig_arena_alloc_array(
-      table->arena, reading->pairs_count + 1, sizeof(*pairs));
+  struct ig_scan_pair *pairs =
+      ig_arena_alloc_array(table->arena, reading->pairs_count + 1, sizeof(*pairs));
   if (!pairs) return ig_arena_fail(table->arena, reterr);
   memcpy(pairs, reading->pairs, reading->pairs_count * sizeof(*pairs));
   table->options = pairs;
@@ -199,7 +205,7 @@ static igloo_status fill_table(const ig_roots *roots, struct reading *reading,
   return IGLOO_OK;
 }
 
-/* ---- functions ------------------------------------------------------------------------------ */
+/* ---- functions --------------------------------------------------------------------- */
 
 static igloo_status find_function(struct ig_str name, enum ig_file_format *ret_format,
                                   struct igloo_error *reterr) {
@@ -207,10 +213,10 @@ static igloo_status find_function(struct ig_str name, enum ig_file_format *ret_f
     const char *name;
     enum ig_file_format format;
   } functions[] = {
-      {"read_file", IG_FORMAT_UNKNOWN},   {"read_parquet", IG_FORMAT_PARQUET},
-      {"read_csv", IG_FORMAT_CSV},        {"read_json", IG_FORMAT_JSON},
-      {"read_arrow", IG_FORMAT_ARROW},    {"parquet_scan", IG_FORMAT_PARQUET},
-      {"read_csv_auto", IG_FORMAT_CSV},   {"read_json_auto", IG_FORMAT_JSON},
+      {"read_file", IG_FORMAT_UNKNOWN}, {"read_parquet", IG_FORMAT_PARQUET},
+      {"read_csv", IG_FORMAT_CSV},      {"read_json", IG_FORMAT_JSON},
+      {"read_arrow", IG_FORMAT_ARROW},  {"parquet_scan", IG_FORMAT_PARQUET},
+      {"read_csv_auto", IG_FORMAT_CSV}, {"read_json_auto", IG_FORMAT_JSON},
       {"read_ndjson", IG_FORMAT_JSON},
   };
   const char *names[IG_ARRAY_LEN(functions)];
@@ -278,7 +284,8 @@ static igloo_status parse_format(struct ig_str word, enum ig_file_format *ret_fo
 }
 
 igloo_status ig_paths_location(const ig_roots *roots, struct ig_str location,
-                               struct ig_str format, const struct ig_scan_argument *options,
+                               struct ig_str format,
+                               const struct ig_scan_argument *options,
                                size_t options_count, const ig_cancel *cancel,
                                ig_scan_table **ret_table, struct igloo_error *reterr) {
   struct reading reading = {0};
@@ -306,5 +313,6 @@ igloo_status ig_paths_external(const ig_roots *roots, const struct ig_object *ob
   if (!paths) return ig_arena_fail(table->arena, reterr);
   for (size_t i = 0; i < object->locations_count; i++)
     paths[i] = ig_str_from_cstr(object->locations[i]);
-  return fill_table(roots, &reading, paths, object->locations_count, cancel, table, reterr);
+  return fill_table(roots, &reading, paths, object->locations_count, cancel, table,
+                    reterr);
 }

@@ -71,11 +71,11 @@ ig_snapshot *ig_resolver_peek_snapshot(ig_resolver *resolver) {
   return resolver->snapshot;
 }
 
-/* ---- objects of the catalog become tables ---------------------------------------------- */
+/* ---- objects of the catalog become tables ------------------------------------------ */
 
 /* Copy texts into the table's arena. */
-static igloo_status copy_texts(ig_scan_table *table, const char *const *from, size_t count,
-                               const char *const **ret_texts,
+static igloo_status copy_texts(ig_scan_table *table, const char *const *from,
+                               size_t count, const char *const **ret_texts,
                                struct igloo_error *reterr) {
   const char **out = ig_arena_alloc_array(table->arena, count + 1, sizeof(*out));
   if (!out) return ig_arena_fail(table->arena, reterr);
@@ -110,8 +110,7 @@ static igloo_status describe_external(const ig_resolver *resolver,
                                       const ig_cancel *cancel, ig_scan_table *table,
                                       struct igloo_error *reterr) {
   IG_TRY(ig_paths_external(resolver->roots, object, cancel, table, reterr));
-  if (object->columns)
-    IG_TRY(ig_schema_copy(object->columns, &table->columns, reterr));
+  if (object->columns) IG_TRY(ig_schema_copy(object->columns, &table->columns, reterr));
   if (object->partition_types)
     IG_TRY(ig_schema_copy(object->partition_types, &table->partition_schema, reterr));
   return IGLOO_OK;
@@ -157,7 +156,7 @@ static igloo_status describe_object(ig_resolver *resolver, const struct ig_objec
   return IGLOO_OK;
 }
 
-/* ---- lookup ----------------------------------------------------------------------------- */
+/* ---- lookup ------------------------------------------------------------------------ */
 
 static bool is_virtual_schema(struct ig_str schema) {
   return ig_str_eq_cstr(schema, IG_SCHEMA_INFORMATION) ||
@@ -167,7 +166,8 @@ static bool is_virtual_schema(struct ig_str schema) {
 /* The table `name` of one schema; *ret_table stays NULL where there is none. */
 static igloo_status find_in_schema(ig_resolver *resolver, struct ig_str schema,
                                    struct ig_str name, const ig_cancel *cancel,
-                                   ig_scan_table **ret_table, struct igloo_error *reterr) {
+                                   ig_scan_table **ret_table,
+                                   struct igloo_error *reterr) {
   if (is_virtual_schema(schema))
     return ig_system_tables_scan(resolver->system, schema, name, resolver->snapshot,
                                  ret_table, reterr);
@@ -227,8 +227,7 @@ static igloo_status fail_no_table(const ig_resolver *resolver, struct scope scop
                         "relation \"%.*s.%.*s\" does not exist", IG_STR_ARG(schema),
                         IG_STR_ARG(name));
     /* FROM data.parquet: a file whose name lacks its quotes. */
-    IG_AUTO_CHAR *file =
-        ig_asprintf("%.*s.%.*s", IG_STR_ARG(schema), IG_STR_ARG(name));
+    IG_AUTO_CHAR *file = ig_asprintf("%.*s.%.*s", IG_STR_ARG(schema), IG_STR_ARG(name));
     if (file) ig_file_format_of(ig_str_from_cstr(file), &format, NULL);
     if (file && format != IG_FORMAT_UNKNOWN) {
       ig_error_hint(reterr, "To read a file, quote its name: FROM '%s'.", file);
@@ -239,7 +238,8 @@ static igloo_status fail_no_table(const ig_resolver *resolver, struct scope scop
                         "relation \"%.*s\" does not exist", IG_STR_ARG(name));
     ig_file_format_of(name, &format, NULL);
     if (format != IG_FORMAT_UNKNOWN) {
-      ig_error_hint(reterr, "To read a file, write its name in single quotes: FROM '%.*s'.",
+      ig_error_hint(reterr,
+                    "To read a file, write its name in single quotes: FROM '%.*s'.",
                     IG_STR_ARG(name));
       return IGLOO_NOT_FOUND;
     }
@@ -319,7 +319,7 @@ igloo_status ig_resolver_target(ig_resolver *resolver, const struct ig_str *part
   return IGLOO_OK;
 }
 
-/* ---- paths -------------------------------------------------------------------------------- */
+/* ---- paths ------------------------------------------------------------------------- */
 
 igloo_status ig_resolver_function(ig_resolver *resolver, struct ig_str name,
                                   const struct ig_scan_argument *arguments,

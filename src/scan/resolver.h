@@ -2,9 +2,9 @@
  * resolver.h -- from the names of one statement to tables.
  *
  * A resolver is a view of the world at one moment: a catalog snapshot, the session's own
- * tables, the system tables and the file roots. The engine asks it while it plans, and the
- * session asks it for DDL. It decides whether a name or path may be touched before anything
- * is opened.
+ * tables, the system tables and the file roots. The engine asks it while it plans, and
+ * the session asks it for DDL. It decides whether a name or path may be touched before
+ * anything is opened.
  *
  * Owns:    itself, counted; shares the snapshot, the session's tables and system tables.
  * Threads: references are thread-safe; lookups by one thread at a time.
@@ -46,21 +46,22 @@ IG_DEFINE_AUTO(ig_resolver, ig_resolver_unref)
  * session's search path, others come from a view's `scope`. Gives one reference.
  * Returns NOT_FOUND 42P01, 3F000 or 3D000, with the nearest name as hint. */
 IG_NODISCARD igloo_status ig_resolver_table(ig_resolver *resolver, uint64_t scope,
-                                            const struct ig_str *parts, size_t parts_count,
-                                            ig_cancel *cancel, ig_scan_table **ret_table,
+                                            const struct ig_str *parts,
+                                            size_t parts_count, ig_cancel *cancel,
+                                            ig_scan_table **ret_table,
                                             struct igloo_error *reterr);
 
 /* A literal argument of a table function: `name => value`, or by position. */
 struct ig_scan_argument {
-  struct ig_str name; /* empty: by position */
-  struct ig_str text; /* data NULL: SQL NULL */
+  struct ig_str name;         /* empty: by position */
+  struct ig_str text;         /* data NULL: SQL NULL */
   const struct ig_str *items; /* of a list */
   size_t items_count;
 };
 
 /* read_parquet, read_csv, read_json, read_arrow, and read_file for FROM 'path'. Gives one
- * reference. Returns NOT_FOUND 42883 for another function, 58P01 for a path without files;
- * INVALID_ARGUMENT for an unknown option (hint: the nearest) or a bad value;
+ * reference. Returns NOT_FOUND 42883 for another function, 58P01 for a path without
+ * files; INVALID_ARGUMENT for an unknown option (hint: the nearest) or a bad value;
  * PERMISSION_DENIED 42501. */
 IG_NODISCARD igloo_status ig_resolver_function(ig_resolver *resolver, struct ig_str name,
                                                const struct ig_scan_argument *arguments,
@@ -70,24 +71,18 @@ IG_NODISCARD igloo_status ig_resolver_function(ig_resolver *resolver, struct ig_
 
 /* The files of an external table from its LOCATION, format word (empty: by name) and
  * options. As ig_resolver_function. */
-IG_NODISCARD igloo_status ig_resolver_location(ig_resolver *resolver,
-                                               struct ig_str location,
-                                               struct ig_str format,
-                                               const struct ig_scan_argument *options,
-                                               size_t options_count, ig_cancel *cancel,
-                                               ig_scan_table **ret_table,
-                                               struct igloo_error *reterr);
+IG_NODISCARD igloo_status ig_resolver_location(
+    ig_resolver *resolver, struct ig_str location, struct ig_str format,
+    const struct ig_scan_argument *options, size_t options_count, ig_cancel *cancel,
+    ig_scan_table **ret_table, struct igloo_error *reterr);
 
-/* Where a statement that makes or drops an object puts it: `parts` completed by the search
- * path. Outputs are borrowed from `parts` or the resolver. Returns NOT_FOUND 3D000 or
- * 3F000, PERMISSION_DENIED 42501 for information_schema and system, SYNTAX_ERROR 42601 for
- * a name of more than three parts. */
-IG_NODISCARD igloo_status ig_resolver_target(ig_resolver *resolver,
-                                             const struct ig_str *parts,
-                                             size_t parts_count,
-                                             struct ig_str *ret_schema,
-                                             struct ig_str *ret_name,
-                                             struct igloo_error *reterr);
+/* Where a statement that makes or drops an object puts it: `parts` completed by the
+ * search path. Outputs are borrowed from `parts` or the resolver. Returns NOT_FOUND 3D000
+ * or 3F000, PERMISSION_DENIED 42501 for information_schema and system, SYNTAX_ERROR 42601
+ * for a name of more than three parts. */
+IG_NODISCARD igloo_status ig_resolver_target(
+    ig_resolver *resolver, const struct ig_str *parts, size_t parts_count,
+    struct ig_str *ret_schema, struct ig_str *ret_name, struct igloo_error *reterr);
 
 ig_snapshot *ig_resolver_peek_snapshot(ig_resolver *resolver);
 

@@ -8,7 +8,7 @@
 #include "base/thread.h"
 #include "scan/information_schema.h"
 
-/* ---- system tables ------------------------------------------------------------------------ */
+/* ---- system tables ----------------------------------------------------------------- */
 
 #define SYSTEM_TABLES_MAX 256
 
@@ -51,8 +51,8 @@ ig_system_tables *ig_system_tables_unref(ig_system_tables *tables) {
 igloo_status ig_system_tables_add(ig_system_tables *tables,
                                   const struct ig_system_table *add, size_t count,
                                   void *ctx, struct igloo_error *reterr) {
-  IG_TRY(IG_RESERVE(tables->entries, tables->cap, tables->count + count, SYSTEM_TABLES_MAX,
-                    "system tables", reterr));
+  IG_TRY(IG_RESERVE(tables->entries, tables->cap, tables->count + count,
+                    SYSTEM_TABLES_MAX, "system tables", reterr));
   for (size_t i = 0; i < count; i++)
     tables->entries[tables->count++] = (struct entry){&add[i], ctx};
   return IGLOO_OK;
@@ -99,7 +99,8 @@ static igloo_status describe_system(const struct ig_system_table *from,
 
 igloo_status ig_system_tables_scan(ig_system_tables *tables, struct ig_str schema,
                                    struct ig_str name, ig_snapshot *snapshot,
-                                   ig_scan_table **ret_table, struct igloo_error *reterr) {
+                                   ig_scan_table **ret_table,
+                                   struct igloo_error *reterr) {
   for (size_t i = 0; i < tables->count; i++) {
     struct entry entry = tables->entries[i];
     if (!ig_str_eq_cstr(schema, entry.table->schema) ||
@@ -119,7 +120,7 @@ igloo_status ig_system_tables_scan(ig_system_tables *tables, struct ig_str schem
   return IGLOO_OK;
 }
 
-/* ---- streams of a session ------------------------------------------------------------------ */
+/* ---- streams of a session ---------------------------------------------------------- */
 
 #define SESSION_TABLES_MAX 1024
 
@@ -210,8 +211,9 @@ static igloo_status open_stream(void *ctx, struct ArrowArrayStream *ret_rows,
   if (!stream->rows.release) {
     (void)ig_fail(reterr, IGLOO_FAILED_PRECONDITION,
                   "cannot read a registered stream a second time");
-    ig_error_hint(reterr,
-                  "Register it again, or keep its rows: CREATE TABLE t AS SELECT * FROM it.");
+    ig_error_hint(
+        reterr,
+        "Register it again, or keep its rows: CREATE TABLE t AS SELECT * FROM it.");
     return IGLOO_FAILED_PRECONDITION;
   }
   *ret_rows = stream->rows;
@@ -227,7 +229,8 @@ static struct session_stream *find_stream(ig_session_tables *tables, struct ig_s
 }
 
 igloo_status ig_session_tables_scan(ig_session_tables *tables, struct ig_str name,
-                                    ig_scan_table **ret_table, struct igloo_error *reterr) {
+                                    ig_scan_table **ret_table,
+                                    struct igloo_error *reterr) {
   struct session_stream *stream = find_stream(tables, name);
   if (!stream) return IGLOO_OK;
   IG_AUTO(ig_scan_table) *table = NULL;

@@ -3,11 +3,12 @@
  *
  * A system table is a name, columns and a function that writes its rows from a catalog
  * snapshot and whatever its maker knows. instance/ and session/ add theirs at wiring
- * time. A session's own tables are streams that a connection registered; each is read once.
+ * time. A session's own tables are streams that a connection registered; each is read
+ * once.
  *
  * Owns:    both collections own themselves, counted.
- * Threads: ig_system_tables are immutable after wiring. ig_session_tables are thread-safe.
- * Blocks:  as the functions that were added.
+ * Threads: ig_system_tables are immutable after wiring. ig_session_tables are
+ * thread-safe. Blocks:  as the functions that were added.
  */
 #ifndef IG_SCAN_SYSTEM_H
 #define IG_SCAN_SYSTEM_H
@@ -16,7 +17,7 @@
 #include "scan/table.h"
 
 struct ig_system_table {
-  const char *schema, *name; /* static */
+  const char *schema, *name;            /* static */
   const struct ig_rows_column *columns; /* static */
   size_t columns_count;
   /* Append rows. `ctx` is what was given to ig_system_tables_add. */
@@ -59,7 +60,8 @@ ig_session_tables *ig_session_tables_ref(ig_session_tables *tables);
 ig_session_tables *ig_session_tables_unref(ig_session_tables *tables);
 IG_DEFINE_AUTO(ig_session_tables, ig_session_tables_unref)
 
-/* Make `rows` the table `name`, in place of an older one. Takes *rows, also on failure. */
+/* Make `rows` the table `name`, in place of an older one. Takes *rows, also on failure.
+ */
 IG_NODISCARD igloo_status ig_session_tables_put(ig_session_tables *tables,
                                                 struct ig_str name,
                                                 struct ArrowArrayStream *rows,

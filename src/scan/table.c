@@ -3,7 +3,8 @@
 
 #include "base/limits.h"
 
-/* Names, options, a view's text, and the engine's view of the file list (100 bytes a file). */
+/* Names, options, a view's text, and the engine's view of the file list (100 bytes a
+ * file). */
 #define TABLE_ARENA_BYTES (64 * IG_MIB)
 
 igloo_status ig_scan_table_new(enum ig_scan_kind kind, ig_scan_table **ret_table,

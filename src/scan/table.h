@@ -47,7 +47,8 @@ typedef struct ig_scan_table {
   bool managed; /* INSERT may add files */
   /* IG_SCAN_FILES (without partition columns; release NULL: infer), IG_SCAN_STREAM */
   struct ArrowSchema columns;
-  struct ArrowSchema partition_schema; /* types of partition columns; release NULL: infer */
+  struct ArrowSchema
+      partition_schema; /* types of partition columns; release NULL: infer */
   /* IG_SCAN_VIEW */
   const char *sql;
   uint64_t scope; /* to be given back for the names in `sql` */

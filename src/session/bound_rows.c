@@ -34,9 +34,10 @@ static void free_rows(struct bound_rows *rows) {
   ig_free(rows);
 }
 
-/* ---- columns to parameters ------------------------------------------------------------------- */
+/* ---- columns to parameters --------------------------------------------------------- */
 
-static igloo_status map_columns(struct bound_rows *rows, const struct ig_sql_params *params,
+static igloo_status map_columns(struct bound_rows *rows,
+                                const struct ig_sql_params *params,
                                 struct igloo_error *reterr) {
   int64_t columns = rows->value_schema.n_children;
   rows->count = params->count;
@@ -59,7 +60,7 @@ static igloo_status map_columns(struct bound_rows *rows, const struct ig_sql_par
   return IGLOO_OK;
 }
 
-/* ---- one row after the other ------------------------------------------------------------------- */
+/* ---- one row after the other ------------------------------------------------------- */
 
 /* The plan with row `row` of the batch: views of both, with the columns in the order of
  * the parameters. */
@@ -128,7 +129,7 @@ static igloo_status next_batch(struct bound_rows *rows, struct ArrowArray *out,
   }
 }
 
-/* ---- the stream ----------------------------------------------------------------------------------- */
+/* ---- the stream -------------------------------------------------------------------- */
 
 static int rows_get_schema(struct ArrowArrayStream *stream, struct ArrowSchema *out) {
   struct bound_rows *rows = stream->private_data;

@@ -14,12 +14,9 @@
 /* Give a stream of `plan`'s promised schema. `values` (taken, also on failure) has one
  * column for each parameter: by position, or by name where `params` has names.
  * Returns INVALID_ARGUMENT where columns are missing or too many. */
-IG_NODISCARD igloo_status ig_bound_rows_new(ig_plan *plan,
-                                            const struct ig_sql_params *params,
-                                            struct ArrowArrayStream *values,
-                                            ig_cancel *cancel,
-                                            struct ArrowArrayStream *ret_rows,
-                                            struct igloo_error *reterr);
+IG_NODISCARD igloo_status ig_bound_rows_new(
+    ig_plan *plan, const struct ig_sql_params *params, struct ArrowArrayStream *values,
+    ig_cancel *cancel, struct ArrowArrayStream *ret_rows, struct igloo_error *reterr);
 
 /* The error that ended such a stream, or IGLOO_OK; OK for streams of other makers. */
 igloo_status ig_bound_rows_error(const struct ArrowArrayStream *rows,

@@ -3,7 +3,7 @@
 #include "base/limits.h"
 #include "session/private.h"
 
-/* ---- what several statements need ----------------------------------------------------------- */
+/* ---- what several statements need -------------------------------------------------- */
 
 /* The search path of the session as an object keeps it. Borrowed. */
 static const char *const *search_path(const ig_session *session) {
@@ -13,8 +13,10 @@ static const char *const *search_path(const ig_session *session) {
 static igloo_status refuse_temporary(const struct ig_plan_description *description,
                                      struct igloo_error *reterr) {
   if (!(description->flags & IG_PLAN_TEMPORARY)) return IGLOO_OK;
-  (void)ig_fail(reterr, IGLOO_UNSUPPORTED, "temporary tables and views are not supported");
-  ig_error_hint(reterr, "Without a data folder nothing outlives the process in any case.");
+  (void)ig_fail(reterr, IGLOO_UNSUPPORTED,
+                "temporary tables and views are not supported");
+  ig_error_hint(reterr,
+                "Without a data folder nothing outlives the process in any case.");
   return IGLOO_UNSUPPORTED;
 }
 
@@ -34,7 +36,8 @@ igloo_status ig_ddl_check_columns(const struct ArrowSchema *columns,
 
 /* The texts as C strings in the arena. */
 static igloo_status copy_texts(ig_arena *arena, const struct ig_str *from, size_t count,
-                               const char *const **ret_texts, struct igloo_error *reterr) {
+                               const char *const **ret_texts,
+                               struct igloo_error *reterr) {
   const char **out = ig_arena_alloc_array(arena, count + 1, sizeof(*out));
   if (!out) return ig_arena_fail(arena, reterr);
   for (size_t i = 0; i < count; i++) {
@@ -51,7 +54,8 @@ static igloo_status copy_text(ig_arena *arena, struct ig_str from, const char **
   return *ret_text ? IGLOO_OK : ig_arena_fail(arena, reterr);
 }
 
-/* Names and definition of the object; *ret_exists says that IF NOT EXISTS has nothing to do. */
+/* Names and definition of the object; *ret_exists says that IF NOT EXISTS has nothing to
+ * do. */
 static igloo_status begin_object(ig_resolver *resolver,
                                  const struct ig_plan_description *description,
                                  struct ig_str text, ig_arena *arena,
@@ -77,7 +81,9 @@ static igloo_status create_object(ig_session *session, const struct ig_object *o
   return ig_catalog_commit(IG_TAKE(change), NULL, reterr);
 }
 
-/* ---- views ------------------------------------------------------------------------------------- */
+/* ---- views
+ * -------------------------------------------------------------------------------------
+ */
 
 static igloo_status create_view(ig_session *session, ig_resolver *resolver,
                                 const ig_plan *plan,
@@ -98,11 +104,13 @@ static igloo_status create_view(ig_session *session, ig_resolver *resolver,
   object.column_names_count = description->view_columns_count;
   object.search_path = search_path(session);
   object.search_path_count = session->settings.search_path_count;
-  return create_object(session, &object,
-                       (description->flags & IG_PLAN_OR_REPLACE) != 0, reterr);
+  return create_object(session, &object, (description->flags & IG_PLAN_OR_REPLACE) != 0,
+                       reterr);
 }
 
-/* ---- tables --------------------------------------------------------------------------------------- */
+/* ---- tables
+ * ---------------------------------------------------------------------------------------
+ */
 
 static igloo_status create_table(ig_session *session, ig_resolver *resolver,
                                  const ig_plan *plan,
@@ -120,11 +128,11 @@ static igloo_status create_table(ig_session *session, ig_resolver *resolver,
   char folder[IG_RANDOM_NAME_BYTES];
   IG_TRY(ig_random_name(folder, reterr));
   object.folder = folder;
-  return create_object(session, &object,
-                       (description->flags & IG_PLAN_OR_REPLACE) != 0, reterr);
+  return create_object(session, &object, (description->flags & IG_PLAN_OR_REPLACE) != 0,
+                       reterr);
 }
 
-/* ---- external tables --------------------------------------------------------------------------------- */
+/* ---- external tables --------------------------------------------------------------- */
 
 static bool is_partition(const ig_scan_table *table, const char *name) {
   for (size_t i = 0; i < table->list.partition_keys_count; i++)
@@ -132,10 +140,11 @@ static bool is_partition(const ig_scan_table *table, const char *name) {
   return false;
 }
 
-/* Of all columns, those that are (not) partition columns, in their order. Gives *ret_part,
- * or leaves it released where there is none. */
-static igloo_status take_columns(const struct ArrowSchema *all, const ig_scan_table *table,
-                                 bool partitions, struct ArrowSchema *ret_part,
+/* Of all columns, those that are (not) partition columns, in their order. Gives
+ * *ret_part, or leaves it released where there is none. */
+static igloo_status take_columns(const struct ArrowSchema *all,
+                                 const ig_scan_table *table, bool partitions,
+                                 struct ArrowSchema *ret_part,
                                  struct igloo_error *reterr) {
   size_t count = 0;
   for (int64_t i = 0; i < all->n_children; i++)
@@ -163,9 +172,10 @@ static igloo_status check_partitions(const ig_scan_table *table,
     IG_AUTO_CHAR *name = ig_str_dup(description->partition_columns[i]);
     if (!name) return ig_fail_oom(reterr);
     if (!is_partition(table, name))
-      return ig_fail_state(reterr, IGLOO_NOT_FOUND, "42703",
-                           "partition column \"%s\" is not a folder \"%s=...\" of \"%.*s\"",
-                           name, name, IG_STR_ARG(description->location));
+      return ig_fail_state(
+          reterr, IGLOO_NOT_FOUND, "42703",
+          "partition column \"%s\" is not a folder \"%s=...\" of \"%.*s\"", name, name,
+          IG_STR_ARG(description->location));
   }
   return IGLOO_OK;
 }
@@ -176,15 +186,16 @@ static igloo_status resolve_files(ig_session *session, ig_cancel *cancel,
                                   ig_arena *arena, ig_scan_table **ret_table,
                                   struct ArrowSchema *ret_columns,
                                   struct igloo_error *reterr) {
-  struct ig_scan_argument *options = ig_arena_alloc_array(
-      arena, description->options_count + 1, sizeof(*options));
+  struct ig_scan_argument *options =
+      ig_arena_alloc_array(arena, description->options_count + 1, sizeof(*options));
   if (!options) return ig_arena_fail(arena, reterr);
   for (size_t i = 0; i < description->options_count; i++)
     options[i] = (struct ig_scan_argument){.name = description->options[i].key,
                                            .text = description->options[i].value};
   IG_AUTO(ig_scan_table) *table = NULL;
   IG_TRY(ig_resolver_location(resolver, description->location, description->format,
-                              options, description->options_count, cancel, &table, reterr));
+                              options, description->options_count, cancel, &table,
+                              reterr));
   IG_TRY(check_partitions(table, description, reterr));
   if (description->has_columns)
     IG_TRY(ig_plan_schema(plan, ret_columns, reterr));
@@ -233,11 +244,13 @@ static igloo_status create_external(ig_session *session, ig_cancel *cancel,
   object.partition_columns = (const char *const *)table->list.partition_keys;
   object.partition_columns_count =
       partitions.release ? table->list.partition_keys_count : 0;
-  return create_object(session, &object,
-                       (description->flags & IG_PLAN_OR_REPLACE) != 0, reterr);
+  return create_object(session, &object, (description->flags & IG_PLAN_OR_REPLACE) != 0,
+                       reterr);
 }
 
-/* ---- dropping -------------------------------------------------------------------------------------------- */
+/* ---- dropping
+ * --------------------------------------------------------------------------------------------
+ */
 
 static igloo_status drop(ig_session *session, ig_resolver *resolver,
                          const struct ig_plan_description *description, bool view,
@@ -248,9 +261,8 @@ static igloo_status drop(ig_session *session, ig_resolver *resolver,
   bool if_exists = (description->flags & IG_PLAN_IF_EXISTS) != 0;
   struct ig_str schema, name;
   struct igloo_error missing;
-  igloo_status status = ig_resolver_target(resolver, description->target,
-                                           description->target_parts, &schema, &name,
-                                           &missing);
+  igloo_status status = ig_resolver_target(
+      resolver, description->target, description->target_parts, &schema, &name, &missing);
   if (status == IGLOO_NOT_FOUND && if_exists) return IGLOO_OK;
   if (status != IGLOO_OK) {
     if (reterr) *reterr = missing;
@@ -263,14 +275,17 @@ static igloo_status drop(ig_session *session, ig_resolver *resolver,
   return ig_catalog_commit(IG_TAKE(change), NULL, reterr);
 }
 
-/* ---- entries ------------------------------------------------------------------------------------------------ */
+/* ---- entries
+ * ------------------------------------------------------------------------------------------------
+ */
 
 /* Names, options and texts of one statement. */
 #define ARENA_BYTES (8 * IG_MIB)
 
 igloo_status ig_ddl_run(ig_session *session, ig_cancel *cancel, ig_resolver *resolver,
-                        const ig_plan *plan, const struct ig_plan_description *description,
-                        struct ig_str text, struct igloo_error *reterr) {
+                        const ig_plan *plan,
+                        const struct ig_plan_description *description, struct ig_str text,
+                        struct igloo_error *reterr) {
   IG_AUTO(ig_arena) *arena = ig_arena_new(ARENA_BYTES);
   if (!arena) return ig_fail_oom(reterr);
   switch (description->kind) {
@@ -291,7 +306,8 @@ igloo_status ig_ddl_run(ig_session *session, ig_cancel *cancel, ig_resolver *res
     case IG_PLAN_CREATE_TABLE_AS:
       break;
   }
-  return ig_fail(reterr, IGLOO_INTERNAL, "a statement that is no DDL came to the catalog");
+  return ig_fail(reterr, IGLOO_INTERNAL,
+                 "a statement that is no DDL came to the catalog");
 }
 
 igloo_status ig_ddl_create_schema(ig_session *session, struct ig_str name,

@@ -6,12 +6,15 @@
 #include "sql/guard.h"
 #include "sql/quote.h"
 
-/* ---- guarding ----------------------------------------------------------------------------- */
+/* ---- guarding ---------------------------------------------------------------------- */
 
-void ig_guarded_done(struct ig_guarded *guarded) { ig_sql_params_done(&guarded->params); }
+void ig_guarded_done(struct ig_guarded *guarded) {
+  ig_sql_params_done(&guarded->params);
+}
 
 igloo_status ig_session_guard(const ig_session *session, struct ig_str sql,
-                              struct ig_guarded *ret_guarded, struct igloo_error *reterr) {
+                              struct ig_guarded *ret_guarded,
+                              struct igloo_error *reterr) {
   const struct ig_config *config = session->parts.config;
   struct ig_sql_limits limits = ig_sql_limits_default();
   limits.bytes_max = config->limits_sql_bytes;
@@ -49,7 +52,7 @@ igloo_status ig_guarded_inner(const struct ig_guarded *guarded, char **ret_sql,
   return IGLOO_OK;
 }
 
-/* ---- planning ------------------------------------------------------------------------------- */
+/* ---- planning ---------------------------------------------------------------------- */
 
 igloo_status ig_session_resolver(ig_session *session, ig_resolver **ret_resolver,
                                  struct igloo_error *reterr) {
@@ -113,7 +116,8 @@ igloo_status ig_session_run_plan(ig_session *session, ig_running *running,
     case IG_PLAN_COPY:
     case IG_PLAN_CREATE_TABLE_AS:
       IG_TRY(ig_write_run(session, ig_running_cancel(held), resolver, plan, &description,
-                          text, (struct ig_write_input){.plan = plan}, &affected, reterr));
+                          text, (struct ig_write_input){.plan = plan}, &affected,
+                          reterr));
       break;
     case IG_PLAN_CREATE_TABLE:
     case IG_PLAN_CREATE_VIEW:
@@ -128,22 +132,25 @@ igloo_status ig_session_run_plan(ig_session *session, ig_running *running,
 }
 
 /* Plan a text and run it. Takes running, also on failure. */
-static igloo_status run_engine(ig_session *session, ig_running *running, struct ig_str sql,
-                               struct ig_result *ret_result, struct igloo_error *reterr) {
+static igloo_status run_engine(ig_session *session, ig_running *running,
+                               struct ig_str sql, struct ig_result *ret_result,
+                               struct igloo_error *reterr) {
   IG_AUTO(ig_running) *held = running;
   IG_AUTO(ig_resolver) *resolver = NULL;
   IG_AUTO(ig_plan) *plan = NULL;
-  IG_TRY(ig_session_plan(session, sql, ig_running_cancel(held), &resolver, &plan, reterr));
+  IG_TRY(
+      ig_session_plan(session, sql, ig_running_cancel(held), &resolver, &plan, reterr));
   return ig_session_run_plan(session, IG_TAKE(held), resolver, plan, ig_str_trim(sql),
                              ret_result, reterr);
 }
 
 igloo_status ig_session_run_sql(ig_session *session, ig_running *running, const char *sql,
-                                struct ig_result *ret_result, struct igloo_error *reterr) {
+                                struct ig_result *ret_result,
+                                struct igloo_error *reterr) {
   return run_engine(session, running, ig_str_from_cstr(sql), ret_result, reterr);
 }
 
-/* ---- EXPLAIN ------------------------------------------------------------------------------------ */
+/* ---- EXPLAIN ----------------------------------------------------------------------- */
 
 /* One row for each line, as PostgreSQL does; a JSON document is one row. */
 static igloo_status explain_rows(const char *text, bool whole,
@@ -180,7 +187,8 @@ static igloo_status check_explained(const ig_plan *plan, bool analyze,
 
 static igloo_status run_explain(ig_session *session, ig_running *running,
                                 const struct ig_guarded *guarded,
-                                struct ig_result *ret_result, struct igloo_error *reterr) {
+                                struct ig_result *ret_result,
+                                struct igloo_error *reterr) {
   IG_AUTO(ig_running) *held = running;
   const struct ig_sql_statement *parsed = &guarded->parsed;
   struct ig_sql_statement inner;
@@ -204,7 +212,7 @@ static igloo_status run_explain(ig_session *session, ig_running *running,
   return ig_result_of_rows(IG_TAKE(held), &rows, ret_result, reterr);
 }
 
-/* ---- SET, RESET, USE, schemas ---------------------------------------------------------------------- */
+/* ---- SET, RESET, USE, schemas ------------------------------------------------------ */
 
 /* Change a setting and make the plan context of it; on failure the old value stays. */
 static igloo_status change_setting(ig_session *session, struct ig_str name,
@@ -240,12 +248,13 @@ static igloo_status run_use(ig_session *session, struct ig_str text,
   IG_TRY(ig_sql_name_parse(text, 2, &name, reterr));
   const char *schema = name.parts[name.len - 1];
   if (name.len == 2 && strcmp(name.parts[0], IG_CATALOG_NAME) != 0)
-    return ig_fail_state(reterr, IGLOO_NOT_FOUND, "3D000", "catalog \"%s\" does not exist",
-                         name.parts[0]);
+    return ig_fail_state(reterr, IGLOO_NOT_FOUND, "3D000",
+                         "catalog \"%s\" does not exist", name.parts[0]);
   IG_AUTO(ig_snapshot) *snapshot = ig_catalog_snapshot(session->parts.catalog);
   struct ig_str schema_name = ig_str_from_cstr(schema);
   if (!ig_snapshot_has_schema(snapshot, schema_name) &&
-      strcmp(schema, IG_SCHEMA_INFORMATION) != 0 && strcmp(schema, IG_SCHEMA_SYSTEM) != 0) {
+      strcmp(schema, IG_SCHEMA_INFORMATION) != 0 &&
+      strcmp(schema, IG_SCHEMA_SYSTEM) != 0) {
     if (name.len == 1 && strcmp(schema, IG_CATALOG_NAME) == 0)
       schema_name = IG_STR(IG_CATALOG_DEFAULT_SCHEMA);
     else
@@ -264,8 +273,8 @@ static igloo_status run_schema(ig_session *session, const struct ig_sql_statemen
   IG_AUTO_DONE(ig_sql_name) name = {0};
   IG_TRY(ig_sql_name_parse(parsed->name, 2, &name, reterr));
   if (name.len == 2 && strcmp(name.parts[0], IG_CATALOG_NAME) != 0)
-    return ig_fail_state(reterr, IGLOO_NOT_FOUND, "3D000", "catalog \"%s\" does not exist",
-                         name.parts[0]);
+    return ig_fail_state(reterr, IGLOO_NOT_FOUND, "3D000",
+                         "catalog \"%s\" does not exist", name.parts[0]);
   struct ig_str schema = ig_str_from_cstr(name.parts[name.len - 1]);
   if (parsed->kind == IG_SQL_CREATE_SCHEMA)
     return ig_ddl_create_schema(session, schema, parsed->if_not_exists, reterr);
@@ -275,7 +284,8 @@ static igloo_status run_schema(ig_session *session, const struct ig_sql_statemen
 static igloo_status refuse(const struct ig_sql_statement *parsed,
                            struct igloo_error *reterr) {
   if (parsed->kind == IG_SQL_TRANSACTION) {
-    (void)ig_fail(reterr, IGLOO_UNSUPPORTED, "feature not supported: %s", parsed->feature);
+    (void)ig_fail(reterr, IGLOO_UNSUPPORTED, "feature not supported: %s",
+                  parsed->feature);
     ig_error_hint(reterr, "Each statement is a transaction of its own.");
     return IGLOO_UNSUPPORTED;
   }
@@ -284,7 +294,9 @@ static igloo_status refuse(const struct ig_sql_statement *parsed,
   return IGLOO_UNSUPPORTED;
 }
 
-/* ---- dispatch ------------------------------------------------------------------------------------------ */
+/* ---- dispatch
+ * ------------------------------------------------------------------------------------------
+ */
 
 bool ig_statement_shows(enum ig_sql_kind kind) {
   return (kind >= IG_SQL_SHOW_SETTING && kind <= IG_SQL_SHOW_CREATE_TABLE) ||
@@ -292,15 +304,16 @@ bool ig_statement_shows(enum ig_sql_kind kind) {
 }
 
 static igloo_status run_quietly(igloo_status status, ig_running *running,
-                                struct ig_result *ret_result, struct igloo_error *reterr) {
+                                struct ig_result *ret_result,
+                                struct igloo_error *reterr) {
   if (status == IGLOO_OK) return ig_result_of_nothing(running, -1, ret_result, reterr);
   (void)ig_running_end(running);
   return status;
 }
 
 igloo_status ig_session_run(ig_session *session, ig_running *running,
-                            const struct ig_guarded *guarded, struct ig_result *ret_result,
-                            struct igloo_error *reterr) {
+                            const struct ig_guarded *guarded,
+                            struct ig_result *ret_result, struct igloo_error *reterr) {
   const struct ig_sql_statement *parsed = &guarded->parsed;
   struct ig_str text = {guarded->params.text, guarded->params.text_len};
   igloo_status status = IGLOO_OK;
@@ -352,7 +365,8 @@ igloo_status ig_session_run(ig_session *session, ig_running *running,
 }
 
 igloo_status ig_session_execute(ig_session *session, struct ig_str sql,
-                                struct ig_result *ret_result, struct igloo_error *reterr) {
+                                struct ig_result *ret_result,
+                                struct igloo_error *reterr) {
   IG_AUTO(ig_running) *running = NULL;
   IG_TRY(ig_running_begin(session, &running, reterr));
   IG_AUTO_DONE(ig_guarded) guarded = {0};
@@ -360,8 +374,9 @@ igloo_status ig_session_execute(ig_session *session, struct ig_str sql,
   /* The text of PREPARE has parameters of its own. */
   if (guarded.params.count > 0 && guarded.parsed.kind != IG_SQL_PREPARE) {
     (void)ig_fail_state(reterr, IGLOO_NOT_FOUND, "42P02", "there is no parameter $1");
-    ig_error_hint(reterr, "A statement with parameters is prepared first, then executed "
-                          "with their values.");
+    ig_error_hint(reterr,
+                  "A statement with parameters is prepared first, then executed "
+                  "with their values.");
     return IGLOO_NOT_FOUND;
   }
   igloo_status status =

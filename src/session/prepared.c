@@ -15,8 +15,8 @@ struct ig_prepared {
   ig_session *session; /* borrowed: a session ends after its prepared statements */
   char *sql;           /* the user's text, for positions in errors */
   struct ig_guarded guarded;
-  bool planned;                  /* a statement of the engine: the schemas below are set */
-  struct ArrowSchema promised;   /* of the result */
+  bool planned;                /* a statement of the engine: the schemas below are set */
+  struct ArrowSchema promised; /* of the result */
   struct ArrowSchema parameters; /* children "$1" ... or as named */
   struct ig_value *values;       /* of the parameters; texts are owned */
   struct ArrowArrayStream rows;  /* bound rows, or released */
@@ -41,16 +41,20 @@ ig_prepared *ig_prepared_free(ig_prepared *prepared) {
   return NULL;
 }
 
-/* ---- preparing -------------------------------------------------------------------------------- */
+/* ---- preparing --------------------------------------------------------------------- */
 
 static struct ig_str prepared_text(const ig_prepared *prepared) {
-  return (struct ig_str){prepared->guarded.params.text, prepared->guarded.params.text_len};
+  return (struct ig_str){prepared->guarded.params.text,
+                         prepared->guarded.params.text_len};
 }
 
-static bool gives_rows(enum ig_plan_kind kind) { return kind == IG_PLAN_QUERY; }
+static bool gives_rows(enum ig_plan_kind kind) {
+  return kind == IG_PLAN_QUERY;
+}
 
 /* The parameters' schema with their names as the user wrote them. */
-static igloo_status name_parameters(ig_prepared *prepared, const struct ArrowSchema *schema,
+static igloo_status name_parameters(ig_prepared *prepared,
+                                    const struct ArrowSchema *schema,
                                     struct igloo_error *reterr) {
   const struct ig_sql_params *params = &prepared->guarded.params;
   IG_TRY(ig_schema_copy(schema, &prepared->parameters, reterr));
@@ -70,8 +74,7 @@ static igloo_status plan_prepared(ig_prepared *prepared, ig_cancel *cancel,
   if (parameters.n_children != (int64_t)prepared->guarded.params.count)
     return ig_fail(reterr, IGLOO_INTERNAL,
                    "the engine found %lld parameters, the text has %u",
-                   (long long)parameters.n_children,
-                   prepared->guarded.params.count);
+                   (long long)parameters.n_children, prepared->guarded.params.count);
   IG_TRY(name_parameters(prepared, &parameters, reterr));
   struct ig_plan_description description;
   ig_plan_describe(plan, &description);
@@ -96,8 +99,9 @@ static igloo_status prepare(ig_prepared *prepared, ig_cancel *cancel,
     return status;
   }
   if (count == 0) return IGLOO_OK;
-  return ig_fail(reterr, IGLOO_UNSUPPORTED,
-                 "parameters are possible only in queries and in statements that write rows");
+  return ig_fail(
+      reterr, IGLOO_UNSUPPORTED,
+      "parameters are possible only in queries and in statements that write rows");
 }
 
 igloo_status ig_session_prepare(ig_session *session, struct ig_str sql,
@@ -147,14 +151,15 @@ int32_t ig_prepared_number(const ig_prepared *prepared, struct ig_str name) {
   return (int32_t)ig_sql_params_number(&prepared->guarded.params, name);
 }
 
-/* ---- binding ------------------------------------------------------------------------------------ */
+/* ---- binding ----------------------------------------------------------------------- */
 
-igloo_status ig_prepared_bind(ig_prepared *prepared, int32_t number, struct ig_value value,
-                              struct igloo_error *reterr) {
+igloo_status ig_prepared_bind(ig_prepared *prepared, int32_t number,
+                              struct ig_value value, struct igloo_error *reterr) {
   uint32_t count = prepared->guarded.params.count;
   if (number < 1 || (uint32_t)number > count)
     return ig_fail_state(reterr, IGLOO_INVALID_ARGUMENT, "42P02",
-                         "there is no parameter $%d: the statement has %u", number, count);
+                         "there is no parameter $%d: the statement has %u", number,
+                         count);
   if (value.kind == IG_VALUE_TEXT) {
     if (!ig_utf8_valid(value.text, NULL))
       return ig_fail_state(reterr, IGLOO_DATA_ERROR, "22021",
@@ -184,12 +189,16 @@ igloo_status ig_prepared_bind_stream(ig_prepared *prepared, struct ArrowArrayStr
 
 static enum ig_cell cell_of(enum ig_value_kind kind) {
   switch (kind) {
-    case IG_VALUE_BOOL: return IG_CELL_BOOL;
-    case IG_VALUE_INT64: return IG_CELL_INT64;
-    case IG_VALUE_DOUBLE: return IG_CELL_DOUBLE;
+    case IG_VALUE_BOOL:
+      return IG_CELL_BOOL;
+    case IG_VALUE_INT64:
+      return IG_CELL_INT64;
+    case IG_VALUE_DOUBLE:
+      return IG_CELL_DOUBLE;
     case IG_VALUE_UNBOUND:
     case IG_VALUE_NULL:
-    case IG_VALUE_TEXT: break;
+    case IG_VALUE_TEXT:
+      break;
   }
   return IG_CELL_TEXT;
 }
@@ -217,11 +226,21 @@ static igloo_status values_to_rows(const ig_prepared *prepared,
     const struct ig_value *value = &prepared->values[i];
     switch (value->kind) {
       case IG_VALUE_UNBOUND:
-      case IG_VALUE_NULL: ig_rows_null(rows); break;
-      case IG_VALUE_BOOL: ig_rows_bool(rows, value->flag); break;
-      case IG_VALUE_INT64: ig_rows_i64(rows, value->int64); break;
-      case IG_VALUE_DOUBLE: ig_rows_double(rows, value->number); break;
-      case IG_VALUE_TEXT: ig_rows_text(rows, value->text); break;
+      case IG_VALUE_NULL:
+        ig_rows_null(rows);
+        break;
+      case IG_VALUE_BOOL:
+        ig_rows_bool(rows, value->flag);
+        break;
+      case IG_VALUE_INT64:
+        ig_rows_i64(rows, value->int64);
+        break;
+      case IG_VALUE_DOUBLE:
+        ig_rows_double(rows, value->number);
+        break;
+      case IG_VALUE_TEXT:
+        ig_rows_text(rows, value->text);
+        break;
     }
   }
   return ig_rows_finish(rows, ret_rows, reterr);
@@ -239,7 +258,9 @@ static igloo_status bind_one(ig_plan *plan, struct ArrowArrayStream *rows,
   return ig_plan_bind(plan, &batch, &schema, 0, ret_plan, reterr);
 }
 
-/* ---- executing -------------------------------------------------------------------------------------- */
+/* ---- executing
+ * --------------------------------------------------------------------------------------
+ */
 
 /* A plan of now: files and tables may have changed since the statement was prepared, its
  * result type may not. */
@@ -256,7 +277,8 @@ static igloo_status plan_again(ig_prepared *prepared, ig_cancel *cancel,
     IG_AUTO_SCHEMA now = {0};
     IG_TRY(ig_plan_schema(plan, &now, reterr));
     if (!ig_schema_equal(&now, &prepared->promised, false))
-      return ig_fail(reterr, IGLOO_UNSUPPORTED, "cached plan must not change result type");
+      return ig_fail(reterr, IGLOO_UNSUPPORTED,
+                     "cached plan must not change result type");
   }
   *ret_resolver = IG_TAKE(resolver);
   *ret_plan = IG_TAKE(plan);
@@ -286,7 +308,8 @@ static igloo_status run_rows(ig_prepared *prepared, ig_running *running,
 }
 
 static igloo_status run_planned(ig_prepared *prepared, ig_running *running,
-                                struct ig_result *ret_result, struct igloo_error *reterr) {
+                                struct ig_result *ret_result,
+                                struct igloo_error *reterr) {
   IG_AUTO(ig_running) *held = running;
   IG_AUTO(ig_resolver) *resolver = NULL;
   IG_AUTO(ig_plan) *plan = NULL;
@@ -309,20 +332,20 @@ igloo_status ig_prepared_execute(ig_prepared *prepared, struct ig_result *ret_re
                                  struct igloo_error *reterr) {
   IG_AUTO(ig_running) *running = NULL;
   IG_TRY(ig_running_begin(prepared->session, &running, reterr));
-  igloo_status status =
-      prepared->planned
-          ? run_planned(prepared, IG_TAKE(running), ret_result, reterr)
-          : ig_session_run(prepared->session, IG_TAKE(running), &prepared->guarded,
-                           ret_result, reterr);
+  igloo_status status = prepared->planned
+                            ? run_planned(prepared, IG_TAKE(running), ret_result, reterr)
+                            : ig_session_run(prepared->session, IG_TAKE(running),
+                                             &prepared->guarded, ret_result, reterr);
   if (status != IGLOO_OK && reterr)
     ig_sql_params_fix_error(&prepared->guarded.params, ig_str_from_cstr(prepared->sql),
                             reterr);
   return status;
 }
 
-/* ---- PREPARE name [(types)] AS statement -------------------------------------------------------------- */
+/* ---- PREPARE name [(types)] AS statement ------------------------------------------- */
 
-/* PREPARE p (int, numeric(10,2)): the type of parameter `number`, empty if none was given. */
+/* PREPARE p (int, numeric(10,2)): the type of parameter `number`, empty if none was
+ * given. */
 static igloo_status declared_type(struct ig_str types, uint32_t number,
                                   struct ig_str *ret_type, struct igloo_error *reterr) {
   struct ig_tokenizer tokenizer;
@@ -351,8 +374,8 @@ static igloo_status declared_type(struct ig_str types, uint32_t number,
 }
 
 /* The inner text, each $n with a declared type as CAST($n AS type). */
-static igloo_status apply_types(struct ig_str sql, struct ig_str types, struct ig_buf *out,
-                                struct igloo_error *reterr) {
+static igloo_status apply_types(struct ig_str sql, struct ig_str types,
+                                struct ig_buf *out, struct igloo_error *reterr) {
   struct ig_tokenizer tokenizer;
   ig_tokenizer_init(&tokenizer, sql);
   size_t done = 0;
@@ -393,7 +416,7 @@ static igloo_status run_prepare(ig_session *session, const struct ig_guarded *gu
   return ig_map_put(&session->prepared, key, prepared, reterr);
 }
 
-/* ---- EXECUTE name (arguments) ---------------------------------------------------------------------------- */
+/* ---- EXECUTE name (arguments) ------------------------------------------------------ */
 
 /* The arguments are expressions: a query without a table gives their values. */
 static igloo_status evaluate_arguments(ig_session *session, struct ig_str arguments,
@@ -442,8 +465,8 @@ static igloo_status run_execute(ig_session *session, ig_running *running,
     return ig_prepared_execute(prepared, ret_result, reterr);
   IG_AUTO_STREAM values = {0};
   if (has_arguments)
-    IG_TRY(evaluate_arguments(session, parsed->arguments, ig_running_cancel(held), &values,
-                              reterr));
+    IG_TRY(evaluate_arguments(session, parsed->arguments, ig_running_cancel(held),
+                              &values, reterr));
   IG_AUTO_SCHEMA schema = {0};
   if (values.release) IG_TRY(ig_stream_schema(&values, &schema, reterr));
   int64_t given = values.release ? schema.n_children : 0;
@@ -466,11 +489,13 @@ static igloo_status run_execute(ig_session *session, ig_running *running,
                              prepared_text(prepared), ret_result, reterr);
 }
 
-/* ---- entry ------------------------------------------------------------------------------------------------------ */
+/* ---- entry
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 igloo_status ig_prepared_run(ig_session *session, ig_running *running,
-                             const struct ig_guarded *guarded, struct ig_result *ret_result,
-                             struct igloo_error *reterr) {
+                             const struct ig_guarded *guarded,
+                             struct ig_result *ret_result, struct igloo_error *reterr) {
   IG_AUTO(ig_running) *held = running;
   const struct ig_sql_statement *parsed = &guarded->parsed;
   if (parsed->kind == IG_SQL_EXECUTE)

@@ -6,8 +6,8 @@
  * holds it until the last batch.
  *
  * Owns:    as session.h says.
- * Threads: the list of running statements and their queries are guarded by the session's mu.
- * Blocks:  as session.h says.
+ * Threads: the list of running statements and their queries are guarded by the session's
+ * mu. Blocks:  as session.h says.
  */
 #ifndef IG_SESSION_PRIVATE_H
 #define IG_SESSION_PRIVATE_H
@@ -30,19 +30,19 @@ struct ig_session {
   struct ig_settings settings;
   ig_plan_context *plan_context; /* of the settings as they are */
   ig_session_tables *own;
-  struct ig_map prepared; /* PREPARE: name to ig_prepared */
-  int64_t statements;     /* begun so far: numbers queries */
-  pthread_mutex_t mu;     /* a leaf lock */
-  ig_running *running;    /* guarded by mu: newest first */
+  struct ig_map prepared;     /* PREPARE: name to ig_prepared */
+  int64_t statements;         /* begun so far: numbers queries */
+  pthread_mutex_t mu;         /* a leaf lock */
+  ig_running *running;        /* guarded by mu: newest first */
   struct igloo_progress last; /* guarded by mu: of the newest that ended */
 };
 
 void ig_session_forget_prepared(ig_session *session); /* DEALLOCATE ALL */
 
-/* ---- running.c ---------------------------------------------------------------------------- */
+/* ---- running.c --------------------------------------------------------------------- */
 
-/* Begin a statement: a token with the session's timeout, in the list. Free: ig_running_end,
- * or give it to a result. */
+/* Begin a statement: a token with the session's timeout, in the list. Free:
+ * ig_running_end, or give it to a result. */
 IG_NODISCARD igloo_status ig_running_begin(ig_session *session, ig_running **ret_running,
                                            struct igloo_error *reterr);
 ig_running *ig_running_end(ig_running *running); /* takes NULL; returns NULL */
@@ -65,7 +65,7 @@ IG_NODISCARD igloo_status ig_result_of_nothing(ig_running *running, int64_t affe
 /* Tell progress which query is the one of `running` now (NULL: none). */
 void ig_running_set_query(ig_running *running, ig_query *query);
 
-/* ---- execute.c ------------------------------------------------------------------------------ */
+/* ---- execute.c --------------------------------------------------------------------- */
 
 /* A text that the guard let in, with `$n` for every parameter. */
 struct ig_guarded {
@@ -77,10 +77,11 @@ IG_NODISCARD igloo_status ig_session_guard(const ig_session *session, struct ig_
                                            struct ig_guarded *ret_guarded,
                                            struct igloo_error *reterr);
 
-/* The inner statement of EXPLAIN, PREPARE and the like, with blanks in place of what stands
- * before it, so that positions in it are positions in the whole. Gives *ret_sql (ig_free). */
-IG_NODISCARD igloo_status ig_guarded_inner(const struct ig_guarded *guarded, char **ret_sql,
-                                           struct igloo_error *reterr);
+/* The inner statement of EXPLAIN, PREPARE and the like, with blanks in place of what
+ * stands before it, so that positions in it are positions in the whole. Gives *ret_sql
+ * (ig_free). */
+IG_NODISCARD igloo_status ig_guarded_inner(const struct ig_guarded *guarded,
+                                           char **ret_sql, struct igloo_error *reterr);
 
 /* A resolver over the newest snapshot. */
 IG_NODISCARD igloo_status ig_session_resolver(ig_session *session,
@@ -97,7 +98,8 @@ IG_NODISCARD igloo_status ig_session_columns(ig_session *session, struct ig_str 
                                              struct igloo_error *reterr);
 /* Plan and run SQL of our own making, for SHOW and the like. Takes running. */
 IG_NODISCARD igloo_status ig_session_run_sql(ig_session *session, ig_running *running,
-                                             const char *sql, struct ig_result *ret_result,
+                                             const char *sql,
+                                             struct ig_result *ret_result,
                                              struct igloo_error *reterr);
 /* Run a planned statement of any kind. Takes running, also on failure. */
 IG_NODISCARD igloo_status ig_session_run_plan(ig_session *session, ig_running *running,
@@ -105,7 +107,8 @@ IG_NODISCARD igloo_status ig_session_run_plan(ig_session *session, ig_running *r
                                               struct ig_str text,
                                               struct ig_result *ret_result,
                                               struct igloo_error *reterr);
-/* Run a guarded statement: one of ours or the engine's. Takes running, also on failure. */
+/* Run a guarded statement: one of ours or the engine's. Takes running, also on failure.
+ */
 IG_NODISCARD igloo_status ig_session_run(ig_session *session, ig_running *running,
                                          const struct ig_guarded *guarded,
                                          struct ig_result *ret_result,
@@ -116,7 +119,7 @@ bool ig_statement_shows(enum ig_sql_kind kind);
 IG_NODISCARD igloo_status ig_session_apply_settings(ig_session *session,
                                                     struct igloo_error *reterr);
 
-/* ---- ddl.c: statements that change the catalog ---------------------------------------------- */
+/* ---- ddl.c: statements that change the catalog ------------------------------------- */
 
 IG_NODISCARD igloo_status ig_ddl_run(ig_session *session, ig_cancel *cancel,
                                      ig_resolver *resolver, const ig_plan *plan,
@@ -129,12 +132,12 @@ IG_NODISCARD igloo_status ig_ddl_drop_schema(ig_session *session, struct ig_str 
                                              bool if_exists, bool cascade,
                                              struct igloo_error *reterr);
 
-/* Returns ALREADY_EXISTS 42701 for a name that stands twice among the columns of a table or
- * view, INVALID_ARGUMENT 42P16 where there is none. */
+/* Returns ALREADY_EXISTS 42701 for a name that stands twice among the columns of a table
+ * or view, INVALID_ARGUMENT 42P16 where there is none. */
 IG_NODISCARD igloo_status ig_ddl_check_columns(const struct ArrowSchema *columns,
                                                struct igloo_error *reterr);
 
-/* ---- write.c: statements that write files ---------------------------------------------------- */
+/* ---- write.c: statements that write files ------------------------------------------ */
 
 /* Where the rows of a writing statement come from. */
 struct ig_write_input {
@@ -147,14 +150,14 @@ IG_NODISCARD igloo_status ig_write_run(ig_session *session, ig_cancel *cancel,
                                        struct ig_str text, struct ig_write_input input,
                                        int64_t *ret_rows, struct igloo_error *reterr);
 
-/* ---- show.c: SHOW, DESCRIBE, SUMMARIZE ---------------------------------------------------------- */
+/* ---- show.c: SHOW, DESCRIBE, SUMMARIZE --------------------------------------------- */
 
 IG_NODISCARD igloo_status ig_show_run(ig_session *session, ig_running *running,
                                       const struct ig_guarded *guarded,
                                       struct ig_result *ret_result,
                                       struct igloo_error *reterr);
 
-/* ---- prepared.c: PREPARE, EXECUTE, DEALLOCATE ------------------------------------------------------ */
+/* ---- prepared.c: PREPARE, EXECUTE, DEALLOCATE -------------------------------------- */
 
 IG_NODISCARD igloo_status ig_prepared_run(ig_session *session, ig_running *running,
                                           const struct ig_guarded *guarded,

@@ -16,7 +16,7 @@ struct ig_running {
   ig_running **link; /* likewise: what points to this one */
 };
 
-/* ---- the list ------------------------------------------------------------------------------- */
+/* ---- the list ---------------------------------------------------------------------- */
 
 igloo_status ig_running_begin(ig_session *session, ig_running **ret_running,
                               struct igloo_error *reterr) {
@@ -85,7 +85,9 @@ ig_running *ig_running_end(ig_running *running) {
   return NULL;
 }
 
-ig_cancel *ig_running_cancel(const ig_running *running) { return running->cancel; }
+ig_cancel *ig_running_cancel(const ig_running *running) {
+  return running->cancel;
+}
 
 void ig_session_cancel(ig_session *session) {
   IG_LOCK_SCOPE(&session->mu);
@@ -97,12 +99,11 @@ void ig_session_progress(ig_session *session, struct igloo_progress *ret_progres
   struct ig_engine_stats stats;
   ig_engine_stats_get(session->parts.engine, &stats);
   IG_LOCK_SCOPE(&session->mu);
-  *ret_progress =
-      session->running ? progress_locked(session->running) : session->last;
+  *ret_progress = session->running ? progress_locked(session->running) : session->last;
   ret_progress->memory_bytes = stats.pool_used_bytes;
 }
 
-/* ---- result streams ------------------------------------------------------------------------------ */
+/* ---- result streams ---------------------------------------------------------------- */
 
 struct result {
   struct ArrowArrayStream rows;

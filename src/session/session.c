@@ -5,10 +5,12 @@
 #include "scan/resolver.h"
 #include "session/private.h"
 
-static void free_prepared(void *prepared) { (void)ig_prepared_free(prepared); }
+static void free_prepared(void *prepared) {
+  (void)ig_prepared_free(prepared);
+}
 
-igloo_status ig_session_new(const struct ig_session_parts *parts, ig_session **ret_session,
-                            struct igloo_error *reterr) {
+igloo_status ig_session_new(const struct ig_session_parts *parts,
+                            ig_session **ret_session, struct igloo_error *reterr) {
   ig_session *session = ig_calloc(1, sizeof(*session));
   if (!session) return ig_fail_oom(reterr);
   ig_mutex_init(&session->mu);
@@ -41,7 +43,8 @@ ig_session *ig_session_ref(ig_session *session) {
 
 ig_session *ig_session_unref(ig_session *session) {
   /* Release pairs with acquire: the last one sees what every other did before. */
-  if (!session || __atomic_sub_fetch(&session->refs, 1, __ATOMIC_ACQ_REL) > 0) return NULL;
+  if (!session || __atomic_sub_fetch(&session->refs, 1, __ATOMIC_ACQ_REL) > 0)
+    return NULL;
   ig_map_done(&session->prepared);
   (void)ig_session_tables_unref(session->own);
   (void)ig_plan_context_unref(session->plan_context);

@@ -75,7 +75,8 @@ IG_NODISCARD igloo_status ig_session_write_file(ig_session *session,
                                                 bool overwrite, int64_t *ret_written,
                                                 struct igloo_error *reterr);
 
-/* ---- prepared statements: igloo.h says what each does -------------------------------- */
+/* ---- prepared statements: igloo.h says what each does --------------------------------
+ */
 
 IG_NODISCARD igloo_status ig_session_prepare(ig_session *session, struct ig_str sql,
                                              ig_prepared **ret_prepared,

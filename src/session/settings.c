@@ -14,12 +14,13 @@ struct setting {
   void (*get)(const struct ig_settings *, struct ig_buf *); /* NULL: not built */
 };
 
-/* ---- time_zone -------------------------------------------------------------------------- */
+/* ---- time_zone --------------------------------------------------------------------- */
 
 static igloo_status set_time_zone(struct ig_settings *settings, struct ig_str value,
                                   struct igloo_error *reterr) {
   if (value.len == 0)
-    return ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "invalid value for \"time_zone\": \"\"");
+    return ig_fail(reterr, IGLOO_INVALID_ARGUMENT,
+                   "invalid value for \"time_zone\": \"\"");
   char *text = ig_str_dup(value);
   if (!text) return ig_fail_oom(reterr);
   ig_free(settings->time_zone);
@@ -31,7 +32,7 @@ static void get_time_zone(const struct ig_settings *settings, struct ig_buf *out
   ig_buf_append_cstr(out, settings->time_zone);
 }
 
-/* ---- search_path ------------------------------------------------------------------------- */
+/* ---- search_path ------------------------------------------------------------------- */
 
 static void free_path(char **path, size_t count) {
   for (size_t i = 0; i < count; i++) ig_free(path[i]);
@@ -81,15 +82,14 @@ static igloo_status set_search_path(struct ig_settings *settings, struct ig_str 
   return IGLOO_OK;
 }
 
-static void get_search_path(const struct ig_settings *settings,
-                                    struct ig_buf *out) {
+static void get_search_path(const struct ig_settings *settings, struct ig_buf *out) {
   for (size_t i = 0; i < settings->search_path_count; i++) {
     if (i) ig_buf_append_cstr(out, ", ");
     ig_sql_append_name(out, ig_str_from_cstr(settings->search_path[i]));
   }
 }
 
-/* ---- statement_timeout --------------------------------------------------------------------- */
+/* ---- statement_timeout ------------------------------------------------------------- */
 
 static igloo_status set_timeout(struct ig_settings *settings, struct ig_str value,
                                 struct igloo_error *reterr) {
@@ -97,9 +97,10 @@ static igloo_status set_timeout(struct ig_settings *settings, struct ig_str valu
   if (ig_parse_duration(value, IG_US_PER_MS, &us, NULL) != IGLOO_OK) {
     (void)ig_fail(reterr, IGLOO_INVALID_ARGUMENT,
                   "invalid value for \"statement_timeout\": \"%.*s\"", IG_STR_ARG(value));
-    ig_error_hint(reterr,
-                  "Give a number of milliseconds, or a time as in '30 s' or '5 min'; 0 is "
-                  "no limit.");
+    ig_error_hint(
+        reterr,
+        "Give a number of milliseconds, or a time as in '30 s' or '5 min'; 0 is "
+        "no limit.");
     return IGLOO_INVALID_ARGUMENT;
   }
   settings->statement_timeout_us = us;
@@ -118,7 +119,7 @@ static void get_timeout(const struct ig_settings *settings, struct ig_buf *out) 
     ig_buf_append_fmt(out, "%lldus", (long long)us);
 }
 
-/* ---- igloo.views ----------------------------------------------------------------------------- */
+/* ---- igloo.views ------------------------------------------------------------------- */
 
 static igloo_status set_views(struct ig_settings *settings, struct ig_str value,
                               struct igloo_error *reterr) {
@@ -131,22 +132,23 @@ static void get_views(const struct ig_settings *settings, struct ig_buf *out) {
   ig_buf_append_cstr(out, settings->views ? "on" : "off");
 }
 
-/* ---- the list ---------------------------------------------------------------------------------- */
+/* ---- the list ---------------------------------------------------------------------- */
 
 static const struct setting list[] = {
     {"igloo.cache", NULL, "Whether scans use and fill the cache.", NULL, NULL},
     {"igloo.strict_pushdown", NULL, "Refuse conditions that a source cannot take.", NULL,
      NULL},
-    {"igloo.strict_pushdown_bytes", NULL, "Bytes from which igloo.strict_pushdown refuses.",
-     NULL, NULL},
+    {"igloo.strict_pushdown_bytes", NULL,
+     "Bytes from which igloo.strict_pushdown refuses.", NULL, NULL},
     {"igloo.views", "off", "Whether results keep the view types of text and binary.",
      set_views, get_views},
     {"search_path", IG_CATALOG_DEFAULT_SCHEMA,
-     "Schemas in which unqualified names are looked up.", set_search_path, get_search_path},
+     "Schemas in which unqualified names are looked up.", set_search_path,
+     get_search_path},
     {"statement_timeout", NULL, "Longest time for one statement; 0 is no limit.",
      set_timeout, get_timeout},
-    {"time_zone", "UTC", "Time zone in which timestamps are read and shown.", set_time_zone,
-     get_time_zone},
+    {"time_zone", "UTC", "Time zone in which timestamps are read and shown.",
+     set_time_zone, get_time_zone},
 };
 
 static igloo_status find(struct ig_str name, const struct setting **ret_setting,

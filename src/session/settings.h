@@ -36,8 +36,9 @@ void ig_settings_done(struct ig_settings *settings);
 /* Change one from its text as SET has it (`value` data NULL: the default). Returns
  * NOT_FOUND 42704 for a name that is not in the list (hint: the nearest);
  * INVALID_ARGUMENT 22023 for a bad value; UNSUPPORTED for one that is not built yet. */
-IG_NODISCARD igloo_status ig_settings_set(struct ig_settings *settings, struct ig_str name,
-                                          struct ig_str value, struct igloo_error *reterr);
+IG_NODISCARD igloo_status ig_settings_set(struct ig_settings *settings,
+                                          struct ig_str name, struct ig_str value,
+                                          struct igloo_error *reterr);
 
 /* The value as text. Gives *ret_value (free: ig_free). Errors as ig_settings_set. */
 IG_NODISCARD igloo_status ig_settings_get(const struct ig_settings *settings,

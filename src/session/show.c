@@ -1,4 +1,5 @@
-/* show.c -- SHOW, DESCRIBE and SUMMARIZE, most of them as queries over information_schema. */
+/* show.c -- SHOW, DESCRIBE and SUMMARIZE, most of them as queries over
+ * information_schema. */
 #include "arrow/rows.h"
 #include "arrow/schema.h"
 #include "arrow/stream.h"
@@ -10,7 +11,7 @@
 /* SQL of our own making: one line for each column of the widest table. */
 #define SQL_BYTES_MAX (32 * IG_MIB)
 
-/* ---- settings --------------------------------------------------------------------------------- */
+/* ---- settings ---------------------------------------------------------------------- */
 
 static igloo_status show_setting(ig_session *session, struct ig_str name,
                                  struct ArrowArrayStream *ret_rows,
@@ -44,7 +45,7 @@ static igloo_status show_all(ig_session *session, struct ArrowArrayStream *ret_r
   return ig_rows_finish(rows, ret_rows, reterr);
 }
 
-/* ---- names: queries over information_schema ------------------------------------------------------ */
+/* ---- names: queries over information_schema ---------------------------------------- */
 
 /* Append " AND <column> LIKE '<pattern>'", where there is a pattern. */
 static igloo_status append_like(struct ig_buf *sql, const char *column,
@@ -75,8 +76,8 @@ static igloo_status list_tables(const struct ig_sql_statement *parsed, struct ig
   return IGLOO_OK;
 }
 
-static igloo_status list_schemas(const struct ig_sql_statement *parsed, struct ig_buf *sql,
-                                 struct igloo_error *reterr) {
+static igloo_status list_schemas(const struct ig_sql_statement *parsed,
+                                 struct ig_buf *sql, struct igloo_error *reterr) {
   ig_buf_append_cstr(sql,
                      "SELECT catalog_name, schema_name "
                      "FROM igloo.information_schema.schemata WHERE true");
@@ -91,8 +92,8 @@ static igloo_status list_schemas(const struct ig_sql_statement *parsed, struct i
   return IGLOO_OK;
 }
 
-static igloo_status list_catalogs(const struct ig_sql_statement *parsed, struct ig_buf *sql,
-                                  struct igloo_error *reterr) {
+static igloo_status list_catalogs(const struct ig_sql_statement *parsed,
+                                  struct ig_buf *sql, struct igloo_error *reterr) {
   ig_buf_append_cstr(sql,
                      "SELECT catalog_name FROM (SELECT DISTINCT catalog_name "
                      "FROM igloo.information_schema.schemata) AS c WHERE true");
@@ -109,16 +110,20 @@ static igloo_status list_functions(ig_session *session,
                                    struct ig_buf *sql, struct igloo_error *reterr) {
   struct ArrowArrayStream functions;
   IG_TRY(ig_plan_functions(session->plan_context, &functions, reterr));
-  IG_TRY(ig_session_tables_put(session->own, IG_STR(FUNCTIONS_TABLE), &functions, reterr));
+  IG_TRY(
+      ig_session_tables_put(session->own, IG_STR(FUNCTIONS_TABLE), &functions, reterr));
   ig_buf_append_cstr(sql, "SELECT * FROM \"" FUNCTIONS_TABLE "\" WHERE true");
   IG_TRY(append_like(sql, "name", parsed->pattern, reterr));
   ig_buf_append_cstr(sql, " ORDER BY name, kind");
   return IGLOO_OK;
 }
 
-/* ---- columns ----------------------------------------------------------------------------------------- */
+/* ---- columns
+ * -----------------------------------------------------------------------------------------
+ */
 
-/* The query whose columns are asked for: the inner one, or all of what may follow FROM. */
+/* The query whose columns are asked for: the inner one, or all of what may follow FROM.
+ */
 static igloo_status columns_query(const struct ig_guarded *guarded, struct ig_buf *sql,
                                   struct igloo_error *reterr) {
   const struct ig_sql_statement *parsed = &guarded->parsed;
@@ -161,8 +166,9 @@ static igloo_status show_columns(const struct ArrowSchema *schema,
 }
 
 /* SHOW COLUMNS FROM t LIKE 'p': the rows as a query, so that LIKE is the engine's. */
-static igloo_status filter_columns(const struct ArrowSchema *schema, struct ig_str pattern,
-                                   struct ig_buf *sql, struct igloo_error *reterr) {
+static igloo_status filter_columns(const struct ArrowSchema *schema,
+                                   struct ig_str pattern, struct ig_buf *sql,
+                                   struct igloo_error *reterr) {
   ig_buf_append_cstr(sql, "SELECT column_name, data_type, is_nullable FROM (VALUES ");
   for (int64_t i = 0; i < schema->n_children; i++) {
     IG_AUTO_CHAR *type = NULL;
@@ -174,13 +180,14 @@ static igloo_status filter_columns(const struct ArrowSchema *schema, struct ig_s
     ig_buf_append_cstr(
         sql, schema->children[i]->flags & ARROW_FLAG_NULLABLE ? ", 'YES')" : ", 'NO')");
   }
-  ig_buf_append_cstr(sql, ") AS c (position, column_name, data_type, is_nullable) WHERE true");
+  ig_buf_append_cstr(sql,
+                     ") AS c (position, column_name, data_type, is_nullable) WHERE true");
   IG_TRY(append_like(sql, "column_name", pattern, reterr));
   ig_buf_append_cstr(sql, " ORDER BY position");
   return IGLOO_OK;
 }
 
-/* ---- SHOW CREATE TABLE ------------------------------------------------------------------------------- */
+/* ---- SHOW CREATE TABLE ------------------------------------------------------------- */
 
 static igloo_status show_create(ig_session *session, struct ig_str text,
                                 struct ArrowArrayStream *ret_rows,
@@ -210,7 +217,9 @@ static igloo_status show_create(ig_session *session, struct ig_str text,
   return ig_rows_finish(rows, ret_rows, reterr);
 }
 
-/* ---- SUMMARIZE ---------------------------------------------------------------------------------------- */
+/* ---- SUMMARIZE
+ * ----------------------------------------------------------------------------------------
+ */
 
 enum column_class { CLASS_NUMBER, CLASS_ORDERED, CLASS_OTHER };
 
@@ -226,7 +235,8 @@ static enum column_class classify(const struct ArrowSchema *field) {
   return CLASS_OTHER;
 }
 
-/* What SUMMARIZE tells of a column: `%s` is the quoted name; the least class it applies to. */
+/* What SUMMARIZE tells of a column: `%s` is the quoted name; the least class it applies
+ * to. */
 static const struct summary {
   const char *name, *expression;
   enum column_class least;
@@ -274,8 +284,9 @@ static void append_summary(struct ig_buf *sql, const struct summary *summary,
  * side into one row for each column. */
 static igloo_status summarize(const struct ArrowSchema *schema, struct ig_str query,
                               struct ig_buf *sql, struct igloo_error *reterr) {
-  ig_buf_append_cstr(sql, "SELECT unnest(column_name) AS column_name, "
-                          "unnest(column_type) AS column_type");
+  ig_buf_append_cstr(sql,
+                     "SELECT unnest(column_name) AS column_name, "
+                     "unnest(column_type) AS column_type");
   for (size_t i = 0; i < IG_ARRAY_LEN(summaries); i++)
     ig_buf_append_fmt(sql, ", unnest(\"%s\") AS \"%s\"", summaries[i].name,
                       summaries[i].name);
@@ -311,11 +322,14 @@ static igloo_status run_summarize(ig_session *session, ig_cancel *cancel,
   IG_TRY(columns_query(guarded, &query, reterr));
   IG_TRY(ig_session_columns(session, ig_buf_str(&query), cancel, &schema, reterr));
   if (schema.n_children == 0)
-    return ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "cannot summarize a result without columns");
+    return ig_fail(reterr, IGLOO_INVALID_ARGUMENT,
+                   "cannot summarize a result without columns");
   return summarize(&schema, ig_buf_str(&query), sql, reterr);
 }
 
-/* ---- entry -------------------------------------------------------------------------------------------------- */
+/* ---- entry
+ * --------------------------------------------------------------------------------------------------
+ */
 
 /* DESCRIBE and SHOW COLUMNS. */
 static igloo_status describe(ig_session *session, ig_cancel *cancel,
@@ -344,7 +358,8 @@ static igloo_status show(ig_session *session, ig_cancel *cancel,
   if (kind == IG_SQL_SHOW_FUNCTIONS) return list_functions(session, parsed, sql, reterr);
   if (kind == IG_SQL_SHOW_CREATE_TABLE)
     return show_create(session, parsed->name, ret_rows, reterr);
-  if (kind == IG_SQL_SUMMARIZE) return run_summarize(session, cancel, guarded, sql, reterr);
+  if (kind == IG_SQL_SUMMARIZE)
+    return run_summarize(session, cancel, guarded, sql, reterr);
   return describe(session, cancel, guarded, sql, ret_rows, reterr);
 }
 

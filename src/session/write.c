@@ -1,4 +1,5 @@
-/* write.c -- CREATE TABLE AS, INSERT, COPY: rows become files, then visible at once or never. */
+/* write.c -- CREATE TABLE AS, INSERT, COPY: rows become files, then visible at once or
+ * never. */
 #include "arrow/schema.h"
 #include "session/private.h"
 
@@ -26,7 +27,7 @@ static void drop_input(struct ig_write_input input) {
   if (input.rows && input.rows->release) input.rows->release(input.rows);
 }
 
-/* ---- managed tables ------------------------------------------------------------------------- */
+/* ---- managed tables ---------------------------------------------------------------- */
 
 /* Write the rows into files of the folder. Gives *ret_target with them. */
 static igloo_status write_table_files(ig_session *session, const char *folder,
@@ -34,9 +35,8 @@ static igloo_status write_table_files(ig_session *session, const char *folder,
                                       ig_table_target **ret_target, int64_t *ret_rows,
                                       struct igloo_error *reterr) {
   IG_AUTO(ig_table_target) *target = NULL;
-  igloo_status status =
-      ig_table_target_new(ig_catalog_tables_folder(session->parts.catalog), folder,
-                          &target, reterr);
+  igloo_status status = ig_table_target_new(
+      ig_catalog_tables_folder(session->parts.catalog), folder, &target, reterr);
   if (status != IGLOO_OK) {
     drop_input(input);
     return status;
@@ -66,7 +66,8 @@ static igloo_status publish_new_table(ig_session *session, const struct ig_objec
 static void make_nullable(struct ArrowSchema *field) {
   field->flags |= ARROW_FLAG_NULLABLE;
   bool map = strcmp(field->format, "+m") == 0; /* its entries and keys never are */
-  for (int64_t i = 0; i < field->n_children && !map; i++) make_nullable(field->children[i]);
+  for (int64_t i = 0; i < field->n_children && !map; i++)
+    make_nullable(field->children[i]);
 }
 
 static igloo_status create_table_as(ig_session *session, ig_cancel *cancel,
@@ -75,9 +76,8 @@ static igloo_status create_table_as(ig_session *session, ig_cancel *cancel,
                                     struct ig_str text, struct ig_write_input input,
                                     int64_t *ret_rows, struct igloo_error *reterr) {
   struct ig_str schema, name;
-  igloo_status status = ig_resolver_target(resolver, description->target,
-                                           description->target_parts, &schema, &name,
-                                           reterr);
+  igloo_status status = ig_resolver_target(
+      resolver, description->target, description->target_parts, &schema, &name, reterr);
   bool replace = (description->flags & IG_PLAN_OR_REPLACE) != 0;
   bool exists = status == IGLOO_OK &&
                 ig_snapshot_find(ig_resolver_peek_snapshot(resolver), schema, name);
@@ -143,8 +143,9 @@ static igloo_status find_insert_target(ig_resolver *resolver,
   }
   (void)ig_fail(reterr, IGLOO_UNSUPPORTED, "cannot insert into external table \"%s\"",
                 object->name);
-  ig_error_hint(reterr, "COPY ... TO writes files; CREATE TABLE ... AS makes a table that "
-                        "takes INSERT.");
+  ig_error_hint(reterr,
+                "COPY ... TO writes files; CREATE TABLE ... AS makes a table that "
+                "takes INSERT.");
   return IGLOO_UNSUPPORTED;
 }
 
@@ -176,7 +177,9 @@ static igloo_status insert(ig_session *session, ig_cancel *cancel, ig_resolver *
   return ig_catalog_commit(IG_TAKE(change), NULL, reterr);
 }
 
-/* ---- COPY --------------------------------------------------------------------------------------- */
+/* ---- COPY
+ * ---------------------------------------------------------------------------------------
+ */
 
 static igloo_status find_format(struct ig_str word, struct ig_str path,
                                 enum ig_file_format *ret_format,
@@ -192,7 +195,8 @@ static igloo_status find_format(struct ig_str word, struct ig_str path,
   if (format == IG_FORMAT_UNKNOWN) {
     (void)ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "cannot tell the format of \"%.*s\"",
                   IG_STR_ARG(path));
-    ig_error_hint(reterr, "Add (FORMAT parquet), csv, json or arrow, or end the name so.");
+    ig_error_hint(reterr,
+                  "Add (FORMAT parquet), csv, json or arrow, or end the name so.");
     return IGLOO_INVALID_ARGUMENT;
   }
   *ret_format = format;
@@ -219,7 +223,8 @@ static bool has_option(const struct ig_write_options *options, const char *name,
   return false;
 }
 
-static igloo_status imply_options(struct copying *copying, struct ig_plan_pair **ret_pairs,
+static igloo_status imply_options(struct copying *copying,
+                                  struct ig_plan_pair **ret_pairs,
                                   struct igloo_error *reterr) {
   struct ig_write_options *options = &copying->options;
   struct ig_plan_pair *pairs =
@@ -294,7 +299,9 @@ static igloo_status copy(ig_session *session, ig_cancel *cancel,
   return run_copy(session, cancel, &copying, input, ret_rows, reterr);
 }
 
-/* ---- entries ------------------------------------------------------------------------------------------ */
+/* ---- entries
+ * ------------------------------------------------------------------------------------------
+ */
 
 igloo_status ig_write_run(ig_session *session, ig_cancel *cancel, ig_resolver *resolver,
                           ig_plan *plan, const struct ig_plan_description *description,
@@ -317,7 +324,8 @@ igloo_status ig_write_run(ig_session *session, ig_cancel *cancel, ig_resolver *r
       break;
   }
   drop_input(input);
-  return ig_fail(reterr, IGLOO_INTERNAL, "a statement that writes nothing came to a writer");
+  return ig_fail(reterr, IGLOO_INTERNAL,
+                 "a statement that writes nothing came to a writer");
 }
 
 igloo_status ig_session_write_file(ig_session *session, struct ArrowArrayStream *rows,
@@ -334,8 +342,8 @@ igloo_status ig_session_write_file(ig_session *session, struct ArrowArrayStream 
     copying.options.options = &tab;
     copying.options.options_count = 1;
   }
-  igloo_status status = find_format(tsv ? IG_STR("csv") : format, path,
-                                    &copying.options.format, reterr);
+  igloo_status status =
+      find_format(tsv ? IG_STR("csv") : format, path, &copying.options.format, reterr);
   if (status == IGLOO_OK) status = ig_roots_new_everything(&roots, reterr);
   if (status != IGLOO_OK) {
     drop_input(input);

@@ -34,8 +34,7 @@ static igloo_status print(struct ig_repl *repl, const char *text,
   return out.reader_gone ? IGLOO_OK : status;
 }
 
-/* ---- the commands
- * ------------------------------------------------------------------------- */
+/* ---- the commands ------------------------------------------------------------------ */
 
 static igloo_status run_tables(struct ig_repl *repl, struct ig_str argument,
                                struct igloo_error *reterr) {
@@ -277,8 +276,7 @@ static igloo_status run_help(struct ig_repl *repl, struct ig_str argument,
   return print(repl, text.data, reterr);
 }
 
-/* ---- finding them
- * --------------------------------------------------------------------------- */
+/* ---- finding them ------------------------------------------------------------------ */
 
 struct ig_dot_line ig_dot_parse(struct ig_str line) {
   struct ig_dot_line out;

@@ -57,8 +57,7 @@ static unsigned char on_suspend(EditLine *line, int key) {
   return CC_REDISPLAY;
 }
 
-/* ---- completion
- * ------------------------------------------------------------------------- */
+/* ---- completion -------------------------------------------------------------------- */
 
 struct candidates {
   char **words; /* owned, and each */
@@ -166,8 +165,7 @@ static unsigned char on_tab(EditLine *line, int key) {
   return el_insertstr(line, ended) == 0 ? CC_REFRESH : CC_ERROR;
 }
 
-/* ---- history
- * ------------------------------------------------------------------------------ */
+/* ---- history ----------------------------------------------------------------------- */
 
 static char *history_path(void) {
   const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
@@ -206,8 +204,7 @@ void ig_editor_remember(ig_editor *editor, struct ig_str text) {
     (void)history(editor->history, &event, H_SAVE, editor->history_file);
 }
 
-/* ---- the whole
- * ---------------------------------------------------------------------------- */
+/* ---- the whole --------------------------------------------------------------------- */
 
 /* SQL is UTF-8 whatever the locale says; only the classification of characters is set. */
 static void use_utf8(void) {

@@ -45,8 +45,7 @@ igloo_status ig_runner_connect(struct ig_runner *runner, const struct ig_target 
   return IGLOO_OK;
 }
 
-/* ---- one statement
- * ------------------------------------------------------------------------- */
+/* ---- one statement ----------------------------------------------------------------- */
 
 /* What has to happen before the first output of a statement, and after its last. */
 struct stage {

@@ -111,8 +111,7 @@ igloo_status ig_value_printer_set(ig_value_printer *printer,
   return IGLOO_OK;
 }
 
-/* ---- finding a value
- * ------------------------------------------------------------------- */
+/* ---- finding a value --------------------------------------------------------------- */
 
 /* The run that holds logical position `at`: the first whose end lies behind it. */
 static int64_t find_run(const struct ArrowArrayView *ends, int64_t at) {
@@ -151,8 +150,7 @@ static struct place follow(const struct node *node, const struct ArrowArrayView 
   }
 }
 
-/* ---- scalars
- * --------------------------------------------------------------------------- */
+/* ---- scalars ----------------------------------------------------------------------- */
 
 static ig_time_unit unit_of(const struct node *node) {
   switch (node->type.time_unit) {
@@ -328,8 +326,7 @@ static void append_scalar(struct ig_buf *dst, const struct place *at,
   }
 }
 
-/* ---- JSON
- * ------------------------------------------------------------------------------- */
+/* ---- JSON -------------------------------------------------------------------------- */
 
 void ig_json_string(struct ig_buf *dst, struct ig_str text) {
   ig_buf_append_char(dst, '"');
@@ -514,8 +511,7 @@ static void append_json(struct ig_buf *dst, const struct place *at,
   }
 }
 
-/* ---- what others call
- * -------------------------------------------------------------------- */
+/* ---- what others call -------------------------------------------------------------- */
 
 bool ig_value_is_null(const ig_value_printer *printer, int64_t row) {
   return follow(&printer->root, &printer->view, row).null;

@@ -103,8 +103,7 @@ void ig_text_printable(struct ig_buf *dst, struct ig_str text, size_t columns_ma
   }
 }
 
-/* ---- formats of few lines
- * ---------------------------------------------------------------- */
+/* ---- formats of few lines ---------------------------------------------------------- */
 
 static igloo_status drain(struct ig_result *result, int64_t *ret_rows,
                           struct igloo_error *reterr) {

@@ -92,8 +92,7 @@ static igloo_status box_init(struct box *box, struct igloo_error *reterr) {
   return box->head && box->tail ? IGLOO_OK : ig_fail_oom(reterr);
 }
 
-/* ---- keeping rows
- * ------------------------------------------------------------------------ */
+/* ---- keeping rows ------------------------------------------------------------------ */
 
 /* Put the row's cells into box->line and widen the columns. */
 static igloo_status take_row(struct box *box, int64_t row, struct igloo_error *reterr) {
@@ -149,8 +148,7 @@ static igloo_status keep_batch(struct box *box, struct igloo_error *reterr) {
   return IGLOO_OK;
 }
 
-/* ---- fitting the columns
- * ------------------------------------------------------------------ */
+/* ---- fitting the columns ----------------------------------------------------------- */
 
 static size_t total_width(const struct box *box, size_t cap) {
   size_t total = 1;
@@ -201,8 +199,7 @@ static size_t fit_columns(struct box *box) {
   return shown;
 }
 
-/* ---- drawing
- * ------------------------------------------------------------------------------ */
+/* ---- drawing ----------------------------------------------------------------------- */
 
 /* Call draw for each shown column, and once with NULL where some are left out. */
 typedef void (*draw_column)(struct box *box, const struct box_column *column,

@@ -190,8 +190,7 @@ int32_t ig_zone_offset(const ig_zone *zone, int64_t instant) {
   return zone->offsets[low];
 }
 
-/* ---- the file
- * -------------------------------------------------------------------------- */
+/* ---- the file ---------------------------------------------------------------------- */
 
 static int64_t read_big_endian(const uint8_t *at, size_t bytes) {
   uint64_t value = bytes == 4 && (at[0] & 0x80) ? UINT64_MAX : 0;

@@ -15,7 +15,7 @@ struct parser {
   struct igloo_error *reterr;
 };
 
-/* ---- the token at hand ---- */
+/* ---- the token at hand ------------------------------------------------------------- */
 
 static igloo_status next(struct parser *p) {
   p->last_end = p->token.offset + p->token.len;
@@ -70,7 +70,7 @@ static struct ig_str span(const struct parser *p, size_t from, size_t to) {
   return ig_str_sub(p->tokens.text, from, to - from);
 }
 
-/* ---- parts of statements ---- */
+/* ---- parts of statements ----------------------------------------------------------- */
 
 /* Up to `parts_max` names with dots between them. */
 static igloo_status parse_name(struct parser *p, size_t parts_max,
@@ -182,7 +182,7 @@ static const char *find_family(const struct parser *p, const struct family *fami
 }
 #define FIND_FAMILY(p, families) find_family(p, families, IG_ARRAY_LEN(families))
 
-/* ---- SHOW ---- */
+/* ---- SHOW -------------------------------------------------------------------------- */
 
 static igloo_status parse_like(struct parser *p) {
   bool found;
@@ -263,7 +263,7 @@ static igloo_status parse_show(struct parser *p) {
   return expect_end(p);
 }
 
-/* ---- DESCRIBE, SUMMARIZE, EXPLAIN ---- */
+/* ---- DESCRIBE, SUMMARIZE, EXPLAIN -------------------------------------------------- */
 
 static bool starts_query(const struct parser *p) {
   return at(p, "SELECT") || at(p, "WITH") || at(p, "VALUES") || at(p, "FROM") ||
@@ -376,7 +376,7 @@ static igloo_status parse_explain(struct parser *p) {
   return parse_inner_statement(p);
 }
 
-/* ---- settings ---- */
+/* ---- settings ---------------------------------------------------------------------- */
 
 static igloo_status parse_use(struct parser *p) {
   p->st->kind = IG_SQL_USE;
@@ -430,7 +430,7 @@ static igloo_status parse_set(struct parser *p) {
   return expect_end(p);
 }
 
-/* ---- prepared statements ---- */
+/* ---- prepared statements ----------------------------------------------------------- */
 
 static igloo_status parse_prepare(struct parser *p) {
   p->st->kind = IG_SQL_PREPARE;
@@ -457,7 +457,7 @@ static igloo_status parse_deallocate(struct parser *p) {
   return parse_last_name(p, 1);
 }
 
-/* ---- schemas and what begins like them ---- */
+/* ---- schemas and what begins like them --------------------------------------------- */
 
 static igloo_status parse_create(struct parser *p) {
   bool found, or_replace;
@@ -500,7 +500,7 @@ static igloo_status parse_drop(struct parser *p) {
   return expect_end(p);
 }
 
-/* ---- which statement it is ---- */
+/* ---- which statement it is --------------------------------------------------------- */
 
 static const struct {
   const char *word;
@@ -609,7 +609,7 @@ igloo_status ig_sql_statement_parse(struct ig_str sql,
   return IGLOO_OK;
 }
 
-/* ---- the value of SET ---- */
+/* ---- the value of SET -------------------------------------------------------------- */
 
 static igloo_status append_set_element(struct ig_buf *buf, struct ig_str text,
                                        enum ig_token_kind kind, bool is_list,

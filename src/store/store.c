@@ -41,8 +41,7 @@ struct ig_store {
   size_t statements_count;
 };
 
-/* ---- errors
- * ------------------------------------------------------------------------------- */
+/* ---- errors ------------------------------------------------------------------------ */
 
 /* `code` is SQLite's (extended) result of work on this store. */
 static igloo_status fail_sqlite(const ig_store *store, int code,
@@ -87,8 +86,7 @@ static igloo_status run_text(ig_store *store, const char *sql,
   return code == SQLITE_OK ? IGLOO_OK : fail_sqlite(store, code, reterr);
 }
 
-/* ---- opening
- * -------------------------------------------------------------------------------- */
+/* ---- opening ----------------------------------------------------------------------- */
 
 /* SQLite makes files with the umask's mode; what lies in here may be secret. */
 static igloo_status make_private(const char *path, struct igloo_error *reterr) {
@@ -150,8 +148,7 @@ igloo_status ig_store_open(const char *path, bool durable, ig_store **ret_store,
   return IGLOO_OK;
 }
 
-/* ---- transactions
- * ---------------------------------------------------------------------------- */
+/* ---- transactions ------------------------------------------------------------------ */
 
 static void leave(ig_store *store) {
   IG_LOCK_SCOPE(&store->mu);
@@ -214,8 +211,7 @@ igloo_status ig_tx_commit(ig_tx *tx, bool *ret_uncertain, struct igloo_error *re
   return status;
 }
 
-/* ---- statements
- * --------------------------------------------------------------------------------- */
+/* ---- statements -------------------------------------------------------------------- */
 
 /* A statement for this text that nobody uses now; prepared once. */
 static igloo_status get_statement(ig_store *store, const char *sql, ig_stmt **ret_stmt,
@@ -333,8 +329,7 @@ int64_t ig_tx_last_id(const ig_tx *tx) {
   return sqlite3_last_insert_rowid(tx->store->db);
 }
 
-/* ---- migrations
- * ------------------------------------------------------------------------------------ */
+/* ---- migrations -------------------------------------------------------------------- */
 
 static igloo_status read_version(ig_tx *tx, const char *component, int64_t *ret_version,
                                  struct igloo_error *reterr) {

@@ -144,8 +144,7 @@ static size_t check_files(ig_snapshot *snapshot) {
   return count;
 }
 
-/* ---- what can be said
- * ------------------------------------------------------------------ */
+/* ---- what can be said -------------------------------------------------------------- */
 
 static void a_new_catalog_has_the_public_schema(void **state) {
   (void)state;
@@ -347,8 +346,7 @@ static void a_rolled_back_change_leaves_no_trace(void **state) {
   assert_int_equal(check_files(snapshot), 1);
 }
 
-/* ---- readers and files
- * --------------------------------------------------------------------- */
+/* ---- readers and files ------------------------------------------------------------- */
 
 static void a_dropped_tables_files_stay_until_the_last_reader_ends(void **state) {
   (void)state;
@@ -449,8 +447,7 @@ static void a_damaged_database_is_said_to_be(void **state) {
                "XX001");
 }
 
-/* ---- threads
- * ----------------------------------------------------------------------------------- */
+/* ---- threads ----------------------------------------------------------------------- */
 
 struct writer {
   ig_catalog *catalog;

@@ -28,9 +28,10 @@ static int tear_down(void **state) {
   return 0;
 }
 
-/* ---- reading results --------------------------------------------------------------------- */
+/* ---- reading results --------------------------------------------------------------- */
 
-/* All values of the first column, which is int64, up to `max`; -1 where the stream failed. */
+/* All values of the first column, which is int64, up to `max`; -1 where the stream
+ * failed. */
 static int64_t read_ints(struct ArrowArrayStream *rows, int64_t *values, int64_t max) {
   int64_t count = 0;
   for (;;) {
@@ -76,7 +77,7 @@ static struct ArrowArrayStream make_rows(int64_t count) {
   return stream;
 }
 
-/* ---- opening ---------------------------------------------------------------------------------- */
+/* ---- opening ----------------------------------------------------------------------- */
 
 static void an_unknown_option_is_refused_with_the_nearest_key(void **state) {
   (void)state;
@@ -129,13 +130,14 @@ static void a_child_process_gets_an_error_and_no_hang(void **state) {
   assert_int_equal(query_int("SELECT CAST(2 AS bigint)"), 2);
 }
 
-/* ---- results ----------------------------------------------------------------------------------- */
+/* ---- results ----------------------------------------------------------------------- */
 
 static void a_result_outlives_its_connection_and_database(void **state) {
   (void)state;
   struct ArrowArrayStream rows;
   static int64_t values[100000];
-  assert_ok(igloo_query(con, "SELECT value FROM generate_series(1, 100000) ORDER BY value",
+  assert_ok(igloo_query(con,
+                        "SELECT value FROM generate_series(1, 100000) ORDER BY value",
                         &rows, NULL, &test_err));
   con = igloo_disconnect(con);
   db = igloo_database_close(db);
@@ -183,7 +185,7 @@ static void only_one_statement_is_run(void **state) {
   rows.release(&rows);
 }
 
-/* ---- cancelling -------------------------------------------------------------------------------- */
+/* ---- cancelling -------------------------------------------------------------------- */
 
 static void *cancel_when_running(void *ctx) {
   (void)ctx;
@@ -200,11 +202,11 @@ static void another_thread_cancels_a_statement_and_the_next_one_works(void **sta
   pthread_t thread;
   assert_int_equal(pthread_create(&thread, NULL, cancel_when_running, NULL), 0);
   int64_t value;
-  igloo_status status = igloo_query(
-      con,
-      "SELECT count(*) FROM generate_series(1, 1000000) AS a (x), "
-      "generate_series(1, 1000000) AS b (y) WHERE x * y % 7 = 8",
-      &rows, NULL, &test_err);
+  igloo_status status =
+      igloo_query(con,
+                  "SELECT count(*) FROM generate_series(1, 1000000) AS a (x), "
+                  "generate_series(1, 1000000) AS b (y) WHERE x * y % 7 = 8",
+                  &rows, NULL, &test_err);
   if (status == IGLOO_OK) {
     assert_int_equal(read_ints(&rows, &value, 1), -1);
     status = igloo_stream_error(&rows, &test_err);
@@ -221,11 +223,11 @@ static void a_statement_past_its_timeout_fails(void **state) {
   struct ArrowArrayStream rows = {0};
   (void)run("SET statement_timeout = '100ms'");
   int64_t value;
-  igloo_status status = igloo_query(
-      con,
-      "SELECT count(*) FROM generate_series(1, 1000000) AS a (x), "
-      "generate_series(1, 1000000) AS b (y) WHERE x * y % 7 = 8",
-      &rows, NULL, &test_err);
+  igloo_status status =
+      igloo_query(con,
+                  "SELECT count(*) FROM generate_series(1, 1000000) AS a (x), "
+                  "generate_series(1, 1000000) AS b (y) WHERE x * y % 7 = 8",
+                  &rows, NULL, &test_err);
   if (status == IGLOO_OK) {
     assert_int_equal(read_ints(&rows, &value, 1), -1);
     status = igloo_stream_error(&rows, &test_err);
@@ -235,7 +237,7 @@ static void a_statement_past_its_timeout_fails(void **state) {
   assert_string_equal(test_err.sqlstate, "57014");
 }
 
-/* ---- parameters ----------------------------------------------------------------------------------- */
+/* ---- parameters -------------------------------------------------------------------- */
 
 static int64_t execute_int(igloo_statement *statement) {
   struct ArrowArrayStream rows;
@@ -251,7 +253,8 @@ static void the_three_styles_of_parameters_bind_alike(void **state) {
   static const char *const texts[] = {
       "SELECT count(*) FROM generate_series(1, 100) WHERE value > $1 AND value <= $2",
       "SELECT count(*) FROM generate_series(1, 100) WHERE value > ? AND value <= ?",
-      "SELECT count(*) FROM generate_series(1, 100) WHERE value > :low AND value <= :high"};
+      "SELECT count(*) FROM generate_series(1, 100) WHERE value > :low AND value <= "
+      ":high"};
   for (size_t i = 0; i < 3; i++) {
     igloo_statement *statement = NULL;
     assert_ok(igloo_prepare(con, texts[i], &statement, &test_err));
@@ -267,9 +270,9 @@ static void the_three_styles_of_parameters_bind_alike(void **state) {
 static void parameters_have_names_and_inferred_types(void **state) {
   (void)state;
   igloo_statement *statement = NULL;
-  assert_ok(igloo_prepare(
-      con, "SELECT value FROM generate_series(1, 3) WHERE value = :wanted", &statement,
-      &test_err));
+  assert_ok(igloo_prepare(con,
+                          "SELECT value FROM generate_series(1, 3) WHERE value = :wanted",
+                          &statement, &test_err));
   IG_AUTO_SCHEMA parameters = {0};
   IG_AUTO_SCHEMA result = {0};
   assert_ok(igloo_statement_parameters(statement, &parameters, &test_err));
@@ -287,10 +290,11 @@ static void parameters_have_names_and_inferred_types(void **state) {
 static void values_of_every_kind_reach_the_query(void **state) {
   (void)state;
   igloo_statement *statement = NULL;
-  assert_ok(igloo_prepare(con,
-                          "SELECT CAST(CASE WHEN $1 = 'it''s' AND $2 AND $3 > 1.25 AND $4 "
-                          "IS NULL THEN 1 ELSE 0 END AS bigint)",
-                          &statement, &test_err));
+  assert_ok(
+      igloo_prepare(con,
+                    "SELECT CAST(CASE WHEN $1 = 'it''s' AND $2 AND $3 > 1.25 AND $4 "
+                    "IS NULL THEN 1 ELSE 0 END AS bigint)",
+                    &statement, &test_err));
   assert_ok(igloo_bind_text(statement, 1, "it's", 4, &test_err));
   assert_ok(igloo_bind_bool(statement, 2, 1, &test_err));
   assert_ok(igloo_bind_double(statement, 3, 1.5, &test_err));
@@ -343,7 +347,8 @@ static void an_insert_of_bound_rows_is_one_statement(void **state) {
   igloo_statement *statement = NULL;
   struct ArrowArrayStream rows = make_rows(20), result;
   int64_t affected = 0;
-  assert_ok(igloo_prepare(con, "INSERT INTO sink VALUES ($1, $2)", &statement, &test_err));
+  assert_ok(
+      igloo_prepare(con, "INSERT INTO sink VALUES ($1, $2)", &statement, &test_err));
   assert_ok(igloo_bind_stream(statement, &rows, &test_err));
   assert_ok(igloo_execute(statement, &result, &affected, &test_err));
   result.release(&result);
@@ -368,7 +373,7 @@ static void a_prepared_statement_sees_new_rows_but_no_new_type(void **state) {
   igloo_statement_free(statement);
 }
 
-/* ---- streams in and out ------------------------------------------------------------------------------ */
+/* ---- streams in and out ------------------------------------------------------------ */
 
 static void a_registered_stream_is_a_table_that_is_read_once(void **state) {
   (void)state;

@@ -34,7 +34,8 @@ static igloo_status run_probe(struct ig_task *task, struct igloo_error *reterr) 
 }
 
 static void init_probe(struct probe *probe, igloo_status answer) {
-  *probe = (struct probe){.task = {.run = run_probe, .free = free_probe}, .answer = answer};
+  *probe =
+      (struct probe){.task = {.run = run_probe, .free = free_probe}, .answer = answer};
   sem_init(&probe->began, 0, 0);
   sem_init(&probe->may_end, 0, 0);
 }

@@ -298,8 +298,7 @@ static void special_files_and_links_are_treated_with_care(void **state) {
                IGLOO_PERMISSION_DENIED, "42501");
 }
 
-/* ---- bash as the oracle
- * ---------------------------------------------------------------- */
+/* ---- bash as the oracle ------------------------------------------------------------ */
 
 static unsigned seed;
 static unsigned pick(unsigned n) {

@@ -81,8 +81,7 @@ static void expect_view(ig_resolver *resolver, uint64_t scope, const char *const
 static igloo_status find(ig_resolver *resolver, const char *name) {
   struct ig_str part = ig_str_from_cstr(name);
   ig_scan_table *table = NULL;
-  igloo_status status =
-      ig_resolver_table(resolver, 0, &part, 1, NULL, &table, &test_err);
+  igloo_status status = ig_resolver_table(resolver, 0, &part, 1, NULL, &table, &test_err);
   if (status == IGLOO_OK) ig_scan_table_unref(table);
   return status;
 }
@@ -156,7 +155,7 @@ static void targets_are_never_in_the_schemas_that_igloo_makes(void **state) {
   assert_true(ig_str_eq_cstr(name, "t"));
 }
 
-/* ---- system tables and streams ---------------------------------------------------------------- */
+/* ---- system tables and streams ----------------------------------------------------- */
 
 static int64_t count_rows(ig_scan_table *table) {
   IG_AUTO_STREAM stream = {0};
@@ -208,7 +207,9 @@ static void a_session_stream_hides_a_table_and_opens_once(void **state) {
   assert_false(ig_session_tables_drop(own, name));
 }
 
-/* ---- paths --------------------------------------------------------------------------------------- */
+/* ---- paths
+ * ---------------------------------------------------------------------------------------
+ */
 
 static void touch(const char *name) {
   IG_AUTO_CHAR *path = ig_asprintf("%s/%s", folder, name);
@@ -234,9 +235,12 @@ static void options_get_the_name_that_the_engine_knows(void **state) {
   static const struct {
     const char *given, *value, *key, *text;
   } cases[] = {
-      {"delimiter", ";", "delim", ";"},        {"SEP", "tab", "delim", "\t"},
-      {"format.has_header", "YES", "header", "true"}, {"header", "", "header", "true"},
-      {"nullstr", "NA", "null", "NA"},         {"sample_size", "100", "sample_rows", "100"},
+      {"delimiter", ";", "delim", ";"},
+      {"SEP", "tab", "delim", "\t"},
+      {"format.has_header", "YES", "header", "true"},
+      {"header", "", "header", "true"},
+      {"nullstr", "NA", "null", "NA"},
+      {"sample_size", "100", "sample_rows", "100"},
       {"all_varchar", "off", "all_text", "false"},
   };
   for (size_t i = 0; i < IG_ARRAY_LEN(cases); i++) {
@@ -253,8 +257,8 @@ static void bad_options_say_which_and_why(void **state) {
   touch("x.csv");
   touch("x.parquet");
   ig_scan_table *table = NULL;
-  assert_fails(call("read_csv", "x.csv", "delimitr", ";", &table),
-               IGLOO_INVALID_ARGUMENT, "22023");
+  assert_fails(call("read_csv", "x.csv", "delimitr", ";", &table), IGLOO_INVALID_ARGUMENT,
+               "22023");
   assert_message_has("delimitr");
   assert_fails(call("read_csv", "x.csv", "delim", "ab", &table), IGLOO_INVALID_ARGUMENT,
                "22023");

@@ -75,10 +75,14 @@ static void reset_brings_the_default_of_the_configuration_back(void **state) {
 
 static void every_other_name_is_refused_with_the_nearest_as_hint(void **state) {
   (void)state;
-  static const char *const names[] = {
-      "datafusion.runtime.memory_limit", "datafusion.runtime.temp_directory",
-      "datafusion.execution.target_partitions", "engine.memory_limit", "files.roots",
-      "distributed.max_tasks_per_stage", "client_encoding", ""};
+  static const char *const names[] = {"datafusion.runtime.memory_limit",
+                                      "datafusion.runtime.temp_directory",
+                                      "datafusion.execution.target_partitions",
+                                      "engine.memory_limit",
+                                      "files.roots",
+                                      "distributed.max_tasks_per_stage",
+                                      "client_encoding",
+                                      ""};
   for (size_t i = 0; i < IG_ARRAY_LEN(names); i++)
     assert_fails(set(names[i], "1"), IGLOO_NOT_FOUND, "42704");
   assert_fails(set("time_zon", "UTC"), IGLOO_NOT_FOUND, "42704");
@@ -117,8 +121,8 @@ int main(void) {
                                       tear_down),
       cmocka_unit_test_setup_teardown(reset_brings_the_default_of_the_configuration_back,
                                       set_up, tear_down),
-      cmocka_unit_test_setup_teardown(every_other_name_is_refused_with_the_nearest_as_hint,
-                                      set_up, tear_down),
+      cmocka_unit_test_setup_teardown(
+          every_other_name_is_refused_with_the_nearest_as_hint, set_up, tear_down),
       cmocka_unit_test_setup_teardown(settings_of_later_versions_are_refused_by_name,
                                       set_up, tear_down),
       cmocka_unit_test_setup_teardown(a_failed_allocation_leaves_the_old_value, set_up,

@@ -184,10 +184,10 @@ static void damaged_and_foreign_files_are_refused(void **state) {
   put_file("text.db",
            "this is text, not a database, and longer than the hundred bytes that "
            "SQLite looks at before it decides what the file may be");
-  assert_fails(ig_store_open(in_scratch("text.db"), true, &store, &test_err), IGLOO_DATA_LOSS,
-               "XX001");
-  assert_fails(ig_store_open(in_scratch("none/x.db"), true, &store, &test_err), IGLOO_NOT_FOUND,
-               "58P01");
+  assert_fails(ig_store_open(in_scratch("text.db"), true, &store, &test_err),
+               IGLOO_DATA_LOSS, "XX001");
+  assert_fails(ig_store_open(in_scratch("none/x.db"), true, &store, &test_err),
+               IGLOO_NOT_FOUND, "58P01");
 }
 
 static void the_file_is_private(void **state) {
