@@ -169,9 +169,7 @@ static igloo_status find_place(const ig_catalog_change *change, struct ig_str sc
                        IG_STR_ARG(schema), IG_STR_ARG(name));
 }
 
-/* ---- schemas
- * -------------------------------------------------------------------------------------
- */
+/* ---- schemas --------------------------------------------------------------------- */
 
 static igloo_status create_schema(ig_catalog_change *change, struct ig_str name,
                                   struct igloo_error *reterr) {

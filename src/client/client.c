@@ -139,9 +139,7 @@ void igloo_progress_get(igloo_connection *connection,
   ig_session_progress(connection->session, ret_progress);
 }
 
-/* ---- statements
- * ---------------------------------------------------------------------------------------
- */
+/* ---- statements ------------------------------------------------------------------ */
 
 static void give_result(const struct ig_result *result, struct ArrowArrayStream *ret_rows,
                         int64_t *ret_affected) {
@@ -255,9 +253,7 @@ igloo_status igloo_execute(igloo_statement *statement, struct ArrowArrayStream *
   return IGLOO_OK;
 }
 
-/* ---- streams
- * ---------------------------------------------------------------------------------------------
- */
+/* ---- streams --------------------------------------------------------------------- */
 
 igloo_status igloo_register_stream(igloo_connection *connection, const char *name,
                                    struct ArrowArrayStream *rows,

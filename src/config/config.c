@@ -421,9 +421,7 @@ static igloo_status set_from_variable(struct ig_config *config, struct ig_str va
   return names_a_section(rest) ? fail_variable(name, reterr) : IGLOO_OK;
 }
 
-/* ---- loading
- * ---------------------------------------------------------------------------------------
- */
+/* ---- loading --------------------------------------------------------------------- */
 
 static igloo_status load_all(struct ig_config *config, const char *path,
                              const struct ig_config_override *overrides,
@@ -467,9 +465,7 @@ igloo_status ig_config_load(const char *path, const struct ig_config_override *o
   return IGLOO_OK;
 }
 
-/* ---- showing
- * ------------------------------------------------------------------------------------------
- */
+/* ---- showing --------------------------------------------------------------------- */
 
 igloo_status ig_config_each(const struct ig_config *config,
                             igloo_status (*each)(void *ctx,

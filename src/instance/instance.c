@@ -111,9 +111,7 @@ ig_instance *ig_instance_unref(ig_instance *instance) {
   return NULL;
 }
 
-/* ---- sessions
- * --------------------------------------------------------------------------------------
- */
+/* ---- sessions -------------------------------------------------------------------- */
 
 static void session_ended(void *ctx) {
   ig_instance *instance = ctx;

@@ -92,9 +92,7 @@ static igloo_status fill_tables(void *ctx, ig_snapshot *snapshot, ig_rows *rows,
   return IGLOO_OK;
 }
 
-/* ---- columns
- * -------------------------------------------------------------------------------------
- */
+/* ---- columns --------------------------------------------------------------------- */
 
 static const struct ig_rows_column columns_columns[] = {
     {"table_catalog", IG_CELL_TEXT, true},     {"table_schema", IG_CELL_TEXT, true},
@@ -149,9 +147,7 @@ static igloo_status fill_columns(void *ctx, ig_snapshot *snapshot, ig_rows *rows
   return IGLOO_OK;
 }
 
-/* ---- views
- * ------------------------------------------------------------------------------------------
- */
+/* ---- views ----------------------------------------------------------------------- */
 
 static const struct ig_rows_column views_columns[] = {
     {"table_catalog", IG_CELL_TEXT, true},

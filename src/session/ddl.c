@@ -81,9 +81,7 @@ static igloo_status create_object(ig_session *session, const struct ig_object *o
   return ig_catalog_commit(IG_TAKE(change), NULL, reterr);
 }
 
-/* ---- views
- * -------------------------------------------------------------------------------------
- */
+/* ---- views ----------------------------------------------------------------------- */
 
 static igloo_status create_view(ig_session *session, ig_resolver *resolver,
                                 const ig_plan *plan,
@@ -108,9 +106,7 @@ static igloo_status create_view(ig_session *session, ig_resolver *resolver,
                        reterr);
 }
 
-/* ---- tables
- * ---------------------------------------------------------------------------------------
- */
+/* ---- tables ---------------------------------------------------------------------- */
 
 static igloo_status create_table(ig_session *session, ig_resolver *resolver,
                                  const ig_plan *plan,
@@ -248,9 +244,7 @@ static igloo_status create_external(ig_session *session, ig_cancel *cancel,
                        reterr);
 }
 
-/* ---- dropping
- * --------------------------------------------------------------------------------------------
- */
+/* ---- dropping -------------------------------------------------------------------- */
 
 static igloo_status drop(ig_session *session, ig_resolver *resolver,
                          const struct ig_plan_description *description, bool view,
@@ -275,9 +269,7 @@ static igloo_status drop(ig_session *session, ig_resolver *resolver,
   return ig_catalog_commit(IG_TAKE(change), NULL, reterr);
 }
 
-/* ---- entries
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- entries --------------------------------------------------------------------- */
 
 /* Names, options and texts of one statement. */
 #define ARENA_BYTES (8 * IG_MIB)

@@ -294,9 +294,7 @@ static igloo_status refuse(const struct ig_sql_statement *parsed,
   return IGLOO_UNSUPPORTED;
 }
 
-/* ---- dispatch
- * ------------------------------------------------------------------------------------------
- */
+/* ---- dispatch -------------------------------------------------------------------- */
 
 bool ig_statement_shows(enum ig_sql_kind kind) {
   return (kind >= IG_SQL_SHOW_SETTING && kind <= IG_SQL_SHOW_CREATE_TABLE) ||

@@ -258,9 +258,7 @@ static igloo_status bind_one(ig_plan *plan, struct ArrowArrayStream *rows,
   return ig_plan_bind(plan, &batch, &schema, 0, ret_plan, reterr);
 }
 
-/* ---- executing
- * --------------------------------------------------------------------------------------
- */
+/* ---- executing ------------------------------------------------------------------- */
 
 /* A plan of now: files and tables may have changed since the statement was prepared, its
  * result type may not. */
@@ -489,9 +487,7 @@ static igloo_status run_execute(ig_session *session, ig_running *running,
                              prepared_text(prepared), ret_result, reterr);
 }
 
-/* ---- entry
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- entry ----------------------------------------------------------------------- */
 
 igloo_status ig_prepared_run(ig_session *session, ig_running *running,
                              const struct ig_guarded *guarded,

@@ -118,9 +118,7 @@ static igloo_status list_functions(ig_session *session,
   return IGLOO_OK;
 }
 
-/* ---- columns
- * -----------------------------------------------------------------------------------------
- */
+/* ---- columns --------------------------------------------------------------------- */
 
 /* The query whose columns are asked for: the inner one, or all of what may follow FROM.
  */
@@ -217,9 +215,7 @@ static igloo_status show_create(ig_session *session, struct ig_str text,
   return ig_rows_finish(rows, ret_rows, reterr);
 }
 
-/* ---- SUMMARIZE
- * ----------------------------------------------------------------------------------------
- */
+/* ---- SUMMARIZE ------------------------------------------------------------------- */
 
 enum column_class { CLASS_NUMBER, CLASS_ORDERED, CLASS_OTHER };
 
@@ -327,9 +323,7 @@ static igloo_status run_summarize(ig_session *session, ig_cancel *cancel,
   return summarize(&schema, ig_buf_str(&query), sql, reterr);
 }
 
-/* ---- entry
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- entry ----------------------------------------------------------------------- */
 
 /* DESCRIBE and SHOW COLUMNS. */
 static igloo_status describe(ig_session *session, ig_cancel *cancel,

@@ -177,9 +177,7 @@ static igloo_status insert(ig_session *session, ig_cancel *cancel, ig_resolver *
   return ig_catalog_commit(IG_TAKE(change), NULL, reterr);
 }
 
-/* ---- COPY
- * ---------------------------------------------------------------------------------------
- */
+/* ---- COPY ------------------------------------------------------------------------ */
 
 static igloo_status find_format(struct ig_str word, struct ig_str path,
                                 enum ig_file_format *ret_format,
@@ -299,9 +297,7 @@ static igloo_status copy(ig_session *session, ig_cancel *cancel,
   return run_copy(session, cancel, &copying, input, ret_rows, reterr);
 }
 
-/* ---- entries
- * ------------------------------------------------------------------------------------------
- */
+/* ---- entries --------------------------------------------------------------------- */
 
 igloo_status ig_write_run(ig_session *session, ig_cancel *cancel, ig_resolver *resolver,
                           ig_plan *plan, const struct ig_plan_description *description,

@@ -494,9 +494,7 @@ static void changes_of_many_threads_lose_nothing(void **state) {
   assert_int_equal(count_data_files(), 40);
 }
 
-/* ---- memory
- * -------------------------------------------------------------------------------------
- */
+/* ---- memory ---------------------------------------------------------------------- */
 
 static igloo_status everything(void *ctx, struct igloo_error *reterr) {
   (void)ctx;
@@ -528,9 +526,7 @@ static void the_catalog_survives_failed_allocations(void **state) {
   assert_int_equal(count_data_files(), 0);
 }
 
-/* ---- kill -9
- * ---------------------------------------------------------------------------------------
- */
+/* ---- kill -9 --------------------------------------------------------------------- */
 
 static unsigned seed;
 static unsigned pick(unsigned n) {

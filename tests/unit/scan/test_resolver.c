@@ -207,9 +207,7 @@ static void a_session_stream_hides_a_table_and_opens_once(void **state) {
   assert_false(ig_session_tables_drop(own, name));
 }
 
-/* ---- paths
- * ---------------------------------------------------------------------------------------
- */
+/* ---- paths ----------------------------------------------------------------------- */
 
 static void touch(const char *name) {
   IG_AUTO_CHAR *path = ig_asprintf("%s/%s", folder, name);
