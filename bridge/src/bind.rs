@@ -89,8 +89,11 @@ unsafe fn bind(
         other => other.clone(),
     };
     let promised = match &logical {
-        Some(logical) => promise(logical, plan.session.views),
-        None => Arc::clone(&plan.promised),
+        Some(logical) if wanted > 0 => {
+            let state = &plan.session.state;
+            promise(logical, &[], state, plan.session.views)?
+        }
+        _ => Arc::clone(&plan.promised),
     };
     Ok(Plan {
         session: Arc::clone(&plan.session),

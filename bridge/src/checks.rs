@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
+    BinaryOperator, CastKind, DataType as SqlType, ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
     Interval, ObjectName, Query, SetExpr, SetOperator, SetQuantifier, Statement, TableAlias, TableFactor,
     TableWithJoins, UnaryOperator, Value, ValueWithSpan, Values, VisitMut, VisitorMut,
 };
@@ -79,6 +79,14 @@ impl VisitorMut for Checker {
                 );
             }
             Expr::Identifier(_) => rewrite_name(expr),
+            Expr::Value(value) => {
+                if let Value::Number(text, _) = &value.value {
+                    if !is_decimal(text) {
+                        *expr = as_double(text);
+                        // Its number is not to be looked at again.
+                    }
+                }
+            }
             _ => {}
         }
         ControlFlow::Continue(())
@@ -167,6 +175,10 @@ fn rewrite_body(body: &mut SetExpr) -> ControlFlow<Box<Error>> {
                 Ok(select) => *body = select,
                 Err(error) => return ControlFlow::Break(error),
             }
+            ControlFlow::Continue(())
+        }
+        SetExpr::Values(values) => {
+            settle_doubles(values);
             ControlFlow::Continue(())
         }
         SetExpr::Select(select) => {
@@ -330,6 +342,55 @@ fn quoted_number(text: &str) -> Option<Expr> {
         })),
         false => value,
     })
+}
+
+/// Has the literal a type that holds it exactly? Else it is a double: 1e300, or 50 digits.
+fn is_decimal(text: &str) -> bool {
+    const DIGITS_MAX: usize = 38;
+    let digits = text.bytes().filter(u8::is_ascii_digit).count();
+    !text.contains(['e', 'E']) && digits <= DIGITS_MAX
+}
+
+fn as_double(text: &str) -> Expr {
+    let text = text.replace('_', "");
+    Expr::Cast {
+        kind: CastKind::Cast,
+        expr: Box::new(Expr::value(Value::SingleQuotedString(text))),
+        data_type: SqlType::Double(ExactNumberInfo::None),
+        array: false,
+        format: None,
+    }
+}
+
+/// In a column of VALUES that holds doubles, literals with a point are doubles too: decimals would
+/// take the doubles to their own scale.
+fn settle_doubles(values: &mut Values) {
+    let width = values.rows.iter().map(|row| row.content.len()).max().unwrap_or(0);
+    for at in 0..width {
+        let has_double = values.rows.iter().any(|row| {
+            matches!(
+                row.content.get(at),
+                Some(Expr::Cast {
+                    data_type: SqlType::Double(_)
+                        | SqlType::DoublePrecision
+                        | SqlType::Float(_)
+                        | SqlType::Real
+                        | SqlType::Float8,
+                    ..
+                })
+            )
+        });
+        if !has_double {
+            continue;
+        }
+        for value in values.rows.iter_mut().filter_map(|row| row.content.get_mut(at)) {
+            if let Expr::Value(literal) = value {
+                if let Value::Number(text, _) = &literal.value {
+                    *value = as_double(text);
+                }
+            }
+        }
+    }
 }
 
 /// Names that PostgreSQL calls without parentheses and sqlparser takes for columns.

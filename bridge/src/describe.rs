@@ -7,7 +7,7 @@ use crate::abi::{
     IGB_KIND_CREATE_TABLE_AS, IGB_KIND_CREATE_VIEW, IGB_KIND_DROP_TABLE, IGB_KIND_DROP_VIEW,
     IGB_KIND_INSERT, IGB_KIND_QUERY,
 };
-use crate::parse::Statement;
+use crate::parse::{fold, Statement};
 use crate::plan::igb_plan;
 
 /// The owned form of igb_description.
@@ -57,7 +57,7 @@ impl Description {
                 ..Description::new(IGB_KIND_COPY, copy.flags & IGB_FLAG_OVERWRITE, &[])
             },
             Statement::CreateTableAs { flags, target, columns, .. } => Description {
-                view_columns: StrList::new(columns.clone()),
+                view_columns: StrList::new(columns.iter().map(|c| fold(&c.name)).collect()),
                 ..Description::new(IGB_KIND_CREATE_TABLE_AS, *flags, target)
             },
             Statement::CreateTable { flags, target, .. } => Description {
@@ -82,6 +82,11 @@ impl Description {
                 Description::new(kind, *flags, target)
             }
         }
+    }
+
+    /// The names given to the columns of a view or of CREATE TABLE AS.
+    pub fn view_columns(&self) -> &[String] {
+        self.view_columns.texts()
     }
 
     fn lend(&self) -> igb_description {

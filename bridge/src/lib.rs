@@ -44,5 +44,6 @@ mod stream_table;
 pub mod sum;
 #[cfg(test)]
 mod testing;
+mod time_text;
 mod translate;
 pub mod write;

@@ -1,10 +1,12 @@
 //! Text to one statement: the kinds the bridge plans, in a form of our own; the rest refused by
 //! name.
 
+use std::borrow::Cow;
+
 use datafusion::error::DataFusionError;
 use datafusion::sql::parser::{CreateExternalTable, Statement as DfStatement};
 use datafusion::sql::sqlparser::ast::{
-    ColumnDef, ColumnOption, CreateTable, Ident, Insert, ObjectName, ObjectType, Query, SetExpr,
+    ColumnDef, ColumnOption, CreateTable, DataType as SqlType, Ident, Insert, ObjectName, ObjectType, Query, SetExpr,
     Statement as Ast, TableConstraint, TableFactor, TableObject,
 };
 use datafusion::sql::sqlparser::keywords::Keyword;
@@ -24,7 +26,7 @@ pub(crate) enum Statement {
     Query(Box<Query>),
     Insert { flags: u32, target: Vec<String>, columns: Vec<String>, insert: Box<Insert> },
     Copy(Copy),
-    CreateTableAs { flags: u32, target: Vec<String>, columns: Vec<String>, query: Box<Query> },
+    CreateTableAs { flags: u32, target: Vec<String>, columns: Vec<ColumnDef>, query: Box<Query> },
     CreateTable { flags: u32, target: Vec<String>, columns: Vec<ColumnDef> },
     CreateView {
         flags: u32,
@@ -69,11 +71,63 @@ pub(crate) fn parse(sql: &str, nesting: usize) -> Result<Statement> {
         Some("COPY") => return parse_copy(sql, tokens, nesting),
         _ => {}
     }
-    match parse_one(sql, nesting).map_err(|e| parse_failed(e, sql))? {
-        DfStatement::Statement(statement) => convert(*statement, sql, &tokens, &words),
+    let (text, names) = take_bare_columns(sql, &tokens, &words);
+    match parse_one(&text, nesting).map_err(|e| parse_failed(e, sql))? {
+        DfStatement::Statement(statement) => {
+            let mut converted = convert(*statement, sql, &tokens, &words)?;
+            if let Statement::CreateTableAs { columns, .. } = &mut converted {
+                columns.extend(names.into_iter().map(|name| ColumnDef {
+                    name,
+                    data_type: SqlType::Unspecified,
+                    options: vec![],
+                }));
+            }
+            Ok(converted)
+        }
         DfStatement::CreateExternalTable(table) => convert_external(table),
         _ => Err(refuse(words.first().map_or("the statement", String::as_str))),
     }
+}
+
+/// `CREATE TABLE t (a, b) AS …`: the parser wants types with the names, so it gets blanks in place
+/// of the list, and the names come beside. Places in the text stay.
+fn take_bare_columns<'a>(
+    sql: &'a str,
+    tokens: &[TokenWithSpan],
+    words: &[String],
+) -> (Cow<'a, str>, Vec<Ident>) {
+    let whole = (Cow::Borrowed(sql), Vec::new());
+    if words.first().map(String::as_str) != Some("CREATE") || !words.iter().any(|w| w == "TABLE") {
+        return whole;
+    }
+    let mut tokens = tokens.iter().filter(|t| !matches!(t.token, Token::Whitespace(_)));
+    let Some(open) = tokens.by_ref().find(|token| token.token == Token::LParen) else {
+        return whole;
+    };
+    let mut names = Vec::new();
+    let close = loop {
+        match tokens.next().map(|token| &token.token) {
+            Some(Token::Word(word)) => names.push(match word.quote_style {
+                Some(quote) => Ident::with_quote(quote, &word.value),
+                None => Ident::new(&word.value),
+            }),
+            _ => return whole,
+        }
+        match tokens.next() {
+            Some(token) if token.token == Token::Comma => continue,
+            Some(token) if token.token == Token::RParen => break token,
+            _ => return whole,
+        }
+    };
+    let is_as = |token: &TokenWithSpan| matches!(&token.token, Token::Word(word) if word.keyword == Keyword::AS);
+    if !tokens.next().is_some_and(is_as) {
+        return whole;
+    }
+    let from = byte_offset(sql, open.span.start.line, open.span.start.column);
+    let to = byte_offset(sql, close.span.end.line, close.span.end.column);
+    let blanks = sql[from..to].chars().map(|c| if c == '\n' { '\n' } else { ' ' });
+    let text = sql[..from].chars().chain(blanks).chain(sql[to..].chars()).collect();
+    (Cow::Owned(text), names)
 }
 
 /// Parse one query: the text of a view.
@@ -294,7 +348,7 @@ fn convert_create_table(create: CreateTable) -> Result<Statement> {
         Some(query) => Ok(Statement::CreateTableAs {
             flags,
             target,
-            columns: create.columns.iter().map(|column| fold(&column.name)).collect(),
+            columns: create.columns,
             query,
         }),
         None => Ok(Statement::CreateTable { flags, target, columns: create.columns }),

@@ -7,12 +7,14 @@ use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, Sc
 use datafusion::arrow::ffi::FFI_ArrowSchema;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::execution::{SessionState, TaskContext};
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableSource, TableType};
+use datafusion::logical_expr::{
+    Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, TableSource, TableType,
+};
 use datafusion::optimizer::optimize_projections::OptimizeProjections;
 use datafusion::optimizer::{OptimizerContext, OptimizerRule};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::sql::planner::SqlToRel;
-use datafusion::sql::sqlparser::ast::{ColumnDef, Statement as Ast};
+use datafusion::sql::sqlparser::ast::{ColumnDef, DataType as SqlType, Statement as Ast};
 
 use crate::abi::{
     boundary, boundary_void, igb_cancel, igb_error, igb_names, igb_str, igb_table, Cancel,
@@ -119,18 +121,16 @@ unsafe fn plan_sql(
         let (touched, functions) = lookup.into_touched();
         let accesses =
             list_accesses(planned.logical.as_ref(), touched, functions, planned.written, &description);
+        let parameters = planned.logical.as_ref().map_or(Ok(Vec::new()), parameters)?;
         let promised = match &planned.logical {
-            Some(logical) => promise(logical, session.views),
+            Some(logical) => promise(logical, &parameters, &state, session.views)?,
             None => planned.declared,
         };
         Ok(Plan {
             session: Arc::clone(session),
             description: Arc::new(description),
             accesses: Arc::new(AccessList::new(accesses)),
-            parameters: match &planned.logical {
-                Some(logical) => parameters(logical)?,
-                None => Vec::new(),
-            },
+            parameters,
             logical: planned.logical.map(Arc::new),
             promised,
         })
@@ -167,8 +167,26 @@ fn plan_statement(
             None => Err(Error::internal("COPY without a query")),
         },
         Statement::CreateTableAs { columns, query, .. } => {
-            let plan = rename(lookup.plan_query(0, query)?, &columns)?;
-            Ok(Planned::rows(dedup_plan(plan)?))
+            let plan = rename(lookup.plan_query(0, query)?, description.view_columns())?;
+            let plan = dedup_plan(plan)?;
+            if columns.iter().all(|column| column.data_type == SqlType::Unspecified) {
+                return Ok(Planned::rows(plan));
+            }
+            let declared = declared(lookup, state, columns)?;
+            if declared.fields().len() != plan.schema().fields().len() {
+                return Err(Error::syntax(format!(
+                    "the table has {} columns, its query has {}",
+                    declared.fields().len(),
+                    plan.schema().fields().len()
+                )));
+            }
+            let mut outputs = Vec::new();
+            for (column, field) in plan.schema().columns().into_iter().zip(declared.fields()) {
+                let value = Expr::Column(column).cast_to(field.data_type(), plan.schema())?;
+                let value = if field.is_nullable() { value } else { not_null(value, field.name()) };
+                outputs.push(value.alias(field.name()));
+            }
+            Ok(Planned::rows(LogicalPlanBuilder::from(plan).project(outputs)?.build()?))
         }
         Statement::CreateView { columns, query, .. } => {
             // Planned to be checked, and for its accesses; the rows are not asked for.
@@ -360,13 +378,27 @@ fn columns_read(plan: &LogicalPlan) -> BTreeMap<usize, BTreeSet<String>> {
 
 // ---- schema and parameters ----------------------------------------------------------------
 
-/// The schema that is promised for the rows of `plan`.
-pub(crate) fn promise(plan: &LogicalPlan, views: bool) -> SchemaRef {
-    let fields = plan.schema().fields().iter().zip(output_names(plan)).map(|(field, name)| {
+/// The schema that is promised for the rows of `plan`. Types are settled by the analyzer (a UNION's
+/// are its first branch's before), so that a statement whose types do not fit fails here; with
+/// parameters, whose types may be missing, it fails when they are bound.
+pub(crate) fn promise(
+    plan: &LogicalPlan,
+    parameters: &[DataType],
+    state: &SessionState,
+    views: bool,
+) -> Result<SchemaRef> {
+    let analyzed =
+        state.analyzer().execute_and_check(plan.clone(), state.config_options(), |_, _| {});
+    let schema = match analyzed {
+        Ok(analyzed) => Arc::clone(analyzed.schema()),
+        Err(_) if !parameters.is_empty() => Arc::clone(plan.schema()),
+        Err(error) => return Err(error.into()),
+    };
+    let fields = schema.fields().iter().zip(output_names(plan)).map(|(field, name)| {
         let field = if views { Arc::clone(field) } else { without_views(field) };
         Arc::new(field.as_ref().clone().with_name(name))
     });
-    Arc::new(Schema::new(fields.collect::<Fields>()))
+    Ok(Arc::new(Schema::new(fields.collect::<Fields>())))
 }
 
 /// The field with utf8 and binary in place of their view types, at any depth.

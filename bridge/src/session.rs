@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use datafusion::arrow::array::timezone::Tz;
 use datafusion::catalog::MemoryCatalogProviderList;
 use datafusion::common::config::ConfigNonZeroUsize;
 use datafusion::config::SpillCompression;
@@ -17,10 +18,11 @@ use crate::abi::{
     boundary, boundary_void, igb_engine_options, igb_error, igb_session_options,
 };
 use crate::engine::{igb_engine, parser_depth, to_usize, EngineShared};
-use crate::error::Result;
+use crate::error::{Error, Result, Status};
 use crate::arithmetic::CheckedArithmetic;
 use crate::names::DerivedNames;
-use crate::{arithmetic, dialect, rules, session_functions};
+use crate::time_text::{self, TimeText};
+use crate::{dialect, functions, rules, session_functions};
 
 /// What plans and queries keep of a session.
 #[derive(Debug)]
@@ -67,6 +69,7 @@ pub(crate) fn base_state(
     tuned.sql_parser.recursion_limit =
         ConfigNonZeroUsize::try_new(parser_depth(options.sql_nesting))?;
     dialect::apply_config(tuned);
+    tuned.sql_parser.parse_float_as_decimal = true; // 0.1 + 0.2 = 0.3
     tuned.execution.time_zone = Some("+00:00".to_string());
     tuned.execution.planning_concurrency = partitions;
     tuned.execution.spill_compression = SpillCompression::Lz4Frame;
@@ -76,8 +79,9 @@ pub(crate) fn base_state(
     tuned.execution.sort_spill_reservation_bytes = share.clamp(64 << 10, 10 << 20);
 
     let mut analyzer = Analyzer::new().rules;
+    analyzer.push(Arc::new(TimeText));
     analyzer.push(Arc::new(CheckedArithmetic));
-    let mut state = SessionStateBuilder::new()
+    let builder = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(Arc::clone(runtime_env))
         .with_catalog_list(Arc::new(MemoryCatalogProviderList::new()))
@@ -85,11 +89,9 @@ pub(crate) fn base_state(
         .with_relation_planners(vec![Arc::new(DerivedNames)])
         .with_analyzer_rules(rules::analyzer(analyzer))
         .with_optimizer_rules(rules::optimizer(Optimizer::new().rules))
-        .with_physical_optimizer_rules(rules::physical(PhysicalOptimizer::new().rules))
-        .build();
-    for function in arithmetic::functions() {
-        state.register_udf(function)?;
-    }
+        .with_physical_optimizer_rules(rules::physical(PhysicalOptimizer::new().rules));
+    let mut state = functions::register(builder).build();
+    state.register_udf(time_text::function())?;
     Ok(state)
 }
 
@@ -108,6 +110,14 @@ unsafe fn new_session(
     let tuned = state.config_mut().options_mut();
     tuned.execution.target_partitions = target_partitions;
     if !time_zone.is_empty() {
+        if time_zone.parse::<Tz>().is_err() {
+            return Err(Error::new(
+                Status::InvalidArgument,
+                "22023",
+                format!("invalid value for parameter \"time_zone\": \"{time_zone}\""),
+            )
+            .with_hint("Give a name such as Europe/Berlin, or an offset such as +02:00."));
+        }
         tuned.execution.time_zone = Some(time_zone.to_string());
     }
     let (user, catalog, schema) =

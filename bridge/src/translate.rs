@@ -425,6 +425,11 @@ fn execution(text: &str) -> Box<Error> {
             "21000",
             "more than one row returned by a subquery used as an expression",
         );
+    } else if lower.contains("utf-8") || lower.contains("utf8 data") {
+        return Error::new(DataError, "22021", "invalid byte sequence for encoding \"UTF8\"");
+    } else if lower.contains("parquet") {
+        return Error::new(DataError, "22P04", "could not read Parquet data")
+            .with_detail(sentence(text));
     } else if lower.contains("out of range") {
         (DataError, "22003")
     } else if lower.contains("overflow") {
