@@ -10,6 +10,7 @@ use datafusion::logical_expr::Documentation;
 
 use crate::abi::{boundary, igb_error};
 use crate::error::Result;
+use crate::functions::is_hidden;
 use crate::session::igb_session;
 use crate::stream::{export, ReadyBatches};
 
@@ -30,6 +31,10 @@ fn row(name: &str, kind: &str, documentation: Option<&Documentation>) -> Row {
 fn list(state: &SessionState) -> Vec<Row> {
     let mut rows = Vec::new();
     for (name, function) in state.scalar_functions() {
+        // Plans call these; nobody else does.
+        if is_hidden(name) || name.starts_with("igloo_") {
+            continue;
+        }
         rows.push(row(name, "scalar", function.documentation()));
     }
     for (name, function) in state.aggregate_functions() {
