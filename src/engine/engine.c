@@ -14,8 +14,6 @@
 #define MEMORY_BYTES_MIN (16 * (uint64_t)IG_MIB)
 #define CHANNEL_BYTES (8 * (uint64_t)IG_MIB)
 #define IO_THREADS 2
-/* What the guard counts as one level the parser may count as several; the guard decides. */
-#define PARSER_LEVELS 4
 /* Blocking reads and callbacks side by side: each holds a stack, few are ever needed. */
 #define BLOCKING_THREADS 64
 
@@ -94,7 +92,7 @@ igloo_status ig_engine_new(const struct ig_engine_config *config, const ig_roots
       .spill_bytes = config->spill_bytes,
       .batch_rows = config->batch_rows,
       .plan_nodes = config->plan_nodes,
-      .sql_nesting = config->sql_nesting * PARSER_LEVELS,
+      .sql_nesting = config->sql_nesting,
       .version = ig_to_igb_cstr("Igloo " IGLOO_VERSION),
   };
   struct igb_files files = {engine, file_open, file_pread, file_close};
