@@ -12,9 +12,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
-use arrow::compute::{cast_with_options, CastOptions};
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use arrow::ffi::FFI_ArrowArray;
 use arrow::ffi_stream::FFI_ArrowArrayStream;
 use datafusion::datasource::physical_plan::FileScanConfig;
@@ -32,109 +31,12 @@ use crate::error::{Error, Result, Status};
 use crate::plan::igb_plan;
 use crate::stream::{export, export_batch, BatchSource};
 
+mod promise;
+
+use promise::{batch_bytes, Promise};
+
 /// How often a set cancel token is noticed.
 const CANCEL_EVERY: Duration = Duration::from_millis(25);
-
-// ---- the promised schema ------------------------------------------------------------------
-
-/// Casts and re-wraps batches in the schema that was promised to the client.
-pub(crate) struct Promise {
-    schema: SchemaRef,
-}
-
-impl Promise {
-    pub fn new(schema: SchemaRef) -> Promise {
-        Promise { schema }
-    }
-
-    /// One batch or, where 32-bit offsets would not hold its text, several.
-    pub fn keep(&self, batch: RecordBatch) -> Result<Vec<RecordBatch>> {
-        if batch.schema_ref() == &self.schema {
-            return Ok(vec![batch]);
-        }
-        if batch.num_columns() != self.schema.fields().len() {
-            return Err(broken(format!(
-                "the plan gives {} columns, {} were promised",
-                batch.num_columns(),
-                self.schema.fields().len()
-            )));
-        }
-        let mut kept = Vec::with_capacity(1);
-        self.keep_part(batch, &mut kept)?;
-        Ok(kept)
-    }
-
-    fn keep_part(&self, batch: RecordBatch, kept: &mut Vec<RecordBatch>) -> Result<()> {
-        let fields = self.schema.fields();
-        let too_long = |(column, field): (&ArrayRef, &Arc<_>)| narrowed_bytes(column, field) > i32::MAX as u64;
-        if batch.columns().iter().zip(fields).any(too_long) {
-            let rows = batch.num_rows();
-            if rows < 2 {
-                return Err(Error::new(
-                    Status::ResourceExhausted,
-                    "54000",
-                    "a value is longer than 2 GiB",
-                ));
-            }
-            self.keep_part(batch.slice(0, rows / 2), kept)?;
-            return self.keep_part(batch.slice(rows / 2, rows - rows / 2), kept);
-        }
-        let options = CastOptions { safe: false, ..Default::default() };
-        let mut columns = Vec::with_capacity(fields.len());
-        for (column, field) in batch.columns().iter().zip(fields) {
-            let column = if column.data_type() == field.data_type() {
-                Arc::clone(column)
-            } else {
-                cast_with_options(column, field.data_type(), &options)?
-            };
-            if !field.is_nullable() && column.null_count() > 0 {
-                return Err(broken(format!("column \"{}\" was promised without NULL", field.name())));
-            }
-            columns.push(column);
-        }
-        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        kept.push(
-            RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)
-                .map_err(|e| broken(e.to_string()))?,
-        );
-        Ok(())
-    }
-}
-
-fn broken(detail: String) -> Box<Error> {
-    Error::internal("the rows do not fit the promised schema").with_detail(detail)
-}
-
-/// Bytes of text that a cast to 32-bit offsets must address; 0 where the cast is none of these.
-fn narrowed_bytes(column: &ArrayRef, field: &Arc<arrow::datatypes::Field>) -> u64 {
-    if !matches!(field.data_type(), DataType::Utf8 | DataType::Binary) {
-        return 0;
-    }
-    // The low half of a view is the length of its value.
-    let views = |views: &[u128]| views.iter().map(|view| u64::from(*view as u32)).sum();
-    match column.data_type() {
-        DataType::Utf8View => views(column.as_string_view().views()),
-        DataType::BinaryView => views(column.as_binary_view().views()),
-        DataType::LargeUtf8 => {
-            let offsets = column.as_string::<i64>().value_offsets();
-            offsets.last().zip(offsets.first()).map_or(0, |(last, first)| (last - first) as u64)
-        }
-        DataType::LargeBinary => {
-            let offsets = column.as_binary::<i64>().value_offsets();
-            offsets.last().zip(offsets.first()).map_or(0, |(last, first)| (last - first) as u64)
-        }
-        _ => 0,
-    }
-}
-
-/// What a batch holds, slices counted by their own rows.
-pub(crate) fn batch_bytes(batch: &RecordBatch) -> usize {
-    let column = |column: &ArrayRef| {
-        let data = column.to_data();
-        data.get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size())
-    };
-    batch.columns().iter().map(column).sum()
-}
 
 // ---- the channel ------------------------------------------------------------------------------
 

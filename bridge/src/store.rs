@@ -491,3 +491,6 @@ impl fmt::Display for FileStore {
         f.write_str("igloo files")
     }
 }
+
+#[cfg(test)]
+mod tests;

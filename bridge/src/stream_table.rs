@@ -298,3 +298,6 @@ impl ExecutionPlan for StreamScan {
         Ok(make_cooperative(Box::pin(RecordBatchStreamAdapter::new(schema, stream))))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,8 +17,9 @@ use datafusion::error::{DataFusionError, Result as DfResult};
 use futures::{StreamExt, TryStreamExt};
 use object_store::{ObjectStore, ObjectStoreExt};
 
+use super::ipc::{read_footer, ARROW_MAGIC};
 use super::csv::{sniff, CsvDialect, CsvOptions};
-use super::source::{inflate, read_footer, ARROW_MAGIC};
+use super::source::inflate;
 use crate::error::{Error, Result, Status};
 use crate::rules::check_cancel;
 use crate::store::ListedFile;

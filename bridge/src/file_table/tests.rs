@@ -706,3 +706,32 @@ fn table_is_given_back_once_when_nothing_needs_it() {
     }
     assert_eq!(RELEASED.load(Ordering::SeqCst), 1);
 }
+
+#[test]
+fn parts_of_a_text_give_every_line_once_wherever_they_are_cut() {
+    let text: String = (0..60).map(|i| format!("{}\n", "ab".repeat(i % 7))).collect();
+    let text = text.trim_end_matches('\n').to_string() + "\nlast without a break";
+    let size = text.len() as u64;
+    for part_bytes in 1..=size {
+        for piece_bytes in [1, 3, 64, 1000] {
+            let mut joined = vec![];
+            let mut start = 0;
+            while start < size {
+                let part = start..(start + part_bytes).min(size);
+                let from = part.start.saturating_sub(1);
+                let bytes = bytes::Bytes::copy_from_slice(&text.as_bytes()[from as usize..]);
+                let pieces: Vec<_> =
+                    bytes.chunks(piece_bytes).map(|c| Ok(bytes.slice_ref(c))).collect();
+                let lines = source::whole_lines(
+                    futures::stream::iter(pieces).boxed(),
+                    from,
+                    part.clone(),
+                );
+                let lines: Vec<_> = futures::executor::block_on(lines.try_collect()).unwrap();
+                joined.extend(lines.concat());
+                start = part.end;
+            }
+            assert_eq!(String::from_utf8(joined).unwrap(), text, "parts of {part_bytes}");
+        }
+    }
+}

@@ -4,10 +4,11 @@ use std::time::Instant;
 
 use arrow::array::*;
 use arrow::compute::concat_batches;
-use arrow::datatypes::{Field, Int32Type, Schema};
+use arrow::datatypes::{DataType, Field, Int32Type, Schema};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::Stream;
 
+use super::promise::narrowed_bytes;
 use super::*;
 use crate::file_table::tests::session;
 
@@ -255,6 +256,18 @@ fn null_in_a_column_promised_without_is_an_internal_error() {
     let given = RecordBatch::try_from_iter_with_nullable([("n", column, true)]).unwrap();
     let error = promise(vec![Field::new("n", DataType::Int64, false)]).keep(given).unwrap_err();
     assert_eq!(error.sqlstate, "XX000");
+}
+
+#[test]
+fn rows_of_another_type_than_promised_are_never_bent_to_fit() {
+    let column: ArrayRef = Arc::new(Float64Array::from(vec![2.5]));
+    let given = RecordBatch::try_from_iter([("v", column)]).unwrap();
+    let error = promise(vec![Field::new("v", DataType::Int64, true)]).keep(given).unwrap_err();
+    assert_eq!(error.sqlstate, "XX000");
+    let column: ArrayRef = Arc::new(Int32Array::from(vec![2]));
+    let given = RecordBatch::try_from_iter([("v", column)]).unwrap();
+    let kept = promise(vec![Field::new("v", DataType::Int64, true)]).keep(given).unwrap();
+    assert_eq!(kept[0].column(0).as_primitive::<arrow::datatypes::Int64Type>().value(0), 2);
 }
 
 #[test]
