@@ -117,6 +117,29 @@ static void text_finite(struct ig_buf *dst, double value, const struct float_kin
   }
 }
 
+/* Most doubles that people store have at most six decimals. A text of 15 digits that
+ * reads back as the value is the only one, so no search is needed. Returns false for
+ * others. */
+static bool text_few_decimals(struct ig_buf *dst, double value) {
+  double size = fabs(value);
+  bool whole = size < 1e15 && size == floor(size);
+  if (!whole && !(size >= 1e-4 && size < 1e9)) return false;
+  double millionths = whole ? 0 : nearbyint(size * 1e6);
+  if (!whole && millionths / 1e6 != size) return false;
+
+  uint64_t digits = (uint64_t)(whole ? size : millionths);
+  if (signbit(value)) ig_buf_append_char(dst, '-');
+  ig_text_u64(dst, whole ? digits : digits / 1000000);
+  if (whole) return true;
+  ig_buf_append_char(dst, '.');
+  uint64_t rest = digits % 1000000;
+  for (uint64_t place = 100000; rest > 0; place /= 10) {
+    ig_buf_append_char(dst, (char)('0' + rest / place));
+    rest %= place;
+  }
+  return true;
+}
+
 static void text_any_float(struct ig_buf *dst, double value,
                            const struct float_kind *kind) {
   if (isnan(value)) {
@@ -129,6 +152,7 @@ static void text_any_float(struct ig_buf *dst, double value,
 }
 
 void ig_text_double(struct ig_buf *dst, double value) {
+  if (text_few_decimals(dst, value)) return;
   text_any_float(dst, value, &double_kind);
 }
 

@@ -22,6 +22,7 @@ def doubles():
     source = random.Random(55)
     values = [struct.unpack("<d", struct.pack("<Q", source.getrandbits(64)))[0]
               for _ in range(ROWS)]
+    values += [round(source.uniform(-10 ** 9, 10 ** 9), source.randrange(8)) for _ in range(ROWS)]
     values += [2.0 ** e for e in range(-1074, 1024, 7)] + [10.0 ** e for e in range(-323, 309)]
     return [v for v in values if not math.isnan(v)] + [0.0, -0.0, math.inf, -math.inf, math.nan]
 
