@@ -61,6 +61,18 @@ impl VisitorMut for Checker {
                 return rewrite_like(pattern, escape_char);
             }
             Expr::Interval(interval) => rewrite_interval(interval),
+            Expr::TypedString(typed) if matches!(typed.data_type, SqlType::Timestamp(..)) => {
+                if let Value::SingleQuotedString(text) = &mut typed.value.value {
+                    complete_time(text);
+                }
+            }
+            Expr::Cast { expr: value, data_type: SqlType::Timestamp(..), .. } => {
+                if let Expr::Value(value) = value.as_mut() {
+                    if let Value::SingleQuotedString(text) = &mut value.value {
+                        complete_time(text);
+                    }
+                }
+            }
             Expr::BinaryOp {
                 left,
                 op:
@@ -342,6 +354,23 @@ fn quoted_number(text: &str) -> Option<Expr> {
         })),
         false => value,
     })
+}
+
+/// `2024-01-31 10:00`, or with an offset behind: the engine wants seconds too.
+fn complete_time(text: &mut String) {
+    let time = text.find([' ', 'T']).map_or(text.len(), |at| at + 1);
+    let digits = |from: usize| {
+        text[from..].find(|c: char| !c.is_ascii_digit()).map_or(text.len(), |at| from + at)
+    };
+    let hours = digits(time);
+    if hours == time || text.as_bytes().get(hours) != Some(&b':') {
+        return;
+    }
+    let minutes = digits(hours + 1);
+    let complete = matches!(text.as_bytes().get(minutes), Some(b':' | b'.'));
+    if minutes > hours + 1 && !complete {
+        text.insert_str(minutes, ":00");
+    }
 }
 
 /// Has the literal a type that holds it exactly? Else it is a double: 1e300, or 50 digits.

@@ -32,6 +32,7 @@ pub mod plan;
 pub mod query;
 mod relations;
 mod resolve;
+mod respell;
 mod rules;
 pub mod session;
 mod session_functions;

@@ -19,6 +19,7 @@ use crate::abi::{
 };
 use crate::dialect::{parse_one, IglooDialect};
 use crate::error::{Error, Result, Status};
+use crate::respell::{byte_offset, respell};
 use crate::spans::{self, TextError};
 
 /// One statement that the bridge plans.
@@ -60,9 +61,11 @@ pub(crate) struct Copy {
 
 /// Parse exactly one statement. `nesting` is the parser's recursion limit.
 pub(crate) fn parse(sql: &str, nesting: usize) -> Result<Statement> {
-    let tokens = Tokenizer::new(&IglooDialect, sql)
-        .tokenize_with_location()
-        .map_err(|e| wrong_text(spans::parser_error(&e.into(), sql)))?;
+    let tokens = tokenize(sql)?;
+    let respelled = respell(sql, &tokens);
+    let tokens = respelled.as_deref().map_or(Ok(tokens), tokenize)?;
+    let written = sql;
+    let sql = respelled.as_deref().unwrap_or(sql);
     let words = leading_words(&tokens);
     match words.first().map(String::as_str) {
         None if tokens.iter().all(|t| matches!(t.token, Token::Whitespace(_) | Token::SemiColon)) => {
@@ -74,7 +77,7 @@ pub(crate) fn parse(sql: &str, nesting: usize) -> Result<Statement> {
     let (text, names) = take_bare_columns(sql, &tokens, &words);
     match parse_one(&text, nesting).map_err(|e| parse_failed(e, sql))? {
         DfStatement::Statement(statement) => {
-            let mut converted = convert(*statement, sql, &tokens, &words)?;
+            let mut converted = convert(*statement, written, &tokens, &words)?;
             if let Statement::CreateTableAs { columns, .. } = &mut converted {
                 columns.extend(names.into_iter().map(|name| ColumnDef {
                     name,
@@ -132,6 +135,8 @@ fn take_bare_columns<'a>(
 
 /// Parse one query: the text of a view.
 pub(crate) fn parse_query(sql: &str, nesting: usize) -> Result<Box<Query>> {
+    let respelled = respell(sql, &tokenize(sql)?);
+    let sql = respelled.as_deref().unwrap_or(sql);
     if let DfStatement::Statement(statement) =
         parse_one(sql, nesting).map_err(|e| parse_failed(e, sql))?
     {
@@ -140,6 +145,12 @@ pub(crate) fn parse_query(sql: &str, nesting: usize) -> Result<Box<Query>> {
         }
     }
     Err(Error::internal("the definition of the view is not a query"))
+}
+
+fn tokenize(sql: &str) -> Result<Vec<TokenWithSpan>> {
+    Tokenizer::new(&IglooDialect, sql)
+        .tokenize_with_location()
+        .map_err(|e| wrong_text(spans::parser_error(&e.into(), sql)))
 }
 
 fn parse_failed(error: DataFusionError, sql: &str) -> Box<Error> {
@@ -407,23 +418,6 @@ fn text_after_as(sql: &str, tokens: &[TokenWithSpan]) -> String {
     let from = byte_offset(sql, start.line, start.column);
     let to = byte_offset(sql, end.line, end.column);
     sql.get(from..to).unwrap_or("").trim().to_string()
-}
-
-/// The byte at a 1-based line and column, columns counted in characters.
-fn byte_offset(sql: &str, line: u64, column: u64) -> usize {
-    let (mut at_line, mut at_column) = (1, 1);
-    for (offset, c) in sql.char_indices() {
-        if at_line == line && at_column == column {
-            return offset;
-        }
-        if c == '\n' {
-            at_line += 1;
-            at_column = 1;
-        } else {
-            at_column += 1;
-        }
-    }
-    sql.len()
 }
 
 // ---- CREATE EXTERNAL TABLE ----------------------------------------------------------------

@@ -229,8 +229,8 @@ fn plan(text: &str) -> Box<Error> {
     if let Some(name) = between(text, "Invalid function '", "'") {
         let error = Error::new(NotFound, "42883", format!("function {name}() does not exist"));
         return match between(text, "Did you mean '", "'") {
-            Some(near) => error.with_hint(format!("Perhaps you meant the function \"{near}\".")),
-            None => error,
+            Some(near) if distance(name, near) * 2 <= name.chars().count() => error.with_hint(format!("Perhaps you meant the function \"{near}\".")),
+            _ => error,
         };
     }
     if let Some(signature) = between(text, "No function matches the given name and argument types '", "'.") {
@@ -419,6 +419,12 @@ fn execution(text: &str) -> Box<Error> {
     let lower = text.to_lowercase();
     let (status, sqlstate) = if lower.contains("divide by zero") || lower.contains("division by zero") {
         return Error::new(DataError, "22012", "division by zero");
+    } else if lower.contains("square root of a negative") {
+        return Error::new(DataError, "2201F", "cannot take square root of a negative number");
+    } else if lower.contains("input range of l") {
+        return Error::new(DataError, "2201E", "cannot take logarithm of zero or a negative number");
+    } else if lower.contains("out-of-domain") {
+        return Error::new(DataError, "22003", "input is out of range").with_detail(sentence(text));
     } else if lower.contains("more than one row") {
         return Error::new(
             DataError,
