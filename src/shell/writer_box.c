@@ -11,13 +11,16 @@
 
 #define NULL_CELL "\x01"
 #define NULL_TEXT "NULL"
-#define WIDTH_MIN ((size_t)15) /* columns are cut down to this before one is left out */
+#define WIDTH_MIN                                                       \
+  ((size_t)22) /* cut down to this, a timestamp, before one is left out \
+                */
 #define TYPE_WIDTH_MAX ((size_t)16) /* a type's name alone widens its column this far */
 #define BORDER_WIDTH ((size_t)3)    /* of one column: " │ " */
 #define ELLIPSIS "…"
 
 struct box_column {
-  size_t width;
+  size_t width;      /* of its widest cell; then as shown */
+  size_t natural;    /* before it was cut */
   char *name, *type; /* owned, printable, cut */
   bool number;
   bool hidden;
@@ -158,8 +161,21 @@ static size_t total_width(const struct box *box, size_t cap) {
 }
 
 static void cap_widths(struct box *box, size_t cap) {
-  for (size_t i = 0; i < box->result->columns_count; i++)
+  for (size_t i = 0; i < box->result->columns_count; i++) {
+    box->columns[i].natural = box->columns[i].width;
     box->columns[i].width = min_size(box->columns[i].width, cap);
+  }
+}
+
+/* Give what is left of the line to columns that were cut. */
+static void grow_shown(struct box *box, size_t left) {
+  for (size_t i = 0; i < box->result->columns_count; i++) {
+    struct box_column *column = &box->columns[i];
+    if (column->hidden) continue;
+    size_t more = min_size(column->natural - column->width, left);
+    column->width += more;
+    left -= more;
+  }
 }
 
 /* Show columns from the outside in while they fit beside the column of ellipses. */
@@ -183,14 +199,15 @@ static void hide_middle(struct box *box) {
     }
   }
   for (size_t i = low; i < high; i++) box->columns[i].hidden = true;
+  grow_shown(box, left);
 }
 
 /* Returns the number of columns shown. */
 static size_t fit_columns(struct box *box) {
   size_t count = box->result->columns_count, width = box->limits.columns_max;
   if (width == 0 || total_width(box, SIZE_MAX / 2) <= width) return count;
-  size_t cap = width;
-  while (cap > WIDTH_MIN && total_width(box, cap) > width) cap--;
+  size_t cap = width, cap_min = count == 1 ? 1 : WIDTH_MIN;
+  while (cap > cap_min && total_width(box, cap) > width) cap--;
   cap_widths(box, cap);
   if (total_width(box, cap) <= width) return count;
   hide_middle(box);
