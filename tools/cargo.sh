@@ -2,6 +2,7 @@
 # Run cargo as the build does: the right toolchain, flags and target folder.
 #   tools/cargo.sh build --release --locked --manifest-path bridge/Cargo.toml
 #   tools/cargo.sh --target-dir       print the target folder and stop
+#   tools/cargo.sh --flags            print RUSTFLAGS and stop
 #
 # The target folder lies in the cache, outside the checkout, and its key is what
 # the compiled crates depend on; so another clone with the same Cargo.lock and
@@ -29,6 +30,8 @@ export CARGO_TARGET_DIR="$IGLOO_CACHE/cargo-$key${IGLOO_CARGO_VARIANT:-}"
 
 if [ "${1:-}" = --target-dir ]; then
   echo "$CARGO_TARGET_DIR"
+elif [ "${1:-}" = --flags ]; then
+  echo "$RUSTFLAGS"
 else
   exec cargo "$@"
 fi
