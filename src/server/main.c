@@ -39,6 +39,13 @@ static int unknown_command(const char *word) {
   return ig_report_usage(&error);
 }
 
+/* `igloo help [COMMAND]`, for those who try it first. */
+static int help(const char *word) {
+  if (!word) return ig_command_print_help(&ig_shell_command);
+  const struct ig_command *command = ig_command_find(word);
+  return command ? ig_command_print_help(command) : unknown_command(word);
+}
+
 int main(int argc, char **argv) {
   fill_standard_descriptors();
   (void)signal(SIGPIPE, SIG_IGN); /* a reader that goes away is an EPIPE */
@@ -50,6 +57,7 @@ int main(int argc, char **argv) {
   }
   if (argc >= 2 && strcmp(argv[1], "--version") == 0) argv[1] += 2;
   if (argc < 2 || argv[1][0] == '-') return ig_shell_command.run(argc, argv);
+  if (strcmp(argv[1], "help") == 0) return help(argc > 2 ? argv[2] : NULL);
   const struct ig_command *command = ig_command_find(argv[1]);
   return command ? command->run(argc - 1, argv + 1) : unknown_command(argv[1]);
 }

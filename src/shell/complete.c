@@ -50,6 +50,13 @@ static void keep_name(struct ig_names *names, struct ig_str name) {
   if (copy) names->items[names->count++] = copy;
 }
 
+/* Operators are functions too, but nobody completes them. */
+static bool is_word(struct ig_str name) {
+  unsigned char first = name.len > 0 ? (unsigned char)name.data[0] : 0;
+  return ig_ascii_is_alpha((char)first) || ig_ascii_is_digit((char)first) ||
+         first == '_' || first >= 0x80;
+}
+
 /* Names that need quotes are offered with them. */
 static void keep_rows(struct ig_names *names, struct ig_result *result) {
   IG_AUTO_DONE(ig_buf) name = IG_BUF_INIT(IG_KIB), quoted = IG_BUF_INIT(4 * IG_KIB);
@@ -59,6 +66,7 @@ static void keep_rows(struct ig_names *names, struct ig_result *result) {
       ig_buf_clear(&name);
       ig_buf_clear(&quoted);
       ig_value_text(result->columns[0].printer, result->batch_first + i, &name);
+      if (!is_word(ig_buf_str(&name))) continue;
       ig_sql_append_name(&quoted, ig_buf_str(&name));
       if (ig_buf_check(&quoted, NULL) == IGLOO_OK) keep_name(names, ig_buf_str(&quoted));
     }

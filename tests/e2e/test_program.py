@@ -5,12 +5,10 @@ import re
 import subprocess
 
 import pytest
-
 from conftest import program
 
 COMMANDS = ["sql", "config", "doctor", "completions", "version"]
 NOT_BUILT = ["serve", "worker", "cluster", "user", "token", "cert"]
-ENDLESS = "SELECT count(*) FROM generate_series(1, 1000000000000) AS t(v)"
 
 
 def test_each_command_explains_itself(igloo):
@@ -37,6 +35,12 @@ def test_what_is_not_built_is_refused_by_name(igloo, command):
     assert f"error: `igloo {command}` is not supported yet\n" in done.stderr
     assert "\nhint: " in done.stderr
     assert "\nsqlstate: 0A000\n" in done.stderr
+
+
+def test_help_is_a_command_too(igloo):
+    assert igloo("help").stdout == igloo("--help").stdout
+    assert igloo("help", "sql").stdout == igloo("sql", "--help").stdout
+    assert igloo("help", "serve").returncode == 2
 
 
 def test_mistakes_name_what_was_meant(igloo):
