@@ -36,7 +36,8 @@ COMMANDS = {
     "architecture": ["tools/check-architecture.py"],
     "status-header": ["tools/gen-status.py", "--check"],
     "bridge-header": ["tools/check-bridge-header.sh"],
-    "bridge-format": ["tools/cargo.sh", "fmt", "--manifest-path", "bridge/Cargo.toml", "--check"],
+    "bridge-format": ["tools/cargo.sh", "fmt", "--manifest-path", "bridge/Cargo.toml", "--check",
+                      "--", "-l", "--color=never"],
 }
 
 
