@@ -10,6 +10,7 @@ use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::stats::Precision;
 use datafusion::common::{DFSchema, ScalarValue, Statistics};
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
@@ -24,7 +25,6 @@ use datafusion::datasource::table_schema::TableSchema;
 use datafusion::error::{DataFusionError, Result as DfResult};
 use datafusion::execution::cache::cache_manager::CachedFileMetadata;
 use datafusion::execution::cache::{SchemaFingerprint, TableScopedPath};
-use datafusion::common::stats::Precision;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::ExecutionPlan;
@@ -50,7 +50,7 @@ pub(crate) mod tests;
 use csv::{breaks_in_quotes, CsvDialect, CsvOptions};
 use define::{check_options, csv_options, sample_rows, typed_values, Definition};
 use infer::{with_views, Reading};
-use source::{PlainFormat, PlainSource};
+use source::{path_of, PlainFormat, PlainSource};
 
 /// Footers and samples that are read at once while a table is planned.
 const CONCURRENCY: usize = 16;
@@ -69,7 +69,7 @@ struct TableFile {
 }
 
 enum Format {
-    Parquet(ParquetFormat),
+    Parquet(Box<ParquetFormat>),
     Plain { format: PlainFormat, compression: FileCompressionType },
 }
 
@@ -144,7 +144,7 @@ impl FileTable {
                     Some(columns) => columns,
                     None => infer::parquet_columns(&reading, &format, files).await?,
                 };
-                (Format::Parquet(format), columns)
+                (Format::Parquet(Box::new(format)), columns)
             }
             IGB_FORMAT_CSV => {
                 let options = csv_options(options)?;
@@ -184,7 +184,8 @@ impl FileTable {
         };
         let partition_fields = definition.partition_fields();
         // A folder's value wins over a column of that name in its files.
-        let own = columns.fields().iter().filter(|f| !definition.partition_columns.contains(f.name()));
+        let own =
+            columns.fields().iter().filter(|f| !definition.partition_columns.contains(f.name()));
         let columns = Arc::new(Schema::new(own.cloned().collect::<Vec<_>>()));
         let mut table_files = Vec::with_capacity(files.len());
         for (listed, values) in files.iter().zip(&definition.values) {
@@ -260,8 +261,7 @@ impl FileTable {
     }
 
     fn partitioned_file(&self, file: &TableFile) -> PartitionedFile {
-        let extra =
-            FileExtra { path: file.listed.path.clone(), _lease: Arc::clone(&self.lease) };
+        let extra = FileExtra { path: file.listed.path.clone(), _lease: Arc::clone(&self.lease) };
         PartitionedFile::new_from_meta(file.listed.meta())
             .with_partition_values(file.values.clone())
             .with_extension(extra)
@@ -324,8 +324,9 @@ impl FileTable {
                 }
                 let store = &self.lease.store;
                 let schema = Arc::clone(schema);
-                let statistics = format.infer_stats(session, store, schema, &meta).await?;
-                let statistics = Arc::new(statistics);
+                let statistics = format.infer_stats(session, store, schema, &meta).await;
+                let told = |error| infer::unreadable(&path_of(&file), error);
+                let statistics = Arc::new(statistics.map_err(told)?);
                 if let Some(cache) = &cache {
                     let entry =
                         CachedFileMetadata::new(meta, fingerprint, Arc::clone(&statistics), None);
@@ -367,10 +368,16 @@ impl FileTable {
         Ok(true)
     }
 
-    async fn has_broken_lines(&self, file: &PartitionedFile, dialect: &CsvDialect) -> DfResult<bool> {
+    async fn has_broken_lines(
+        &self,
+        file: &PartitionedFile,
+        dialect: &CsvDialect,
+    ) -> DfResult<bool> {
         let (quote, escape) = (dialect.options.quote, dialect.options.escape);
-        let key = (file.object_meta.location.clone(), file.object_meta.e_tag.clone(), quote, escape);
-        if let Some(known) = lock(&BROKEN_LINES).as_ref().and_then(|known| known.get(&key).copied()) {
+        let key =
+            (file.object_meta.location.clone(), file.object_meta.e_tag.clone(), quote, escape);
+        if let Some(known) = lock(&BROKEN_LINES).as_ref().and_then(|known| known.get(&key).copied())
+        {
             return Ok(known);
         }
         let mut pieces = self.lease.store.get(&file.object_meta.location).await?.into_stream();
@@ -410,7 +417,9 @@ fn enough_files(files: Vec<PartitionedFile>, limit: usize) -> (Vec<PartitionedFi
     let mut rows = 0usize;
     let mut count = 0;
     for file in &files {
-        let Some(Precision::Exact(exact)) = file.statistics.as_ref().map(|s| s.num_rows) else { break };
+        let Some(Precision::Exact(exact)) = file.statistics.as_ref().map(|s| s.num_rows) else {
+            break;
+        };
         rows = rows.saturating_add(exact);
         count += 1;
         if rows >= limit {

@@ -153,7 +153,8 @@ impl Running {
             rows_returned: AtomicI64::new(0),
             streamed: AtomicBool::new(false),
         });
-        let pump = engine.pools.cpu.spawn(pump(Arc::clone(&running), stream, Promise::new(promised)));
+        let pump =
+            engine.pools.cpu.spawn(pump(Arc::clone(&running), stream, Promise::new(promised)));
         *lock(&running.pump) = Some(pump.abort_handle());
         engine.pools.io.spawn(watch(Arc::downgrade(&running)));
         running

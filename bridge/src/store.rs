@@ -76,12 +76,19 @@ impl Files {
         let mut error = igb_error::zeroed();
         let id_pointer = id.map_or(std::ptr::null(), |id| id as *const igb_file_id);
         let status = unsafe {
-            open(self.table.ctx, igb_str::borrowed(path), id_pointer, &mut handle, &mut found, &mut error)
+            open(
+                self.table.ctx,
+                igb_str::borrowed(path),
+                id_pointer,
+                &mut handle,
+                &mut found,
+                &mut error,
+            )
         };
         if status != 0 {
             return Err(Error::from_callback(status, &error));
         }
-        Ok(OpenFile { files: Arc::clone(self), path: path.to_string(), handle, id: found })
+        Ok(OpenFile { files: Arc::clone(self), path: path.to_string(), handle })
     }
 }
 
@@ -90,7 +97,6 @@ pub(crate) struct OpenFile {
     files: Arc<Files>,
     path: String,
     handle: *mut c_void,
-    pub(crate) id: igb_file_id,
 }
 
 // pread takes its offset, so one handle may serve several threads.
@@ -100,16 +106,25 @@ unsafe impl Sync for OpenFile {}
 impl OpenFile {
     /// Blocks. Gives all of the range or an error.
     pub(crate) fn read(&self, range: Range<u64>) -> Result<Bytes> {
-        let pread = self.files.table.pread.ok_or_else(|| Error::internal("no way to read files"))?;
+        let pread =
+            self.files.table.pread.ok_or_else(|| Error::internal("no way to read files"))?;
         let too_big = || Error::internal(format!("a read of \"{}\" is too large", self.path));
-        let length = usize::try_from(range.end.saturating_sub(range.start)).map_err(|_| too_big())?;
+        let length =
+            usize::try_from(range.end.saturating_sub(range.start)).map_err(|_| too_big())?;
         let mut bytes: Vec<u8> = Vec::new();
         bytes.try_reserve_exact(length).map_err(|_| {
             Error::new(Status::OutOfMemory, "53200", "could not allocate memory to read a file")
         })?;
         let mut error = igb_error::zeroed();
         let status = unsafe {
-            pread(self.files.table.ctx, self.handle, range.start, bytes.as_mut_ptr(), length, &mut error)
+            pread(
+                self.files.table.ctx,
+                self.handle,
+                range.start,
+                bytes.as_mut_ptr(),
+                length,
+                &mut error,
+            )
         };
         if status != 0 {
             return Err(Error::from_callback(status, &error));
@@ -173,7 +188,11 @@ impl fmt::Debug for Registry {
 }
 
 impl ObjectStoreRegistry for Registry {
-    fn register_store(&self, _url: &Url, store: Arc<dyn ObjectStore>) -> Option<Arc<dyn ObjectStore>> {
+    fn register_store(
+        &self,
+        _url: &Url,
+        store: Arc<dyn ObjectStore>,
+    ) -> Option<Arc<dyn ObjectStore>> {
         // Stores come in by register() alone: whoever asks here gets nothing registered.
         drop(store);
         None
@@ -384,9 +403,9 @@ impl ObjectStore for FileStore {
         let range = match &options.range {
             None => 0..meta.size,
             Some(GetRange::Bounded(range)) if range.start >= meta.size => meta.size..meta.size,
-            Some(range) => range
-                .as_range(meta.size)
-                .map_err(|e| store_error(Error::internal(format!("reading \"{}\": {e}", file.path))))?,
+            Some(range) => range.as_range(meta.size).map_err(|e| {
+                store_error(Error::internal(format!("reading \"{}\": {e}", file.path)))
+            })?,
         };
         let stream = if options.head {
             drop(self.open(file).await?);

@@ -61,9 +61,11 @@ impl Opener {
         let source = Source { imported: Imported::new(stream, true)? };
         let given = source.imported.schema();
         let same = given.fields().len() == self.schema.fields().len()
-            && given.fields().iter().zip(self.schema.fields()).all(|(given, declared)| {
-                given.data_type() == declared.data_type()
-            });
+            && given
+                .fields()
+                .iter()
+                .zip(self.schema.fields())
+                .all(|(given, declared)| given.data_type() == declared.data_type());
         if !same {
             let message = format!("stream \"{}\" gives other columns than it declared", self.name);
             return Err(Error::new(Status::FailedPrecondition, "55000", message));
@@ -150,11 +152,16 @@ impl StreamTable {
     ///
     /// # Safety
     /// `table` is a valid IGB_TABLE_STREAM.
-    pub unsafe fn new(engine: &Arc<EngineShared>, table: &igb_table) -> Result<Arc<dyn TableProvider>> {
+    #[allow(clippy::new_ret_no_self)] // a provider beside FileTable's, for one call in resolve
+    pub unsafe fn new(
+        engine: &Arc<EngineShared>,
+        table: &igb_table,
+    ) -> Result<Arc<dyn TableProvider>> {
         let release = Release::new(table.release, table.release_ctx);
         let name = unsafe { table.name.text() }?.to_string();
         let open = table.stream_open;
-        let open = open.ok_or_else(|| Error::internal(format!("stream \"{name}\" cannot be opened")))?;
+        let open =
+            open.ok_or_else(|| Error::internal(format!("stream \"{name}\" cannot be opened")))?;
         if table.stream_schema.is_null() {
             return Err(Error::internal(format!("stream \"{name}\" has no schema")));
         }
@@ -260,7 +267,11 @@ impl ExecutionPlan for StreamScan {
         Some(self.metrics.clone_inner())
     }
 
-    fn execute(&self, partition: usize, _: Arc<TaskContext>) -> DfResult<SendableRecordBatchStream> {
+    fn execute(
+        &self,
+        partition: usize,
+        _: Arc<TaskContext>,
+    ) -> DfResult<SendableRecordBatchStream> {
         let rows = BaselineMetrics::new(&self.metrics, partition);
         let mut pulling = Pulling {
             pools: self.opener.pools.clone(),

@@ -23,8 +23,8 @@ use datafusion::physical_plan::{
 };
 
 use crate::abi::{
-    boundary, catch, igb_cancel, igb_error, igb_str, igb_target, igb_write_options, pairs, strings, Cancel, IGB_FORMAT_ARROW, IGB_FORMAT_CSV, IGB_FORMAT_JSON,
-    IGB_FORMAT_PARQUET,
+    boundary, catch, igb_cancel, igb_error, igb_str, igb_target, igb_write_options, pairs, strings,
+    Cancel, IGB_FORMAT_ARROW, IGB_FORMAT_CSV, IGB_FORMAT_JSON, IGB_FORMAT_PARQUET,
 };
 use crate::engine::{check_may_block, igb_engine};
 use crate::error::{Error, Result, Status};
@@ -80,8 +80,7 @@ impl TargetFile {
         let mut handle = std::ptr::null_mut();
         let mut error = igb_error::zeroed();
         let (partition, extension) = (igb_str::borrowed(partition), igb_str::borrowed(extension));
-        let status =
-            unsafe { create(target.0.ctx, partition, extension, &mut handle, &mut error) };
+        let status = unsafe { create(target.0.ctx, partition, extension, &mut handle, &mut error) };
         if status != 0 {
             return Err(Error::from_callback(status, &error));
         }
@@ -95,8 +94,7 @@ impl TargetFile {
         let write = self.target.0.write.ok_or_else(|| Error::internal("no way to write files"))?;
         let mut error = igb_error::zeroed();
         let (data, length) = (self.buffer.as_ptr(), self.buffer.len());
-        let status =
-            unsafe { write(self.target.0.ctx, self.handle, data, length, &mut error) };
+        let status = unsafe { write(self.target.0.ctx, self.handle, data, length, &mut error) };
         self.buffer.clear();
         if status != 0 {
             return Err(Error::from_callback(status, &error));
@@ -179,8 +177,7 @@ struct Writer<'a> {
 impl Job {
     fn new(rows: &Schema, asked: &igb_write_options, target: &igb_target) -> Result<Job> {
         let settings = unsafe { pairs(asked.options, asked.options_count) }?;
-        let columns =
-            unsafe { strings(asked.partition_columns, asked.partition_columns_count) }?;
+        let columns = unsafe { strings(asked.partition_columns, asked.partition_columns_count) }?;
         let mut partition = vec![];
         for column in &columns {
             let place = rows.fields().iter().position(|field| field.name() == column);
@@ -189,7 +186,10 @@ impl Job {
                 Error::new(Status::NotFound, "42703", message)
             })?;
             if rows.field(place).data_type().is_nested() {
-                let message = format!("column \"{column}\" of type {} cannot partition files", rows.field(place).data_type());
+                let message = format!(
+                    "column \"{column}\" of type {} cannot partition files",
+                    rows.field(place).data_type()
+                );
                 return Err(Error::unsupported(message));
             }
             partition.push((place, folder_text(column)));
@@ -199,7 +199,9 @@ impl Job {
             .filter(|at| keep || partition.iter().all(|(place, _)| place != at))
             .collect();
         if kept.is_empty() && !partition.is_empty() {
-            return Err(Error::unsupported("no column is left to write beside the partition columns"));
+            return Err(Error::unsupported(
+                "no column is left to write beside the partition columns",
+            ));
         }
         let format = match asked.format {
             IGB_FORMAT_PARQUET => "Parquet",
@@ -379,7 +381,9 @@ fn folder_text(text: &str) -> String {
             '"' | '#' | '%' | '\'' | '*' | '/' | ':' | '=' | '?' | '\\' | '{' | '[' | ']' | '^' => {
                 out.push_str(&format!("%{:02X}", c as u32));
             }
-            c if (c as u32) < 0x20 || c as u32 == 0x7f => out.push_str(&format!("%{:02X}", c as u32)),
+            c if (c as u32) < 0x20 || c as u32 == 0x7f => {
+                out.push_str(&format!("%{:02X}", c as u32))
+            }
             c => out.push(c),
         }
     }

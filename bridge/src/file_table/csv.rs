@@ -76,13 +76,17 @@ impl CsvOptions {
                 self.sample_rows = match value.parse::<i64>() {
                     Ok(-1) => usize::MAX,
                     Ok(rows) if rows > 0 => rows as usize,
-                    _ => return Err(bad_option(key, value, "a positive number, or -1 for all rows")),
+                    _ => {
+                        return Err(bad_option(key, value, "a positive number, or -1 for all rows"))
+                    }
                 }
             }
             "ignore_errors" => {
                 if boolean(key, value)? {
                     return Err(Error::unsupported("option \"ignore_errors\" is not supported")
-                        .with_hint("Read the file with all_text = true and convert with try_cast()."));
+                        .with_hint(
+                            "Read the file with all_text = true and convert with try_cast().",
+                        ));
                 }
             }
             _ => return Ok(false),
@@ -533,13 +537,10 @@ fn with_null(text: &StringArray, null: &str) -> ArrayRef {
 /// Types that arrow-csv parses by itself; the others come as text and are cast.
 fn parsed(data_type: &DataType) -> bool {
     use DataType::*;
-    match data_type {
-        Int8 | Int16 | Int32 | Int64 | UInt8 | UInt16 | UInt32 | UInt64 => true,
-        Float32 | Float64 | Decimal128(_, _) | Decimal256(_, _) => true,
-        Date32 | Timestamp(_, _) | Time64(TimeUnit::Microsecond) => true,
-        Utf8 | Utf8View => true,
-        _ => false,
-    }
+    let number = data_type.is_integer() || matches!(data_type, Float32 | Float64);
+    number
+        || matches!(data_type, Decimal128(_, _) | Decimal256(_, _) | Utf8 | Utf8View)
+        || matches!(data_type, Date32 | Timestamp(_, _) | Time64(TimeUnit::Microsecond))
 }
 
 fn check_type(field: &Field) -> Result<()> {

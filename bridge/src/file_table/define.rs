@@ -68,7 +68,9 @@ impl Definition {
             let given = self.partition_schema.as_ref().and_then(|schema| schema.fields().get(at));
             let data_type = match given {
                 Some(field) => field.data_type().clone(),
-                None => partition_type(self.values.iter().filter_map(|own| own.get(at)?.as_deref())),
+                None => {
+                    partition_type(self.values.iter().filter_map(|own| own.get(at)?.as_deref()))
+                }
             };
             Arc::new(Field::new(name, data_type, true))
         };
@@ -110,18 +112,20 @@ pub(super) fn typed_values(
 ) -> Result<Vec<ScalarValue>> {
     let value = |(at, field): (usize, &FieldRef)| match values.get(at).and_then(|v| v.as_deref()) {
         None => Ok(ScalarValue::try_from(field.data_type())?),
-        Some(text) => ScalarValue::try_from_string(text.to_string(), field.data_type()).map_err(|_| {
-            Error::new(
-                Status::DataError,
-                "22P02",
-                format!(
-                    "invalid value \"{text}\" for partition column \"{}\" of type {}",
-                    field.name(),
-                    type_names(&field.data_type().to_string())
-                ),
-            )
-            .with_detail(format!("File \"{}\".", file.path))
-        }),
+        Some(text) => {
+            ScalarValue::try_from_string(text.to_string(), field.data_type()).map_err(|_| {
+                Error::new(
+                    Status::DataError,
+                    "22P02",
+                    format!(
+                        "invalid value \"{text}\" for partition column \"{}\" of type {}",
+                        field.name(),
+                        type_names(&field.data_type().to_string())
+                    ),
+                )
+                .with_detail(format!("File \"{}\".", file.path))
+            })
+        }
     };
     fields.iter().enumerate().map(value).collect()
 }
@@ -151,10 +155,15 @@ pub(super) fn csv_options(options: &[(String, String)]) -> Result<CsvOptions> {
     Ok(csv)
 }
 
-pub(super) fn check_options(format: &str, options: &[(String, String)], known: &[&str]) -> Result<()> {
-    match options.iter().find(|(key, _)| {
-        !known.contains(&key.as_str()) && !OPTIONS_OF_C.contains(&key.as_str())
-    }) {
+pub(super) fn check_options(
+    format: &str,
+    options: &[(String, String)],
+    known: &[&str],
+) -> Result<()> {
+    match options
+        .iter()
+        .find(|(key, _)| !known.contains(&key.as_str()) && !OPTIONS_OF_C.contains(&key.as_str()))
+    {
         Some((key, _)) => Err(unknown_option(format, key)),
         None => Ok(()),
     }

@@ -17,8 +17,8 @@ use datafusion::error::{DataFusionError, Result as DfResult};
 use futures::{StreamExt, TryStreamExt};
 use object_store::{ObjectStore, ObjectStoreExt};
 
-use super::ipc::{read_footer, ARROW_MAGIC};
 use super::csv::{sniff, CsvDialect, CsvOptions};
+use super::ipc::{read_footer, ARROW_MAGIC};
 use super::source::inflate;
 use crate::error::{Error, Result, Status};
 use crate::rules::check_cancel;
@@ -104,18 +104,24 @@ fn promote(a: &DataType, b: &DataType, text: bool) -> Option<DataType> {
         (Null, other) | (other, Null) => Some(other.clone()),
         (Utf8 | LargeUtf8 | Utf8View, Utf8 | LargeUtf8 | Utf8View) => Some(Utf8View),
         (Binary | LargeBinary | BinaryView, Binary | LargeBinary | BinaryView) => Some(BinaryView),
-        (Dictionary(_, value), other) | (other, Dictionary(_, value)) => promote(value, other, text),
+        (Dictionary(_, value), other) | (other, Dictionary(_, value)) => {
+            promote(value, other, text)
+        }
         (Decimal128(p1, s1), Decimal128(p2, s2)) => {
             let scale = *s1.max(s2);
             let whole = (*p1 as i8 - s1).max(*p2 as i8 - s2);
             u8::try_from(whole + scale).ok().filter(|p| *p <= 38).map(|p| Decimal128(p, scale))
         }
-        (Timestamp(u1, z1), Timestamp(u2, z2)) if z1 == z2 => Some(Timestamp(*u1.max(u2), z1.clone())),
+        (Timestamp(u1, z1), Timestamp(u2, z2)) if z1 == z2 => {
+            Some(Timestamp(*u1.max(u2), z1.clone()))
+        }
         (Date32, Timestamp(unit, None)) | (Timestamp(unit, None), Date32) => {
             Some(Timestamp(*unit.max(&TimeUnit::Second), None))
         }
         (Float32 | Float64, Float32 | Float64) => Some(Float64),
-        (Float32 | Float64, other) | (other, Float32 | Float64) if other.is_integer() => Some(Float64),
+        (Float32 | Float64, other) | (other, Float32 | Float64) if other.is_integer() => {
+            Some(Float64)
+        }
         (Decimal128(38, 0), other) | (other, Decimal128(38, 0)) if other.is_integer() => {
             Some(Decimal128(38, 0))
         }
@@ -192,7 +198,10 @@ pub(crate) async fn parquet_columns(
     let schema = |file: ListedFile| async move {
         stopped()?;
         let schema = format.infer_schema(reading.session, reading.store, &[file.meta()]).await;
-        Ok::<_, DataFusionError>((file.path.clone(), schema.map_err(|e| unreadable(&file.path, e))?))
+        Ok::<_, DataFusionError>((
+            file.path.clone(),
+            schema.map_err(|e| unreadable(&file.path, e))?,
+        ))
     };
     let schemas: Vec<_> = futures::stream::iter(files.to_vec())
         .map(schema)
@@ -203,7 +212,7 @@ pub(crate) async fn parquet_columns(
 }
 
 /// A Parquet file that is none: told by its path, unless the cause is a typed error of C.
-fn unreadable(path: &str, error: DataFusionError) -> DataFusionError {
+pub(super) fn unreadable(path: &str, error: DataFusionError) -> DataFusionError {
     let DataFusionError::ParquetError(cause) = &error else { return error };
     if matches!(**cause, datafusion::parquet::errors::ParquetError::External(_)) {
         return error;
@@ -241,7 +250,9 @@ async fn stream_schema(reading: &Reading<'_>, file: &ListedFile) -> DfResult<Sch
     let mut decoder = StreamDecoder::new();
     let told = |detail: String| {
         let message = format!("could not read Arrow file \"{}\"", file.path);
-        DataFusionError::External(Error::new(Status::DataError, "22P04", message).with_detail(detail))
+        DataFusionError::External(
+            Error::new(Status::DataError, "22P04", message).with_detail(detail),
+        )
     };
     while let Some(piece) = pieces.try_next().await? {
         let mut piece = Buffer::from(piece);
@@ -257,7 +268,11 @@ async fn stream_schema(reading: &Reading<'_>, file: &ListedFile) -> DfResult<Sch
 // ---- samples ------------------------------------------------------------------------------------
 
 /// The start of a file's text, and whether the file goes on.
-async fn sample(reading: &Reading<'_>, file: &ListedFile, bytes: usize) -> DfResult<(Vec<u8>, bool)> {
+async fn sample(
+    reading: &Reading<'_>,
+    file: &ListedFile,
+    bytes: usize,
+) -> DfResult<(Vec<u8>, bool)> {
     stopped()?;
     let size = file.id.size;
     if size == 0 {
@@ -307,7 +322,8 @@ pub(crate) async fn csv_columns(
     }
     let columns = merge(&schemas, true).map_err(|e| DataFusionError::External(e))?;
     if let (true, Some(first)) = (columns.fields().is_empty(), files.first()) {
-        let error = Error::new(Status::DataError, "22P04", format!("file \"{}\" is empty", first.path));
+        let error =
+            Error::new(Status::DataError, "22P04", format!("file \"{}\" is empty", first.path));
         return Err(DataFusionError::External(error.with_hint("Declare the columns to read it.")));
     }
     let same = schemas.iter().all(|(_, schema)| {

@@ -31,8 +31,8 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt};
 
-use super::ipc::open_arrow;
 use super::csv::{names_of, CsvDecoder, CsvDialect};
+use super::ipc::open_arrow;
 use super::FileExtra;
 use crate::error::{Error, Status};
 use crate::translate::type_names;
@@ -98,7 +98,8 @@ impl FileSource for PlainSource {
                 wanted,
                 batch_rows: self.batch_rows,
                 store,
-                bytes_scanned: MetricBuilder::new(&self.metrics).counter("bytes_scanned", partition),
+                bytes_scanned: MetricBuilder::new(&self.metrics)
+                    .counter("bytes_scanned", partition),
             }),
         };
         ProjectionOpener::try_new(self.projection.clone(), Arc::new(opener), &table)
@@ -143,7 +144,10 @@ impl FileSource for PlainSource {
 
     fn fmt_extra(&self, t: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
         match (&self.format, t) {
-            (PlainFormat::Csv(dialect), DisplayFormatType::Default | DisplayFormatType::Verbose) => {
+            (
+                PlainFormat::Csv(dialect),
+                DisplayFormatType::Default | DisplayFormatType::Verbose,
+            ) => {
                 write!(f, ", has_header={}", dialect.header)
             }
             _ => Ok(()),
@@ -352,7 +356,7 @@ pub(crate) fn inflate(
 // ---- CSV and JSON ---------------------------------------------------------------------------
 
 enum Decoder {
-    Csv(CsvDecoder),
+    Csv(Box<CsvDecoder>),
     Json(arrow::json::reader::Decoder),
 }
 
@@ -406,7 +410,9 @@ impl Decoding {
                 Ok(Some(batch)) => return Ok(Some(batch)),
                 Ok(None) if last => return Ok(None),
                 Ok(None) => {}
-                Err(error) => return Err(DataFusionError::External(self.failure.tell(error).await)),
+                Err(error) => {
+                    return Err(DataFusionError::External(self.failure.tell(error).await))
+                }
             }
         }
     }
@@ -451,7 +457,7 @@ async fn open_csv(
     .map_err(|e| DataFusionError::External(e))?;
     let own = || shared.table.fields().iter().map(|field| field.name().clone()).collect();
     let failure = Failure { names: names.unwrap_or_else(own), shared, file };
-    let decoder = Decoder::Csv(decoder);
+    let decoder = Decoder::Csv(Box::new(decoder));
     Ok(Decoding { text, decoder, piece, ended: false, failure }.stream())
 }
 
@@ -478,9 +484,9 @@ impl Failure {
     async fn tell(&self, error: ArrowError) -> Box<Error> {
         let path = path_of(&self.file);
         let text = match &error {
-            ArrowError::ParseError(text) | ArrowError::CsvError(text) | ArrowError::JsonError(text) => {
-                text.clone()
-            }
+            ArrowError::ParseError(text)
+            | ArrowError::CsvError(text)
+            | ArrowError::JsonError(text) => text.clone(),
             other => other.to_string(),
         };
         // Rows of values are counted from 0, records from 1.

@@ -172,7 +172,11 @@ fn text(text: &str) -> igb_str {
 
 impl Given {
     pub fn new(format: i32, paths: &[&PathBuf]) -> Given {
-        Given { format, paths: paths.iter().map(|p| p.to_path_buf()).collect(), ..Default::default() }
+        Given {
+            format,
+            paths: paths.iter().map(|p| p.to_path_buf()).collect(),
+            ..Default::default()
+        }
     }
 
     pub fn table(&self) -> Result<Arc<FileTable>> {
@@ -189,7 +193,8 @@ impl Given {
         let options: Vec<igb_pair> =
             self.options.iter().map(|(k, v)| igb_pair { key: text(k), value: text(v) }).collect();
         let partition: Vec<igb_str> = self.partition.iter().map(|p| text(p)).collect();
-        let columns = self.columns.as_ref().map(|c| arrow::ffi::FFI_ArrowSchema::try_from(c).unwrap());
+        let columns =
+            self.columns.as_ref().map(|c| arrow::ffi::FFI_ArrowSchema::try_from(c).unwrap());
         let mut table: igb_table = unsafe { std::mem::zeroed() };
         table.kind = IGB_TABLE_FILES;
         table.name = text("t");
@@ -300,7 +305,10 @@ fn csv_without_header_gets_numbered_columns() {
 #[test]
 fn csv_codes_large_numbers_and_times_keep_their_digits() {
     let folder = Folder::new();
-    let path = folder.file("a.csv", "zip,big,at,n,n\n00123,12345678901234567890,10:00:00,1,2\n45,-7,23:59:59.5,3,4\n");
+    let path = folder.file(
+        "a.csv",
+        "zip,big,at,n,n\n00123,12345678901234567890,10:00:00,1,2\n45,-7,23:59:59.5,3,4\n",
+    );
     let given = Given::new(IGB_FORMAT_CSV, &[&path]);
     assert_eq!(
         types(&given),
@@ -556,7 +564,11 @@ fn parquet_files_whose_types_disagree_are_refused_with_both_types() {
     let b = folder.parquet("b.parquet", &RecordBatch::try_from_iter([("n", n)]).unwrap());
     let error = Given::new(IGB_FORMAT_PARQUET, &[&a, &b]).table().unwrap_err();
     assert_eq!(error.sqlstate, "42804");
-    assert!(error.detail.contains("integer") && error.detail.contains("boolean"), "{}", error.detail);
+    assert!(
+        error.detail.contains("integer") && error.detail.contains("boolean"),
+        "{}",
+        error.detail
+    );
 }
 
 #[test]
@@ -591,7 +603,8 @@ fn parquet_predicates_and_limits_give_the_right_rows() {
 #[test]
 fn damaged_parquet_file_is_named() {
     let folder = Folder::new();
-    let path = folder.file("a.parquet", "this is no parquet file, but long enough to look like one");
+    let path =
+        folder.file("a.parquet", "this is no parquet file, but long enough to look like one");
     let error = Given::new(IGB_FORMAT_PARQUET, &[&path]).table().unwrap_err();
     assert_eq!(error.sqlstate, "22P04");
     assert!(error.message.contains(path.to_str().unwrap()), "{}", error.message);
@@ -625,7 +638,8 @@ fn arrow_files_and_streams_are_one_table() {
     let given = Given::new(IGB_FORMAT_ARROW, &[&a, &b]);
     let frame = given.frame().sort(vec![col("n").sort(true, true)]).unwrap();
     assert_eq!(shown(frame), "0|s0\n1|s1\n2|s2\n3|s3\n4|s4\n5|s5");
-    let only = given.frame().select(vec![col("s")]).unwrap().filter(col("s").eq(lit("s4"))).unwrap();
+    let only =
+        given.frame().select(vec![col("s")]).unwrap().filter(col("s").eq(lit("s4"))).unwrap();
     assert_eq!(shown(only), "s4");
 }
 
@@ -660,11 +674,8 @@ fn partition_values_are_typed_and_prune_files() {
     let c = folder.parquet("y=none/c.parquet", &numbers(2..3));
     let mut given = Given::new(IGB_FORMAT_PARQUET, &[&a, &b, &c]);
     given.partition = vec!["y", "p"];
-    given.values = vec![
-        vec![Some("2023"), Some("x")],
-        vec![Some("2024"), Some("y")],
-        vec![None, Some("z")],
-    ];
+    given.values =
+        vec![vec![Some("2023"), Some("x")], vec![Some("2024"), Some("y")], vec![None, Some("z")]];
     assert_eq!(types(&given), "n Int32, s Utf8View, y Int64, p Utf8View");
     let frame = given.frame().sort(vec![col("n").sort(true, true)]).unwrap();
     assert_eq!(shown(frame), "0|s0|2023|x\n1|s1|2024|y\n2|s2||z");
@@ -722,11 +733,8 @@ fn parts_of_a_text_give_every_line_once_wherever_they_are_cut() {
                 let bytes = bytes::Bytes::copy_from_slice(&text.as_bytes()[from as usize..]);
                 let pieces: Vec<_> =
                     bytes.chunks(piece_bytes).map(|c| Ok(bytes.slice_ref(c))).collect();
-                let lines = source::whole_lines(
-                    futures::stream::iter(pieces).boxed(),
-                    from,
-                    part.clone(),
-                );
+                let lines =
+                    source::whole_lines(futures::stream::iter(pieces).boxed(), from, part.clone());
                 let lines: Vec<_> = futures::executor::block_on(lines.try_collect()).unwrap();
                 joined.extend(lines.concat());
                 start = part.end;

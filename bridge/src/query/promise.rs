@@ -37,7 +37,8 @@ impl Promise {
 
     fn keep_part(&self, batch: RecordBatch, kept: &mut Vec<RecordBatch>) -> Result<()> {
         let fields = self.schema.fields();
-        let too_long = |(column, field): (&ArrayRef, &Arc<_>)| narrowed_bytes(column, field) > i32::MAX as u64;
+        let too_long =
+            |(column, field): (&ArrayRef, &Arc<_>)| narrowed_bytes(column, field) > i32::MAX as u64;
         if batch.columns().iter().zip(fields).any(too_long) {
             let rows = batch.num_rows();
             if rows < 2 {
@@ -66,7 +67,10 @@ impl Promise {
                 )));
             };
             if !field.is_nullable() && column.null_count() > 0 {
-                return Err(broken(format!("column \"{}\" was promised without NULL", field.name())));
+                return Err(broken(format!(
+                    "column \"{}\" was promised without NULL",
+                    field.name()
+                )));
             }
             columns.push(column);
         }
@@ -100,7 +104,11 @@ fn keeps_values(from: &DataType, to: &DataType) -> bool {
         (Timestamp(u1, z1), Timestamp(u2, z2)) => u1 == u2 && z1.is_some() == z2.is_some(),
         (Float32, Float64) => true,
         (
-            List(from) | LargeList(from) | ListView(from) | LargeListView(from) | FixedSizeList(from, _),
+            List(from)
+            | LargeList(from)
+            | ListView(from)
+            | LargeListView(from)
+            | FixedSizeList(from, _),
             List(to) | LargeList(to) | FixedSizeList(to, _),
         ) => keeps_values(from.data_type(), to.data_type()),
         (Map(from, _), Map(to, _)) => keeps_values(from.data_type(), to.data_type()),

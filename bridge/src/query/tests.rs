@@ -238,10 +238,8 @@ fn views_become_text_and_dictionaries_what_was_promised() {
     let dictionary: DictionaryArray<Int32Type> = ["x", "y"].into_iter().collect();
     let dictionary: ArrayRef = Arc::new(dictionary);
     let given = RecordBatch::try_from_iter([("a", view), ("a", dictionary)]).unwrap();
-    let fields = vec![
-        Field::new("first", DataType::Utf8, true),
-        Field::new("second", DataType::Utf8, true),
-    ];
+    let fields =
+        vec![Field::new("first", DataType::Utf8, true), Field::new("second", DataType::Utf8, true)];
     let kept = promise(fields).keep(given).unwrap();
     assert_eq!(kept.len(), 1);
     assert_eq!(kept[0].schema().field(0).name(), "first");
@@ -280,7 +278,10 @@ fn text_beyond_32_bit_offsets_is_split() {
     }
     let column: ArrayRef = Arc::new(text.finish());
     let given = RecordBatch::try_from_iter([("t", column)]).unwrap();
-    assert!(narrowed_bytes(given.column(0), &Arc::new(Field::new("t", DataType::Utf8, true))) >= 3 << 30);
+    assert!(
+        narrowed_bytes(given.column(0), &Arc::new(Field::new("t", DataType::Utf8, true)))
+            >= 3 << 30
+    );
     let half = given.slice(0, 2);
     let kept = promise(vec![Field::new("t", DataType::Utf8, true)]).keep(half).unwrap();
     assert_eq!(kept.iter().map(|b| b.num_rows()).collect::<Vec<_>>(), [2]);
@@ -305,4 +306,3 @@ fn leaves_tell_rows_and_bytes() {
     assert_eq!((progress.rows_scanned, progress.rows_returned), (3, 3));
     assert_eq!((progress.bytes_total, progress.bytes_scanned), (8, 8));
 }
-

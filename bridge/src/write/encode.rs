@@ -49,7 +49,9 @@ impl Encoding {
             encoding.check(format, field)?;
         }
         if schema.fields().is_empty() {
-            return Err(Error::unsupported(format!("{format} files cannot hold rows without columns")));
+            return Err(Error::unsupported(format!(
+                "{format} files cannot hold rows without columns"
+            )));
         }
         for (at, field) in schema.fields().iter().enumerate() {
             let twice = schema.fields()[..at].iter().any(|other| other.name() == field.name());
@@ -112,9 +114,10 @@ impl Encoding {
                 (_, DataType::Utf8View) => DataType::Utf8,
                 (_, DataType::BinaryView) => DataType::Binary,
                 // Days in milliseconds: other formats know days as days only.
-                (Encoding::Parquet(_) | Encoding::Csv(..) | Encoding::Json(_), DataType::Date64) => {
-                    DataType::Date32
-                }
+                (
+                    Encoding::Parquet(_) | Encoding::Csv(..) | Encoding::Json(_),
+                    DataType::Date64,
+                ) => DataType::Date32,
                 (Encoding::Arrow(_), DataType::Dictionary(_, value)) => value.as_ref().clone(),
                 (_, other) => other.clone(),
             };

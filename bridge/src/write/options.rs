@@ -243,9 +243,7 @@ fn parquet_column(
         "statistics_enabled" => {
             properties.set_column_statistics_enabled(path, statistics(setting)?)
         }
-        "dictionary_enabled" => {
-            properties.set_column_dictionary_enabled(path, setting.boolean()?)
-        }
+        "dictionary_enabled" => properties.set_column_dictionary_enabled(path, setting.boolean()?),
         "bloom_filter_enabled" => {
             properties.set_column_bloom_filter_enabled(path, setting.boolean()?)
         }

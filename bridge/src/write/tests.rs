@@ -67,7 +67,12 @@ unsafe extern "C" fn write(
     0
 }
 
-unsafe extern "C" fn finish(ctx: *mut c_void, file: *mut c_void, rows: i64, _: *mut igb_error) -> i32 {
+unsafe extern "C" fn finish(
+    ctx: *mut c_void,
+    file: *mut c_void,
+    rows: i64,
+    _: *mut igb_error,
+) -> i32 {
     let mut files = (*ctx.cast::<Memory>()).files.lock().unwrap();
     files[file as usize - 1].rows = rows;
     files[file as usize - 1].finished = true;
@@ -91,7 +96,11 @@ impl Ask {
         Ask { format, options: options.to_vec(), ..Default::default() }
     }
 
-    fn job<T>(&self, memory: &Memory, use_it: impl FnOnce(&igb_write_options, &igb_target) -> T) -> T {
+    fn job<T>(
+        &self,
+        memory: &Memory,
+        use_it: impl FnOnce(&igb_write_options, &igb_target) -> T,
+    ) -> T {
         let text = igb_str::borrowed;
         let pairs: Vec<igb_pair> =
             self.options.iter().map(|(k, v)| igb_pair { key: text(k), value: text(v) }).collect();
@@ -158,32 +167,62 @@ fn everything() -> RecordBatch {
         ("i64", Arc::new(Int64Array::from(vec![Some(i64::MIN), None, Some(i64::MAX)]))),
         ("f32", Arc::new(Float32Array::from(vec![Some(1.5), None, Some(-0.25)]))),
         ("f64", Arc::new(Float64Array::from(vec![Some(f64::MIN), None, Some(f64::MAX)]))),
-        ("dec", Arc::new(
-            Decimal128Array::from(vec![Some(12345), None, Some(-1)]).with_precision_and_scale(38, 10).unwrap(),
-        )),
+        (
+            "dec",
+            Arc::new(
+                Decimal128Array::from(vec![Some(12345), None, Some(-1)])
+                    .with_precision_and_scale(38, 10)
+                    .unwrap(),
+            ),
+        ),
         ("text", Arc::new(StringArray::from(vec![Some("häß\n\"q\","), None, Some("")]))),
         ("bytes", Arc::new(BinaryArray::from(vec![Some(&b"\x00\xff"[..]), None, Some(b"")]))),
         ("date", Arc::new(Date32Array::from(vec![Some(-719_162), None, Some(19_753)]))),
         ("time", Arc::new(Time64MicrosecondArray::from(vec![Some(1), None, Some(86_399_999_999)]))),
-        ("ts", Arc::new(TimestampMicrosecondArray::from(vec![Some(-1), None, Some(1_706_695_200_000_000)]))),
-        ("tz", Arc::new(
-            TimestampNanosecondArray::from(vec![Some(1), None, Some(1_706_695_200_000_000_000)]).with_timezone("UTC"),
-        )),
-        ("list", Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>(vec![
-            Some(vec![Some(1), None]),
-            None,
-            Some(vec![]),
-        ]))),
-        ("struct", Arc::new(StructArray::new(
-            Fields::from(vec![Field::new("x", DataType::Int32, true), Field::new("y", DataType::Utf8, true)]),
-            vec![
-                Arc::new(Int32Array::from(vec![Some(1), None, None])),
-                Arc::new(StringArray::from(vec![Some("a"), None, Some("c")])),
-            ],
-            nulls(),
-        ))),
+        (
+            "ts",
+            Arc::new(TimestampMicrosecondArray::from(vec![
+                Some(-1),
+                None,
+                Some(1_706_695_200_000_000),
+            ])),
+        ),
+        (
+            "tz",
+            Arc::new(
+                TimestampNanosecondArray::from(vec![
+                    Some(1),
+                    None,
+                    Some(1_706_695_200_000_000_000),
+                ])
+                .with_timezone("UTC"),
+            ),
+        ),
+        (
+            "list",
+            Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>(vec![
+                Some(vec![Some(1), None]),
+                None,
+                Some(vec![]),
+            ])),
+        ),
+        (
+            "struct",
+            Arc::new(StructArray::new(
+                Fields::from(vec![
+                    Field::new("x", DataType::Int32, true),
+                    Field::new("y", DataType::Utf8, true),
+                ]),
+                vec![
+                    Arc::new(Int32Array::from(vec![Some(1), None, None])),
+                    Arc::new(StringArray::from(vec![Some("a"), None, Some("c")])),
+                ],
+                nulls(),
+            )),
+        ),
     ];
-    RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true))).unwrap()
+    RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true)))
+        .unwrap()
 }
 
 // ---- round trips ----------------------------------------------------------------------------------
@@ -217,7 +256,8 @@ fn parquet_row_groups_have_the_rows_asked_for() {
 fn arrow_files_hold_every_type_and_values_for_dictionaries_and_views() {
     for codec in ["none", "lz4", "zstd"] {
         let file = Ask::new(IGB_FORMAT_ARROW, &[("compression", codec)]).file(&everything());
-        let reader = arrow::ipc::reader::FileReader::try_new(std::io::Cursor::new(file.bytes), None);
+        let reader =
+            arrow::ipc::reader::FileReader::try_new(std::io::Cursor::new(file.bytes), None);
         let batches: Vec<_> = reader.unwrap().map(|b| b.unwrap()).collect();
         assert_eq!(batches, [everything()], "{codec}");
     }
@@ -313,7 +353,8 @@ fn json_lines_are_what_arrow_reads_again() {
     let file = Ask::new(IGB_FORMAT_JSON, &[]).file(&simple);
     assert_eq!(file.extension, "json");
     let reader = arrow::json::ReaderBuilder::new(simple.schema());
-    let read: Vec<_> = reader.build(std::io::Cursor::new(file.bytes)).unwrap().map(|b| b.unwrap()).collect();
+    let read: Vec<_> =
+        reader.build(std::io::Cursor::new(file.bytes)).unwrap().map(|b| b.unwrap()).collect();
     assert_eq!(read, [simple]);
 }
 
@@ -352,7 +393,9 @@ fn empty_result_is_one_file_with_its_columns() {
     for format in [IGB_FORMAT_PARQUET, IGB_FORMAT_CSV, IGB_FORMAT_JSON, IGB_FORMAT_ARROW] {
         let file = Ask::new(format, &[]).file(&everything().slice(0, 0));
         match format {
-            IGB_FORMAT_PARQUET => assert_eq!(read_parquet(file.bytes).schema(), everything().schema()),
+            IGB_FORMAT_PARQUET => {
+                assert_eq!(read_parquet(file.bytes).schema(), everything().schema())
+            }
             IGB_FORMAT_CSV => assert!(file.bytes.starts_with(b"bool,i8,")),
             IGB_FORMAT_JSON => assert!(file.bytes.is_empty()),
             _ => assert!(file.bytes.starts_with(b"ARROW1")),
@@ -365,7 +408,8 @@ fn partitioned_rows_lie_in_encoded_folders_without_their_columns() {
     let k: ArrayRef = Arc::new(StringArray::from(vec![Some("a/b"), None, Some("a/b"), Some("..")]));
     let d: ArrayRef = Arc::new(Date32Array::from(vec![19_753; 4]));
     let v: ArrayRef = Arc::new(Int32Array::from(vec![1, 2, 3, 4]));
-    let batch = RecordBatch::try_from_iter_with_nullable([("k", k, true), ("v", v, true), ("d ", d, true)]);
+    let batch =
+        RecordBatch::try_from_iter_with_nullable([("k", k, true), ("v", v, true), ("d ", d, true)]);
     let ask = Ask { partition: vec!["k", "d "], ..Ask::new(IGB_FORMAT_CSV, &[]) };
     let memory = Memory::default();
     assert_eq!(ask.write(&memory, vec![batch.unwrap()]).unwrap(), 4);
@@ -395,7 +439,10 @@ fn more_partitions_than_open_files_lose_no_row() {
     let files = memory.files.into_inner().unwrap();
     assert!(files.iter().all(|f| f.finished));
     assert_eq!(files.iter().map(|f| f.rows).sum::<i64>(), 2000);
-    assert_eq!(files.iter().map(|f| f.partition.as_str()).collect::<std::collections::HashSet<_>>().len(), 200);
+    assert_eq!(
+        files.iter().map(|f| f.partition.as_str()).collect::<std::collections::HashSet<_>>().len(),
+        200
+    );
 }
 
 // ---- refusals and failures ---------------------------------------------------------------------
@@ -427,12 +474,16 @@ fn unknown_options_and_values_are_refused() {
 
 #[test]
 fn failing_write_abandons_every_file_and_keeps_its_error() {
-    let values: Vec<i64> = (0..200_000i64).map(|i| i.wrapping_mul(0x9E37_79B9_7F4A_7C15u64 as i64)).collect();
+    let values: Vec<i64> =
+        (0..200_000i64).map(|i| i.wrapping_mul(0x9E37_79B9_7F4A_7C15u64 as i64)).collect();
     for format in [IGB_FORMAT_PARQUET, IGB_FORMAT_CSV, IGB_FORMAT_JSON, IGB_FORMAT_ARROW] {
         let memory = Memory { fail_at: Some(0), ..Default::default() };
         let batch = one(Int64Array::from(values.clone()));
         let error = Ask::new(format, &[]).write(&memory, vec![batch]).unwrap_err();
-        assert_eq!((error.sqlstate.as_str(), error.message.as_str()), ("53100", "no space left for \"x\""));
+        assert_eq!(
+            (error.sqlstate.as_str(), error.message.as_str()),
+            ("53100", "no space left for \"x\"")
+        );
         let files = memory.files.into_inner().unwrap();
         assert!(files.iter().all(|f| f.abandoned && !f.finished), "format {format}");
     }
@@ -455,7 +506,9 @@ fn error_in_the_rows_abandons_what_was_written() {
     let memory = Memory::default();
     let rows = export(Box::new(Broken(false)));
     let error = Ask::new(IGB_FORMAT_CSV, &[])
-        .job(&memory, |options, target| unsafe { write_stream(rows, options, target, Cancel::NEVER) })
+        .job(&memory, |options, target| unsafe {
+            write_stream(rows, options, target, Cancel::NEVER)
+        })
         .unwrap_err();
     assert_eq!(error.sqlstate, "57014");
     let files = memory.files.into_inner().unwrap();
@@ -500,4 +553,3 @@ fn parallel_writers_write_all_rows_and_end_together_on_an_error() {
     assert!(files.iter().any(|f| f.abandoned));
     assert!(files.iter().all(|f| f.abandoned != f.finished));
 }
-

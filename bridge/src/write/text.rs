@@ -181,11 +181,14 @@ struct Pending {
     ended: bool,
 }
 
+/// What goes into a compressor, and the stream that comes out of it.
+type Compressor = (Arc<Mutex<Pending>>, BoxStream<'static, DfResult<Bytes>>);
+
 /// A file of the target behind a compressor. The compressors at hand are streams; this one is
 /// polled whenever it has something to take, and never waits.
 pub(crate) struct Deflated {
     file: TargetFile,
-    compressor: Option<(Arc<Mutex<Pending>>, BoxStream<'static, DfResult<Bytes>>)>,
+    compressor: Option<Compressor>,
 }
 
 impl Deflated {
@@ -249,10 +252,7 @@ struct Input {
 impl Stream for Input {
     type Item = DfResult<Bytes>;
 
-    fn poll_next(
-        self: std::pin::Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Self::Item>> {
+    fn poll_next(self: std::pin::Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         match pending.pieces.pop_front() {
             Some(piece) => Poll::Ready(Some(Ok(piece))),
