@@ -1,6 +1,8 @@
 /* dot.c -- see dot.h. One table; each command is one function. */
 #include "shell/dot.h"
 
+#include <unistd.h>
+
 #include "base/parse.h"
 #include "shell/copy_command.h"
 #include "shell/repl.h"
@@ -27,7 +29,7 @@ static igloo_status run_sql(struct ig_repl *repl, const char *sql,
 static igloo_status print(struct ig_repl *repl, const char *text,
                           struct igloo_error *reterr) {
   struct ig_out out __attribute__((cleanup(ig_out_done)));
-  ig_out_init(&out, repl->runner.output.fd);
+  ig_out_init(&out, STDOUT_FILENO); /* it is no result: not into the file of .output */
   ig_buf_append_cstr(&out.text, text);
   igloo_status status = ig_out_flush(&out, reterr);
   repl->runner.reader_gone = out.reader_gone;

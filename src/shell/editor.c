@@ -20,6 +20,7 @@
 
 struct ig_editor {
   EditLine *line;
+  FILE *screen; /* borrowed: stderr where stdout is no terminal */
   History *history;
   char *history_file; /* owned; NULL: not kept */
   const char *prompt; /* borrowed while reading */
@@ -44,8 +45,8 @@ static unsigned char on_clear(EditLine *line, int key) {
   ig_editor *editor = NULL;
   (void)el_get(line, EL_CLIENTDATA, &editor);
   editor->cleared = true;
-  (void)fputs("^C\n", stdout);
-  (void)fflush(stdout);
+  (void)fputs("^C\n", editor->screen);
+  (void)fflush(editor->screen);
   return CC_NEWLINE;
 }
 
@@ -107,26 +108,28 @@ static size_t common_prefix(const struct candidates *found) {
   return ig_utf8_cut(ig_str_from_cstr(found->words[0]), len);
 }
 
-static void show_candidates(const struct candidates *found) {
-  size_t widest = 1, screen = ig_terminal_columns(STDOUT_FILENO);
+static void show_candidates(const struct candidates *found, FILE *screen) {
+  size_t widest = 1, room = ig_terminal_columns(fileno(screen));
   size_t count =
       found->count < CANDIDATES_SHOWN_MAX ? found->count : CANDIDATES_SHOWN_MAX;
   for (size_t i = 0; i < count; i++) {
     size_t width = ig_utf8_width(ig_str_from_cstr(found->words[i])) + 2;
     if (width > widest) widest = width;
   }
-  size_t columns = widest < screen ? screen / widest : 1;
+  size_t columns = widest < room ? room / widest : 1;
   size_t lines = (count + columns - 1) / columns;
-  (void)fputc('\n', stdout);
+  (void)fputc('\n', screen);
   for (size_t line = 0; line < lines; line++) {
     for (size_t i = line; i < count; i += lines) {
       int padding = (int)(widest - ig_utf8_width(ig_str_from_cstr(found->words[i])));
-      (void)printf("%s%*s", found->words[i], i + lines < count ? padding : 0, "");
+      (void)fprintf(screen, "%s%*s", found->words[i], i + lines < count ? padding : 0,
+                    "");
     }
-    (void)fputc('\n', stdout);
+    (void)fputc('\n', screen);
   }
-  if (count < found->count) (void)printf("… and %zu more\n", found->count - count);
-  (void)fflush(stdout);
+  if (count < found->count)
+    (void)fprintf(screen, "… and %zu more\n", found->count - count);
+  (void)fflush(screen);
 }
 
 size_t ig_editor_word_start(struct ig_str line, size_t cursor) {
@@ -154,7 +157,7 @@ static unsigned char on_tab(EditLine *line, int key) {
   bool single = found.count == 1;
   bool in_folder = single && len > 0 && found.words[0][len - 1] == '/';
   if (len < word.len || (len == word.len && !single)) {
-    show_candidates(&found);
+    show_candidates(&found, editor->screen);
     return CC_REDISPLAY;
   }
   IG_AUTO_CHAR *completed = ig_strndup(found.words[0], len);
@@ -236,7 +239,8 @@ igloo_status ig_editor_new(ig_editor_complete complete, void *ctx, ig_editor **r
   use_utf8();
   editor->complete = complete;
   editor->ctx = ctx;
-  editor->line = el_init("igloo", stdin, stdout, stderr);
+  editor->screen = isatty(STDOUT_FILENO) ? stdout : stderr;
+  editor->line = el_init("igloo", stdin, editor->screen, stderr);
   if (!editor->line) return ig_fail_oom(reterr);
   (void)el_set(editor->line, EL_CLIENTDATA, editor);
   (void)el_set(editor->line, EL_PROMPT, prompt_of);

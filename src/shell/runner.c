@@ -85,6 +85,13 @@ static igloo_status write_file(struct ig_runner *runner, struct ArrowArrayStream
     rows->release(rows);
     return ig_fail(reterr, IGLOO_UNSUPPORTED, "the %s format holds one result", format);
   }
+  if (!output->path && (runner->format == IG_FORMAT_PARQUET || isatty(output->fd))) {
+    rows->release(rows);
+    (void)ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "%s needs a file to be written to",
+                  format);
+    ig_error_hint(reterr, "Name one: -o FILE, or in the shell .output FILE.");
+    return IGLOO_INVALID_ARGUMENT;
+  }
   output->has_result = true;
   if (output->path)
     return igloo_write_stream(runner->connection, rows, output->path, format,
@@ -142,14 +149,13 @@ static igloo_status stream_failure(struct ArrowArrayStream *rows, igloo_status s
   return told;
 }
 
-static void print_tag(const struct ig_runner *runner, struct ig_str sql,
-                      int64_t affected) {
+static void print_tag(struct ig_str sql, int64_t affected) {
   IG_AUTO_DONE(ig_buf) tag = IG_BUF_INIT(IG_KIB);
   ig_statement_tag(sql, &tag);
   if (tag.len == 0 || ig_buf_check(&tag, NULL) != IGLOO_OK) return;
   if (affected >= 0) ig_buf_append_fmt(&tag, " %lld", (long long)affected);
   struct ig_out out __attribute__((cleanup(ig_out_done)));
-  ig_out_init(&out, runner->output.fd);
+  ig_out_init(&out, STDOUT_FILENO); /* it is no data: not into a file of results */
   ig_buf_append_str(&out.text, ig_buf_str(&tag));
   ig_buf_append_char(&out.text, '\n');
   igloo_status ignored = ig_out_flush(&out, NULL);
@@ -175,7 +181,7 @@ static igloo_status run_and_print(struct ig_runner *runner, struct ig_str sql,
     while (status == IGLOO_OK && more) status = ig_result_next(&result, &more, reterr);
     status = stream_failure(&rows, status, reterr);
     stage->progress = ig_progress_stop(stage->progress);
-    if (status == IGLOO_OK && runner->tags) print_tag(runner, sql, affected);
+    if (status == IGLOO_OK && runner->tags) print_tag(sql, affected);
     return status;
   }
   if (runner->format == IG_FORMAT_ARROW || runner->format == IG_FORMAT_PARQUET)

@@ -57,9 +57,10 @@ def igloo(tmp_path, environment):
 
 
 class Shell:
-    def __init__(self, environment, folder, arguments=(), size=(24, 100), **extra):
+    def __init__(self, environment, folder, arguments, size, command, extra):
+        words = ["sh", "-c", command] if command else [program(), *map(str, arguments)]
         self.process = pexpect.spawn(
-            program(), list(map(str, arguments)), env={**environment, **extra}, cwd=str(folder),
+            words[0], words[1:], env={**environment, **extra}, cwd=str(folder),
             encoding="utf-8", dimensions=size, timeout=SECONDS)
         self.banner = self.expect(PROMPT)
 
@@ -114,11 +115,12 @@ class Shell:
 
 @pytest.fixture
 def shell(igloo):
-    """Start shells: shell("--data", "d", size=(24, 60), PAGER="cat")."""
+    """Start shells: shell("--data", "d", size=(24, 60), PAGER="cat"); `command` is a line
+    for sh that starts one."""
     started = []
 
-    def start(*arguments, size=(24, 100), **extra):
-        started.append(Shell(igloo.environment, igloo.folder, arguments, size, **extra))
+    def start(*arguments, size=(24, 100), command=None, **extra):
+        started.append(Shell(igloo.environment, igloo.folder, arguments, size, command, extra))
         return started[-1]
 
     yield start

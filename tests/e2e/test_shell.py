@@ -3,7 +3,7 @@
 import re
 import signal
 
-from conftest import ANSI, PROMPT
+from conftest import ANSI, PROMPT, program
 
 ENDLESS = "SELECT count(*) FROM generate_series(1, 1000000000000) AS t(v);"
 
@@ -255,9 +255,29 @@ def test_output_goes_to_a_file_and_back(shell, igloo):
     one.run(".mode csv")
     one.run(".output out.csv")
     assert one.run("SELECT 1 AS a;").strip() == ""
+    assert one.run("CREATE VIEW v AS SELECT 1 AS a;").strip() == "CREATE VIEW"
+    assert "Expanded" in one.run("\\x")
     one.run(".output")
     assert (igloo.folder / "out.csv").read_text() == "a\n1\n"
     assert one.run("SELECT 2 AS b;").split() == ["b", "2"]
+
+
+def test_binary_formats_need_a_file(shell, igloo):
+    one = shell()
+    for mode in ["arrow", "parquet"]:
+        one.run(f".mode {mode}")
+        assert "sqlstate: 22023" in one.run("SELECT 1 AS a;")
+        one.run(f".output out.{mode}")
+        assert one.run("SELECT 1 AS a;").strip() == ""
+        one.run(".output")
+        assert (igloo.folder / f"out.{mode}").stat().st_size > 0
+
+
+def test_prompts_stay_out_of_a_redirected_output(igloo, shell):
+    one = shell(command=f"exec {program()} > out.csv")
+    one.run("SELECT 42 AS answer;")
+    assert one.end() == 0
+    assert (igloo.folder / "out.csv").read_text() == "answer\n42\n"
 
 
 def test_copy_writes_where_the_shell_runs(shell, igloo):
