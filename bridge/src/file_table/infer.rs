@@ -28,6 +28,8 @@ use crate::translate::type_names;
 /// Text that is sampled of a file for every SAMPLE_ROWS_STEP rows asked for.
 const SAMPLE_BYTES: usize = 1 << 20;
 const SAMPLE_ROWS_STEP: usize = 20_480;
+/// However many rows are asked for: the sample lies in memory.
+const SAMPLE_BYTES_LIMIT: usize = 256 << 20;
 /// Of more files than these only the first bytes are sampled.
 const FILES_SAMPLED_FULLY: usize = 16;
 const SMALL_SAMPLE_BYTES: usize = 64 << 10;
@@ -298,11 +300,10 @@ async fn sample(
 }
 
 fn sample_bytes(number: usize, rows: usize) -> usize {
-    match rows {
-        usize::MAX => usize::MAX,
-        _ if number >= FILES_SAMPLED_FULLY => SMALL_SAMPLE_BYTES,
-        rows => rows.div_ceil(SAMPLE_ROWS_STEP).saturating_mul(SAMPLE_BYTES),
+    if number >= FILES_SAMPLED_FULLY && rows != usize::MAX {
+        return SMALL_SAMPLE_BYTES;
     }
+    rows.div_ceil(SAMPLE_ROWS_STEP).saturating_mul(SAMPLE_BYTES).min(SAMPLE_BYTES_LIMIT)
 }
 
 /// The dialect of the files, told by the first one, and their columns.
