@@ -3,6 +3,7 @@
 
 #include <igloo/igloo.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "engine/bridge.h"
 #include "files/read.h"
@@ -14,6 +15,8 @@
 #define MEMORY_BYTES_MIN (16 * (uint64_t)IG_MIB)
 #define CHANNEL_BYTES (8 * (uint64_t)IG_MIB)
 #define IO_THREADS 2
+/* Most abandoned plans see their cancel token within this time. */
+#define CLOSE_WAIT_US IG_US_PER_S
 /* Blocking reads and callbacks side by side: each holds a stack, few are ever needed. */
 #define BLOCKING_THREADS 64
 
@@ -107,8 +110,8 @@ ig_engine *ig_engine_ref(ig_engine *engine) {
   return engine;
 }
 
-void ig_engine_close(ig_engine *engine) {
-  engine->planners = ig_planners_free(engine->planners);
+bool ig_engine_close(ig_engine *engine) {
+  return ig_planners_close(engine->planners, ig_deadline_in(CLOSE_WAIT_US));
 }
 
 ig_engine *ig_engine_unref(ig_engine *engine) {

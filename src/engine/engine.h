@@ -6,7 +6,7 @@
  *
  * Owns:    itself, counted; the spill folder stays the caller's.
  * Threads: all functions are thread-safe.
- * Blocks:  ig_engine_close(), until every planning thread has ended.
+ * Blocks:  ig_engine_close(), for a second at most; the last ig_engine_unref().
  */
 #ifndef IG_ENGINE_ENGINE_H
 #define IG_ENGINE_ENGINE_H
@@ -39,10 +39,10 @@ ig_engine *ig_engine_ref(ig_engine *engine);
 ig_engine *ig_engine_unref(ig_engine *engine); /* takes NULL; returns NULL */
 IG_DEFINE_AUTO(ig_engine, ig_engine_unref)
 
-/* Wait for every planning thread, those that finish abandoned plans too. Call before the
- * last unref, when nobody plans any more; what the engine borrowed must live until then.
- */
-void ig_engine_close(ig_engine *engine);
+/* Wait, but not for long, for planning threads that finish abandoned plans. Call before
+ * the last unref, when nobody plans any more. Returns false if some still work: the
+ * engine and what it borrows must then stay for as long as the process. */
+IG_NODISCARD bool ig_engine_close(ig_engine *engine);
 
 struct ig_engine_stats {
   uint64_t pool_used_bytes, pool_limit_bytes, spilled_bytes, cache_used_bytes;

@@ -89,11 +89,19 @@ igloo_status ig_planners_new(uint32_t threads_max, uint32_t queued_max,
   return IGLOO_OK;
 }
 
-ig_planners *ig_planners_free(ig_planners *planners) {
-  if (!planners) return NULL;
-  ig_mutex_lock(&planners->mu);
+bool ig_planners_close(ig_planners *planners, int64_t deadline_us) {
+  IG_LOCK_SCOPE(&planners->mu);
   planners->closing = true;
   ig_cond_broadcast(&planners->work_added);
+  while (planners->abandoned > 0)
+    if (!ig_cond_wait_until(&planners->work_done, &planners->mu, deadline_us)) break;
+  return planners->abandoned == 0;
+}
+
+ig_planners *ig_planners_free(ig_planners *planners) {
+  if (!planners) return NULL;
+  (void)!ig_planners_close(planners, IG_NEVER_US);
+  ig_mutex_lock(&planners->mu);
   uint32_t count = planners->threads_count;
   ig_mutex_unlock(&planners->mu);
   for (uint32_t i = 0; i < count; i++) (void)ig_thread_join(planners->threads[i]);

@@ -40,6 +40,11 @@ IG_NODISCARD igloo_status ig_planners_new(uint32_t threads_max, uint32_t queued_
                                           ig_planners **ret_planners,
                                           struct igloo_error *reterr);
 
+/* Let no further task in and wait until `deadline_us` for the abandoned ones. Returns
+ * true once all have ended; false leaves those threads to themselves: whatever they use
+ * must then stay. */
+IG_NODISCARD bool ig_planners_close(ig_planners *planners, int64_t deadline_us);
+
 /* Wait for every task, abandoned ones too, and end the threads. */
 ig_planners *ig_planners_free(ig_planners *planners);
 IG_DEFINE_AUTO(ig_planners, ig_planners_free)

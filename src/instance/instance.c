@@ -99,11 +99,16 @@ ig_instance *ig_instance_unref(ig_instance *instance) {
   /* Release pairs with acquire: the last one sees what every other did before. */
   if (!instance || __atomic_sub_fetch(&instance->refs, 1, __ATOMIC_ACQ_REL) > 0)
     return NULL;
-  if (instance->engine) ig_engine_close(instance->engine);
-  (void)ig_engine_unref(instance->engine);
-  (void)ig_system_tables_unref(instance->system);
+  /* A plan that cannot be stopped must not keep its process from ending: the data folder
+   * is given back, and what that thread still reads is left where it is. */
+  bool ended = !instance->engine || ig_engine_close(instance->engine);
+  if (ended) {
+    (void)ig_engine_unref(instance->engine);
+    (void)ig_system_tables_unref(instance->system);
+  }
   (void)ig_catalog_close(instance->catalog);
   (void)ig_tmpdir_free(instance->spill);
+  if (!ended) return NULL;
   (void)ig_roots_free(instance->roots);
   (void)ig_config_free(instance->config);
   ig_mutex_done(&instance->mu);
