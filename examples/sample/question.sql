@@ -17,10 +17,10 @@ WITH departures AS (
   FROM departures WHERE NOT rough GROUP BY carrier, airport
 )
 SELECT a.name AS airline, d.airport, count(*) AS flights,
-       round(avg(c.delay), 1) AS calm_min,
-       round(avg(d.dep_delay), 1) AS rough_min,
-       round(sum(d.dep_delay - c.delay) / 60) AS hours_lost,
-       round(sum((d.dep_delay - c.delay) * d.seats) / 60) AS seat_hours_lost
+       avg(c.delay)::decimal(5, 1) AS calm_min,
+       avg(d.dep_delay)::decimal(5, 1) AS rough_min,
+       round(sum(d.dep_delay - c.delay) / 60)::int AS hours_lost,
+       round(sum((d.dep_delay - c.delay) * d.seats) / 60)::int AS seat_hours_lost
 FROM departures d
 JOIN calm c ON c.carrier = d.carrier AND c.airport = d.airport
 JOIN 'airlines.csv' a ON a.carrier = d.carrier
