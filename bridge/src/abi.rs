@@ -495,9 +495,8 @@ impl igb_str {
             return Ok("");
         }
         let bytes = unsafe { std::slice::from_raw_parts(self.data, self.len) };
-        std::str::from_utf8(bytes).map_err(|_| {
-            Error::new(Status::DataError, "22021", "text is not valid UTF-8")
-        })
+        std::str::from_utf8(bytes)
+            .map_err(|_| Error::new(Status::DataError, "22021", "text is not valid UTF-8"))
     }
 }
 
@@ -536,10 +535,7 @@ pub(crate) unsafe fn strings(data: *const igb_str, count: usize) -> Result<Vec<S
 ///
 /// # Safety
 /// As `strings`.
-pub(crate) unsafe fn pairs(
-    data: *const igb_pair,
-    count: usize,
-) -> Result<Vec<(String, String)>> {
+pub(crate) unsafe fn pairs(data: *const igb_pair, count: usize) -> Result<Vec<(String, String)>> {
     unsafe { slice(data, count) }
         .iter()
         .map(|pair| unsafe { Ok((pair.key.text()?.to_string(), pair.value.text()?.to_string())) })

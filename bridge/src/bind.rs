@@ -65,10 +65,10 @@ unsafe fn bind(
     // The caller's buffers are not to be trusted further than their schema.
     given.validate_full()?;
     let given = StructArray::from(given);
-    let row = u64::try_from(row)
-        .ok()
-        .filter(|row| (*row as usize) < given.len())
-        .ok_or_else(|| Error::new(Status::InvalidArgument, "22023", "there is no such row of parameters"))?;
+    let row =
+        u64::try_from(row).ok().filter(|row| (*row as usize) < given.len()).ok_or_else(|| {
+            Error::new(Status::InvalidArgument, "22023", "there is no such row of parameters")
+        })?;
     let wanted = plan.parameters.len();
     if given.num_columns() != wanted {
         return Err(Error::new(

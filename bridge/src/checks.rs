@@ -4,9 +4,10 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CastKind, DataType as SqlType, ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
-    Interval, ObjectName, Query, SetExpr, SetOperator, SetQuantifier, Statement, TableAlias, TableFactor,
-    TableWithJoins, UnaryOperator, Value, ValueWithSpan, Values, VisitMut, VisitorMut,
+    BinaryOperator, CastKind, DataType as SqlType, ExactNumberInfo, Expr, Function, FunctionArg,
+    FunctionArgExpr, FunctionArguments, Ident, Interval, ObjectName, Query, SetExpr, SetOperator,
+    SetQuantifier, Statement, TableAlias, TableFactor, TableWithJoins, UnaryOperator, Value,
+    ValueWithSpan, Values, VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::parser::Parser;
 
@@ -118,7 +119,9 @@ fn refuse_ignored(query: &Query) -> ControlFlow<Box<Error>> {
         (into, "SELECT INTO"),
     ];
     match ignored.iter().find(|(used, _)| *used) {
-        Some((_, name)) => ControlFlow::Break(Error::unsupported(format!("{name} is not supported"))),
+        Some((_, name)) => {
+            ControlFlow::Break(Error::unsupported(format!("{name} is not supported")))
+        }
         None => ControlFlow::Continue(()),
     }
 }
@@ -161,7 +164,11 @@ impl Checker {
                 at: None,
             });
         }
-        *name = ObjectName::from(vec![Ident { value: new_name.clone(), quote_style: Some('"'), span: ident.span }]);
+        *name = ObjectName::from(vec![Ident {
+            value: new_name.clone(),
+            quote_style: Some('"'),
+            span: ident.span,
+        }]);
     }
 }
 
@@ -461,14 +468,10 @@ fn rewrite_similar(expr: &mut Expr) -> ControlFlow<Box<Error>> {
             "SIMILAR TO with a pattern that is not a constant is not supported",
         ));
     };
-    let op =
-        if *negated { BinaryOperator::PGRegexNotMatch } else { BinaryOperator::PGRegexMatch };
+    let op = if *negated { BinaryOperator::PGRegexNotMatch } else { BinaryOperator::PGRegexMatch };
     let regex = Expr::value(Value::SingleQuotedString(similar_regex(&pattern, escape)));
-    *expr = Expr::Nested(Box::new(Expr::BinaryOp {
-        left: text.clone(),
-        op,
-        right: Box::new(regex),
-    }));
+    *expr =
+        Expr::Nested(Box::new(Expr::BinaryOp { left: text.clone(), op, right: Box::new(regex) }));
     ControlFlow::Continue(())
 }
 
@@ -483,7 +486,11 @@ fn similar_regex(pattern: &str, escape: Option<char>) -> String {
             literal(&mut out, chars.next().unwrap_or(c));
         } else if in_class {
             in_class = c != ']';
-            if c == '\\' { literal(&mut out, c) } else { out.push(c) }
+            if c == '\\' {
+                literal(&mut out, c)
+            } else {
+                out.push(c)
+            }
         } else {
             match c {
                 '%' => out.push_str(".*"),

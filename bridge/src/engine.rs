@@ -48,7 +48,9 @@ thread_local! {
 /// entry that waits.
 pub(crate) fn check_may_block(what: &str) -> Result<()> {
     if THREAD.with(Cell::get) == ThreadKind::Worker {
-        return Err(Error::internal(format!("{what} may block and was called on a runtime thread")));
+        return Err(Error::internal(format!(
+            "{what} may block and was called on a runtime thread"
+        )));
     }
     Ok(())
 }
@@ -174,7 +176,10 @@ unsafe fn new_engine(options: &igb_engine_options, files: igb_files) -> Result<B
         return Err(Error::new(
             Status::InvalidArgument,
             "22023",
-            format!("the engine's ABI is {IGB_ABI_VERSION}, the caller's is {}", options.abi_version),
+            format!(
+                "the engine's ABI is {IGB_ABI_VERSION}, the caller's is {}",
+                options.abi_version
+            ),
         ));
     }
     install_panic_hook();

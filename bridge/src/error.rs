@@ -35,10 +35,26 @@ impl Status {
     pub fn from_abi(status: i32) -> Status {
         use Status::*;
         const ALL: [Status; 20] = [
-            Ok, InvalidArgument, SyntaxError, NotFound, AlreadyExists, PermissionDenied,
-            Unauthenticated, Unsupported, DataError, Constraint, OutOfMemory, ResourceExhausted,
-            Cancelled, DeadlineExceeded, Unavailable, IoError, FailedPrecondition, DataLoss,
-            Internal, Closed,
+            Ok,
+            InvalidArgument,
+            SyntaxError,
+            NotFound,
+            AlreadyExists,
+            PermissionDenied,
+            Unauthenticated,
+            Unsupported,
+            DataError,
+            Constraint,
+            OutOfMemory,
+            ResourceExhausted,
+            Cancelled,
+            DeadlineExceeded,
+            Unavailable,
+            IoError,
+            FailedPrecondition,
+            DataLoss,
+            Internal,
+            Closed,
         ];
         usize::try_from(status).ok().and_then(|at| ALL.get(at).copied()).unwrap_or(Internal)
     }

@@ -69,9 +69,8 @@ fn list(state: &SessionState) -> Vec<Row> {
 fn stream(state: &SessionState) -> Result<FFI_ArrowArrayStream> {
     let rows = list(state);
     let names = ["name", "kind", "description", "syntax"];
-    let schema = Arc::new(Schema::new(
-        names.map(|name| Field::new(name, DataType::Utf8, false)).to_vec(),
-    ));
+    let schema =
+        Arc::new(Schema::new(names.map(|name| Field::new(name, DataType::Utf8, false)).to_vec()));
     let columns = (0..names.len())
         .map(|at| Arc::new(StringArray::from_iter_values(rows.iter().map(|r| &r[at]))) as ArrayRef)
         .collect();

@@ -28,9 +28,9 @@ pub(crate) fn nullable_subqueries(plan: LogicalPlan) -> Result<LogicalPlan> {
     if !marked.transformed {
         return Ok(marked.data);
     }
-    let plan = marked.data.transform_up_with_subqueries(|node| {
-        Ok(Transformed::yes(node.recompute_schema()?))
-    })?;
+    let plan = marked
+        .data
+        .transform_up_with_subqueries(|node| Ok(Transformed::yes(node.recompute_schema()?)))?;
     Ok(plan.data)
 }
 
@@ -109,10 +109,8 @@ impl ScalarUDFImpl for Nullable {
 
 /// `value`, or 23502 where it is NULL.
 pub(crate) fn not_null(value: Expr, column: &str) -> Expr {
-    let check = NotNull {
-        column: column.to_string(),
-        signature: Signature::any(1, Volatility::Immutable),
-    };
+    let check =
+        NotNull { column: column.to_string(), signature: Signature::any(1, Volatility::Immutable) };
     ScalarUDF::from(check).call(vec![value])
 }
 

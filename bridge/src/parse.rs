@@ -6,8 +6,8 @@ use std::borrow::Cow;
 use datafusion::error::DataFusionError;
 use datafusion::sql::parser::{CreateExternalTable, Statement as DfStatement};
 use datafusion::sql::sqlparser::ast::{
-    ColumnDef, ColumnOption, CreateTable, DataType as SqlType, Ident, Insert, ObjectName, ObjectType, Query, SetExpr,
-    Statement as Ast, TableConstraint, TableFactor, TableObject,
+    ColumnDef, ColumnOption, CreateTable, DataType as SqlType, Ident, Insert, ObjectName,
+    ObjectType, Query, SetExpr, Statement as Ast, TableConstraint, TableFactor, TableObject,
 };
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -25,10 +25,24 @@ use crate::spans::{self, TextError};
 /// One statement that the bridge plans.
 pub(crate) enum Statement {
     Query(Box<Query>),
-    Insert { flags: u32, target: Vec<String>, columns: Vec<String>, insert: Box<Insert> },
+    Insert {
+        flags: u32,
+        target: Vec<String>,
+        columns: Vec<String>,
+        insert: Box<Insert>,
+    },
     Copy(Copy),
-    CreateTableAs { flags: u32, target: Vec<String>, columns: Vec<ColumnDef>, query: Box<Query> },
-    CreateTable { flags: u32, target: Vec<String>, columns: Vec<ColumnDef> },
+    CreateTableAs {
+        flags: u32,
+        target: Vec<String>,
+        columns: Vec<ColumnDef>,
+        query: Box<Query>,
+    },
+    CreateTable {
+        flags: u32,
+        target: Vec<String>,
+        columns: Vec<ColumnDef>,
+    },
     CreateView {
         flags: u32,
         target: Vec<String>,
@@ -44,7 +58,11 @@ pub(crate) enum Statement {
         /// Keys lower-cased.
         options: Vec<(String, String)>,
     },
-    Drop { flags: u32, target: Vec<String>, view: bool },
+    Drop {
+        flags: u32,
+        target: Vec<String>,
+        view: bool,
+    },
 }
 
 /// `COPY … TO`, in DataFusion's form and in PostgreSQL's and DuckDB's.
@@ -68,7 +86,10 @@ pub(crate) fn parse(sql: &str, nesting: usize) -> Result<Statement> {
     let sql = respelled.as_deref().unwrap_or(sql);
     let words = leading_words(&tokens);
     match words.first().map(String::as_str) {
-        None if tokens.iter().all(|t| matches!(t.token, Token::Whitespace(_) | Token::SemiColon)) => {
+        None if tokens
+            .iter()
+            .all(|t| matches!(t.token, Token::Whitespace(_) | Token::SemiColon)) =>
+        {
             return Err(Error::syntax("the statement is empty"));
         }
         Some("COPY") => return parse_copy(sql, tokens, nesting),
@@ -327,12 +348,7 @@ fn convert_insert(insert: Insert) -> Result<Statement> {
     for column in &insert.columns {
         columns.extend(name_parts(column)?.pop());
     }
-    Ok(Statement::Insert {
-        flags: 0,
-        target: name_parts(name)?,
-        columns,
-        insert: Box::new(insert),
-    })
+    Ok(Statement::Insert { flags: 0, target: name_parts(name)?, columns, insert: Box::new(insert) })
 }
 
 fn convert_create_table(create: CreateTable) -> Result<Statement> {
@@ -356,12 +372,9 @@ fn convert_create_table(create: CreateTable) -> Result<Statement> {
         return Err(refuse(name));
     }
     match create.query {
-        Some(query) => Ok(Statement::CreateTableAs {
-            flags,
-            target,
-            columns: create.columns,
-            query,
-        }),
+        Some(query) => {
+            Ok(Statement::CreateTableAs { flags, target, columns: create.columns, query })
+        }
         None => Ok(Statement::CreateTable { flags, target, columns: create.columns }),
     }
 }
@@ -455,9 +468,8 @@ fn convert_external(table: CreateExternalTable) -> Result<Statement> {
 // ---- COPY ---------------------------------------------------------------------------------
 
 fn parse_copy(sql: &str, tokens: Vec<TokenWithSpan>, nesting: usize) -> Result<Statement> {
-    let parser = Parser::new(&IglooDialect)
-        .with_recursion_limit(nesting)
-        .with_tokens_with_locations(tokens);
+    let parser =
+        Parser::new(&IglooDialect).with_recursion_limit(nesting).with_tokens_with_locations(tokens);
     copy_statement(parser).map_err(|mut error| {
         // The parser gives no place to the end of the text.
         if error.status == Status::SyntaxError && error.line == 0 {

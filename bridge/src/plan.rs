@@ -1,11 +1,12 @@
 //! `igb_plan`: one statement, parsed, resolved and planned, but not run.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use datafusion::arrow::ffi::FFI_ArrowSchema;
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::DFSchema;
 use datafusion::execution::{SessionState, TaskContext};
 use datafusion::logical_expr::{
     Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, TableSource, TableType,
@@ -119,8 +120,13 @@ unsafe fn plan_sql(
             check_size(logical)?;
         }
         let (touched, functions) = lookup.into_touched();
-        let accesses =
-            list_accesses(planned.logical.as_ref(), touched, functions, planned.written, &description);
+        let accesses = list_accesses(
+            planned.logical.as_ref(),
+            touched,
+            functions,
+            planned.written,
+            &description,
+        );
         let parameters = planned.logical.as_ref().map_or(Ok(Vec::new()), parameters)?;
         let promised = match &planned.logical {
             Some(logical) => promise(logical, &parameters, &state, session.views)?,
@@ -230,6 +236,10 @@ fn plan_statement(
 
 /// The rows of an INSERT: DataFusion casts whatever it gets, and lets NULL through.
 fn rows_of_insert(input: LogicalPlan, target: &Schema) -> Result<LogicalPlan> {
+    let input = match target.fields().iter().all(|field| field.is_nullable()) {
+        true => input,
+        false => nullable_values(input)?,
+    };
     let LogicalPlan::Projection(projection) = input else { return Ok(input) };
     let mut outputs = Vec::with_capacity(projection.expr.len());
     for (expr, field) in projection.expr.iter().zip(target.fields()) {
@@ -242,6 +252,21 @@ fn rows_of_insert(input: LogicalPlan, target: &Schema) -> Result<LogicalPlan> {
     }
     let input = Arc::unwrap_or_clone(projection.input);
     Ok(LogicalPlanBuilder::from(input).project(outputs)?.build()?)
+}
+
+/// The planner gives VALUES the target's fields, and would fail on a NULL without a column's name.
+fn nullable_values(input: LogicalPlan) -> Result<LogicalPlan> {
+    let plan = input.transform_up(|node| match node {
+        LogicalPlan::Values(mut values) => {
+            let fields = values.schema.fields().iter();
+            let fields: Fields =
+                fields.map(|field| field.as_ref().clone().with_nullable(true)).collect();
+            values.schema = Arc::new(DFSchema::from_unqualified_fields(fields, HashMap::new())?);
+            Ok(Transformed::yes(LogicalPlan::Values(values)))
+        }
+        node => Ok(Transformed::yes(node.recompute_schema()?)),
+    })?;
+    Ok(plan.data)
 }
 
 /// A text goes into a column of another type only where it is a constant, whose type is open.
@@ -268,15 +293,17 @@ fn check_assignment(value: &Expr, input: &LogicalPlan, field: &Field) -> Result<
 fn is_constant(plan: &LogicalPlan, at: usize) -> bool {
     match plan {
         LogicalPlan::Values(_) => true,
-        LogicalPlan::Projection(projection) => match projection.expr.get(at).map(|e| e.clone().unalias()) {
-            Some(Expr::Literal(..) | Expr::Placeholder(_)) => true,
-            Some(Expr::Column(column)) => projection
-                .input
-                .schema()
-                .maybe_index_of_column(&column)
-                .is_some_and(|at| is_constant(&projection.input, at)),
-            _ => false,
-        },
+        LogicalPlan::Projection(projection) => {
+            match projection.expr.get(at).map(|e| e.clone().unalias()) {
+                Some(Expr::Literal(..) | Expr::Placeholder(_)) => true,
+                Some(Expr::Column(column)) => projection
+                    .input
+                    .schema()
+                    .maybe_index_of_column(&column)
+                    .is_some_and(|at| is_constant(&projection.input, at)),
+                _ => false,
+            }
+        }
         LogicalPlan::SubqueryAlias(alias) => is_constant(&alias.input, at),
         LogicalPlan::Sort(sort) => is_constant(&sort.input, at),
         LogicalPlan::Limit(limit) => is_constant(&limit.input, at),
@@ -299,7 +326,8 @@ fn declared(lookup: &Lookup, state: &SessionState, columns: Vec<ColumnDef>) -> R
         crate::parse::check_column_options(column)?;
     }
     let resolver = lookup.resolver(0);
-    let schema = SqlToRel::new_with_options(&resolver, parser_options(state)).build_schema(columns)?;
+    let schema =
+        SqlToRel::new_with_options(&resolver, parser_options(state)).build_schema(columns)?;
     Ok(Schema::new(schema.fields().iter().map(without_views).collect::<Fields>()))
 }
 
@@ -454,7 +482,8 @@ pub(crate) fn parameters(plan: &LogicalPlan) -> Result<Vec<DataType>> {
                     if types.len() < number {
                         types.resize(number, DataType::Null);
                     }
-                    if let (DataType::Null, Some(field)) = (&types[number - 1], &placeholder.field) {
+                    if let (DataType::Null, Some(field)) = (&types[number - 1], &placeholder.field)
+                    {
                         types[number - 1] = field.data_type().clone();
                     }
                 }
@@ -463,11 +492,9 @@ pub(crate) fn parameters(plan: &LogicalPlan) -> Result<Vec<DataType>> {
         })
     })?;
     match bad {
-        Some(id) => Err(Error::new(
-            Status::InvalidArgument,
-            "42P02",
-            format!("there is no parameter {id}"),
-        )),
+        Some(id) => {
+            Err(Error::new(Status::InvalidArgument, "42P02", format!("there is no parameter {id}")))
+        }
         None => Ok(types),
     }
 }

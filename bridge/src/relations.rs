@@ -48,15 +48,13 @@ impl RelationPlanner for Relations {
                     }
                 }
             }
-            TableFactor::Function { ref name, ref args, .. } => {
-                match counted_operation(name) {
-                    Some(intersect) => {
-                        let plan = plan_counted(intersect, args, context)?;
-                        Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, None))))
-                    }
-                    None => Ok(RelationPlanning::Original(Box::new(relation))),
+            TableFactor::Function { ref name, ref args, .. } => match counted_operation(name) {
+                Some(intersect) => {
+                    let plan = plan_counted(intersect, args, context)?;
+                    Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, None))))
                 }
-            }
+                None => Ok(RelationPlanning::Original(Box::new(relation))),
+            },
             relation => Ok(RelationPlanning::Original(Box::new(relation))),
         }
     }
@@ -242,8 +240,7 @@ fn plan_files(
     relation: TableFactor,
     context: &mut dyn RelationPlannerContext,
 ) -> DfResult<RelationPlanning> {
-    let TableFactor::Table { name, args, sample, version, with_ordinality, .. } = &relation
-    else {
+    let TableFactor::Table { name, args, sample, version, with_ordinality, .. } = &relation else {
         return Ok(RelationPlanning::Original(Box::new(relation)));
     };
     // DataFusion's planner would ignore these.
@@ -256,9 +253,7 @@ fn plan_files(
         return Err(Error::unsupported(format!("{what} is not supported")).into());
     }
     let (function, arguments, table_name) = match (quoted_path(name), args) {
-        (Some(path), None) => {
-            ("read_file".to_string(), vec![lit(path.as_str())], file_stem(&path))
-        }
+        (Some(path), None) => ("read_file".to_string(), vec![lit(path.as_str())], file_stem(&path)),
         (_, Some(arguments)) => {
             let Some(function) = name.0.last().and_then(|part| part.as_ident()) else {
                 return Ok(RelationPlanning::Original(Box::new(relation)));
@@ -275,10 +270,8 @@ fn plan_files(
         }
         _ => return Ok(RelationPlanning::Original(Box::new(relation))),
     };
-    let source =
-        context.context_provider().get_table_function_source(&function, arguments)?;
-    let plan =
-        LogicalPlanBuilder::scan(TableReference::bare(table_name), source, None)?.build()?;
+    let source = context.context_provider().get_table_function_source(&function, arguments)?;
+    let plan = LogicalPlanBuilder::scan(TableReference::bare(table_name), source, None)?.build()?;
     let TableFactor::Table { alias, .. } = relation else {
         return Err(DataFusionError::Internal("a table became something else".to_string()));
     };
@@ -299,7 +292,11 @@ fn quoted_path(name: &ObjectName) -> Option<String> {
 fn file_stem(path: &str) -> String {
     let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or(path);
     let stem = name.split('.').next().unwrap_or(name);
-    if stem.is_empty() { path.to_string() } else { stem.to_string() }
+    if stem.is_empty() {
+        path.to_string()
+    } else {
+        stem.to_string()
+    }
 }
 
 /// `value`, `name => value` or `name = value`; a named one comes out as an alias.
@@ -325,7 +322,9 @@ fn plan_argument(
                 | FunctionArgOperator::Equals,
         } => (Some(name.value.to_lowercase()), value),
         other => {
-            return Err(Error::syntax(format!("argument {other} of {function}() is not valid")).into())
+            return Err(
+                Error::syntax(format!("argument {other} of {function}() is not valid")).into()
+            )
         }
     };
     let planned = context.sql_expr_to_logical_expr(value.clone(), &DFSchema::empty())?;

@@ -22,28 +22,26 @@ use datafusion::logical_expr::planner::{
 };
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{
-    AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF,
-    TableSource, TableType, WindowUDF,
+    AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource,
+    TableType, WindowUDF,
 };
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::planner::{ParserOptions, SqlToRel};
-use datafusion::sql::sqlparser::ast::{
-    DataType as SqlType, Query, Statement as Ast, TimezoneInfo,
-};
+use datafusion::sql::sqlparser::ast::{DataType as SqlType, Query, Statement as Ast, TimezoneInfo};
 
 use crate::abi::{
-    igb_argument, igb_error, igb_names, igb_str, igb_table, IGB_ACCESS_PATH_READ,
-    IGB_ACCESS_TABLE, IGB_TABLE_STREAM, IGB_TABLE_VIEW,
+    igb_argument, igb_error, igb_names, igb_str, igb_table, IGB_ACCESS_PATH_READ, IGB_ACCESS_TABLE,
+    IGB_TABLE_STREAM, IGB_TABLE_VIEW,
 };
-use crate::error::{Error, Result, Status};
 use crate::checks::check;
 use crate::dialect::rewrite_operators;
+use crate::error::{Error, Result, Status};
 use crate::file_table::FileTable;
 use crate::names::{dedup_plan, is_duplicate_name_error, mangle, name_outputs};
+use crate::nullable::nullable_subqueries;
 use crate::parse::parse_query;
 use crate::relations::Relations;
-use crate::nullable::nullable_subqueries;
 use crate::rules::{check_cancel, check_size, current_cancel};
 use crate::session::SessionShared;
 use crate::store::Release;
@@ -90,7 +88,9 @@ impl<'a> Lookup<'a> {
             state,
             names,
             planners,
-            types: Arc::new(Types { time_zone: state.config_options().execution.time_zone.clone() }),
+            types: Arc::new(Types {
+                time_zone: state.config_options().execution.time_zone.clone(),
+            }),
             tables: RefCell::default(),
             paths: RefCell::default(),
             views: RefCell::default(),
@@ -179,9 +179,7 @@ impl<'a> Lookup<'a> {
             .collect();
         let name = igb_str::borrowed(function);
         let table = self.ask(|names, table, error| match names.table_function {
-            Some(ask) => unsafe {
-                ask(names.ctx, name, views.as_ptr(), views.len(), table, error)
-            },
+            Some(ask) => unsafe { ask(names.ctx, name, views.as_ptr(), views.len(), table, error) },
             None => Status::Internal as i32,
         })?;
         let source = self.source_of(table, IGB_ACCESS_PATH_READ)?;
@@ -214,8 +212,7 @@ impl<'a> Lookup<'a> {
         };
         if table.kind == IGB_TABLE_VIEW {
             let _lease = Release::new(table.release, table.release_ctx);
-            let identity =
-                [touched.catalog.clone(), touched.schema.clone(), touched.name.clone()];
+            let identity = [touched.catalog.clone(), touched.schema.clone(), touched.name.clone()];
             self.touched.borrow_mut().push(touched);
             let plan = self.expand(&table, identity)?;
             return Ok(Arc::new(View::new(plan)));
@@ -269,8 +266,7 @@ impl<'a> Lookup<'a> {
 
     fn expand_inner(&self, view: &igb_table) -> Result<LogicalPlan> {
         let sql = unsafe { view.sql.text() }?;
-        let columns =
-            unsafe { crate::abi::strings(view.view_columns, view.view_columns_count) }?;
+        let columns = unsafe { crate::abi::strings(view.view_columns, view.view_columns_count) }?;
         let query = parse_query(sql, self.session.engine.parser_depth)?;
         let plan = self.plan_query(view.scope, query)?;
         let plan = dedup_plan(rename(plan, &columns)?)?;
@@ -379,6 +375,18 @@ impl Resolver<'_> {
     }
 }
 
+/// DataFusion's series of timestamps count nanoseconds; our TIMESTAMP counts microseconds.
+fn as_nanoseconds(argument: Expr) -> Expr {
+    match argument {
+        Expr::Literal(ScalarValue::TimestampMicrosecond(Some(value), zone), metadata)
+            if value.checked_mul(1000).is_some() =>
+        {
+            Expr::Literal(ScalarValue::TimestampNanosecond(Some(value * 1000), zone), metadata)
+        }
+        other => other,
+    }
+}
+
 impl ContextProvider for Resolver<'_> {
     fn get_table_source(&self, name: TableReference) -> DfResult<Arc<dyn TableSource>> {
         let parts: Vec<String> = match &name {
@@ -420,7 +428,8 @@ impl ContextProvider for Resolver<'_> {
             .into());
         };
         self.note(&folded);
-        let arguments = self.literals(arguments)?;
+        let arguments =
+            self.literals(arguments)?.into_iter().map(as_nanoseconds).collect::<Vec<_>>();
         let arguments = TableFunctionArgs::new(&arguments, self.lookup.state);
         Ok(provider_as_source(function.create_table_provider_with_args(arguments)?))
     }

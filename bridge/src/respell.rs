@@ -62,14 +62,12 @@ fn closing(tokens: &[&TokenWithSpan], open: usize) -> Option<usize> {
 }
 
 /// A name with a type in the parentheses makes it a type; values make it a call.
-fn respell_struct(
-    sql: &str,
-    tokens: &[&TokenWithSpan],
-    at: usize,
-    changes: &mut Vec<(usize, u8)>,
-) {
+fn respell_struct(sql: &str, tokens: &[&TokenWithSpan], at: usize, changes: &mut Vec<(usize, u8)>) {
     let Some(close) = closing(tokens, at + 1) else { return };
-    if is_word(tokens, at + 2) && is_word(tokens, at + 3) && !is_keyword(tokens, at + 3, Keyword::AS) {
+    if is_word(tokens, at + 2)
+        && is_word(tokens, at + 3)
+        && !is_keyword(tokens, at + 3, Keyword::AS)
+    {
         let (open, close) = (tokens[at + 1].span.start, tokens[close].span.start);
         changes.push((byte_offset(sql, open.line, open.column), b'<'));
         changes.push((byte_offset(sql, close.line, close.column), b'>'));

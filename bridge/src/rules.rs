@@ -74,7 +74,11 @@ fn count_nodes(plan: &LogicalPlan, enough: usize) -> Result<usize> {
         plan.apply_expressions(|expr| {
             expr.apply(|_| {
                 nodes += 1;
-                Ok(if nodes > enough { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+                Ok(if nodes > enough {
+                    TreeNodeRecursion::Stop
+                } else {
+                    TreeNodeRecursion::Continue
+                })
             })
         })?;
         Ok(if nodes > enough { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })

@@ -14,12 +14,10 @@ use datafusion::optimizer::{Analyzer, Optimizer};
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
 
-use crate::abi::{
-    boundary, boundary_void, igb_engine_options, igb_error, igb_session_options,
-};
+use crate::abi::{boundary, boundary_void, igb_engine_options, igb_error, igb_session_options};
+use crate::arithmetic::CheckedArithmetic;
 use crate::engine::{igb_engine, parser_depth, to_usize, EngineShared};
 use crate::error::{Error, Result, Status};
-use crate::arithmetic::CheckedArithmetic;
 use crate::names::DerivedNames;
 use crate::time_text::{self, TimeText};
 use crate::{dialect, functions, rules, session_functions};
@@ -125,11 +123,7 @@ unsafe fn new_session(
     for function in session_functions::all(&engine.version, user, catalog, schema) {
         state.register_udf(function)?;
     }
-    Ok(SessionShared {
-        engine: Arc::clone(engine),
-        state,
-        views: options.views,
-    })
+    Ok(SessionShared { engine: Arc::clone(engine), state, views: options.views })
 }
 
 /// Make a session. Returns 0 and gives *ret_session (igb_session_free); INVALID_ARGUMENT for an

@@ -14,9 +14,9 @@ use arrow::ffi_stream::{ArrowArrayStreamReader, FFI_ArrowArrayStream};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use crate::abi::*;
-use crate::engine::{igb_engine, igb_engine_new};
 use crate::bind::igb_plan_bind;
 use crate::describe::{igb_plan_accesses, igb_plan_describe};
+use crate::engine::{igb_engine, igb_engine_new};
 use crate::explain::{igb_plan_explain, igb_text_free};
 use crate::plan::{igb_plan, igb_plan_free, igb_plan_parameters, igb_plan_sql};
 use crate::query::{igb_query_error, igb_query_free, igb_query_start, igb_query_stream};
@@ -39,7 +39,11 @@ fn failure(error: &igb_error) -> Failure {
         state: text(&error.sqlstate),
         message: format!("{}{}", text(&error.message), {
             let detail = text(&error.detail);
-            if detail.is_empty() { detail } else { format!(" [{detail}]") }
+            if detail.is_empty() {
+                detail
+            } else {
+                format!(" [{detail}]")
+            }
         }),
         hint: text(&error.hint),
         place: (error.line, error.column),
@@ -316,7 +320,11 @@ pub fn run_plan(plan: &Planned) -> Result<(Vec<String>, Vec<RecordBatch>), Failu
         let ended = igb_query_error(query, &mut error);
         igb_query_free(query);
         assert_eq!(failed, ended != 0);
-        if failed { Err(failure(&error)) } else { Ok((names, batches)) }
+        if failed {
+            Err(failure(&error))
+        } else {
+            Ok((names, batches))
+        }
     }
 }
 
@@ -329,7 +337,8 @@ pub fn ask(sql: &str) -> String {
                 (0, _) => String::new(),
                 (line, column) => format!(" @{line}:{column}"),
             };
-            let hint = if error.hint.is_empty() { String::new() } else { format!(" ({})", error.hint) };
+            let hint =
+                if error.hint.is_empty() { String::new() } else { format!(" ({})", error.hint) };
             format!("{} {}{place}{hint}", error.state, error.message)
         }
         Ok((names, batches)) => {
@@ -396,9 +405,8 @@ fn explained(sql: &str, flags: u32) -> String {
     let mut error = igb_error::zeroed();
     unsafe {
         let mut text = std::ptr::null_mut();
-        let rc = planning(|| {
-            igb_plan_explain(plan.0, flags, std::ptr::null(), &mut text, &mut error)
-        });
+        let rc =
+            planning(|| igb_plan_explain(plan.0, flags, std::ptr::null(), &mut text, &mut error));
         assert_eq!(rc, 0, "{:?}", failure(&error));
         let out = CStr::from_ptr(text).to_str().unwrap().to_string();
         igb_text_free(text);
@@ -451,7 +459,9 @@ mod tests {
     fn copy_is_described_in_each_of_its_forms() {
         let path = "/x/y.csv";
         assert_eq!(
-            described(&format!("COPY people TO '{path}' (FORMAT csv, HEADER true, DELIMITER ';', OVERWRITE)")),
+            described(&format!(
+                "COPY people TO '{path}' (FORMAT csv, HEADER true, DELIMITER ';', OVERWRITE)"
+            )),
             "3 32 [] /x/y.csv csv () {header=true,delimiter=;} "
         );
         assert_eq!(
@@ -470,7 +480,10 @@ mod tests {
             described("CREATE OR REPLACE VIEW s.\"V\" (x) AS\n SELECT a\n FROM one ; "),
             "6 4 [s.V]   () {} SELECT a\n FROM one"
         );
-        assert_eq!(described("CREATE TABLE IF NOT EXISTS T (p, q) AS SELECT 1, 2"), "4 1 [t]   () {} ");
+        assert_eq!(
+            described("CREATE TABLE IF NOT EXISTS T (p, q) AS SELECT 1, 2"),
+            "4 1 [t]   () {} "
+        );
         assert_eq!(
             described("CREATE EXTERNAL TABLE e (a INT) STORED AS CSV PARTITIONED BY (p) LOCATION '/d/' OPTIONS ('has_header' 'true')"),
             "7 0 [e] /d/ csv (p) {has_header=true} "
@@ -480,7 +493,10 @@ mod tests {
 
     #[test]
     fn accesses_name_the_columns_that_are_read() {
-        assert_eq!(accessed("SELECT name FROM people WHERE id > 1"), [format!("1 {} (id,name)", people())]);
+        assert_eq!(
+            accessed("SELECT name FROM people WHERE id > 1"),
+            [format!("1 {} (id,name)", people())]
+        );
         assert_eq!(accessed("SELECT a FROM one"), ["1 one ()"]);
         assert_eq!(accessed("SELECT upper(b) FROM one"), ["1 one ()", "4 upper ()"]);
     }
@@ -500,23 +516,32 @@ mod tests {
         assert_eq!(ask_with("SELECT $1 + 1", vec![Arc::clone(&numbers)], 2), "NULL");
         assert!(ask_with("SELECT $1 + 1", vec![Arc::clone(&numbers)], 3).starts_with("22023"));
         assert!(ask_with("SELECT 1", vec![numbers], 0).starts_with("08P01"));
-        let texts: ArrayRef = Arc::new(StringViewArray::from(vec!["a text too long to be inlined in its view"]));
+        let texts: ArrayRef =
+            Arc::new(StringViewArray::from(vec!["a text too long to be inlined in its view"]));
         assert_eq!(
             ask_with("SELECT upper($1)", vec![Arc::clone(&texts)], 0),
             "A TEXT TOO LONG TO BE INLINED IN ITS VIEW"
         );
-        assert!(ask_with("SELECT name FROM people WHERE id = $1", vec![texts], 0).starts_with("22P02"));
+        assert!(
+            ask_with("SELECT name FROM people WHERE id = $1", vec![texts], 0).starts_with("22P02")
+        );
     }
 
     #[test]
     fn plans_are_explained_in_each_format() {
         let sql = "SELECT name FROM people WHERE id > 1 ORDER BY name";
         assert!(explained(sql, IGB_EXPLAIN_TREE).contains("SortExec"));
-        assert!(explained(sql, IGB_EXPLAIN_INDENT).starts_with("SortPreservingMergeExec") || explained(sql, IGB_EXPLAIN_INDENT).starts_with("SortExec"));
+        assert!(
+            explained(sql, IGB_EXPLAIN_INDENT).starts_with("SortPreservingMergeExec")
+                || explained(sql, IGB_EXPLAIN_INDENT).starts_with("SortExec")
+        );
         assert!(explained(sql, IGB_EXPLAIN_VERBOSE).starts_with("logical plan\n"));
         let json = explained(sql, IGB_EXPLAIN_JSON | IGB_EXPLAIN_ANALYZE);
         assert!(json.starts_with("{\"plan\":{\"operator\":\"Sort"), "{json}");
-        assert!(json.contains("\"output_rows\":2") && json.ends_with("\"analyzed\":true}"), "{json}");
+        assert!(
+            json.contains("\"output_rows\":2") && json.ends_with("\"analyzed\":true}"),
+            "{json}"
+        );
     }
 
     #[test]
@@ -554,20 +579,22 @@ mod tests {
     #[test]
     fn a_view_is_expanded_and_a_loop_of_views_is_refused() {
         assert_eq!(ask("SELECT b FROM one"), "b\nx");
-        assert!(ask("SELECT * FROM loop_a").starts_with("42P17 infinite recursion detected in view \"loop_a\""));
+        assert!(ask("SELECT * FROM loop_a")
+            .starts_with("42P17 infinite recursion detected in view \"loop_a\""));
     }
 
     #[test]
     fn views_that_multiply_are_refused() {
-        assert!(ask("SELECT * FROM deep30").starts_with("54001 "), "{}", ask("SELECT * FROM deep30"));
+        assert!(
+            ask("SELECT * FROM deep30").starts_with("54001 "),
+            "{}",
+            ask("SELECT * FROM deep30")
+        );
     }
 
     #[test]
     fn a_missing_table_has_its_place() {
-        assert_eq!(
-            ask("SELECT *\nFROM nope"),
-            "42P01 relation \"nope\" does not exist @2:6"
-        );
+        assert_eq!(ask("SELECT *\nFROM nope"), "42P01 relation \"nope\" does not exist @2:6");
     }
 
     #[test]

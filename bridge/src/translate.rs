@@ -151,25 +151,90 @@ const PLAN: &[(&str, Status, &str, &str)] = &[
     ("Correlated", Unsupported, "0A000", "this form of correlated subquery is not supported"),
     ("correlated", Unsupported, "0A000", "this form of correlated subquery is not supported"),
     ("outer reference", Unsupported, "0A000", "this form of correlated subquery is not supported"),
-    ("OuterReferenceColumn", Unsupported, "0A000", "this form of correlated subquery is not supported"),
+    (
+        "OuterReferenceColumn",
+        Unsupported,
+        "0A000",
+        "this form of correlated subquery is not supported",
+    ),
     ("cannot be nested", InvalidArgument, "42803", "aggregate function calls cannot be nested"),
-    ("Aggregate functions are not allowed in the WHERE", InvalidArgument, "42803", "aggregate functions are not allowed in WHERE"),
+    (
+        "Aggregate functions are not allowed in the WHERE",
+        InvalidArgument,
+        "42803",
+        "aggregate functions are not allowed in WHERE",
+    ),
     ("specified more than once", InvalidArgument, "42712", ""),
-    ("have different number of columns", SyntaxError, "42601", "each query of a UNION must have the same number of columns"),
-    ("must have the same number of columns", SyntaxError, "42601", "each query of a set operation must have the same number of columns"),
-    ("have different number of fields", SyntaxError, "42601", "each query of a UNION must have the same number of columns"),
-    ("Column count doesn't match insert query", SyntaxError, "42601", "INSERT has another number of expressions than target columns"),
-    ("Inconsistent data length across values list", SyntaxError, "42601", "VALUES lists must all be the same length"),
+    (
+        "have different number of columns",
+        SyntaxError,
+        "42601",
+        "each query of a UNION must have the same number of columns",
+    ),
+    (
+        "must have the same number of columns",
+        SyntaxError,
+        "42601",
+        "each query of a set operation must have the same number of columns",
+    ),
+    (
+        "have different number of fields",
+        SyntaxError,
+        "42601",
+        "each query of a UNION must have the same number of columns",
+    ),
+    (
+        "Column count doesn't match insert query",
+        SyntaxError,
+        "42601",
+        "INSERT has another number of expressions than target columns",
+    ),
+    (
+        "Inconsistent data length across values list",
+        SyntaxError,
+        "42601",
+        "VALUES lists must all be the same length",
+    ),
     ("Inconsistent data type across values list", InvalidArgument, "42804", ""),
-    ("Order by column out of bounds", InvalidArgument, "42P10", "ORDER BY position is not in select list"),
+    (
+        "Order by column out of bounds",
+        InvalidArgument,
+        "42P10",
+        "ORDER BY position is not in select list",
+    ),
     ("Order by index starts", InvalidArgument, "42P10", "ORDER BY position is not in select list"),
-    ("Cannot find column with position", InvalidArgument, "42P10", "GROUP BY position is not in select list"),
-    ("For SELECT DISTINCT, ORDER BY", InvalidArgument, "42P10", "for SELECT DISTINCT, ORDER BY expressions must appear in select list"),
-    ("DISTINCT ON expressions must match", InvalidArgument, "42P10", "SELECT DISTINCT ON expressions must match initial ORDER BY expressions"),
-    ("SELECT * with no tables", SyntaxError, "42601", "SELECT * with no tables specified is not valid"),
+    (
+        "Cannot find column with position",
+        InvalidArgument,
+        "42P10",
+        "GROUP BY position is not in select list",
+    ),
+    (
+        "For SELECT DISTINCT, ORDER BY",
+        InvalidArgument,
+        "42P10",
+        "for SELECT DISTINCT, ORDER BY expressions must appear in select list",
+    ),
+    (
+        "DISTINCT ON expressions must match",
+        InvalidArgument,
+        "42P10",
+        "SELECT DISTINCT ON expressions must match initial ORDER BY expressions",
+    ),
+    (
+        "SELECT * with no tables",
+        SyntaxError,
+        "42601",
+        "SELECT * with no tables specified is not valid",
+    ),
     ("Invalid qualifier", NotFound, "42P01", ""),
     ("only return one column", SyntaxError, "42601", "subquery must return only one column"),
-    ("exactly one column of data to compare", SyntaxError, "42601", "subquery must return only one column"),
+    (
+        "exactly one column of data to compare",
+        SyntaxError,
+        "42601",
+        "subquery must return only one column",
+    ),
     ("Invalid window frame", InvalidArgument, "42P20", ""),
     ("requires an ORDER BY clause", InvalidArgument, "42P20", ""),
     ("requires exactly one ORDER BY column", InvalidArgument, "42P20", ""),
@@ -229,11 +294,15 @@ fn plan(text: &str) -> Box<Error> {
     if let Some(name) = between(text, "Invalid function '", "'") {
         let error = Error::new(NotFound, "42883", format!("function {name}() does not exist"));
         return match between(text, "Did you mean '", "'") {
-            Some(near) if distance(name, near) * 2 <= name.chars().count() => error.with_hint(format!("Perhaps you meant the function \"{near}\".")),
+            Some(near) if distance(name, near) * 2 <= name.chars().count() => {
+                error.with_hint(format!("Perhaps you meant the function \"{near}\"."))
+            }
             _ => error,
         };
     }
-    if let Some(signature) = between(text, "No function matches the given name and argument types '", "'.") {
+    if let Some(signature) =
+        between(text, "No function matches the given name and argument types '", "'.")
+    {
         return Error::new(
             NotFound,
             "42883",
@@ -262,7 +331,8 @@ fn plan(text: &str) -> Box<Error> {
     if text.contains("must appear in the GROUP BY clause") || text.contains("must be in GROUP BY") {
         let column = between(text, "column \"", "\"").unwrap_or("");
         let message = if column.is_empty() {
-            "an expression must appear in the GROUP BY clause or be used in an aggregate function".to_string()
+            "an expression must appear in the GROUP BY clause or be used in an aggregate function"
+                .to_string()
         } else {
             format!("column \"{column}\" must appear in the GROUP BY clause or be used in an aggregate function")
         };
@@ -317,7 +387,10 @@ fn not_implemented(text: &str) -> Box<Error> {
     }
     let text = text.strip_prefix("This feature is not implemented: ").unwrap_or(text);
     let message = phrase(text);
-    if message.contains("not supported") || message.contains("not implemented") || message.contains("unsupported") {
+    if message.contains("not supported")
+        || message.contains("not implemented")
+        || message.contains("unsupported")
+    {
         Error::unsupported(message)
     } else {
         Error::unsupported("this is not supported").with_detail(sentence(text))
@@ -325,7 +398,8 @@ fn not_implemented(text: &str) -> Box<Error> {
 }
 
 fn internal(text: &str) -> Box<Error> {
-    if text.contains("OuterReferenceColumn") || text.contains("does not support logical expression") {
+    if text.contains("OuterReferenceColumn") || text.contains("does not support logical expression")
+    {
         return not_implemented(text);
     }
     Error::internal("the engine could not process the statement").with_detail(sentence(text))
@@ -394,7 +468,11 @@ fn column_not_found(field: &Column, valid: &[Column]) -> Box<Error> {
 }
 
 fn ambiguous(name: &str) -> Box<Error> {
-    Error::new(InvalidArgument, "42702", format!("column reference \"{}\" is ambiguous", demangle(name)))
+    Error::new(
+        InvalidArgument,
+        "42702",
+        format!("column reference \"{}\" is ambiguous", demangle(name)),
+    )
 }
 
 /// Edits between two names (Levenshtein).
@@ -417,12 +495,18 @@ fn distance(a: &str, b: &str) -> usize {
 
 fn execution(text: &str) -> Box<Error> {
     let lower = text.to_lowercase();
-    let (status, sqlstate) = if lower.contains("divide by zero") || lower.contains("division by zero") {
+    let (status, sqlstate) = if lower.contains("divide by zero")
+        || lower.contains("division by zero")
+    {
         return Error::new(DataError, "22012", "division by zero");
     } else if lower.contains("square root of a negative") {
         return Error::new(DataError, "2201F", "cannot take square root of a negative number");
     } else if lower.contains("input range of l") {
-        return Error::new(DataError, "2201E", "cannot take logarithm of zero or a negative number");
+        return Error::new(
+            DataError,
+            "2201E",
+            "cannot take logarithm of zero or a negative number",
+        );
     } else if lower.contains("out-of-domain") {
         return Error::new(DataError, "22003", "input is out of range").with_detail(sentence(text));
     } else if lower.contains("more than one row") {
@@ -458,9 +542,13 @@ fn execution(text: &str) -> Box<Error> {
 fn exhausted(text: &str) -> Box<Error> {
     let lower = text.to_lowercase();
     if lower.contains("disk") || lower.contains("spilling") {
-        return Error::new(Status::ResourceExhausted, "53100", "temporary files exceed engine.spill_limit")
-            .with_detail(sentence(text))
-            .with_hint("Raise engine.spill_limit, or engine.memory_limit so that less is spilled.");
+        return Error::new(
+            Status::ResourceExhausted,
+            "53100",
+            "temporary files exceed engine.spill_limit",
+        )
+        .with_detail(sentence(text))
+        .with_hint("Raise engine.spill_limit, or engine.memory_limit so that less is spilled.");
     }
     Error::new(Status::ResourceExhausted, "53200", "out of memory: engine.memory_limit is reached")
         .with_detail(sentence(text))
@@ -504,29 +592,37 @@ fn arrow(error: &ArrowError) -> Box<Error> {
             }
         }
         ArrowError::InvalidArgumentError(text) | ArrowError::ComputeError(text) => {
-            if text.contains("too large to store in a Decimal") || text.contains("too small to store in a Decimal") {
+            if text.contains("too large to store in a Decimal")
+                || text.contains("too small to store in a Decimal")
+            {
                 Error::new(DataError, "22003", "numeric field overflow").with_detail(sentence(text))
             } else {
                 execution(text)
             }
         }
-        ArrowError::CsvError(text) => Error::new(DataError, "22P04", "could not read CSV data")
-            .with_detail(sentence(text)),
-        ArrowError::JsonError(text) => Error::new(DataError, "22P02", "could not read JSON data")
-            .with_detail(sentence(text)),
-        ArrowError::IpcError(text) => Error::new(DataError, "22P04", "could not read Arrow data")
-            .with_detail(sentence(text)),
+        ArrowError::CsvError(text) => {
+            Error::new(DataError, "22P04", "could not read CSV data").with_detail(sentence(text))
+        }
+        ArrowError::JsonError(text) => {
+            Error::new(DataError, "22P02", "could not read JSON data").with_detail(sentence(text))
+        }
+        ArrowError::IpcError(text) => {
+            Error::new(DataError, "22P04", "could not read Arrow data").with_detail(sentence(text))
+        }
         ArrowError::ParquetError(text) => {
-            Error::new(DataError, "22P04", "could not read Parquet data").with_detail(sentence(text))
+            Error::new(DataError, "22P04", "could not read Parquet data")
+                .with_detail(sentence(text))
         }
         ArrowError::IoError(_, error) => io(error),
         ArrowError::NotYetImplemented(text) => not_implemented(text),
         ArrowError::MemoryError(text) => {
             Error::new(Status::OutOfMemory, "53200", "out of memory").with_detail(sentence(text))
         }
-        ArrowError::OffsetOverflowError(_) => {
-            Error::new(Status::ResourceExhausted, "54000", "a column holds more than 2 GiB in one batch")
-        }
+        ArrowError::OffsetOverflowError(_) => Error::new(
+            Status::ResourceExhausted,
+            "54000",
+            "a column holds more than 2 GiB in one batch",
+        ),
         ArrowError::ExternalError(error) => {
             if let Some(error) = error.downcast_ref::<DataFusionError>() {
                 classify(error)
@@ -569,11 +665,14 @@ fn cast(text: &str) -> Box<Error> {
         let message = format!("invalid input syntax for type {name}: \"{value}\"");
         return Error::new(DataError, sqlstate, message);
     }
-    if let Some((_, kind)) = text.strip_prefix("Can't cast value ").and_then(|r| r.rsplit_once(" to type ")) {
+    if let Some((_, kind)) =
+        text.strip_prefix("Can't cast value ").and_then(|r| r.rsplit_once(" to type "))
+    {
         return Error::new(DataError, "22003", format!("{} out of range", type_names(kind)));
     }
     if text.contains("verflow") || text.contains("out of range") || text.contains("too large") {
-        return Error::new(DataError, "22003", "numeric field overflow").with_detail(sentence(text));
+        return Error::new(DataError, "22003", "numeric field overflow")
+            .with_detail(sentence(text));
     }
     if text.contains("timestamp") {
         return timestamp(text);
@@ -647,7 +746,8 @@ fn phrase(text: &str) -> String {
 
 /// The text as a sentence, without what DataFusion adds about itself.
 fn sentence(text: &str) -> String {
-    let text = text.split("\nThis issue was likely caused by a bug in DataFusion").next().unwrap_or(text);
+    let text =
+        text.split("\nThis issue was likely caused by a bug in DataFusion").next().unwrap_or(text);
     let text = text.split("\n\nbacktrace:").next().unwrap_or(text);
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let text = text.trim_end_matches('.').trim_start_matches("Internal error: ");
@@ -681,7 +781,12 @@ pub(crate) fn type_names(text: &str) -> String {
         // The arguments of a timestamp's or time's type are not part of PostgreSQL's name.
         if c == '(' && (word.starts_with("Time") || word == "Interval" || word == "Duration") {
             let rest: String = chars.clone().collect();
-            let zoned = word == "Timestamp" && !rest.starts_with("ns)") && rest.split(')').next().is_some_and(|args| args.contains(", \"") || args.contains("Some("));
+            let zoned = word == "Timestamp"
+                && !rest.starts_with("ns)")
+                && rest
+                    .split(')')
+                    .next()
+                    .is_some_and(|args| args.contains(", \"") || args.contains("Some("));
             out.push_str(if zoned { "timestamp with time zone" } else { named.unwrap_or(&word) });
             word.clear();
             depth_skip = 1;
