@@ -1,4 +1,4 @@
-//! EXPLAIN: plans as text, and as a JSON document of our own (docs/explain.md has its schema).
+//! EXPLAIN: plans as text, and as a JSON document of our own (docs/explain.md says which).
 
 use std::ffi::{c_char, CString};
 use std::fmt::Write;
