@@ -1,24 +1,28 @@
 /* interrupt.c -- see interrupt.h. */
 #include "shell/interrupt.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/thread.h"
 
 #define EXIT_INTERRUPTED 130
-#define WAKE_EVERY_NS \
-  20000000L           /* a wake-up between a test and a read is lost: repeat it */
-#define WAKES_MAX 250 /* five seconds for an orderly end */
+/* A cancel before the statement runs and a wake-up before the read blocks are lost: both
+ * are repeated this often. */
+#define REPEAT_NS 20000000L
+#define ENDING_US (5 * IG_US_PER_S) /* for an orderly end; then without */
 
 static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER;
 static igloo_connection *watched; /* guarded by mu */
+static bool cancelling;           /* guarded by mu: what is watched is to end */
 static bool ignoring;             /* guarded by mu */
 static bool shell_mode;           /* fixed at start */
-static int times_pressed;         /* guarded by mu: since the watched statement began */
-static pthread_t main_thread;
+static pthread_t main_thread;     /* fixed at start */
+static int64_t ending_until_us;   /* of the signal thread alone */
 static atomic_bool ending;
 static atomic_bool pressed;
 
@@ -26,38 +30,41 @@ static void wake_main(int signo) {
   (void)signo;
 }
 
+static void on_ending(void) {
+  if (atomic_exchange(&ending, true)) return;
+  ending_until_us = ig_deadline_in(ENDING_US);
+}
+
 static void on_interrupt(void) {
   IG_LOCK_SCOPE(&mu);
   if (ignoring) return;
   atomic_store(&pressed, true);
-  times_pressed++;
-  if (watched) igloo_cancel(watched);
-  bool second_wish = times_pressed > 1;
-  if (!shell_mode && (!watched || second_wish)) _exit(EXIT_INTERRUPTED);
+  cancelling = watched != NULL;
+  if (shell_mode) return;
+  if (atomic_load(&ending)) _exit(EXIT_INTERRUPTED); /* pressed twice: at once */
+  on_ending();
 }
 
-_Noreturn static void on_ending(void) {
-  atomic_store(&ending, true);
-  for (int i = 0; i < WAKES_MAX; i++) {
-    ig_mutex_lock(&mu);
-    if (watched) igloo_cancel(watched);
-    ig_mutex_unlock(&mu);
-    (void)pthread_kill(main_thread, SIGUSR1);
-    struct timespec pause = {.tv_nsec = WAKE_EVERY_NS};
-    (void)nanosleep(&pause, NULL);
-  }
-  _exit(EXIT_INTERRUPTED);
+/* Returns true while there is something to repeat. */
+static bool push(void) {
+  IG_LOCK_SCOPE(&mu);
+  bool ends = atomic_load(&ending);
+  if (watched && (cancelling || ends)) igloo_cancel(watched);
+  if (!ends) return cancelling;
+  (void)pthread_kill(main_thread, SIGUSR1);
+  if (ig_now_us() >= ending_until_us) _exit(EXIT_INTERRUPTED);
+  return true;
 }
 
 static void *take_signals(void *ctx) {
   const sigset_t *signals = ctx;
-  for (;;) {
-    int signo = 0;
-    if (sigwait(signals, &signo) != 0) continue;
+  static const struct timespec repeat = {.tv_nsec = REPEAT_NS};
+  for (bool pushing = false;; pushing = push()) {
+    int signo = sigtimedwait(signals, NULL, pushing ? &repeat : NULL);
     if (signo == SIGINT) {
       on_interrupt();
-    } else {
-      on_ending(); /* for the rest of the process's life */
+    } else if (signo > 0) {
+      on_ending();
     }
   }
   return NULL;
@@ -84,7 +91,7 @@ igloo_status ig_interrupt_start(bool is_shell, struct igloo_error *reterr) {
 void ig_interrupt_watch(igloo_connection *connection) {
   IG_LOCK_SCOPE(&mu);
   watched = connection;
-  times_pressed = 0;
+  cancelling = false;
 }
 
 void ig_interrupt_ignore(bool ignore) {

@@ -2,9 +2,10 @@
  * interrupt.h -- what Ctrl-C, SIGTERM and a terminal that goes away do.
  *
  * All signals are blocked everywhere and taken by one thread, which may therefore call
- * igloo_cancel() and take locks. Ctrl-C cancels the statement that is watched; where none
- * is, it ends a program that is not a shell. SIGTERM and SIGHUP cancel and ask the main
- * thread to end: a blocking read of it returns with EINTR.
+ * igloo_cancel() and take locks. In a shell Ctrl-C cancels the statement that is watched,
+ * and nothing else. In a program that is none it asks the main thread to end, as SIGTERM
+ * and SIGHUP do everywhere: what is watched is cancelled, a blocking read returns with
+ * EINTR, and after five seconds, or at a second Ctrl-C, the process is ended.
  *
  * Owns:    the process's signal handling.
  * Threads: started and used by the main thread.
@@ -28,10 +29,11 @@ void ig_interrupt_watch(igloo_connection *connection);
 /* While a pager has the terminal, Ctrl-C is its own. */
 void ig_interrupt_ignore(bool ignore);
 
-/* True once SIGTERM or SIGHUP came. */
+/* True once the program is to end. */
 bool ig_interrupt_is_ending(void);
 
-/* True if Ctrl-C came since the last call. */
+/* True if Ctrl-C came since the last call; for loops over statements, because one that
+ * comes between two of them cancels neither. */
 bool ig_interrupt_take(void);
 
 #endif

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "files/target.h"
+#include "shell/interrupt.h"
 #include "shell/out.h"
 
 #define CHUNK_BYTES ((size_t)64 * 1024)
@@ -86,7 +87,11 @@ static igloo_status read_chunks(int fd, const char *name,
   for (;;) {
     ssize_t got = read(fd, chunk, CHUNK_BYTES);
     if (got == 0) return IGLOO_OK;
-    if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && errno == EINTR) {
+      if (ig_interrupt_is_ending())
+        return ig_fail(reterr, IGLOO_CANCELLED, "interrupted while reading \"%s\"", name);
+      continue;
+    }
     if (got < 0) return ig_fail_errno(reterr, errno, "could not read \"%s\"", name);
     IG_TRY(take(ctx, ig_str_make(chunk, (size_t)got), reterr));
   }

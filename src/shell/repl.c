@@ -72,7 +72,8 @@ igloo_status ig_repl_text(struct ig_repl *repl, struct ig_str text) {
   struct ig_str line = {0}, rest = text;
   int32_t number = 1;
   for (bool more = text.len > 0; more && !repl->quit; number++) {
-    if (repl->runner.reader_gone || ig_interrupt_is_ending()) return IGLOO_OK;
+    if (repl->runner.reader_gone) return IGLOO_OK;
+    if (ig_interrupt_is_ending() || ig_interrupt_take()) return IGLOO_CANCELLED;
     more = ig_str_split(rest, '\n', &line, &rest);
     IG_TRY(ig_repl_line(repl, line, number));
   }

@@ -211,7 +211,8 @@ igloo_status ig_runner_script(struct ig_runner *runner, struct ig_str script,
                               int32_t first_line) {
   struct ig_sql_splitter splitter;
   ig_sql_splitter_init(&splitter, script);
-  while (!runner->reader_gone && !ig_interrupt_is_ending()) {
+  while (!runner->reader_gone) {
+    if (ig_interrupt_is_ending() || ig_interrupt_take()) return IGLOO_CANCELLED;
     struct igloo_error error;
     struct ig_sql_piece piece;
     igloo_status status = ig_sql_split_next(&splitter, &piece, &error);
@@ -222,7 +223,7 @@ igloo_status ig_runner_script(struct ig_runner *runner, struct ig_str script,
     if (piece.text.len == 0) return IGLOO_OK;
     IG_TRY(ig_runner_run(runner, piece.text, first_line + piece.line - 1));
   }
-  return ig_interrupt_is_ending() ? IGLOO_CANCELLED : IGLOO_OK;
+  return IGLOO_OK;
 }
 
 igloo_status ig_runner_script_file(struct ig_runner *runner, const char *path) {

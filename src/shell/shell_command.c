@@ -62,6 +62,7 @@ static int run_terminal(struct ig_repl *repl) {
       ig_repl_clear(repl);
       continue;
     }
+    (void)ig_interrupt_take(); /* of the line before */
     igloo_status ignored = ig_repl_line(repl, ig_buf_str(&line), 1);
     (void)ignored; /* it was reported, and the shell goes on */
     if (repl->runner.reader_gone) break;
@@ -78,9 +79,7 @@ static int run_stdin(struct ig_repl *repl) {
     ig_report(&error, IG_STR(""), 1);
     return ig_status_exit_code(status);
   }
-  status = ig_repl_text(repl, ig_buf_str(&text));
-  if (status == IGLOO_OK && ig_interrupt_is_ending()) status = IGLOO_CANCELLED;
-  return ig_status_exit_code(status);
+  return ig_status_exit_code(ig_repl_text(repl, ig_buf_str(&text)));
 }
 
 static int run_shell(struct ig_repl *repl, const struct ig_target *target) {

@@ -110,7 +110,8 @@ class Shell:
             return
         if self.process.isalive():
             self.process.kill(signal.SIGKILL)
-        self.process.close(force=True)
+            self.process.wait()
+        self.process.close()
 
 
 @pytest.fixture

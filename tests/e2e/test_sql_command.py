@@ -192,6 +192,28 @@ def test_an_interrupt_cancels_and_is_exit_code_130(igloo):
     assert "sqlstate: 57014" in err or err == ""
 
 
+def test_an_interrupt_while_stdin_is_read_ends_at_once(igloo):
+    process = igloo.start("sql", "-c", "SELECT 'started' AS s", "-", stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "s\n"
+    process.send_signal(signal.SIGINT)
+    process.wait(timeout=4)  # stdin is still open
+    assert process.returncode == 130
+    process.communicate()
+
+
+def test_an_interrupt_at_any_moment_is_exit_code_130(igloo):
+    """Each try is a little later than the one before, by statements that were run."""
+    for count in range(8):
+        before = "SELECT 1 AS a;" * count + "SELECT 'started' AS s;"
+        process = igloo.start("sql", "--format", "jsonl", "-c", before + ENDLESS,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert process.stdout.readline() != ""
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+        assert process.returncode == 130, count
+
+
 def test_sigterm_ends_a_running_statement(igloo):
     process = start_endless(igloo)
     process.send_signal(signal.SIGTERM)
