@@ -70,6 +70,14 @@ static void *take_signals(void *ctx) {
   return NULL;
 }
 
+/* What the caller of the program ignores (nohup, a job in the background) stays ignored;
+ * a blocked signal would come all the same. */
+static void add_unless_ignored(sigset_t *signals, int signo) {
+  struct sigaction now;
+  if (sigaction(signo, NULL, &now) == 0 && now.sa_handler == SIG_IGN) return;
+  (void)sigaddset(signals, signo);
+}
+
 igloo_status ig_interrupt_start(bool is_shell, struct igloo_error *reterr) {
   static sigset_t signals;
   shell_mode = is_shell;
@@ -78,9 +86,9 @@ igloo_status ig_interrupt_start(bool is_shell, struct igloo_error *reterr) {
   (void)sigemptyset(&wake.sa_mask);
   (void)sigaction(SIGUSR1, &wake, NULL);
   (void)sigemptyset(&signals);
-  (void)sigaddset(&signals, SIGINT);
-  (void)sigaddset(&signals, SIGTERM);
-  (void)sigaddset(&signals, SIGHUP);
+  add_unless_ignored(&signals, SIGINT);
+  add_unless_ignored(&signals, SIGTERM);
+  add_unless_ignored(&signals, SIGHUP);
   (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
   pthread_t thread;
   IG_TRY(ig_thread_start("signals", 0, take_signals, &signals, &thread, reterr));
