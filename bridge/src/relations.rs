@@ -1,8 +1,6 @@
 //! Relations in FROM that DataFusion's planner does not know, or plans wrongly: files, joins whose
 //! merged columns come from the right side too, INTERSECT ALL and EXCEPT ALL.
 
-use std::sync::Arc;
-
 use datafusion::common::{plan_datafusion_err, Column, DFSchema, JoinType, TableReference};
 use datafusion::error::{DataFusionError, Result as DfResult};
 use datafusion::functions::core::expr_fn::coalesce;

@@ -2,10 +2,8 @@
 //! line and column as numbers.
 
 use arrow::error::ArrowError;
-use datafusion::common::{Column, DataFusionError, SchemaError, Span};
+use datafusion::common::{DataFusionError, SchemaError, Span};
 use datafusion::sql::sqlparser::parser::ParserError;
-
-use crate::names::{demangle, scrub};
 
 /// An error in the text of a statement. `line` and `column` count characters
 /// from 1; 0 means unknown.
@@ -29,10 +27,7 @@ pub struct SqlError {
 
 impl SqlError {
     pub fn new(sqlstate: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            sqlstate,
-            message: message.into(),
-        }
+        Self { sqlstate, message: message.into() }
     }
 
     /// The `SqlError` inside `error`, if it holds one.
@@ -111,13 +106,7 @@ pub fn parser_error(error: &ParserError, sql: &str) -> TextError {
         None if at_end => end_of(sql),
         None => (0, 0),
     };
-    TextError {
-        sqlstate: "42601",
-        message,
-        detail,
-        line,
-        column,
-    }
+    TextError { sqlstate: "42601", message, detail, line, column }
 }
 
 /// Split sqlparser's " at Line: L, Column: C" off the end of its text.
@@ -137,19 +126,12 @@ fn split_place(text: &str) -> (&str, Option<(u64, u64)>) {
 
 fn words(text: &str) -> (String, Option<String>) {
     // "Expected: X, found: Y"
-    if let Some((expected, found)) = text
-        .strip_prefix("Expected: ")
-        .and_then(|rest| rest.rsplit_once(", found: "))
+    if let Some((expected, found)) =
+        text.strip_prefix("Expected: ").and_then(|rest| rest.rsplit_once(", found: "))
     {
-        let message = if found == "EOF" {
-            "syntax error at end of input".to_string()
-        } else {
-            near(found)
-        };
-        return (
-            message,
-            Some(format!("The parser expected {expected} here.")),
-        );
+        let message =
+            if found == "EOF" { "syntax error at end of input".to_string() } else { near(found) };
+        return (message, Some(format!("The parser expected {expected} here.")));
     }
     if text.starts_with("Unterminated string literal")
         || text.starts_with("Unterminated encoded string literal")
@@ -205,11 +187,9 @@ pub(crate) fn end_of(sql: &str) -> (u64, u64) {
 /// The place that the planner noted for its error, if any: `(line, column)`.
 pub fn planner_place(error: &DataFusionError) -> Option<(u64, u64)> {
     match error {
-        DataFusionError::Diagnostic(diagnostic, inner) => diagnostic
-            .span
-            .as_ref()
-            .map(start)
-            .or_else(|| planner_place(inner)),
+        DataFusionError::Diagnostic(diagnostic, inner) => {
+            diagnostic.span.as_ref().map(start).or_else(|| planner_place(inner))
+        }
         DataFusionError::Context(_, inner) => planner_place(inner),
         DataFusionError::Shared(inner) => planner_place(inner),
         DataFusionError::Collection(errors) => errors.iter().find_map(planner_place),
@@ -224,59 +204,6 @@ pub fn planner_place(error: &DataFusionError) -> Option<(u64, u64)> {
 
 fn start(span: &Span) -> (u64, u64) {
     (span.start.line, span.start.column)
-}
-
-/// The planner's error about a name, as PostgreSQL words it; None for others.
-pub fn name_error(error: &DataFusionError) -> Option<SqlError> {
-    match error {
-        DataFusionError::SchemaError(error, _) => Some(match error.as_ref() {
-            SchemaError::FieldNotFound {
-                field,
-                valid_fields,
-            } => {
-                let repeats = |valid: &Column| {
-                    valid.name != field.name
-                        && demangle(&valid.name) == field.name
-                        && (field.relation.is_none() || field.relation == valid.relation)
-                };
-                if valid_fields.iter().any(repeats) {
-                    ambiguous(&field.name)
-                } else {
-                    let name = scrub(&field.flat_name());
-                    let name = match &field.relation {
-                        Some(_) => name,
-                        None => format!("\"{}\"", scrub(&field.name)),
-                    };
-                    SqlError::new("42703", format!("column {name} does not exist"))
-                }
-            }
-            SchemaError::AmbiguousReference { field } => ambiguous(&field.name),
-            SchemaError::DuplicateQualifiedField { qualifier, .. } => SqlError::new(
-                "42712",
-                format!(
-                    "table name \"{}\" specified more than once",
-                    qualifier.table()
-                ),
-            ),
-            SchemaError::DuplicateUnqualifiedField { name } => SqlError::new(
-                "42701",
-                format!("column \"{}\" specified more than once", demangle(name)),
-            ),
-        }),
-        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => {
-            name_error(inner)
-        }
-        DataFusionError::Shared(inner) => name_error(inner),
-        DataFusionError::Collection(errors) => errors.iter().find_map(name_error),
-        _ => None,
-    }
-}
-
-fn ambiguous(name: &str) -> SqlError {
-    SqlError::new(
-        "42702",
-        format!("column reference \"{}\" is ambiguous", demangle(name)),
-    )
 }
 
 #[cfg(test)]

@@ -4,11 +4,13 @@
 use std::sync::Arc;
 
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use datafusion::common::{DataFusionError, Result};
+use datafusion::common::{DataFusionError, Result, SchemaError};
 use datafusion::execution::{SessionStateBuilder, SessionStateDefaults};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
+use crate::names::{demangle, scrub};
+use crate::spans::SqlError;
 use crate::{arithmetic, dialect, functions, names};
 
 pub const NESTING: usize = 200;
@@ -65,12 +67,7 @@ pub async fn ask_in(ctx: &SessionContext, sql: &str) -> Result<Answer> {
             .map(|column| ArrayFormatter::try_new(column.as_ref(), &options))
             .collect::<Result<Vec<_>, _>>()?;
         for row in 0..batch.num_rows() {
-            rows.push(
-                columns
-                    .iter()
-                    .map(|column| column.value(row).to_string())
-                    .collect(),
-            );
+            rows.push(columns.iter().map(|column| column.value(row).to_string()).collect());
         }
     }
     Ok(Answer { names, rows })
@@ -97,12 +94,7 @@ pub async fn tables() -> Result<SessionContext> {
 /// The rows as lines, values separated by `|`.
 pub async fn rows(sql: &str) -> String {
     match ask(sql).await {
-        Ok(answer) => answer
-            .rows
-            .iter()
-            .map(|row| row.join("|"))
-            .collect::<Vec<_>>()
-            .join("\n"),
+        Ok(answer) => answer.rows.iter().map(|row| row.join("|")).collect::<Vec<_>>().join("\n"),
         Err(error) => format!("error: {}", state_of(&error)),
     }
 }
@@ -117,9 +109,54 @@ pub async fn names_of(sql: &str) -> String {
 
 /// SQLSTATE and message where we know them, else the engine's text.
 pub fn state_of(error: &DataFusionError) -> String {
-    let ours = crate::arithmetic::sql_error(error).or_else(|| crate::spans::name_error(error));
+    let ours = crate::arithmetic::sql_error(error).or_else(|| name_error(error));
     match ours {
         Some(ours) => format!("{} {}", ours.sqlstate, ours.message),
         None => error.to_string(),
     }
+}
+
+/// The planner's error about a name, as PostgreSQL words it; None for others.
+/// (`translate` words those that leave the crate.)
+pub fn name_error(error: &DataFusionError) -> Option<SqlError> {
+    match error {
+        DataFusionError::SchemaError(error, _) => Some(match error.as_ref() {
+            SchemaError::FieldNotFound { field, valid_fields } => {
+                let repeats = |valid: &datafusion::common::Column| {
+                    valid.name != field.name
+                        && demangle(&valid.name) == field.name
+                        && (field.relation.is_none() || field.relation == valid.relation)
+                };
+                if valid_fields.iter().any(repeats) {
+                    ambiguous(&field.name)
+                } else {
+                    let name = scrub(&field.flat_name());
+                    let name = match &field.relation {
+                        Some(_) => name,
+                        None => format!("\"{}\"", scrub(&field.name)),
+                    };
+                    SqlError::new("42703", format!("column {name} does not exist"))
+                }
+            }
+            SchemaError::AmbiguousReference { field } => ambiguous(&field.name),
+            SchemaError::DuplicateQualifiedField { qualifier, .. } => SqlError::new(
+                "42712",
+                format!("table name \"{}\" specified more than once", qualifier.table()),
+            ),
+            SchemaError::DuplicateUnqualifiedField { name } => SqlError::new(
+                "42701",
+                format!("column \"{}\" specified more than once", demangle(name)),
+            ),
+        }),
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => {
+            name_error(inner)
+        }
+        DataFusionError::Shared(inner) => name_error(inner),
+        DataFusionError::Collection(errors) => errors.iter().find_map(name_error),
+        _ => None,
+    }
+}
+
+fn ambiguous(name: &str) -> SqlError {
+    SqlError::new("42702", format!("column reference \"{}\" is ambiguous", demangle(name)))
 }
