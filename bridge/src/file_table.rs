@@ -43,6 +43,7 @@ mod csv;
 mod define;
 mod infer;
 mod ipc;
+mod key_order;
 mod source;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -19,6 +19,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 
 use super::csv::{sniff, CsvDialect, CsvOptions};
 use super::ipc::{read_footer, ARROW_MAGIC};
+use super::key_order::{in_order, key_order};
 use super::source::inflate;
 use crate::error::{Error, Result, Status};
 use crate::rules::check_cancel;
@@ -384,10 +385,11 @@ fn json_schema(path: &str, text: Vec<u8>, sample_rows: usize) -> DfResult<Schema
         return Err(told_json(Error::unsupported(message)));
     }
     let rows = (sample_rows != usize::MAX).then_some(sample_rows);
+    let order = key_order(&text);
     let reader = BufReader::new(Cursor::new(Bytes::from(text)));
     let schema = arrow::json::reader::infer_json_schema(reader, rows).map_err(|e| {
         let message = format!("could not read JSON file \"{path}\"");
         told_json(Error::new(Status::DataError, "22P02", message).with_detail(format!("{e}.")))
     })?;
-    Ok(schema.0)
+    Ok(in_order(&schema.0, &order))
 }

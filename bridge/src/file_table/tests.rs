@@ -521,6 +521,20 @@ fn json_lines_of_differing_shape_are_one_table() {
 }
 
 #[test]
+fn json_columns_come_in_the_order_of_the_text() {
+    let folder = Folder::new();
+    let path = folder.file(
+        "a.json",
+        "{\"z\":1,\"b\":[{\"y\":1,\"x\":\"}\\\"{\"}]}\n{\"a\":true,\"z\":2,\"b\":[{\"w\":null,\"y\":2}]}\n",
+    );
+    let given = Given::new(IGB_FORMAT_JSON, &[&path]);
+    let schema = given.table().unwrap().schema();
+    let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+    assert_eq!(names, ["z", "b", "a"]);
+    assert_eq!(shown(given.frame()), "1|[{y: 1, x: }\"{, w: }]|\n2|[{y: 2, x: , w: }]|true");
+}
+
+#[test]
 fn json_array_is_refused_by_name() {
     let folder = Folder::new();
     let path = folder.file("a.json", " [{\"a\":1}]");
