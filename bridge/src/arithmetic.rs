@@ -40,10 +40,7 @@ pub use errors::{out_of_range, sql_error};
 /// The functions that `CheckedArithmetic` writes into plans. Every worker must
 /// have them under these names.
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
-    [&ADD, &SUBTRACT, &MULTIPLY, &DIVIDE, &NEGATE]
-        .into_iter()
-        .map(|f| Arc::clone(f))
-        .collect()
+    [&ADD, &SUBTRACT, &MULTIPLY, &DIVIDE, &NEGATE].into_iter().map(|f| Arc::clone(f)).collect()
 }
 
 static ADD: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| checked(Operator::Plus, "+"));
@@ -51,23 +48,11 @@ static SUBTRACT: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| checked(Operator::M
 static MULTIPLY: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| checked(Operator::Multiply, "*"));
 static DIVIDE: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| checked(Operator::Divide, "/"));
 static NEGATE: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| {
-    Arc::new(
-        Negate {
-            signature: Signature::any(1, Volatility::Immutable),
-        }
-        .into(),
-    )
+    Arc::new(Negate { signature: Signature::any(1, Volatility::Immutable) }.into())
 });
 
 fn checked(op: Operator, name: &'static str) -> Arc<ScalarUDF> {
-    Arc::new(
-        Checked {
-            op,
-            name,
-            signature: Signature::any(2, Volatility::Immutable),
-        }
-        .into(),
-    )
+    Arc::new(Checked { op, name, signature: Signature::any(2, Volatility::Immutable) }.into())
 }
 
 /// The analyzer rule; it must run after type coercion.
@@ -80,8 +65,7 @@ impl AnalyzerRule for CheckedArithmetic {
     }
 
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
-        plan.transform_up_with_subqueries(check_plan)
-            .map(|done| done.data)
+        plan.transform_up_with_subqueries(check_plan).map(|done| done.data)
     }
 }
 
@@ -302,12 +286,7 @@ impl ScalarUDFImpl for Checked {
     /// As the operator's, so that no column changes its name.
     fn schema_name(&self, args: &[Expr]) -> Result<String> {
         match args {
-            [l, r] => Ok(format!(
-                "{} {} {}",
-                l.schema_name(),
-                self.op,
-                r.schema_name()
-            )),
+            [l, r] => Ok(format!("{} {} {}", l.schema_name(), self.op, r.schema_name())),
             _ => internal_err!("{} takes two arguments", self.name),
         }
     }
@@ -324,17 +303,9 @@ impl ScalarUDFImpl for Checked {
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
-        let types: Vec<_> = args
-            .arg_fields
-            .iter()
-            .map(|f| f.data_type().clone())
-            .collect();
+        let types: Vec<_> = args.arg_fields.iter().map(|f| f.data_type().clone()).collect();
         let nullable = args.arg_fields.iter().any(|f| f.is_nullable());
-        Ok(Arc::new(Field::new(
-            self.name,
-            self.return_type(&types)?,
-            nullable,
-        )))
+        Ok(Arc::new(Field::new(self.name, self.return_type(&types)?, nullable)))
     }
 
     fn is_strict(&self) -> bool {
@@ -348,9 +319,7 @@ impl ScalarUDFImpl for Checked {
         match (left, right) {
             (ColumnarValue::Scalar(l), ColumnarValue::Scalar(r)) => {
                 let result = compute(self.op, &l.to_scalar()?, &r.to_scalar()?)?;
-                Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(
-                    &result, 0,
-                )?))
+                Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?))
             }
             (ColumnarValue::Array(l), ColumnarValue::Scalar(r)) => {
                 Ok(ColumnarValue::Array(compute(self.op, l, &r.to_scalar()?)?))
@@ -443,11 +412,7 @@ impl ScalarUDFImpl for Negate {
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
         match args.arg_fields {
-            [f] => Ok(Arc::new(Field::new(
-                "negate",
-                f.data_type().clone(),
-                f.is_nullable(),
-            ))),
+            [f] => Ok(Arc::new(Field::new("negate", f.data_type().clone(), f.is_nullable()))),
             _ => internal_err!("negate takes one argument"),
         }
     }
@@ -463,18 +428,14 @@ impl ScalarUDFImpl for Negate {
             [ColumnarValue::Array(array)] => Ok(ColumnarValue::Array(negate(array)?)),
             [ColumnarValue::Scalar(scalar)] => {
                 let result = negate(&scalar.to_array()?)?;
-                Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(
-                    &result, 0,
-                )?))
+                Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?))
             }
             _ => internal_err!("negate takes one argument"),
         }
     }
 
     fn output_ordering(&self, inputs: &[ExprProperties]) -> Result<SortProperties> {
-        Ok(inputs
-            .first()
-            .map_or(SortProperties::Unordered, |input| -input.sort_properties))
+        Ok(inputs.first().map_or(SortProperties::Unordered, |input| -input.sort_properties))
     }
 }
 
@@ -610,26 +571,16 @@ where
     };
     let (values, nulls): (Vec<T::Native>, Option<NullBuffer>) = match (l_scalar, r_scalar) {
         (false, false) if l.len() == r.len() => (
-            l.values()
-                .iter()
-                .zip(r.values())
-                .map(|(x, y)| step(*x, *y))
-                .collect(),
+            l.values().iter().zip(r.values()).map(|(x, y)| step(*x, *y)).collect(),
             NullBuffer::union(l.nulls(), r.nulls()),
         ),
         (false, true) if r.null_count() == 0 => {
             let y = r.value(0);
-            (
-                l.values().iter().map(|x| step(*x, y)).collect(),
-                l.nulls().cloned(),
-            )
+            (l.values().iter().map(|x| step(*x, y)).collect(), l.nulls().cloned())
         }
         (true, false) if l.null_count() == 0 => {
             let x = l.value(0);
-            (
-                r.values().iter().map(|y| step(x, *y)).collect(),
-                r.nulls().cloned(),
-            )
+            (r.values().iter().map(|y| step(x, *y)).collect(), r.nulls().cloned())
         }
         _ => return arrow_compute(op, left, right),
     };

@@ -98,10 +98,10 @@ impl Dialect for IglooDialect {
         }
         parser.next_token();
         let operand = parser.parse_subexpr(UNARY_MINUS_PRECEDENCE);
-        Some(operand.map(|operand| Expr::UnaryOp {
-            op: UnaryOperator::Minus,
-            expr: Box::new(operand),
-        }))
+        Some(
+            operand
+                .map(|operand| Expr::UnaryOp { op: UnaryOperator::Minus, expr: Box::new(operand) }),
+        )
     }
 
     fn is_custom_operator_part(&self, ch: char) -> bool {
@@ -164,9 +164,7 @@ impl Dialect for IglooDialect {
 
 /// How the planner reads names, literals and NULL order: PostgreSQL's way.
 pub fn parser_options() -> ParserOptions {
-    ParserOptions::new()
-        .with_collect_spans(true)
-        .with_default_null_ordering(NullOrdering::NullsMax)
+    ParserOptions::new().with_collect_spans(true).with_default_null_ordering(NullOrdering::NullsMax)
 }
 
 /// The same choices as session settings, for plans made through a session.
@@ -206,10 +204,7 @@ fn check_relation(name: &ObjectName) -> ControlFlow<String> {
     match name.0.as_slice() {
         [ObjectNamePart::Identifier(ident)] if ident.quote_style.is_none() => {
             let word = ident.value.to_uppercase();
-            if RESERVED
-                .iter()
-                .any(|keyword| format!("{keyword:?}") == word)
-            {
+            if RESERVED.iter().any(|keyword| format!("{keyword:?}") == word) {
                 let (value, place) = (&ident.value, ident.span.start);
                 return ControlFlow::Break(format!("Expected: a table, found: {value}{place}"));
             }
@@ -230,10 +225,7 @@ pub fn parse_one(sql: &str, nesting_limit: usize) -> Result<Statement> {
 }
 
 fn refused(message: &str) -> DataFusionError {
-    DataFusionError::SQL(
-        Box::new(ParserError::ParserError(message.to_string())),
-        None,
-    )
+    DataFusionError::SQL(Box::new(ParserError::ParserError(message.to_string())), None)
 }
 
 /// Bring PostgreSQL's operators and DuckDB's `FROM t` to forms that the
@@ -278,11 +270,9 @@ fn fetch_as_limit(query: &mut Query) {
     let plain = matches!(&query.fetch, Some(fetch) if !fetch.with_ties && !fetch.percent);
     let offset = match &query.limit_clause {
         None => None,
-        Some(LimitClause::LimitOffset {
-            limit: None,
-            offset,
-            limit_by,
-        }) if limit_by.is_empty() => offset.clone(),
+        Some(LimitClause::LimitOffset { limit: None, offset, limit_by }) if limit_by.is_empty() => {
+            offset.clone()
+        }
         Some(_) => return,
     };
     if !plain {
@@ -350,22 +340,12 @@ fn rewrite_operator(expr: &mut Expr) {
                 _ => return,
             }
         }
-        Expr::BinaryOp {
-            left,
-            op: BinaryOperator::PGStartsWith,
-            right,
-        } => call(
-            "starts_with",
-            vec![left.as_ref().clone(), right.as_ref().clone()],
-        ),
-        Expr::BinaryOp {
-            left,
-            op: BinaryOperator::PGOverlap,
-            right,
-        } => call(
-            "array_has_any",
-            vec![left.as_ref().clone(), right.as_ref().clone()],
-        ),
+        Expr::BinaryOp { left, op: BinaryOperator::PGStartsWith, right } => {
+            call("starts_with", vec![left.as_ref().clone(), right.as_ref().clone()])
+        }
+        Expr::BinaryOp { left, op: BinaryOperator::PGOverlap, right } => {
+            call("array_has_any", vec![left.as_ref().clone(), right.as_ref().clone()])
+        }
         _ => return,
     };
     *expr = replacement;

@@ -12,6 +12,7 @@ use arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit, TimeUnit};
 use datafusion::common::{internal_err, Result, ScalarValue};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::execution::SessionStateDefaults;
+use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
     AggregateUDF, ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
@@ -20,6 +21,7 @@ use datafusion::logical_expr::{
 
 use crate::{arithmetic, sum};
 
+mod division;
 mod rewrite;
 pub use rewrite::rewrite_calls;
 
@@ -34,15 +36,18 @@ pub fn register(builder: SessionStateBuilder) -> SessionStateBuilder {
         .with_aggregate_functions(aggregate_functions())
         .with_window_functions(SessionStateDefaults::default_window_functions())
         .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
-        .with_expr_planners(SessionStateDefaults::default_expr_planners())
+        .with_expr_planners(expr_planners())
+}
+
+fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
+    let mut planners: Vec<Arc<dyn ExprPlanner>> = vec![Arc::new(division::DecimalDivision)];
+    planners.extend(SessionStateDefaults::default_expr_planners());
+    planners
 }
 
 /// Functions that plans contain but SHOW FUNCTIONS does not list.
 pub fn is_hidden(name: &str) -> bool {
-    name == NAMED
-        || arithmetic::functions()
-            .iter()
-            .any(|function| function.name() == name)
+    name == NAMED || arithmetic::functions().iter().any(|function| function.name() == name)
 }
 
 pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
@@ -50,21 +55,11 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         .into_iter()
         .map(|function| match scalar_aliases(function.name()) {
             [] => function,
-            aliases => Arc::new(
-                function
-                    .as_ref()
-                    .clone()
-                    .with_aliases(aliases.iter().copied()),
-            ),
+            aliases => Arc::new(function.as_ref().clone().with_aliases(aliases.iter().copied())),
         })
         .collect();
     functions.extend(arithmetic::functions());
-    functions.push(Arc::new(
-        Named {
-            signature: Signature::any(2, Volatility::Immutable),
-        }
-        .into(),
-    ));
+    functions.push(Arc::new(Named { signature: Signature::any(2, Volatility::Immutable) }.into()));
     functions.push(Arc::new(TypeOf::new().into()));
     functions
 }
@@ -76,12 +71,9 @@ pub fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
             "sum" => Arc::new(sum::sum_udaf()),
             name => match aggregate_aliases(name) {
                 [] => function,
-                aliases => Arc::new(
-                    function
-                        .as_ref()
-                        .clone()
-                        .with_aliases(aliases.iter().copied()),
-                ),
+                aliases => {
+                    Arc::new(function.as_ref().clone().with_aliases(aliases.iter().copied()))
+                }
             },
         })
         .collect()
@@ -90,11 +82,7 @@ pub fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
 fn scalar_aliases(name: &str) -> &'static [&'static str] {
     match name {
         "uuid" => &["gen_random_uuid"],
-        "now" => &[
-            "transaction_timestamp",
-            "statement_timestamp",
-            "clock_timestamp",
-        ],
+        "now" => &["transaction_timestamp", "statement_timestamp", "clock_timestamp"],
         "character_length" => &["len"],
         "to_char" => &["strftime"],
         "signum" => &["sign"],

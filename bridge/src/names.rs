@@ -65,14 +65,7 @@ pub fn scrub(text: &str) -> String {
 /// repeated names. Fails with 42702 where ORDER BY or GROUP BY names a
 /// repeated output.
 pub fn name_outputs(statement: &mut Statement) -> Result<()> {
-    run(
-        statement,
-        Namer {
-            second_try: false,
-            number: SECOND_TRY_FIRST,
-            error: None,
-        },
-    )
+    run(statement, Namer { second_try: false, number: SECOND_TRY_FIRST, error: None })
 }
 
 /// The second try, after `is_duplicate_name_error`: mark every output that
@@ -80,14 +73,7 @@ pub fn name_outputs(statement: &mut Statement) -> Result<()> {
 /// a statement that `name_outputs` has seen.
 pub fn mangle(statement: &mut Statement) -> Result<()> {
     tell_casts_apart(statement);
-    run(
-        statement,
-        Namer {
-            second_try: true,
-            number: SECOND_TRY_FIRST,
-            error: None,
-        },
-    )
+    run(statement, Namer { second_try: true, number: SECOND_TRY_FIRST, error: None })
 }
 
 /// The planner names a cast as its operand, so that `sum(x), sum(x::int)` are
@@ -214,9 +200,7 @@ impl Namer {
                 self.repair_select(select, &renamed);
                 renamed
             }
-            SetExpr::SetOperation {
-                left, right, op, ..
-            } => {
+            SetExpr::SetOperation { left, right, op, .. } => {
                 let renamed = self.mark_set(left);
                 self.mark_set(right);
                 // UNION numbers repeated names itself, unless its first branch has them marked.
@@ -232,10 +216,7 @@ impl Namer {
     fn mark_select(&mut self, select: &mut Select) -> Renamed {
         let beside_wildcard = self.second_try
             && select.projection.iter().any(|item| {
-                matches!(
-                    item,
-                    SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)
-                )
+                matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..))
             });
         let mut count: HashMap<String, usize> = HashMap::new();
         for name in select.projection.iter().filter_map(output_name) {
@@ -265,11 +246,7 @@ impl Namer {
                 _ => continue,
             };
             let outputs = renamed.outputs.entry(name).or_default();
-            outputs.push(Output {
-                expr: expr.clone(),
-                aliased,
-                alias: alias.clone(),
-            });
+            outputs.push(Output { expr: expr.clone(), aliased, alias: alias.clone() });
             *item = SelectItem::ExprWithAlias { expr, alias };
         }
         renamed
@@ -290,10 +267,7 @@ impl Namer {
                 self.repair(expr, renamed, "DISTINCT ON");
             }
         }
-        for clause in [&mut select.having, &mut select.qualify]
-            .into_iter()
-            .flatten()
-        {
+        for clause in [&mut select.having, &mut select.qualify].into_iter().flatten() {
             renamed.substitute(clause);
         }
     }
@@ -302,11 +276,7 @@ impl Namer {
         if renamed.outputs.is_empty() {
             return;
         }
-        if let Some(OrderBy {
-            kind: OrderByKind::Expressions(exprs),
-            ..
-        }) = order_by
-        {
+        if let Some(OrderBy { kind: OrderByKind::Expressions(exprs), .. }) = order_by {
             for order in exprs {
                 self.repair(&mut order.expr, renamed, "ORDER BY");
             }
@@ -336,11 +306,7 @@ impl Namer {
 /// An expression in ORDER BY that is written as an output means that output.
 /// After DISTINCT and GROUP BY ALL the planner would not see it.
 fn order_by_outputs(order_by: &mut Option<OrderBy>, projection: &[SelectItem]) {
-    let Some(OrderBy {
-        kind: OrderByKind::Expressions(orders),
-        ..
-    }) = order_by
-    else {
+    let Some(OrderBy { kind: OrderByKind::Expressions(orders), .. }) = order_by else {
         return;
     };
     for order in orders {
@@ -407,11 +373,7 @@ fn output_name(item: &SelectItem) -> Option<String> {
 }
 
 fn text_of(expr: &Expr) -> String {
-    expr.to_string()
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(NAME_CHARS_MAX)
-        .collect()
+    expr.to_string().chars().filter(|c| !c.is_control()).take(NAME_CHARS_MAX).collect()
 }
 
 fn name_body(body: &mut SetExpr) {
@@ -451,18 +413,12 @@ fn may_repeat(body: &SetExpr) -> bool {
     match body {
         SetExpr::Select(select) => {
             let tables: usize = select.from.iter().map(|from| 1 + from.joins.len()).sum();
-            let explicit = select
-                .projection
-                .iter()
-                .any(|item| output_name(item).is_some());
+            let explicit = select.projection.iter().any(|item| output_name(item).is_some());
             let wildcards = select
                 .projection
                 .iter()
                 .filter(|item| {
-                    matches!(
-                        item,
-                        SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)
-                    )
+                    matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..))
                 })
                 .count();
             wildcards > 0 && (tables > 1 || explicit || wildcards > 1)
@@ -506,11 +462,7 @@ fn plain_query(body: SetExpr) -> Query {
 }
 
 fn no_values() -> Values {
-    Values {
-        explicit_row: false,
-        value_keyword: false,
-        rows: vec![],
-    }
+    Values { explicit_row: false, value_keyword: false, rows: vec![] }
 }
 
 fn select_all_from(subquery: Query) -> SetExpr {
@@ -530,10 +482,7 @@ fn select_all_from(subquery: Query) -> SetExpr {
         projection: vec![SelectItem::Wildcard(WildcardAdditionalOptions::default())],
         exclude: None,
         into: None,
-        from: vec![TableWithJoins {
-            relation,
-            joins: vec![],
-        }],
+        from: vec![TableWithJoins { relation, joins: vec![] }],
         lateral_views: vec![],
         prewhere: None,
         selection: None,

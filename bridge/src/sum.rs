@@ -255,8 +255,7 @@ impl AggregateUDFImpl for CheckedSum {
         if !small {
             return Ok(None);
         }
-        self.inner
-            .simplify_expr_op_literal(function, arg, op, literal, arg_is_left)
+        self.inner.simplify_expr_op_literal(function, arg, op, literal, arg_is_left)
     }
 }
 
@@ -292,8 +291,7 @@ fn add<T: Summed>(
     more: Option<WideOf<T>>,
     return_type: &DataType,
 ) -> Result<WideOf<T>> {
-    more.and_then(|more| sum.add_checked(more).ok())
-        .ok_or_else(|| out_of_range(return_type).into())
+    more.and_then(|more| sum.add_checked(more).ok()).ok_or_else(|| out_of_range(return_type).into())
 }
 
 /// The sum over a batch, nothing if it has only NULLs.
@@ -326,11 +324,7 @@ struct Total<T: Summed> {
 
 impl<T: Summed> Total<T> {
     fn new(return_type: &DataType) -> Self {
-        Self {
-            sum: WideOf::<T>::ZERO,
-            count: 0,
-            return_type: return_type.clone(),
-        }
+        Self { sum: WideOf::<T>::ZERO, count: 0, return_type: return_type.clone() }
     }
 
     fn wide(&self) -> Option<WideOf<T>> {
@@ -373,17 +367,11 @@ impl<T: Summed> Accumulator for Total<T> {
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
         let state_type = state_type::<T>(&self.return_type);
-        Ok(vec![ScalarValue::new_primitive::<T::Wide>(
-            self.wide(),
-            &state_type,
-        )?])
+        Ok(vec![ScalarValue::new_primitive::<T::Wide>(self.wide(), &state_type)?])
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        let sum = self
-            .wide()
-            .map(|sum| finish::<T>(sum, &self.return_type))
-            .transpose()?;
+        let sum = self.wide().map(|sum| finish::<T>(sum, &self.return_type)).transpose()?;
         ScalarValue::new_primitive::<T>(sum, &self.return_type)
     }
 
@@ -422,23 +410,17 @@ impl<T: Summed> Groups<T> {
         self.sums.resize(total_num_groups, WideOf::<T>::ZERO);
         let sums = self.sums.as_mut_slice();
         let mut overflowed = false;
-        self.seen.accumulate(
-            group_indices,
-            values,
-            filter,
-            total_num_groups,
-            |group, value| {
-                let sum = &mut sums[group];
-                if T::CHECKED {
-                    match sum.add_checked(widen(value)) {
-                        Ok(total) => *sum = total,
-                        Err(_) => overflowed = true,
-                    }
-                } else {
-                    *sum = sum.add_wrapping(widen(value));
+        self.seen.accumulate(group_indices, values, filter, total_num_groups, |group, value| {
+            let sum = &mut sums[group];
+            if T::CHECKED {
+                match sum.add_checked(widen(value)) {
+                    Ok(total) => *sum = total,
+                    Err(_) => overflowed = true,
                 }
-            },
-        );
+            } else {
+                *sum = sum.add_wrapping(widen(value));
+            }
+        });
         if overflowed {
             return Err(out_of_range(&self.return_type).into());
         }
@@ -455,13 +437,7 @@ impl<T: Summed> GroupsAccumulator for Groups<T> {
         total_num_groups: usize,
     ) -> Result<()> {
         let values = values[0].as_primitive::<T>();
-        self.add_all(
-            values,
-            group_indices,
-            opt_filter,
-            total_num_groups,
-            T::widen,
-        )
+        self.add_all(values, group_indices, opt_filter, total_num_groups, T::widen)
     }
 
     fn merge_batch(
@@ -489,9 +465,7 @@ impl<T: Summed> GroupsAccumulator for Groups<T> {
         let sums = emit_to.take_needed(&mut self.sums);
         let nulls = self.seen.build(emit_to);
         let array = PrimitiveArray::<T::Wide>::new(sums.into(), nulls);
-        Ok(vec![Arc::new(
-            array.with_data_type(self.state_type.clone()),
-        )])
+        Ok(vec![Arc::new(array.with_data_type(self.state_type.clone()))])
     }
 
     /// Each row as a partial sum of its own; NULL where the filter drops it.
@@ -509,15 +483,9 @@ impl<T: Summed> GroupsAccumulator for Groups<T> {
             NullBuffer::new(kept)
         });
         let nulls = NullBuffer::union(values.nulls(), kept.as_ref());
-        let sums: Vec<_> = values
-            .values()
-            .iter()
-            .map(|value| T::widen(*value))
-            .collect();
+        let sums: Vec<_> = values.values().iter().map(|value| T::widen(*value)).collect();
         let array = PrimitiveArray::<T::Wide>::new(sums.into(), nulls);
-        Ok(vec![Arc::new(
-            array.with_data_type(self.state_type.clone()),
-        )])
+        Ok(vec![Arc::new(array.with_data_type(self.state_type.clone()))])
     }
 
     fn size(&self) -> usize {

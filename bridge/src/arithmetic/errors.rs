@@ -67,10 +67,9 @@ fn arrow_error(error: &ArrowError) -> Option<SqlError> {
         ArrowError::ComputeError(text) if text.to_lowercase().contains("overflow") => {
             Some(SqlError::new("22003", "value out of range"))
         }
-        ArrowError::ParseError(text) => Some(SqlError::new(
-            "22007",
-            format!("invalid input syntax: {}", quiet(text)),
-        )),
+        ArrowError::ParseError(text) => {
+            Some(SqlError::new("22007", format!("invalid input syntax: {}", quiet(text))))
+        }
         ArrowError::ExternalError(inner) => {
             inner.downcast_ref::<DataFusionError>().and_then(sql_error)
         }
@@ -80,9 +79,8 @@ fn arrow_error(error: &ArrowError) -> Option<SqlError> {
 
 fn cast_error(text: &str) -> SqlError {
     // "Cannot cast string 'x' to value of Int64 type"
-    if let Some((value, target)) = text
-        .strip_prefix("Cannot cast string '")
-        .and_then(|t| t.rsplit_once("' to value of "))
+    if let Some((value, target)) =
+        text.strip_prefix("Cannot cast string '").and_then(|t| t.rsplit_once("' to value of "))
     {
         let target = sql_name(target.trim_end_matches(" type"));
         return SqlError::new(
@@ -91,9 +89,8 @@ fn cast_error(text: &str) -> SqlError {
         );
     }
     // "Can't cast value 300 to type Int8"
-    if let Some((_, target)) = text
-        .strip_prefix("Can't cast value ")
-        .and_then(|t| t.rsplit_once(" to type "))
+    if let Some((_, target)) =
+        text.strip_prefix("Can't cast value ").and_then(|t| t.rsplit_once(" to type "))
     {
         return SqlError::new("22003", format!("{} out of range", sql_name(target)));
     }

@@ -30,10 +30,7 @@ async fn names_and_literals_follow_postgres() {
             "SELECT DATE '2024-02-29', TIMESTAMP '2024-01-02 03:04:05'",
             "2024-02-29|2024-01-02T03:04:05",
         ),
-        (
-            "SELECT path, line FROM (SELECT 1 AS path, 2 AS line) s",
-            "1|2",
-        ),
+        ("SELECT path, line FROM (SELECT 1 AS path, 2 AS line) s", "1|2"),
         ("SELECT 1.5, 1e3, .5", "1.5|1000.0|0.5"),
         ("SELECT true AND NOT false", "true"),
     ])
@@ -50,44 +47,20 @@ async fn operators_follow_postgres() {
         ("SELECT |/ 16.0", "4.0"),
         ("SELECT ||/ 27.0", "3.0"),
         ("SELECT @ -5", "5"),
-        (
-            "SELECT 5 # 1, ~ 5, 6 & 3, 6 | 1, 1 << 3, 16 >> 2",
-            "4|-6|2|7|8|4",
-        ),
-        (
-            "SELECT 'abc' ~ '^a', 'abc' ~* 'B', 'abc' !~ 'x'",
-            "true|true|true",
-        ),
-        (
-            "SELECT 'abc' ~~ 'a%', 'abc' ILIKE 'A%', 'abc' SIMILAR TO 'a.*'",
-            "true|true|true",
-        ),
+        ("SELECT 5 # 1, ~ 5, 6 & 3, 6 | 1, 1 << 3, 16 >> 2", "4|-6|2|7|8|4"),
+        ("SELECT 'abc' ~ '^a', 'abc' ~* 'B', 'abc' !~ 'x'", "true|true|true"),
+        ("SELECT 'abc' ~~ 'a%', 'abc' ILIKE 'A%', 'abc' SIMILAR TO 'a.*'", "true|true|true"),
         ("SELECT 'abc' ^@ 'ab'", "true"),
         ("SELECT 1 != 2, 1 <> 2", "true|true"),
-        (
-            "SELECT NULL IS DISTINCT FROM 1, 1 IS NOT DISTINCT FROM 1",
-            "true|true",
-        ),
+        ("SELECT NULL IS DISTINCT FROM 1, 1 IS NOT DISTINCT FROM 1", "true|true"),
         ("SELECT 1 NOTNULL, NULL IS NULL", "true|true"),
-        (
-            "SELECT 1 BETWEEN 0 AND 2, 1 IN (1, 2), 3 NOT IN (1, 2)",
-            "true|true|true",
-        ),
-        (
-            "SELECT [1, 2] @> [1], [1] <@ [1, 2], [1, 2] && [2, 3]",
-            "true|true|true",
-        ),
+        ("SELECT 1 BETWEEN 0 AND 2, 1 IN (1, 2), 3 NOT IN (1, 2)", "true|true|true"),
+        ("SELECT [1, 2] @> [1], [1] <@ [1, 2], [1, 2] && [2, 3]", "true|true|true"),
         ("SELECT 3 = ANY([1, 3])", "true"),
         ("SELECT 2 + 3 * 4 - 1", "13"),
-        (
-            "SELECT -2 ^ 2, - 2 + 5, -(-3), -1::int, 4 - -1",
-            "4.0|3|3|-1|5",
-        ),
+        ("SELECT -2 ^ 2, - 2 + 5, -(-3), -1::int, 4 - -1", "4.0|3|3|-1|5"),
         ("SELECT -9223372036854775808", "-9223372036854775808"),
-        (
-            "SELECT TIMESTAMP '2024-01-01 00:00:00' AT TIME ZONE 'UTC' IS NOT NULL",
-            "true",
-        ),
+        ("SELECT TIMESTAMP '2024-01-01 00:00:00' AT TIME ZONE 'UTC' IS NOT NULL", "true"),
         ("SELECT CAST('1' AS INT), TRY_CAST('x' AS INT)", "1|NULL"),
     ])
     .await;
@@ -99,14 +72,8 @@ async fn nulls_sort_as_the_largest_value() {
         ("SELECT x FROM t ORDER BY x", "10\n20\nNULL"),
         ("SELECT x FROM t ORDER BY x DESC", "NULL\n20\n10"),
         ("SELECT x FROM t ORDER BY x DESC NULLS LAST", "20\n10\nNULL"),
-        (
-            "SELECT first_value(x) OVER (ORDER BY x DESC) FROM t LIMIT 1",
-            "NULL",
-        ),
-        (
-            "SELECT array_agg(x ORDER BY x DESC) FROM t",
-            "[NULL, 20, 10]",
-        ),
+        ("SELECT first_value(x) OVER (ORDER BY x DESC) FROM t LIMIT 1", "NULL"),
+        ("SELECT array_agg(x ORDER BY x DESC) FROM t", "[NULL, 20, 10]"),
     ])
     .await;
 }
@@ -176,21 +143,14 @@ async fn constructs_that_datafusion_documents_work() {
 
 #[tokio::test]
 async fn a_subquery_keeps_its_order() {
-    all(&[(
-        "SELECT id FROM (SELECT id FROM t ORDER BY id DESC) s",
-        "3\n2\n1",
-    )])
-    .await;
+    all(&[("SELECT id FROM (SELECT id FROM t ORDER BY id DESC) s", "3\n2\n1")]).await;
 }
 
 #[tokio::test]
 async fn a_quoted_path_is_a_table_name() {
     let statement = super::parse_one("SELECT * FROM 'dir/file.parquet' AS f", 50).unwrap();
     let (tables, _) = datafusion::sql::resolve::resolve_table_references(&statement, true).unwrap();
-    assert_eq!(
-        tables.iter().map(|t| t.table()).collect::<Vec<_>>(),
-        ["dir/file.parquet"]
-    );
+    assert_eq!(tables.iter().map(|t| t.table()).collect::<Vec<_>>(), ["dir/file.parquet"]);
 }
 
 #[tokio::test]

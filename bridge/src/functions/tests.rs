@@ -29,6 +29,33 @@ async fn functions_that_users_expect_exist() {
 }
 
 #[tokio::test]
+async fn quotients_of_decimals_have_enough_digits() {
+    let mut wrong = vec![];
+    for (sql, expected) in [
+        ("SELECT 10 / 3::decimal(2, 1)", "3.3333333333333333"),
+        ("SELECT 1::decimal(2, 1) / 3", "0.3333333333333333"),
+        ("SELECT x / 3::decimal(2, 1) FROM t WHERE id = 1", "3.3333333333333333"),
+        ("SELECT sum(x::decimal(15, 2)) / 7::decimal(2, 1) FROM t", "4.28571428571428"),
+        ("SELECT -2::decimal(4, 2) / 3::decimal(4, 2)", "-0.6666666666666666"),
+        ("SELECT 7 / 2, x / 3 FROM t WHERE id = 1", "3|3"),
+        ("SELECT 7.0::double / 2, 7::decimal(5, 2) / 2.0::double", "3.5|3.5"),
+        (
+            "SELECT '99999999999999999999999999999999999999'::decimal(38, 0) / 1::decimal(38, 0)",
+            "error: 22003 numeric field overflow",
+        ),
+        ("SELECT 1::decimal(5, 2) / 0::decimal(5, 2)", "error: 22012 division by zero"),
+        ("SELECT 1::decimal(5, 2) / NULL", "NULL"),
+        ("SELECT count(*) / 3::decimal(2, 1) FROM t", "1.0000000000000000"),
+    ] {
+        let found = rows(sql).await;
+        if found != expected {
+            wrong.push(format!("{sql}\n  wanted {expected}\n  found  {found}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
 async fn rewritten_calls_keep_the_name_they_were_written_with() {
     assert_eq!(
         names_of("SELECT year(DATE '2024-05-06'), mod(7, 3)").await,
@@ -40,10 +67,7 @@ async fn rewritten_calls_keep_the_name_they_were_written_with() {
 async fn helpers_of_plans_are_not_listed() {
     for name in ["+", "-", "*", "/", "negate", super::NAMED] {
         assert!(super::is_hidden(name), "{name}");
-        assert!(
-            session().state().scalar_functions().contains_key(name),
-            "{name}"
-        );
+        assert!(session().state().scalar_functions().contains_key(name), "{name}");
     }
     assert!(!super::is_hidden("abs"));
 }

@@ -52,15 +52,11 @@ impl RelationPlanner for DerivedNames {
             plan = remark(plan)?;
         }
         if is_unnest && plan.schema().fields().len() == 1 {
-            let name = alias
-                .as_ref()
-                .map(|a| context.normalize_ident(a.name.clone()));
+            let name = alias.as_ref().map(|a| context.normalize_ident(a.name.clone()));
             plan = rename(plan, &[name.unwrap_or_else(|| "unnest".to_string())])?;
         }
         let alias = alias.map(|alias| complete_columns(alias, plan.schema()));
-        Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(
-            plan, alias,
-        ))))
+        Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias))))
     }
 }
 
@@ -104,13 +100,7 @@ fn remark(plan: LogicalPlan) -> Result<LogicalPlan> {
 
 /// A projection of all columns under `names`, or the plan itself if they have them.
 fn rename(plan: LogicalPlan, names: &[String]) -> Result<LogicalPlan> {
-    if plan
-        .schema()
-        .fields()
-        .iter()
-        .zip(names)
-        .all(|(field, name)| field.name() == name)
-    {
+    if plan.schema().fields().iter().zip(names).all(|(field, name)| field.name() == name) {
         return Ok(plan);
     }
     let exprs: Vec<Expr> = plan
@@ -130,11 +120,7 @@ fn rename(plan: LogicalPlan, names: &[String]) -> Result<LogicalPlan> {
 
 /// The output names promised to the client, in order, without marks.
 pub fn output_names(plan: &LogicalPlan) -> Vec<String> {
-    plan.schema()
-        .fields()
-        .iter()
-        .map(|field| demangle(field.name()).to_string())
-        .collect()
+    plan.schema().fields().iter().map(|field| demangle(field.name()).to_string()).collect()
 }
 
 /// The plan of a view or table definition, whose names must differ: marks cut

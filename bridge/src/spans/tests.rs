@@ -46,19 +46,10 @@ fn an_error_at_the_end_points_past_the_last_character() {
 #[test]
 fn unterminated_quotes_are_named() {
     assert_eq!(error("SELECT 'abc").message, "unterminated quoted string");
-    assert_eq!(
-        error("SELECT \"abc").message,
-        "unterminated quoted identifier"
-    );
-    assert_eq!(
-        error("SELECT $$abc").message,
-        "unterminated dollar-quoted string"
-    );
+    assert_eq!(error("SELECT \"abc").message, "unterminated quoted identifier");
+    assert_eq!(error("SELECT $$abc").message, "unterminated dollar-quoted string");
     assert_eq!(error("SELECT /* abc").message, "unterminated /* comment");
-    assert_eq!(
-        (error("SELECT\n 'abc").line, error("SELECT\n 'abc").column),
-        (2, 2)
-    );
+    assert_eq!((error("SELECT\n 'abc").line, error("SELECT\n 'abc").column), (2, 2));
 }
 
 #[test]
