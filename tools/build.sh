@@ -11,6 +11,8 @@ case $preset in
   *) folder=build/$preset ;;
 esac
 
+case $preset in san | tsan) "$0" release bridge_build ;; esac # they take the bridge from there
+
 if [ ! -f "$folder/build.ninja" ]; then
   cmake --preset "$preset" > /tmp/igloo-configure.$$ 2>&1 || {
     cat /tmp/igloo-configure.$$ >&2
