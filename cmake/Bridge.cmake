@@ -18,8 +18,8 @@ else()
     OUTPUT ${bridge_library}
     COMMAND ${CMAKE_COMMAND} -E env ${bridge_environment}
             ${CMAKE_SOURCE_DIR}/tools/build-bridge.sh ${bridge_library}
-    DEPENDS ${bridge_sources} ${CMAKE_SOURCE_DIR}/bridge/build.rs ${CMAKE_SOURCE_DIR}/bridge/Cargo.toml
-            ${CMAKE_SOURCE_DIR}/bridge/Cargo.lock ${CMAKE_SOURCE_DIR}/bridge/build.rs
+    DEPENDS ${bridge_sources} ${CMAKE_SOURCE_DIR}/bridge/build.rs
+            ${CMAKE_SOURCE_DIR}/bridge/Cargo.toml ${CMAKE_SOURCE_DIR}/bridge/Cargo.lock
     COMMENT "cargo: bridge/ (17 to 30 minutes the first time, then two or three)"
     USES_TERMINAL VERBATIM)
 endif()

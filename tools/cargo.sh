@@ -33,12 +33,6 @@ IGLOO_BRIDGE_SOURCES=$(cd "$root/bridge" &&
   find src build.rs Cargo.toml -type f | LC_ALL=C sort | xargs cat | sha256sum | cut -c1-16)
 export IGLOO_BRIDGE_SOURCES
 
-# What is compiled, by content: bridge/build.rs says why.
-IGLOO_BRIDGE_SOURCE=$(cd "$root/bridge" &&
-  find src build.rs Cargo.toml -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum |
-  sha256sum | cut -c1-16)
-export IGLOO_BRIDGE_SOURCE
-
 if [ "${1:-}" = --target-dir ]; then
   echo "$CARGO_TARGET_DIR"
 elif [ "${1:-}" = --flags ]; then

@@ -14,6 +14,7 @@ use datafusion::sql::sqlparser::parser::Parser;
 use crate::dialect::IglooDialect;
 use crate::error::{Error, Result, Status};
 use crate::names::{marked, normal};
+use crate::using_star;
 use crate::relations::{last_merged, nest_merged, EXCEPT_ALL, INTERSECT_ALL};
 
 /// Numbers of renamed WITH names, clear of those that `names` gives to columns.
@@ -207,7 +208,10 @@ fn rewrite_body(body: &mut SetExpr) -> ControlFlow<Box<Error>> {
                     *from = nest_merged(taken);
                 }
             }
-            ControlFlow::Continue(())
+            match using_star::expand(select) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => ControlFlow::Break(error),
+            }
         }
         _ => ControlFlow::Continue(()),
     }

@@ -47,4 +47,5 @@ pub mod sum;
 mod testing;
 mod time_text;
 mod translate;
+mod using_star;
 pub mod write;

@@ -58,14 +58,15 @@ impl RelationPlanner for Relations {
     }
 }
 
-// ---- RIGHT and FULL JOIN with USING or NATURAL ----------------------------------------------
+// ---- NATURAL joins, RIGHT and FULL JOIN with USING ------------------------------------------
 
 enum Merged {
     Planned(LogicalPlan),
     Other(TableWithJoins),
 }
 
-/// The last join whose merged columns are not the left side's.
+/// The last join that the planner would merge wrongly: whose merged columns are not the left side's
+/// alone, and NATURAL ones, whose columns only the planned sides tell.
 pub(crate) fn last_merged(joins: &[Join]) -> Option<usize> {
     joins.iter().rposition(|join| {
         matches!(
@@ -73,6 +74,10 @@ pub(crate) fn last_merged(joins: &[Join]) -> Option<usize> {
             JoinOperator::FullOuter(JoinConstraint::Using(_) | JoinConstraint::Natural)
                 | JoinOperator::Right(JoinConstraint::Using(_) | JoinConstraint::Natural)
                 | JoinOperator::RightOuter(JoinConstraint::Using(_) | JoinConstraint::Natural)
+                | JoinOperator::Join(JoinConstraint::Natural)
+                | JoinOperator::Inner(JoinConstraint::Natural)
+                | JoinOperator::Left(JoinConstraint::Natural)
+                | JoinOperator::LeftOuter(JoinConstraint::Natural)
         )
     })
 }
@@ -89,9 +94,9 @@ pub(crate) fn nest_merged(mut from: TableWithJoins) -> TableWithJoins {
     from
 }
 
-/// Plan joins of which the last merges columns: the merged columns first, as one column without a
-/// qualifier, then the others of both sides. The sides' own columns of those names are gone, so
-/// that naming one of them is an error and never the wrong side's value.
+/// Plan joins of which the last merges columns: the merged columns first, then the others of both
+/// sides. A merged column of a RIGHT or FULL JOIN has no qualifier. The sides' own columns of those
+/// names are gone, so that naming one of them is an error and never the wrong side's value.
 fn plan_merged(
     mut from: TableWithJoins,
     context: &mut dyn RelationPlannerContext,
@@ -112,6 +117,12 @@ fn plan_merged(
         JoinOperator::FullOuter(constraint) => (JoinType::Full, constraint),
         JoinOperator::Right(constraint) | JoinOperator::RightOuter(constraint) => {
             (JoinType::Right, constraint)
+        }
+        JoinOperator::Join(constraint) | JoinOperator::Inner(constraint) => {
+            (JoinType::Inner, constraint)
+        }
+        JoinOperator::Left(constraint) | JoinOperator::LeftOuter(constraint) => {
+            (JoinType::Left, constraint)
         }
         _ => return Err(plan_datafusion_err!("a join became another")),
     };
@@ -141,17 +152,23 @@ fn plan_merged(
     let mut outputs: Vec<Expr> = Vec::new();
     for ((name, from_left), from_right) in names.iter().zip(&left_keys).zip(&right_keys) {
         let (l, r) = (Expr::Column(from_left.clone()), Expr::Column(from_right.clone()));
-        let merged = if kind == JoinType::Full { coalesce(vec![l, r]) } else { r };
-        outputs.push(merged.alias(name));
+        outputs.push(match kind {
+            JoinType::Full => coalesce(vec![l, r]).alias(name),
+            JoinType::Right => r.alias(name),
+            _ => l, // the left side's column is the merged one, and may be named as such
+        });
     }
     for (side, keys) in [(&left, &left_keys), (&right, &right_keys)] {
         let others = side.schema().columns().into_iter().filter(|column| !keys.contains(column));
         outputs.extend(others.map(Expr::Column));
     }
-    let plan = LogicalPlanBuilder::from(left)
-        .join(right, kind, (left_keys, right_keys), None)?
-        .project(outputs)?
-        .build()?;
+    let left = LogicalPlanBuilder::from(left);
+    let joined = if names.is_empty() && kind == JoinType::Inner {
+        left.cross_join(right)?
+    } else {
+        left.join(right, kind, (left_keys, right_keys), None)?
+    };
+    let plan = joined.project(outputs)?.build()?;
     Ok(Merged::Planned(plan))
 }
 
@@ -277,7 +294,7 @@ fn plan_files(
 }
 
 /// The path of `FROM 'path'`.
-fn quoted_path(name: &ObjectName) -> Option<String> {
+pub(crate) fn quoted_path(name: &ObjectName) -> Option<String> {
     match name.0.as_slice() {
         [part] => {
             part.as_ident().filter(|ident| ident.quote_style == Some('\'')).map(|i| i.value.clone())
@@ -287,7 +304,7 @@ fn quoted_path(name: &ObjectName) -> Option<String> {
 }
 
 /// What columns of `FROM 'dir/flights.parquet'` are qualified by: flights.
-fn file_stem(path: &str) -> String {
+pub(crate) fn file_stem(path: &str) -> String {
     let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or(path);
     let stem = name.split('.').next().unwrap_or(name);
     if stem.is_empty() {
