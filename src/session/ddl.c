@@ -5,6 +5,9 @@
 
 /* ---- what several statements need -------------------------------------------------- */
 
+/* Names, options and texts of one statement. */
+#define ARENA_BYTES (8 * IG_MIB)
+
 /* The search path of the session as an object keeps it. Borrowed. */
 static const char *const *search_path(const ig_session *session) {
   return (const char *const *)session->settings.search_path;
@@ -72,60 +75,19 @@ static igloo_status begin_object(ig_resolver *resolver,
   return copy_text(arena, text, &object->definition, reterr);
 }
 
-/* One change, one commit. */
-static igloo_status create_object(ig_session *session, const struct ig_object *object,
-                                  bool replace, struct igloo_error *reterr) {
-  IG_AUTO(ig_catalog_change) *change = NULL;
-  IG_TRY(ig_catalog_begin(session->parts.catalog, &change, reterr));
-  IG_TRY(ig_catalog_create(change, object, NULL, 0, replace, reterr));
-  return ig_catalog_commit(IG_TAKE(change), NULL, reterr);
-}
+/* ---- views ------------------------------------------------------------------------- */
 
-/* ---- views ----------------------------------------------------------------------- */
-
-static igloo_status create_view(ig_session *session, ig_resolver *resolver,
-                                const ig_plan *plan,
-                                const struct ig_plan_description *description,
-                                struct ig_str text, ig_arena *arena,
-                                struct igloo_error *reterr) {
-  struct ig_object object = {.kind = IG_OBJECT_VIEW};
-  bool exists;
-  IG_TRY(begin_object(resolver, description, text, arena, &object, &exists, reterr));
-  if (exists) return IGLOO_OK;
-  IG_AUTO_SCHEMA columns = {0};
-  IG_TRY(ig_plan_schema(plan, &columns, reterr));
-  IG_TRY(ig_ddl_check_columns(&columns, reterr));
-  object.columns = &columns;
-  IG_TRY(copy_text(arena, description->definition, &object.sql, reterr));
+static igloo_status fill_view(const ig_session *session,
+                              const struct ig_plan_description *description,
+                              ig_arena *arena, struct ig_object *object,
+                              struct igloo_error *reterr) {
+  IG_TRY(copy_text(arena, description->definition, &object->sql, reterr));
   IG_TRY(copy_texts(arena, description->view_columns, description->view_columns_count,
-                    &object.column_names, reterr));
-  object.column_names_count = description->view_columns_count;
-  object.search_path = search_path(session);
-  object.search_path_count = session->settings.search_path_count;
-  return create_object(session, &object, (description->flags & IG_PLAN_OR_REPLACE) != 0,
-                       reterr);
-}
-
-/* ---- tables ---------------------------------------------------------------------- */
-
-static igloo_status create_table(ig_session *session, ig_resolver *resolver,
-                                 const ig_plan *plan,
-                                 const struct ig_plan_description *description,
-                                 struct ig_str text, ig_arena *arena,
-                                 struct igloo_error *reterr) {
-  struct ig_object object = {.kind = IG_OBJECT_TABLE};
-  bool exists;
-  IG_TRY(begin_object(resolver, description, text, arena, &object, &exists, reterr));
-  if (exists) return IGLOO_OK;
-  IG_AUTO_SCHEMA columns = {0};
-  IG_TRY(ig_plan_schema(plan, &columns, reterr));
-  IG_TRY(ig_ddl_check_columns(&columns, reterr));
-  object.columns = &columns;
-  char folder[IG_RANDOM_NAME_BYTES];
-  IG_TRY(ig_random_name(folder, reterr));
-  object.folder = folder;
-  return create_object(session, &object, (description->flags & IG_PLAN_OR_REPLACE) != 0,
-                       reterr);
+                    &object->column_names, reterr));
+  object->column_names_count = description->view_columns_count;
+  object->search_path = search_path(session);
+  object->search_path_count = session->settings.search_path_count;
+  return IGLOO_OK;
 }
 
 /* ---- external tables --------------------------------------------------------------- */
@@ -201,46 +163,89 @@ static igloo_status resolve_files(ig_session *session, ig_cancel *cancel,
   return IGLOO_OK;
 }
 
-static igloo_status create_external(ig_session *session, ig_cancel *cancel,
-                                    ig_resolver *resolver, const ig_plan *plan,
-                                    const struct ig_plan_description *description,
-                                    struct ig_str text, ig_arena *arena,
-                                    struct igloo_error *reterr) {
-  struct ig_object object = {.kind = IG_OBJECT_EXTERNAL_TABLE};
+/* The object's columns and partitions are given to the caller beside it. */
+static igloo_status fill_external(const ig_scan_table *table,
+                                  const struct ig_plan_description *description,
+                                  const struct ArrowSchema *all, ig_arena *arena,
+                                  struct ig_object *object, struct ArrowSchema *columns,
+                                  struct ArrowSchema *partitions,
+                                  struct igloo_error *reterr) {
+  IG_TRY(take_columns(all, table, false, columns, reterr));
+  IG_TRY(take_columns(all, table, true, partitions, reterr));
+  object->columns = columns->release ? columns : NULL;
+  object->partition_types = partitions->release ? partitions : NULL;
+  object->format = ig_file_format_name(table->list.format);
+  /* A relative location means the same file wherever the next process starts. */
+  IG_AUTO_CHAR *location = NULL;
+  IG_TRY(ig_path_absolute(description->location, &location, reterr));
+  const char **locations = ig_arena_alloc_array(arena, 1, sizeof(*locations));
+  struct ig_pair *pairs =
+      ig_arena_alloc_array(arena, description->options_count + 1, sizeof(*pairs));
+  if (!locations || !pairs) return ig_arena_fail(arena, reterr);
+  IG_TRY(copy_text(arena, ig_str_from_cstr(location), &locations[0], reterr));
+  object->locations = locations;
+  object->locations_count = 1;
+  for (size_t i = 0; i < description->options_count; i++) {
+    IG_TRY(copy_text(arena, description->options[i].key, &pairs[i].key, reterr));
+    IG_TRY(copy_text(arena, description->options[i].value, &pairs[i].value, reterr));
+  }
+  object->options = pairs;
+  object->options_count = description->options_count;
+  object->partition_columns = (const char *const *)table->list.partition_keys;
+  object->partition_columns_count =
+      partitions->release ? table->list.partition_keys_count : 0;
+  return IGLOO_OK;
+}
+
+/* ---- creating ---------------------------------------------------------------------- */
+
+/* One change, one commit. */
+static igloo_status commit_object(ig_session *session, const struct ig_object *object,
+                                  bool replace, struct igloo_error *reterr) {
+  IG_AUTO(ig_catalog_change) *change = NULL;
+  IG_TRY(ig_catalog_begin(session->parts.catalog, &change, reterr));
+  IG_TRY(ig_catalog_create(change, object, NULL, 0, replace, reterr));
+  return ig_catalog_commit(IG_TAKE(change), NULL, reterr);
+}
+
+/* CREATE VIEW, CREATE TABLE (columns) and CREATE EXTERNAL TABLE. */
+static igloo_status create(ig_session *session, ig_cancel *cancel, ig_resolver *resolver,
+                           const ig_plan *plan,
+                           const struct ig_plan_description *description,
+                           enum ig_object_kind kind, struct ig_str text,
+                           struct igloo_error *reterr) {
+  IG_AUTO(ig_arena) *arena = ig_arena_new(ARENA_BYTES);
+  if (!arena) return ig_fail_oom(reterr);
+  struct ig_object object = {.kind = kind};
   bool exists;
   IG_TRY(begin_object(resolver, description, text, arena, &object, &exists, reterr));
   if (exists) return IGLOO_OK;
   IG_AUTO(ig_scan_table) *table = NULL;
   IG_AUTO_SCHEMA all = {0};
-  IG_TRY(resolve_files(session, cancel, resolver, plan, description, arena, &table, &all,
-                       reterr));
-  IG_TRY(ig_ddl_check_columns(&all, reterr));
   IG_AUTO_SCHEMA columns = {0};
   IG_AUTO_SCHEMA partitions = {0};
-  IG_TRY(take_columns(&all, table, false, &columns, reterr));
-  IG_TRY(take_columns(&all, table, true, &partitions, reterr));
-  object.columns = columns.release ? &columns : NULL;
-  object.partition_types = partitions.release ? &partitions : NULL;
-  object.format = ig_file_format_name(table->list.format);
-  /* A relative location means the same file wherever the next process starts. */
-  IG_AUTO_CHAR *location = NULL;
-  IG_TRY(ig_path_absolute(description->location, &location, reterr));
-  const char *locations[] = {location};
-  object.locations = locations;
-  object.locations_count = 1;
-  struct ig_pair *pairs =
-      ig_arena_alloc_array(arena, description->options_count + 1, sizeof(*pairs));
-  if (!pairs) return ig_arena_fail(arena, reterr);
-  for (size_t i = 0; i < description->options_count; i++) {
-    IG_TRY(copy_text(arena, description->options[i].key, &pairs[i].key, reterr));
-    IG_TRY(copy_text(arena, description->options[i].value, &pairs[i].value, reterr));
+  char folder[IG_RANDOM_NAME_BYTES];
+  if (kind == IG_OBJECT_EXTERNAL_TABLE)
+    IG_TRY(resolve_files(session, cancel, resolver, plan, description, arena, &table,
+                         &all, reterr));
+  else
+    IG_TRY(ig_plan_schema(plan, &all, reterr));
+  IG_TRY(ig_ddl_check_columns(&all, reterr));
+  object.columns = &all;
+  switch (kind) {
+    case IG_OBJECT_VIEW:
+      IG_TRY(fill_view(session, description, arena, &object, reterr));
+      break;
+    case IG_OBJECT_TABLE:
+      IG_TRY(ig_random_name(folder, reterr));
+      object.folder = folder;
+      break;
+    case IG_OBJECT_EXTERNAL_TABLE:
+      IG_TRY(fill_external(table, description, &all, arena, &object, &columns,
+                           &partitions, reterr));
+      break;
   }
-  object.options = pairs;
-  object.options_count = description->options_count;
-  object.partition_columns = (const char *const *)table->list.partition_keys;
-  object.partition_columns_count =
-      partitions.release ? table->list.partition_keys_count : 0;
-  return create_object(session, &object, (description->flags & IG_PLAN_OR_REPLACE) != 0,
+  return commit_object(session, &object, (description->flags & IG_PLAN_OR_REPLACE) != 0,
                        reterr);
 }
 
@@ -271,23 +276,20 @@ static igloo_status drop(ig_session *session, ig_resolver *resolver,
 
 /* ---- entries --------------------------------------------------------------------- */
 
-/* Names, options and texts of one statement. */
-#define ARENA_BYTES (8 * IG_MIB)
-
 igloo_status ig_ddl_run(ig_session *session, ig_cancel *cancel, ig_resolver *resolver,
                         const ig_plan *plan,
                         const struct ig_plan_description *description, struct ig_str text,
                         struct igloo_error *reterr) {
-  IG_AUTO(ig_arena) *arena = ig_arena_new(ARENA_BYTES);
-  if (!arena) return ig_fail_oom(reterr);
+  enum ig_object_kind kind = IG_OBJECT_TABLE;
   switch (description->kind) {
     case IG_PLAN_CREATE_VIEW:
-      return create_view(session, resolver, plan, description, text, arena, reterr);
+      kind = IG_OBJECT_VIEW;
+      break;
     case IG_PLAN_CREATE_TABLE:
-      return create_table(session, resolver, plan, description, text, arena, reterr);
+      break;
     case IG_PLAN_CREATE_EXTERNAL_TABLE:
-      return create_external(session, cancel, resolver, plan, description, text, arena,
-                             reterr);
+      kind = IG_OBJECT_EXTERNAL_TABLE;
+      break;
     case IG_PLAN_DROP_TABLE:
       return drop(session, resolver, description, false, reterr);
     case IG_PLAN_DROP_VIEW:
@@ -296,10 +298,10 @@ igloo_status ig_ddl_run(ig_session *session, ig_cancel *cancel, ig_resolver *res
     case IG_PLAN_INSERT:
     case IG_PLAN_COPY:
     case IG_PLAN_CREATE_TABLE_AS:
-      break;
+      return ig_fail(reterr, IGLOO_INTERNAL,
+                     "a statement that is no DDL came to the catalog");
   }
-  return ig_fail(reterr, IGLOO_INTERNAL,
-                 "a statement that is no DDL came to the catalog");
+  return create(session, cancel, resolver, plan, description, kind, text, reterr);
 }
 
 igloo_status ig_ddl_create_schema(ig_session *session, struct ig_str name,
