@@ -14,8 +14,8 @@ use datafusion::sql::sqlparser::parser::Parser;
 use crate::dialect::IglooDialect;
 use crate::error::{Error, Result, Status};
 use crate::names::{marked, normal};
-use crate::using_star;
 use crate::relations::{last_merged, nest_merged, EXCEPT_ALL, INTERSECT_ALL};
+use crate::using_star;
 
 /// Numbers of renamed WITH names, clear of those that `names` gives to columns.
 const NESTED_WITH_FIRST: usize = 2_000_000;

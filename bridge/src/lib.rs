@@ -2,10 +2,7 @@
 //!
 //! See README.md. The header is `include/igloo_bridge.h`, made from this crate by cbindgen.
 #![allow(non_camel_case_types)] // the C names are the names
-#![cfg_attr(
-    not(test),
-    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)
-)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 use mimalloc::MiMalloc;
 
@@ -23,11 +20,11 @@ pub mod engine;
 pub mod error;
 pub mod explain;
 mod file_table;
-pub mod functions;
 pub mod function_list;
+pub mod functions;
 pub mod names;
-mod parse;
 mod nullable;
+mod parse;
 pub mod plan;
 pub mod query;
 mod relations;
