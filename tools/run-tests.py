@@ -129,7 +129,7 @@ def list_suites(build, long):
               {"IGLOO": igloo, "IGLOO_BUILD": str(build)}),
         script("sql", 100),
         Suite("unit-san", 100, ctest(build / "san"), "tests/unit", count_ctest, tap),
-        Suite("bridge", 60, ["tools/cargo.sh", "test", "--release", "--locked", "--lib",
+        Suite("bridge", 90, ["tools/cargo.sh", "test", "--release", "--locked", "--lib",
                              "--manifest-path", "bridge/Cargo.toml"], "bridge/Cargo.toml",
               count_cargo),
         script("tpch", 90),
