@@ -26,7 +26,7 @@ help:
 	@echo
 	@echo "The first build compiles DataFusion: 17 minutes on 2 idle cores, 30 on busy ones; another"
 	@echo "clone on the same machine reuses it. After that a change of C takes seconds (20 with the"
-	@echo "program linked), a change of bridge/ one to three minutes."
+	@echo "program linked), a change of bridge/ two or three minutes."
 
 setup:
 	@tools/setup.sh
