@@ -550,21 +550,6 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "prints the answers to the statements in IGB_SQL, for a person"]
-    fn ask_from_the_environment() {
-        for sql in std::env::var("IGB_SQL").unwrap().split(";;") {
-            let words: Vec<&str> = sql.split_whitespace().take(4).collect();
-            match (words.as_slice(), sql.split_once(" AS ")) {
-                (["\\reset", ..], _) => MADE.lock().unwrap().clear(),
-                (["CREATE", "TABLE" | "VIEW", name, "AS"], Some((_, query))) => {
-                    MADE.lock().unwrap().push((name.to_lowercase(), query.to_string()));
-                }
-                _ => println!("--- {sql}\n{}", ask(sql)),
-            }
-        }
-    }
-
-    #[test]
     fn a_constant_is_planned_and_run() {
         assert_eq!(ask("SELECT 1 + 1 AS two").lines().last(), Some("2"));
     }

@@ -1,6 +1,4 @@
-use std::time::Instant;
-
-use crate::testing::{ask_in, plan, rows, session};
+use crate::testing::{ask_in, plan, rows};
 
 async fn all(cases: &[(&str, &str)]) {
     let mut wrong = vec![];
@@ -110,28 +108,4 @@ async fn sums_of_a_column_with_constants_still_share_one_sum() {
     let text = ctx.state().optimize(&plan).unwrap().display_indent().to_string();
     assert!(text.contains("count("), "{text}");
     assert_eq!(ask_in(&ctx, sql).await.unwrap().rows, [["32", "34", "36"]]);
-}
-
-/// `cargo test --release --lib sum -- --ignored --nocapture`
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "a measurement"]
-async fn measure_against_datafusions_sum() {
-    let ours = session();
-    let theirs = session();
-    theirs.register_udaf((*datafusion::functions_aggregate::sum::sum_udaf()).clone());
-    for sql in [
-        "SELECT sum(value) AS s FROM range(0, 50000000)",
-        "SELECT value % 1000 AS g, sum(value) AS s FROM range(0, 10000000) GROUP BY g",
-        "SELECT value % 1000003 AS g, sum(value) AS s FROM range(0, 10000000) GROUP BY g",
-        "SELECT value % 5000011 AS g, sum(value) AS s FROM range(0, 10000000) GROUP BY g",
-        "SELECT sum(value * 3 + 1 - value) AS s FROM range(0, 50000000)",
-    ] {
-        for (name, ctx) in
-            [("theirs", &theirs), ("ours", &ours), ("theirs", &theirs), ("ours", &ours)]
-        {
-            let start = Instant::now();
-            ask_in(ctx, &format!("SELECT count(*), max(s) FROM ({sql}) q")).await.unwrap();
-            println!("{name:7} {:5} ms  {sql}", start.elapsed().as_millis());
-        }
-    }
 }
