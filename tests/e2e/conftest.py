@@ -13,6 +13,12 @@ import subprocess
 import pexpect
 import pytest
 
+# Whoever runs the tests may ignore signals (nohup, background jobs); the program under test
+# inherits that and keeps it, so the tests would wait for a hang-up that never comes.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SECONDS = 30
 PROMPT = "igloo> "
