@@ -90,7 +90,6 @@ static igloo_status copy_texts(ig_scan_table *table, const char *const *from,
 static igloo_status describe_managed(const struct ig_object *object, ig_scan_table *table,
                                      struct igloo_error *reterr) {
   struct ig_file_list *list = &table->list;
-  table->managed = true;
   list->format = IG_FORMAT_PARQUET;
   list->files = ig_calloc(object->files_count + 1, sizeof(*list->files));
   if (!list->files) return ig_fail_oom(reterr);

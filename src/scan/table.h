@@ -44,7 +44,6 @@ typedef struct ig_scan_table {
   struct ig_file_list list; /* files, partition keys, format, compression */
   const struct ig_scan_pair *options;
   size_t options_count;
-  bool managed; /* INSERT may add files */
   /* IG_SCAN_FILES (without partition columns; release NULL: infer), IG_SCAN_STREAM */
   struct ArrowSchema columns;
   struct ArrowSchema

@@ -31,7 +31,6 @@ struct ig_session {
   ig_plan_context *plan_context; /* of the settings as they are */
   ig_session_tables *own;
   struct ig_map prepared;     /* PREPARE: name to ig_prepared */
-  int64_t statements;         /* begun so far: numbers queries */
   pthread_mutex_t mu;         /* a leaf lock */
   ig_running *running;        /* guarded by mu: newest first */
   struct igloo_progress last; /* guarded by mu: of the newest that ended */

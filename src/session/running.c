@@ -31,7 +31,6 @@ igloo_status ig_running_begin(ig_session *session, ig_running **ret_running,
   }
   running->session = ig_session_ref(session);
   running->begin_us = ig_now_us();
-  session->statements++;
   IG_LOCK_SCOPE(&session->mu);
   running->next = session->running;
   if (running->next) running->next->link = &running->next;
