@@ -23,7 +23,7 @@ import xml.etree.ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 COUNT = re.compile(r"^(\d+) passed, (\d+) failed$")
-TOTAL_SECONDS = 300
+TOTAL_SECONDS = 600
 LONG_FACTOR = 20  # budgets under --long, in budgets of make test
 SHOWN_LINES = 60  # of a failing suite's output
 
@@ -110,7 +110,6 @@ def count_junit(path):
 def list_suites(build, long):
     python, igloo = sys.executable, str(build / "igloo")
     more = ["--long"] if long else []
-    junit = build / "test-logs/e2e.xml"
 
     def ctest(folder):
         return ["ctest", "--test-dir", str(folder), "-V", "-L", "^unit$"]
@@ -119,14 +118,19 @@ def list_suites(build, long):
         path = f"tests/{name}/run.py"
         return Suite(name, seconds, [python, path, "--igloo", igloo, *more], path)
 
+    def pytest(name, seconds):
+        junit = build / f"test-logs/{name}.xml"
+        return Suite(name, seconds,
+                     [python, "-m", "pytest", "--color=no", f"--junitxml={junit}", *more,
+                      f"tests/{name}"], f"tests/{name}", count_junit(junit),
+                     {"IGLOO": igloo, "IGLOO_BUILD": str(build)})
+
     tap = {"CMOCKA_MESSAGE_OUTPUT": "TAP"}
     # The longest first: there are as many runners as cores.
     return [
         Suite("checks", 200, [python, "tools/check.py", "--build", str(build)], "tools/check.py"),
-        Suite("e2e", 150,
-              [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--color=no",
-               f"--junitxml={junit}", "tests/e2e"], "tests/e2e", count_junit(junit),
-              {"IGLOO": igloo, "IGLOO_BUILD": str(build)}),
+        pytest("hardening", 300),
+        pytest("e2e", 150),
         script("sql", 100),
         Suite("unit-san", 100, ctest(build / "san"), "tests/unit", count_ctest, tap),
         Suite("bridge", 90, ["tools/cargo.sh", "test", "--release", "--locked", "--lib",

@@ -1,4 +1,4 @@
-"""What the end-to-end tests share: the program, and the shell on a pseudo-terminal.
+"""What the tests of the real program share: the program, and the shell on a pseudo-terminal.
 
 $IGLOO (or $IGLOO_BINARY) names the program; build/igloo is the default. Each test has
 an empty folder as working folder and as home."""
@@ -19,10 +19,20 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGPIPE, signal.SIG_IGN)
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(__file__).resolve().parents[1]
 SECONDS = 30
 PROMPT = "igloo> "
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true", help="the full figures (make test-long)")
+
+
+@pytest.fixture(scope="session")
+def long(request):
+    """Whether the full figures are asked for."""
+    return request.config.getoption("--long")
 
 
 def program():
