@@ -66,9 +66,10 @@ static IG_UNUSED struct igloo_error test_err;
       fail_msg("\"%.*s\" is not \"%s\"", IG_STR_ARG(assert_view_), (expected)); \
   } while (0)
 
-/* Run `run` again and again, each time with the next allocation failing, until
- * it gets through: each failure must come back as OUT_OF_MEMORY (leaks and
- * double frees are the sanitizer's to find). `run` frees what it was given. */
+/* Run `run` again and again, each time with the next allocation failing, until it gets
+ * through: each failure must come back as OUT_OF_MEMORY 53200, and the try right after it
+ * must succeed (leaks and double frees are the sanitizer's to find). `run` frees what it
+ * was given; what it finds in `ctx` it leaves as it was. */
 static IG_UNUSED void assert_survives_failed_allocations(
     igloo_status (*run)(void *ctx, struct igloo_error *reterr), void *ctx) {
   for (int64_t successes = 0; successes < 1000000; successes++) {
@@ -80,9 +81,29 @@ static IG_UNUSED void assert_survives_failed_allocations(
       if (status != IGLOO_OK) fail_msg("failed by itself: %s", test_err.message);
       return;
     }
-    if (status != IGLOO_OUT_OF_MEMORY)
-      fail_msg("failed allocation %lld gave %s", (long long)successes,
-               igloo_status_name(status));
+    if (status != IGLOO_OUT_OF_MEMORY || strcmp(test_err.sqlstate, "53200") != 0)
+      fail_msg("failed allocation %lld gave %s (%s): %s", (long long)successes,
+               igloo_status_name(status), test_err.sqlstate, test_err.message);
+    ig_error_reset(&test_err);
+    status = run(ctx, &test_err);
+    if (status != IGLOO_OK)
+      fail_msg("the try after failed allocation %lld gave %s: %s", (long long)successes,
+               igloo_status_name(status), test_err.message);
+  }
+  fail_msg("a million allocations were not enough");
+}
+
+/* The same for what cannot fail, because without memory it only does less: `run` returns
+ * true if it did all, and must where nothing failed. */
+static IG_UNUSED void assert_does_less_without_memory(bool (*run)(void *ctx), void *ctx) {
+  for (int64_t successes = 0; successes < 1000000; successes++) {
+    ig_mem_fail_after(successes);
+    bool whole = run(ctx);
+    bool failed = ig_mem_fail_stop();
+    if (!failed && !whole) fail_msg("did less by itself");
+    if (!failed) return;
+    if (!run(ctx))
+      fail_msg("the try after failed allocation %lld did less", (long long)successes);
   }
   fail_msg("a million allocations were not enough");
 }

@@ -49,11 +49,39 @@ static void texts_are_copied_with_nul(void **state) {
   assert_null(ig_arena_free(NULL));
 }
 
+static igloo_status fill(void *ctx, struct igloo_error *reterr) {
+  (void)ctx;
+  IG_AUTO(ig_arena) *arena = ig_arena_new(1 << 20);
+  if (!arena) return ig_fail_oom(reterr);
+  char *kept = ig_arena_strdup(arena, IG_STR("kept"));
+  if (!kept) return ig_arena_fail(arena, reterr);
+  for (size_t i = 0; i < 20; i++) {
+    size_t used_bytes = ig_arena_used_bytes(arena);
+    void *piece = i % 3 == 0   ? ig_arena_alloc(arena, 3000)
+                  : i % 3 == 1 ? ig_arena_alloc_array(arena, 300, 10)
+                               : (void *)ig_arena_fmt(arena, "%3000s", "x");
+    if (piece) continue;
+    assert_string_equal(kept, "kept");
+    assert_int_equal(ig_arena_used_bytes(arena), used_bytes);
+    igloo_status status = ig_arena_fail(arena, reterr);
+    assert_non_null(ig_arena_alloc(arena, 3000)); /* the next piece is there again */
+    ig_arena_reset(arena);
+    return status;
+  }
+  return IGLOO_OK;
+}
+
+static void failed_allocations_leave_what_is_there(void **state) {
+  (void)state;
+  assert_survives_failed_allocations(fill, NULL);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(pieces_are_zero_aligned_and_apart),
       cmocka_unit_test(ceiling_and_lack_of_memory_are_told_apart),
       cmocka_unit_test(texts_are_copied_with_nul),
+      cmocka_unit_test(failed_allocations_leave_what_is_there),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -85,13 +85,29 @@ static void full_map_refuses_and_frees_the_value(void **state) {
   assert_int_equal(freed, 1);
 }
 
+/* Forty keys, and each of them again with another value: a map that could not take one
+ * still has what it had. */
 static igloo_status fill(void *ctx, struct igloo_error *reterr) {
   (void)ctx;
-  static int value;
   IG_AUTO_DONE(ig_map) map;
-  ig_map_init(&map, 100, NULL);
+  ig_map_init(&map, 100, ig_free);
   char text[16];
-  for (int i = 0; i < 40; i++) IG_TRY(ig_map_put(&map, key_of(i, text), &value, reterr));
+  for (int i = 0; i < 80; i++) {
+    size_t count = map.count;
+    int *value = ig_malloc(sizeof(*value));
+    if (!value) return ig_fail_oom(reterr);
+    *value = i;
+    igloo_status status = ig_map_put(&map, key_of(i % 40, text), value, reterr);
+    if (status == IGLOO_OK) continue;
+    assert_int_equal(map.count, count);
+    for (int k = 0; k < 40; k++) {
+      int *found = ig_map_get(&map, key_of(k, text));
+      int expected = k + 40 < i ? k + 40 : k;
+      assert_int_equal(found != NULL, k < i);
+      if (found) assert_int_equal(*found, expected);
+    }
+    return status;
+  }
   return IGLOO_OK;
 }
 

@@ -52,6 +52,24 @@ static void copies_of_text_end_with_nul(void **state) {
   assert_null(ig_strdup(NULL));
 }
 
+static igloo_status copy_texts(void *ctx, struct igloo_error *reterr) {
+  (void)ctx;
+  IG_AUTO_CHAR *a = ig_strdup("abc");
+  IG_AUTO_CHAR *b = a ? ig_strndup(a, 2) : NULL;
+  IG_AUTO_CHAR *c = b ? ig_asprintf("%s-%s", a, b) : NULL;
+  IG_AUTO_CHAR *d = c ? ig_realloc_array(NULL, 4, 2) : NULL;
+  if (!d) return ig_fail_oom(reterr);
+  char *grown = ig_realloc(d, 1000);
+  if (!grown) return ig_fail_oom(reterr); /* the old one is still ours */
+  d = grown;
+  return IGLOO_OK;
+}
+
+static void failed_copies_lose_nothing(void **state) {
+  (void)state;
+  assert_survives_failed_allocations(copy_texts, NULL);
+}
+
 static igloo_status fill_array(void *ctx, struct igloo_error *reterr) {
   (void)ctx;
   int *items = NULL;
@@ -60,6 +78,7 @@ static igloo_status fill_array(void *ctx, struct igloo_error *reterr) {
   for (int i = 0; i < 100 && status == IGLOO_OK; i++) {
     status = IG_RESERVE(items, cap, (size_t)i + 1, 100, "things", reterr);
     if (status == IGLOO_OK) items[i] = i;
+    for (int k = 0; status != IGLOO_OK && k < i; k++) assert_int_equal(items[k], k);
   }
   for (int i = 0; status == IGLOO_OK && i < 100; i++) assert_int_equal(items[i], i);
   ig_free(items);
@@ -145,6 +164,7 @@ int main(void) {
       cmocka_unit_test(zero_bytes_are_not_out_of_memory),
       cmocka_unit_test(product_that_overflows_is_out_of_memory),
       cmocka_unit_test(copies_of_text_end_with_nul),
+      cmocka_unit_test(failed_copies_lose_nothing),
       cmocka_unit_test(array_grows_to_its_bound_and_names_it),
       cmocka_unit_test(scope_frees_what_was_not_taken),
       cmocka_unit_test(scope_closes_file_descriptors),

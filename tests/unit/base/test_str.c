@@ -84,12 +84,24 @@ static void nearest_name_is_close_or_absent(void **state) {
   assert_null(ig_str_nearest(IG_STR("x"), names, 0));
 }
 
+static igloo_status copy(void *ctx, struct igloo_error *reterr) {
+  (void)ctx;
+  IG_AUTO_CHAR *text = ig_str_dup(IG_STR("hello"));
+  return text ? IGLOO_OK : ig_fail_oom(reterr);
+}
+
+static void failed_copy_loses_nothing(void **state) {
+  (void)state;
+  assert_survives_failed_allocations(copy, NULL);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(views_compare_by_bytes_and_by_ascii_case),
       cmocka_unit_test(parts_of_a_view_never_leave_it),
       cmocka_unit_test(starts_ends_trim_find_and_split),
       cmocka_unit_test(copy_ends_with_nul),
+      cmocka_unit_test(failed_copy_loses_nothing),
       cmocka_unit_test(distance_counts_edits_and_swaps),
       cmocka_unit_test(nearest_name_is_close_or_absent),
   };

@@ -57,11 +57,17 @@ static void other_text_is_no_string(void **state) {
 }
 
 static igloo_status decode(void *ctx, struct igloo_error *reterr) {
+  static const char *const texts[] = {
+      "E'\\u20AC\\n and so on, longer than the first sixty-four bytes are'", "'it''s'",
+      "U&'\\00e4'", "$tag$ as it stands $tag$", "''"};
   (void)ctx;
-  IG_AUTO_CHAR *value = NULL;
-  return ig_sql_string_value(
-      IG_STR("E'\\u20AC\\n and so on, longer than the first sixty-four bytes are'"),
-      &value, reterr);
+  for (size_t i = 0; i < IG_ARRAY_LEN(texts); i++) {
+    IG_AUTO_CHAR *value = NULL;
+    igloo_status status = ig_sql_string_value(ig_str_from_cstr(texts[i]), &value, reterr);
+    assert_int_equal(value == NULL, status != IGLOO_OK);
+    IG_TRY(status);
+  }
+  return IGLOO_OK;
 }
 
 static void failed_allocations_lose_nothing(void **state) {

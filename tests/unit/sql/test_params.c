@@ -158,12 +158,20 @@ static void error_without_position_stays_without(void **state) {
 }
 
 static igloo_status rewrite_in_pieces(void *ctx, struct igloo_error *reterr) {
+  static const char *const texts[] = {
+      ":a :b :c :d :e :f :g :h :i :j <--", "$1 $2",
+      "? ? ? ? ? ? ? ? ? ?, and text, so that the buffer has to grow once more",
+      "SELECT 'no parameters'"};
   (void)ctx;
-  struct ig_sql_params made = {.text = NULL};
-  igloo_status status =
-      ig_sql_params_rewrite(IG_STR(":a :b :c :d :e :f :g :h :i :j <--"), &made, reterr);
-  ig_sql_params_done(&made);
-  return status;
+  for (size_t i = 0; i < IG_ARRAY_LEN(texts); i++) {
+    struct ig_sql_params made = {.text = NULL};
+    igloo_status status =
+        ig_sql_params_rewrite(ig_str_from_cstr(texts[i]), &made, reterr);
+    assert_int_equal(made.text == NULL, status != IGLOO_OK);
+    ig_sql_params_done(&made);
+    IG_TRY(status);
+  }
+  return IGLOO_OK;
 }
 
 static void failed_allocations_lose_nothing(void **state) {

@@ -104,17 +104,33 @@ static void identifier_is_a_name_of_one_part(void **state) {
                IGLOO_SYNTAX_ERROR, "42601");
 }
 
-static igloo_status parse_and_free(void *ctx, struct igloo_error *reterr) {
+/* A name to its parts and back to text; the outputs of what fails are untouched. */
+static igloo_status parse_and_write(void *ctx, struct igloo_error *reterr) {
   (void)ctx;
   struct ig_sql_name name = {.len = 0};
   igloo_status status = ig_sql_name_parse(IG_STR("a.\"b\".c"), 3, &name, reterr);
+  if (status != IGLOO_OK) {
+    assert_int_equal(name.len, 0);
+    assert_null(name.parts[0]);
+    return status;
+  }
+  IG_AUTO_DONE(ig_buf) text = IG_BUF_INIT(1000);
+  ig_sql_append_dotted_name(&text, &name);
   ig_sql_name_done(&name);
+  ig_sql_append_name(&text,
+                     IG_STR("a long name, which needs quotes and a longer buffer"));
+  ig_sql_append_quoted_name(&text, IG_STR("x\"y"));
+  ig_sql_append_literal(&text, IG_STR("it's, and goes on until the buffer has to grow"));
+  IG_TRY(ig_buf_check(&text, reterr));
+  IG_AUTO_CHAR *value = NULL;
+  status = ig_sql_identifier_value(IG_STR("\"Quoted\""), &value, reterr);
+  assert_int_equal(value == NULL, status != IGLOO_OK);
   return status;
 }
 
 static void failed_allocations_lose_nothing(void **state) {
   (void)state;
-  assert_survives_failed_allocations(parse_and_free, NULL);
+  assert_survives_failed_allocations(parse_and_write, NULL);
 }
 
 /* Whatever a name or a text is, it comes back from its quoted form. */

@@ -380,6 +380,27 @@ static void random_statements_never_point_outside(void **state) {
   }
 }
 
+static igloo_status parse_and_take_value(void *ctx, struct igloo_error *reterr) {
+  static const char *const texts[] = {
+      "SET search_path = 'a', \"B c\", d", "SET time_zone TO E'Europe/\\u0042erlin'",
+      "SET igloo.cache = on", "SET statement_timeout = -5"};
+  (void)ctx;
+  for (size_t i = 0; i < IG_ARRAY_LEN(texts); i++) {
+    struct ig_sql_statement statement;
+    IG_AUTO_CHAR *value = NULL;
+    IG_TRY(ig_sql_statement_parse(ig_str_from_cstr(texts[i]), &statement, reterr));
+    igloo_status status = ig_sql_set_value(&statement, &value, reterr);
+    if (status != IGLOO_OK) assert_null(value);
+    IG_TRY(status);
+  }
+  return IGLOO_OK;
+}
+
+static void failed_allocations_lose_nothing(void **state) {
+  (void)state;
+  assert_survives_failed_allocations(parse_and_take_value, NULL);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(what_is_not_ours_is_for_the_engine),
@@ -396,6 +417,7 @@ int main(void) {
       cmocka_unit_test(transactions_are_named),
       cmocka_unit_test(what_is_not_built_is_named),
       cmocka_unit_test(failed_parse_leaves_the_output_alone),
+      cmocka_unit_test(failed_allocations_lose_nothing),
       cmocka_unit_test(random_statements_never_point_outside),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
