@@ -1,7 +1,7 @@
 /* test_catalog.c -- DDL, snapshots, data files, and what a killed process leaves. */
 #include "catalog/catalog.h"
 
-#include <dirent.h>
+#include <ftw.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -118,14 +118,16 @@ static igloo_status try_drop(ig_catalog *catalog, const char *name,
 }
 
 /* Data files on disk. */
+static size_t files_seen;
+static int see_file(const char *file, const struct stat *st, int flag) {
+  (void)file, (void)st;
+  files_seen += flag == FTW_F;
+  return 0;
+}
 static size_t count_data_files(void) {
-  char command[600], text[32] = "";
-  snprintf(command, sizeof(command), "find '%s' -type f | wc -l",
-           in_scratch("data/tables"));
-  FILE *pipe = popen(command, "r");
-  assert_non_null(fgets(text, sizeof(text), pipe));
-  pclose(pipe);
-  return (size_t)atoi(text);
+  files_seen = 0;
+  assert_int_equal(ftw(in_scratch("data/tables"), see_file, 8), 0);
+  return files_seen;
 }
 
 /* Every listed file is there with its size; returns how many there are. */
@@ -496,27 +498,58 @@ static void changes_of_many_threads_lose_nothing(void **state) {
 
 /* ---- memory ---------------------------------------------------------------------- */
 
-static igloo_status everything(void *ctx, struct igloo_error *reterr) {
-  (void)ctx;
-  IG_AUTO(ig_catalog) *catalog = NULL;
-  IG_AUTO(ig_catalog_change) *change = NULL;
+/* A change of everything that a catalog holds, undone by itself: a table, replaced and
+ * appended to, an external table, a view, and the schema with all of them dropped. */
+static igloo_status fill_schema(ig_catalog_change *change, struct igloo_error *reterr) {
+  struct ig_object external = {.kind = IG_OBJECT_EXTERNAL_TABLE,
+                               .schema = "s",
+                               .name = "e",
+                               .format = "csv",
+                               .locations = locations,
+                               .locations_count = 2,
+                               .options = options,
+                               .options_count = 2,
+                               .partition_columns = partitions,
+                               .partition_columns_count = 1,
+                               .partition_types = &columns,
+                               .sort_columns = sorts,
+                               .sort_columns_count = 2};
   struct ig_object view = {.kind = IG_OBJECT_VIEW,
                            .schema = "s",
                            .name = "v",
-                           .sql = "SELECT 1",
+                           .definition = "CREATE VIEW …",
+                           .columns = &columns,
+                           .sql = "SELECT 1, 2",
                            .search_path = path,
                            .search_path_count = 2,
-                           .options = options,
-                           .options_count = 2};
-  IG_TRY(ig_catalog_open(in_scratch("data"), &catalog, reterr));
-  IG_TRY(try_create_table(catalog, "public", "t", 1, 10, true, reterr));
-  IG_TRY(try_append(catalog, "t", 1, 10, reterr));
-  IG_TRY(ig_catalog_begin(catalog, &change, reterr));
+                           .column_names = names,
+                           .column_names_count = 2};
   if (ig_catalog_change_has_schema(change, IG_STR("s")))
     IG_TRY(ig_catalog_drop_schema(change, IG_STR("s"), true, reterr));
   IG_TRY(ig_catalog_create_schema(change, IG_STR("s"), reterr));
+  IG_TRY(ig_catalog_create(change, &external, NULL, 0, false, reterr));
   IG_TRY(ig_catalog_create(change, &view, NULL, 0, false, reterr));
-  IG_TRY(ig_catalog_commit(IG_TAKE(change), NULL, reterr));
+  assert_non_null(ig_catalog_change_find(change, IG_STR("s"), IG_STR("v")));
+  IG_TRY(ig_catalog_create(change, &view, NULL, 0, true, reterr));
+  IG_TRY(ig_catalog_drop(change, IG_STR("s"), IG_STR("v"), true, reterr));
+  return ig_catalog_create(change, &view, NULL, 0, false, reterr);
+}
+
+static igloo_status change_schema(ig_catalog *catalog, struct igloo_error *reterr) {
+  IG_AUTO(ig_catalog_change) *change = NULL;
+  IG_AUTO(ig_snapshot) *snapshot = NULL;
+  IG_TRY(ig_catalog_begin(catalog, &change, reterr));
+  IG_TRY(fill_schema(change, reterr));
+  return ig_catalog_commit(IG_TAKE(change), &snapshot, reterr);
+}
+
+static igloo_status everything(void *ctx, struct igloo_error *reterr) {
+  (void)ctx;
+  IG_AUTO(ig_catalog) *catalog = NULL;
+  IG_TRY(ig_catalog_open(in_scratch("data"), &catalog, reterr));
+  IG_TRY(try_create_table(catalog, "public", "t", 1, 10, true, reterr));
+  IG_TRY(try_append(catalog, "t", 1, 10, reterr));
+  IG_TRY(change_schema(catalog, reterr));
   return try_drop(catalog, "t", reterr);
 }
 
@@ -524,6 +557,88 @@ static void the_catalog_survives_failed_allocations(void **state) {
   (void)state;
   assert_survives_failed_allocations(everything, NULL);
   assert_int_equal(count_data_files(), 0);
+}
+
+/* Open what was written before, and look at all of it. */
+static igloo_status load(void *ctx, struct igloo_error *reterr) {
+  (void)ctx;
+  IG_AUTO(ig_catalog) *catalog = NULL;
+  igloo_status status = ig_catalog_open(in_scratch("data"), &catalog, reterr);
+  assert_int_equal(catalog == NULL, status != IGLOO_OK);
+  IG_TRY(status);
+  IG_AUTO(ig_snapshot) *snapshot = ig_catalog_snapshot(catalog);
+  assert_int_equal(ig_snapshot_objects_count(snapshot), 3);
+  assert_external(ig_snapshot_find(snapshot, IG_STR("s"), IG_STR("e")));
+  assert_view(ig_snapshot_find(snapshot, IG_STR("s"), IG_STR("v")));
+  const struct ig_object *table =
+      ig_snapshot_find(snapshot, IG_STR("public"), IG_STR("t"));
+  assert_int_equal(table->files_count, 3);
+  assert_true(ig_schema_equal(table->columns, &columns, true));
+  return IGLOO_OK;
+}
+
+static void a_catalog_that_could_not_be_loaded_is_whole_at_the_next_try(void **state) {
+  (void)state;
+  ig_catalog *catalog = open_data();
+  create_table(catalog, "t", 2, 10);
+  assert_ok(try_append(catalog, "t", 1, 10, &test_err));
+  assert_ok(change_schema(catalog, &test_err));
+  ig_catalog_close(catalog);
+  put_file("data/tables/0123456789abcdef/0000000000000000.parquet", "orphan");
+  assert_survives_failed_allocations(load, NULL);
+  assert_int_equal(count_data_files(), 3);
+}
+
+static igloo_status open_without_folder(void *ctx, struct igloo_error *reterr) {
+  (void)ctx;
+  IG_AUTO(ig_catalog) *catalog = NULL;
+  return ig_catalog_open(NULL, &catalog, reterr);
+}
+
+static void a_temporary_catalog_survives_failed_allocations(void **state) {
+  (void)state;
+  assert_survives_failed_allocations(open_without_folder, NULL);
+}
+
+/* What one change did, and whether a failed one did nothing at all. */
+struct changed {
+  ig_catalog *catalog;
+  igloo_status (*change)(ig_catalog *catalog, struct igloo_error *reterr);
+};
+
+static igloo_status change_or_nothing(void *ctx, struct igloo_error *reterr) {
+  struct changed *changed = ctx;
+  IG_AUTO(ig_snapshot) *before = ig_catalog_snapshot(changed->catalog);
+  igloo_status status = changed->change(changed->catalog, reterr);
+  IG_AUTO(ig_snapshot) *after = ig_catalog_snapshot(changed->catalog);
+  if (status == IGLOO_OK)
+    assert_true(after != before);
+  else
+    assert_ptr_equal(after, before);
+  size_t files = check_files(after);
+  if (before == after) assert_int_equal(count_data_files(), files);
+  return status;
+}
+
+static igloo_status replace_t(ig_catalog *catalog, struct igloo_error *reterr) {
+  return try_create_table(catalog, "public", "t", 2, 10, true, reterr);
+}
+
+static igloo_status append_to_t(ig_catalog *catalog, struct igloo_error *reterr) {
+  return try_append(catalog, "t", 1, 10, reterr);
+}
+
+/* Whatever kind of change it is: the snapshot and the files are as they were. */
+static void a_change_without_memory_changes_nothing(void **state) {
+  (void)state;
+  igloo_status (*const changes[])(ig_catalog *, struct igloo_error *) = {
+      replace_t, append_to_t, change_schema};
+  IG_AUTO(ig_catalog) *catalog = open_data();
+  create_table(catalog, "t", 2, 10);
+  for (size_t i = 0; i < IG_ARRAY_LEN(changes); i++) {
+    struct changed changed = {catalog, changes[i]};
+    assert_survives_failed_allocations(change_or_nothing, &changed);
+  }
 }
 
 /* ---- kill -9 --------------------------------------------------------------------- */
@@ -671,6 +786,9 @@ int main(void) {
       scratch_test(a_damaged_database_is_said_to_be),
       scratch_test_in_memory(changes_of_many_threads_lose_nothing),
       scratch_test_in_memory(the_catalog_survives_failed_allocations),
+      scratch_test_in_memory(a_catalog_that_could_not_be_loaded_is_whole_at_the_next_try),
+      scratch_test_in_memory(a_temporary_catalog_survives_failed_allocations),
+      scratch_test_in_memory(a_change_without_memory_changes_nothing),
       scratch_test_in_memory(a_killed_process_leaves_every_table_whole_or_absent),
   };
   return cmocka_run_group_tests(tests, group_setup, group_teardown);
