@@ -151,8 +151,27 @@ static const struct setting list[] = {
      set_time_zone, get_time_zone},
 };
 
-static igloo_status find(struct ig_str name, const struct setting **ret_setting,
+/* The name that `text` writes, as in  igloo."views" ; what is longer than any of ours, or
+ * no name at all, stands for itself and is found nowhere. */
+static igloo_status read_name(struct ig_str text, char **ret_name,
+                              struct igloo_error *reterr) {
+  IG_AUTO_DONE(ig_sql_name) name = {0};
+  IG_AUTO_DONE(ig_buf) plain = IG_BUF_INIT(IG_SETTING_BYTES_MAX);
+  igloo_status status = ig_sql_name_parse(text, IG_SQL_NAME_PARTS_MAX, &name, reterr);
+  if (status == IGLOO_OUT_OF_MEMORY) return status;
+  for (size_t i = 0; status == IGLOO_OK && i < name.len; i++) {
+    if (i) ig_buf_append_char(&plain, '.');
+    ig_buf_append_cstr(&plain, name.parts[i]);
+  }
+  if (status != IGLOO_OK) ig_buf_append_str(&plain, text);
+  return ig_buf_steal(&plain, ret_name, reterr);
+}
+
+static igloo_status find(struct ig_str text, const struct setting **ret_setting,
                          struct igloo_error *reterr) {
+  IG_AUTO_CHAR *plain = NULL;
+  IG_TRY(read_name(text, &plain, reterr));
+  struct ig_str name = ig_str_from_cstr(plain);
   if (ig_str_eq_cstr_ci(name, "timezone")) name = IG_STR("time_zone");
   const char *names[IG_ARRAY_LEN(list)];
   for (size_t i = 0; i < IG_ARRAY_LEN(list); i++) {
@@ -216,6 +235,14 @@ igloo_status ig_settings_get(const struct ig_settings *settings, struct ig_str n
   IG_AUTO_DONE(ig_buf) out = IG_BUF_INIT(IG_SETTING_BYTES_MAX * IG_SEARCH_PATH_MAX);
   setting->get(settings, &out);
   return ig_buf_steal(&out, ret_value, reterr);
+}
+
+igloo_status ig_settings_name(struct ig_str text, const char **ret_name,
+                              struct igloo_error *reterr) {
+  const struct setting *setting;
+  IG_TRY(find(text, &setting, reterr));
+  *ret_name = setting->name;
+  return IGLOO_OK;
 }
 
 bool ig_settings_at(size_t index, const char **ret_name, const char **ret_doc) {

@@ -33,6 +33,8 @@ IG_NODISCARD igloo_status ig_settings_init(struct ig_settings *settings,
                                            struct igloo_error *reterr);
 void ig_settings_done(struct ig_settings *settings);
 
+/* Names are as SQL writes them: in any case, their parts in double quotes or not. */
+
 /* Change one from its text as SET has it (`value` data NULL: the default). Returns
  * NOT_FOUND 42704 for a name that is not in the list (hint: the nearest);
  * INVALID_ARGUMENT 22023 for a bad value; UNSUPPORTED for one that is not built yet. */
@@ -44,6 +46,10 @@ IG_NODISCARD igloo_status ig_settings_set(struct ig_settings *settings,
 IG_NODISCARD igloo_status ig_settings_get(const struct ig_settings *settings,
                                           struct ig_str name, char **ret_value,
                                           struct igloo_error *reterr);
+
+/* The name by which the list has the setting (static). Errors as ig_settings_set. */
+IG_NODISCARD igloo_status ig_settings_name(struct ig_str text, const char **ret_name,
+                                           struct igloo_error *reterr);
 
 /* Name and one sentence about setting `index`; false past the last one. */
 bool ig_settings_at(size_t index, const char **ret_name, const char **ret_doc);

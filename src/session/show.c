@@ -17,8 +17,8 @@ static igloo_status show_setting(ig_session *session, struct ig_str name,
                                  struct ArrowArrayStream *ret_rows,
                                  struct igloo_error *reterr) {
   IG_AUTO_CHAR *value = NULL;
-  IG_AUTO_CHAR *column = ig_str_dup(name);
-  if (!column) return ig_fail_oom(reterr);
+  const char *column;
+  IG_TRY(ig_settings_name(name, &column, reterr));
   IG_TRY(ig_settings_get(&session->settings, name, &value, reterr));
   struct ig_rows_column columns[] = {{column, IG_CELL_TEXT, true}};
   IG_AUTO(ig_rows) *rows = NULL;

@@ -213,7 +213,8 @@ static igloo_status parse_setting_name(struct parser *p, bool *ret_time_zone) {
     IG_TRY(next(&ahead));
     *ret_time_zone = at(&ahead, "ZONE");
   }
-  if (!*ret_time_zone) return parse_name(p, 3, &p->st->name);
+  /* However long: the list of settings tells better what is wrong than the grammar. */
+  if (!*ret_time_zone) return parse_name(p, SIZE_MAX, &p->st->name);
   *p = ahead;
   p->st->name = IG_STR("time_zone");
   return next(p);
