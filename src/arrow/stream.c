@@ -75,11 +75,34 @@ igloo_status ig_stream_new_batch(struct ArrowSchema *schema, struct ArrowArray *
   return IGLOO_OK;
 }
 
-igloo_status ig_stream_new_empty(struct ArrowArrayStream *ret_stream,
-                                 struct igloo_error *reterr) {
-  struct ArrowSchema schema;
-  IG_TRY(ig_schema_new_struct(0, &schema, reterr));
-  return ig_stream_new_batch(&schema, NULL, ret_stream, reterr);
+/* ---- nothing ----------------------------------------------------------------------- */
+
+static int empty_get_schema(struct ArrowArrayStream *stream, struct ArrowSchema *out) {
+  (void)stream;
+  return ig_schema_new_struct(0, out, NULL) == IGLOO_OK ? 0 : ENOMEM;
+}
+
+static int empty_get_next(struct ArrowArrayStream *stream, struct ArrowArray *out) {
+  (void)stream;
+  out->release = NULL;
+  return 0;
+}
+
+/* The errno says all: only its schema can fail, and only for memory. */
+static const char *empty_get_last_error(struct ArrowArrayStream *stream) {
+  (void)stream;
+  return NULL;
+}
+
+static void empty_release(struct ArrowArrayStream *stream) {
+  stream->release = NULL;
+}
+
+struct ArrowArrayStream ig_stream_empty(void) {
+  return (struct ArrowArrayStream){.get_schema = empty_get_schema,
+                                   .get_next = empty_get_next,
+                                   .get_last_error = empty_get_last_error,
+                                   .release = empty_release};
 }
 
 /* ---- hook -------------------------------------------------------------------------- */

@@ -12,9 +12,9 @@
 
 #include "base/error.h"
 
-/* A stream without columns and batches: the result of a statement that has none. */
-IG_NODISCARD igloo_status ig_stream_new_empty(struct ArrowArrayStream *ret_stream,
-                                              struct igloo_error *reterr);
+/* A stream without columns and batches: the result of a statement that has none. It takes
+ * no memory until its schema is asked for, so that what was done can be told. */
+struct ArrowArrayStream ig_stream_empty(void);
 
 /* A stream of `schema` and at most one batch. Takes both, also on failure (their release
  * is then NULL); `batch` may be NULL or released: no batch. */

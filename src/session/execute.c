@@ -128,7 +128,8 @@ igloo_status ig_session_run_plan(ig_session *session, ig_running *running,
                         text, reterr));
       break;
   }
-  return ig_result_of_nothing(IG_TAKE(held), affected, ret_result, reterr);
+  ig_result_of_nothing(IG_TAKE(held), affected, ret_result);
+  return IGLOO_OK;
 }
 
 /* Plan a text and run it. Takes running, also on failure. */
@@ -209,7 +210,8 @@ static igloo_status run_explain(ig_session *session, ig_running *running,
   IG_TRY(ig_plan_explain(plan, how, ig_running_cancel(held), &text, reterr));
   struct ArrowArrayStream rows;
   IG_TRY(explain_rows(text, how.json, &rows, reterr));
-  return ig_result_of_rows(IG_TAKE(held), &rows, ret_result, reterr);
+  ig_result_of_rows(IG_TAKE(held), &rows, ret_result);
+  return IGLOO_OK;
 }
 
 /* ---- SET, RESET, USE, schemas ------------------------------------------------------ */
@@ -302,10 +304,11 @@ bool ig_statement_shows(enum ig_sql_kind kind) {
 }
 
 static igloo_status run_quietly(igloo_status status, ig_running *running,
-                                struct ig_result *ret_result,
-                                struct igloo_error *reterr) {
-  if (status == IGLOO_OK) return ig_result_of_nothing(running, -1, ret_result, reterr);
-  (void)ig_running_end(running);
+                                struct ig_result *ret_result) {
+  if (status == IGLOO_OK)
+    ig_result_of_nothing(running, -1, ret_result);
+  else
+    (void)ig_running_end(running);
   return status;
 }
 
@@ -359,7 +362,7 @@ igloo_status ig_session_run(ig_session *session, ig_running *running,
       status = refuse(parsed, reterr);
       break;
   }
-  return run_quietly(status, running, ret_result, reterr);
+  return run_quietly(status, running, ret_result);
 }
 
 igloo_status ig_session_execute(ig_session *session, struct ig_str sql,

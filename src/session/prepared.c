@@ -295,14 +295,17 @@ static igloo_status run_rows(ig_prepared *prepared, ig_running *running,
                            ig_running_cancel(held), &rows, reterr));
   struct ig_plan_description description;
   ig_plan_describe(plan, &description);
-  if (gives_rows(description.kind))
-    return ig_result_of_rows(IG_TAKE(held), &rows, ret_result, reterr);
+  if (gives_rows(description.kind)) {
+    ig_result_of_rows(IG_TAKE(held), &rows, ret_result);
+    return IGLOO_OK;
+  }
   int64_t affected = 0;
   IG_TRY(ig_write_run(prepared->session, ig_running_cancel(held), resolver, plan,
                       &description, prepared_text(prepared),
                       (struct ig_write_input){.plan = plan, .rows = &rows}, &affected,
                       reterr));
-  return ig_result_of_nothing(IG_TAKE(held), affected, ret_result, reterr);
+  ig_result_of_nothing(IG_TAKE(held), affected, ret_result);
+  return IGLOO_OK;
 }
 
 static igloo_status run_planned(ig_prepared *prepared, ig_running *running,
@@ -416,6 +419,32 @@ static igloo_status run_prepare(ig_session *session, const struct ig_guarded *gu
 
 /* ---- EXECUTE name (arguments) ------------------------------------------------------ */
 
+/* The one row of a stream. What stands between the parentheses may turn out to be more
+ * than expressions (1 WHERE false, unnest(…)): any other number of rows is refused. */
+static igloo_status read_one_row(struct ArrowArrayStream *stream, const ig_query *query,
+                                 struct ArrowArray *ret_row, struct igloo_error *reterr) {
+  IG_AUTO_ARRAY row = {0};
+  for (int64_t rows = 0;;) {
+    IG_AUTO_ARRAY batch = {0};
+    if (stream->get_next(stream, &batch) != 0) return ig_query_error(query, reterr);
+    bool more = batch.release != NULL;
+    if (more) rows += batch.length;
+    if (rows > 1 || (!more && rows == 0)) {
+      (void)ig_fail(reterr, IGLOO_SYNTAX_ERROR,
+                    "parameters of EXECUTE must be single values");
+      ig_error_detail(reterr, "They give %s.", rows ? "several rows" : "no row");
+      return IGLOO_SYNTAX_ERROR;
+    }
+    if (!more) break;
+    if (batch.length == 0) continue;
+    row = batch;
+    batch.release = NULL;
+  }
+  *ret_row = row;
+  row.release = NULL;
+  return IGLOO_OK;
+}
+
 /* The arguments are expressions: a query without a table gives their values. */
 static igloo_status evaluate_arguments(ig_session *session, struct ig_str arguments,
                                        ig_cancel *cancel,
@@ -434,8 +463,7 @@ static igloo_status evaluate_arguments(ig_session *session, struct ig_str argume
   IG_AUTO_SCHEMA schema = {0};
   IG_AUTO_ARRAY batch = {0};
   IG_TRY(ig_stream_schema(&stream, &schema, reterr));
-  if (stream.get_next(&stream, &batch) != 0) return ig_query_error(query, reterr);
-  IG_ASSERT(batch.release && batch.length == 1);
+  IG_TRY(read_one_row(&stream, query, &batch, reterr));
   return ig_stream_new_batch(&schema, &batch, ret_rows, reterr);
 }
 
@@ -506,5 +534,6 @@ igloo_status ig_prepared_run(ig_session *session, ig_running *running,
   } else {
     ig_session_forget_prepared(session);
   }
-  return ig_result_of_nothing(IG_TAKE(held), -1, ret_result, reterr);
+  ig_result_of_nothing(IG_TAKE(held), -1, ret_result);
+  return IGLOO_OK;
 }

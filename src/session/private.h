@@ -48,19 +48,17 @@ ig_running *ig_running_end(ig_running *running); /* takes NULL; returns NULL */
 IG_DEFINE_AUTO(ig_running, ig_running_end)
 ig_cancel *ig_running_cancel(const ig_running *running); /* borrowed */
 
-/* Wrap rows that are there already. Takes running and rows, also on failure. */
-IG_NODISCARD igloo_status ig_result_of_rows(ig_running *running,
-                                            struct ArrowArrayStream *rows,
-                                            struct ig_result *ret_result,
-                                            struct igloo_error *reterr);
+/* Wrap rows that are there already. Takes running and rows. */
+void ig_result_of_rows(ig_running *running, struct ArrowArrayStream *rows,
+                       struct ig_result *ret_result);
 /* Start a query and give its rows. Takes running, also on failure. */
 IG_NODISCARD igloo_status ig_result_of_plan(ig_running *running, ig_plan *plan,
                                             struct ig_result *ret_result,
                                             struct igloo_error *reterr);
-/* A statement that is done: no columns, no rows. Takes running, also on failure. */
-IG_NODISCARD igloo_status ig_result_of_nothing(ig_running *running, int64_t affected,
-                                               struct ig_result *ret_result,
-                                               struct igloo_error *reterr);
+/* A statement that is done: no columns, no rows. Takes running. It cannot fail: what the
+ * statement changed has happened. */
+void ig_result_of_nothing(ig_running *running, int64_t affected,
+                          struct ig_result *ret_result);
 /* Tell progress which query is the one of `running` now (NULL: none). */
 void ig_running_set_query(ig_running *running, ig_query *query);
 

@@ -7,8 +7,16 @@
 #include "session/bound_rows.h"
 #include "session/private.h"
 
+struct result {
+  struct ArrowArrayStream rows;
+  ig_running *running;
+  ig_query *query; /* NULL: rows that were there already */
+  struct igloo_error error;
+};
+
 struct ig_running {
-  ig_session *session; /* one reference */
+  ig_session *session;   /* one reference */
+  struct result *result; /* owned until it is given out: what was done can be told */
   ig_cancel *cancel;
   int64_t begin_us;
   ig_query *query;   /* guarded by the session's mu; borrowed from whoever runs it */
@@ -22,10 +30,16 @@ igloo_status ig_running_begin(ig_session *session, ig_running **ret_running,
                               struct igloo_error *reterr) {
   ig_running *running = ig_calloc(1, sizeof(*running));
   if (!running) return ig_fail_oom(reterr);
+  running->result = ig_calloc(1, sizeof(*running->result));
+  if (!running->result) {
+    ig_free(running);
+    return ig_fail_oom(reterr);
+  }
   int64_t timeout_us = session->settings.statement_timeout_us;
   igloo_status status = ig_cancel_new(
       timeout_us ? ig_deadline_in(timeout_us) : IG_NEVER_US, &running->cancel, reterr);
   if (status != IGLOO_OK) {
+    ig_free(running->result);
     ig_free(running);
     return status;
   }
@@ -80,6 +94,7 @@ ig_running *ig_running_end(ig_running *running) {
   leave_list(running);
   (void)ig_cancel_unref(running->cancel);
   (void)ig_session_unref(running->session);
+  ig_free(running->result);
   ig_free(running);
   return NULL;
 }
@@ -103,13 +118,6 @@ void ig_session_progress(ig_session *session, struct igloo_progress *ret_progres
 }
 
 /* ---- result streams ---------------------------------------------------------------- */
-
-struct result {
-  struct ArrowArrayStream rows;
-  ig_running *running;
-  ig_query *query; /* NULL: rows that were there already */
-  struct igloo_error error;
-};
 
 /* The end of the stream, good or bad: the statement runs no longer. */
 static int end_result(struct result *result, int errnum) {
@@ -176,32 +184,23 @@ static void give_result(struct result *result, int64_t affected,
                                                .private_data = result};
 }
 
-static struct result *new_result(ig_running *running) {
-  struct result *result = ig_calloc(1, sizeof(*result));
-  if (result)
-    result->running = running;
-  else
-    (void)ig_running_end(running);
+static struct result *take_result(ig_running *running) {
+  struct result *result = IG_TAKE(running->result);
+  result->running = running;
   return result;
 }
 
-igloo_status ig_result_of_rows(ig_running *running, struct ArrowArrayStream *rows,
-                               struct ig_result *ret_result, struct igloo_error *reterr) {
-  struct result *result = new_result(running);
-  if (!result) {
-    rows->release(rows);
-    return ig_fail_oom(reterr);
-  }
+void ig_result_of_rows(ig_running *running, struct ArrowArrayStream *rows,
+                       struct ig_result *ret_result) {
+  struct result *result = take_result(running);
   result->rows = *rows;
   rows->release = NULL;
   give_result(result, -1, ret_result);
-  return IGLOO_OK;
 }
 
 igloo_status ig_result_of_plan(ig_running *running, ig_plan *plan,
                                struct ig_result *ret_result, struct igloo_error *reterr) {
-  struct result *result = new_result(running);
-  if (!result) return ig_fail_oom(reterr);
+  struct result *result = take_result(running);
   igloo_status status = ig_query_start(plan, running->cancel, &result->query, reterr);
   if (status == IGLOO_OK) status = ig_query_stream(result->query, &result->rows, reterr);
   if (status != IGLOO_OK) {
@@ -213,17 +212,10 @@ igloo_status ig_result_of_plan(ig_running *running, ig_plan *plan,
   return IGLOO_OK;
 }
 
-igloo_status ig_result_of_nothing(ig_running *running, int64_t affected,
-                                  struct ig_result *ret_result,
-                                  struct igloo_error *reterr) {
-  struct ArrowArrayStream rows;
-  igloo_status status = ig_stream_new_empty(&rows, reterr);
-  if (status != IGLOO_OK) {
-    (void)ig_running_end(running);
-    return status;
-  }
+void ig_result_of_nothing(ig_running *running, int64_t affected,
+                          struct ig_result *ret_result) {
+  struct ArrowArrayStream rows = ig_stream_empty();
   leave_list(running);
-  IG_TRY(ig_result_of_rows(running, &rows, ret_result, reterr));
+  ig_result_of_rows(running, &rows, ret_result);
   ret_result->affected = affected;
-  return IGLOO_OK;
 }

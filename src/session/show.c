@@ -364,7 +364,10 @@ igloo_status ig_show_run(ig_session *session, ig_running *running,
   IG_AUTO_DONE(ig_buf) sql = IG_BUF_INIT(SQL_BYTES_MAX);
   struct ArrowArrayStream rows = {0};
   IG_TRY(show(session, ig_running_cancel(held), guarded, &sql, &rows, reterr));
-  if (rows.release) return ig_result_of_rows(IG_TAKE(held), &rows, ret_result, reterr);
+  if (rows.release) {
+    ig_result_of_rows(IG_TAKE(held), &rows, ret_result);
+    return IGLOO_OK;
+  }
   IG_TRY(ig_buf_check(&sql, reterr));
   igloo_status status =
       ig_session_run_sql(session, IG_TAKE(held), sql.data, ret_result, reterr);

@@ -12,7 +12,7 @@ static void the_empty_stream_has_no_columns(void **state) {
   IG_AUTO_STREAM stream = {0};
   IG_AUTO_SCHEMA schema = {0};
   IG_AUTO_ARRAY batch = {0};
-  assert_ok(ig_stream_new_empty(&stream, &test_err));
+  stream = ig_stream_empty();
   assert_ok(ig_stream_schema(&stream, &schema, &test_err));
   assert_string_equal(schema.format, "+s");
   assert_int_equal(schema.n_children, 0);
@@ -29,7 +29,7 @@ static void a_hook_runs_once_when_the_stream_is_released(void **state) {
   struct ArrowArrayStream inner, outer;
   IG_AUTO_SCHEMA schema = {0};
   int released = 0;
-  assert_ok(ig_stream_new_empty(&inner, &test_err));
+  inner = ig_stream_empty();
   assert_ok(ig_stream_hook(&inner, count_up, &released, &outer, &test_err));
   assert_null(inner.release);
   assert_ok(ig_stream_schema(&outer, &schema, &test_err));
