@@ -7,6 +7,10 @@ import ctypes
 import pyarrow
 
 
+class Option(ctypes.Structure):
+    _fields_ = [("key", ctypes.c_char_p), ("value", ctypes.c_char_p)]
+
+
 class Error(ctypes.Structure):
     _fields_ = [
         ("status", ctypes.c_int32),
@@ -37,7 +41,7 @@ class IglooError(Exception):
 class Connection:
     """An embedded database and one session on it."""
 
-    def __init__(self, library_path):
+    def __init__(self, library_path, options=None):
         # RTLD_LOCAL, as Python's own extension modules are loaded.
         self.library = ctypes.CDLL(str(library_path))
         self.library.igloo_version.restype = ctypes.c_char_p
@@ -45,7 +49,9 @@ class Connection:
             getattr(self.library, name).restype = ctypes.c_void_p
             getattr(self.library, name).argtypes = [ctypes.c_void_p]
         self.database, self.session = ctypes.c_void_p(), ctypes.c_void_p()
-        self.call("igloo_database_open", None, None, ctypes.c_size_t(0), ctypes.byref(self.database))
+        given = [Option(key.encode(), value.encode()) for key, value in (options or {}).items()]
+        self.call("igloo_database_open", None, (Option * len(given))(*given),
+                  ctypes.c_size_t(len(given)), ctypes.byref(self.database))
         self.call("igloo_connect", self.database, ctypes.byref(self.session))
 
     def call(self, name, *arguments):

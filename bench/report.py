@@ -1,0 +1,108 @@
+"""The figures as tables for people, in Markdown."""
+
+BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
+PEERS = ["datafusion", "duckdb"]
+WORST = 3
+
+
+def ratio(found):
+    return f"{found['median']:.2f} ({found['low']:.2f}–{found['high']:.2f})"
+
+
+def table(head, rows):
+    """A Markdown table whose columns line up; numbers to the right, the first to the left."""
+    rows = [head, *([str(cell) for cell in row] for row in rows)]
+    widths = [max(len(row[at]) for row in rows) for at in range(len(head))]
+
+    def line(cells):
+        first, *others = cells
+        shown = [first.ljust(widths[0])]
+        shown += [cell.rjust(width) for cell, width in zip(others, widths[1:])]
+        return f"| {' | '.join(shown)} |"
+
+    rule = "|".join(["-" * (widths[0] + 2), *("-" * (w + 1) + ":" for w in widths[1:])])
+    return "\n".join([line(rows[0]), f"|{rule}|", *map(line, rows[1:])])
+
+
+def worst(found, peer):
+    ordered = sorted(found["queries"].items(), key=lambda item: -item[1]["cpu"][peer]["median"])
+    return ", ".join(f"{name} {entry['cpu'][peer]['median']:.2f}"
+                     for name, entry in ordered[:WORST])
+
+
+def queries(found):
+    head = ["query", "Igloo CPU ms", "CPU / datafusion", "CPU / duckdb",
+            "wall / datafusion", "wall / duckdb"]
+    rows = [[name, f"{entry['ms']['igloo']['cpu']:.0f}",
+             *(ratio(entry[kind][peer]) for kind in ("cpu", "wall") for peer in PEERS)]
+            for name, entry in found["queries"].items()]
+    rows.append(["all, total", f"{found['total']['cpu_ms']['igloo']:.0f}",
+                 *(ratio(found["total"][kind][peer])
+                   for kind in ("cpu", "wall") for peer in PEERS)])
+    rows.append(["all, geometric mean", "",
+                 *(ratio(found["geometric_mean"][kind][peer])
+                   for kind in ("cpu", "wall") for peer in PEERS)])
+    lines = [f"Worst by CPU against {peer}: {worst(found, peer)}." for peer in PEERS]
+    return "### Queries, warm\n\n" + table(head, rows) + "\n\n" + "\n".join(lines)
+
+
+def memory(found):
+    head = ["query", "Igloo MiB", "datafusion MiB", "duckdb MiB", "/ datafusion", "/ duckdb"]
+    rows = [[name, *(f"{entry['kb'][engine] / 1024:.0f}" for engine in ("igloo", *PEERS)),
+             *(f"{entry['ratio'][peer]:.2f}" for peer in PEERS)] for name, entry in found.items()]
+    python = max(entry["python_kb"] for entry in found.values()) / 1024
+    return ("### Peak memory of a fresh process with one query\n\n" + table(head, rows)
+            + f"\n\nOf each, {python:.0f} MiB are Python and pyarrow.")
+
+
+def start(found):
+    head = ["from the start to", "Igloo ms", "DuckDB's shell ms", "ratio"]
+    names = {"first_row": "first row", "end": "end", "cpu": "end, CPU time"}
+    rows = [[f"{names[kind]}: {label}", f"{entry[kind]['ms']['igloo']:.1f}",
+             f"{entry[kind]['ms']['duckdb']:.1f}", ratio(entry[kind]["ratio"])]
+            for label, entry in found.items() for kind in names]
+    return "### Start of the program\n\n" + table(head, rows)
+
+
+def statements(found):
+    head = ["statement", "Igloo p50 µs", "p99", "datafusion p50", "p99", "duckdb p50", "p99",
+            "p50 / datafusion", "p50 / duckdb"]
+    rows = [[label, *(f"{entry['us'][engine][p]:.0f}" for engine in ("igloo", *PEERS)
+                      for p in ("p50", "p99")),
+             *(ratio(entry["ratio"][peer]) for peer in PEERS)] for label, entry in found.items()]
+    return "### CPU time of a small statement\n\n" + table(head, rows)
+
+
+def instructions(found):
+    head = ["statement", "instructions", "two counts differ by"]
+    rows = [[label, f"{entry['instructions']:,}", f"{entry['spread']:.3%}"]
+            for label, entry in found.items()]
+    return ("### Instructions of a small statement (callgrind, one thread)\n\n"
+            + table(head, rows))
+
+
+def part(name, found):
+    return {"queries": queries, "memory": memory, "start": start, "statements": statements,
+            "instructions": instructions}[name](found)
+
+
+def whole(result):
+    setup, versions = result["setup"], result["setup"]["versions"]
+    others = max(result["others"].values())
+    parts = [
+        f"Igloo at {setup['commit']}, {setup['date']}; datafusion {versions['datafusion']}, "
+        f"duckdb {versions['duckdb']}, DuckDB's shell {setup['shell']}; TPC-H scale factor "
+        f"{setup['scale']:g}; {setup['cores']} cores of an {setup['processor']}, "
+        f"{setup['threads']} threads each; {setup['pairs']} pairs; others took at most "
+        f"{others:.0%} of the machine; {result['minutes']:.0f} minutes. Ratios are medians "
+        "of Igloo's figure over the peer's, pair by pair, with their 95 % interval."]
+    parts += [part(name, result[name]) for name in
+              ("queries", "memory", "start", "statements", "instructions") if name in result]
+    return "\n\n".join(parts)
+
+
+def write_docs(path, text):
+    page = path.read_text(encoding="utf-8")
+    before, rest = page.split(BEGIN)
+    _, after = rest.split(END)
+    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
