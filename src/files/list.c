@@ -287,6 +287,7 @@ static igloo_status visit(struct walk *walk, int folder_fd, const char *name,
       (pattern.len == 0 || pattern.data[0] != name[0]))
     return IGLOO_OK;
   if (!stars && !ig_glob_match(pattern, ig_str_from_cstr(name))) return IGLOO_OK;
+  if (ig_roots_is_private(walk->roots, path->data)) return IGLOO_OK;
   IG_TRY(look_at(walk, folder_fd, name, ig_buf_str(path), &link, &kind, &id, reterr));
   if (kind == IG_PATH_FILE && last) return add_file(walk, ig_buf_str(path), id, reterr);
   if (kind != IG_PATH_FOLDER) return IGLOO_OK;

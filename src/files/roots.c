@@ -281,6 +281,10 @@ static igloo_status fail_denied(const char *path, const char *hint,
   return status;
 }
 
+static igloo_status fail_private(const char *path, struct igloo_error *reterr) {
+  return fail_denied(path, "The folder belongs to Igloo itself.", reterr);
+}
+
 /* The root that decides about `path`: a private one before all, else the longest. */
 static const struct root *find_root(const ig_roots *roots, struct ig_str path) {
   const struct root *best = NULL;
@@ -303,8 +307,7 @@ static igloo_status pick_root(const ig_roots *roots, const char *path,
     return IGLOO_OK;
   }
   if (!root) return fail_denied(path, "It lies outside files.roots.", reterr);
-  if (root->private)
-    return fail_denied(path, "The folder belongs to Igloo itself.", reterr);
+  if (root->private) return fail_private(path, reterr);
   if (access == IG_ACCESS_WRITE && !root->write)
     return fail_denied(path, "Its entry in files.roots is not rw.", reterr);
   *ret_root = root;
@@ -315,6 +318,53 @@ igloo_status ig_roots_check(const ig_roots *roots, const char *path,
                             enum ig_access access, struct igloo_error *reterr) {
   const struct root *root = NULL;
   return pick_root(roots, path, access, &root, reterr);
+}
+
+bool ig_roots_is_private(const ig_roots *roots, const char *path) {
+  const struct root *root = find_root(roots, ig_str_from_cstr(path));
+  return root && root->private;
+}
+
+/* Give the name, without links, of what `fd` stands for. */
+static igloo_status real_path(int fd, const char *path, struct ig_buf *ret_real,
+                              struct igloo_error *reterr) {
+  char link[sizeof("/proc/self/fd/") + 3 * sizeof(int)];
+  char real[IG_PATH_BYTES_MAX + 1];
+  (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+  ssize_t len = readlink(link, real, sizeof(real));
+  if (len < 0) return ig_fail_errno(reterr, errno, "could not look at \"%s\"", path);
+  if ((size_t)len == sizeof(real))
+    return ig_fail_errno(reterr, ENAMETOOLONG, "could not look at \"%s\"", path);
+  ig_buf_append_str(ret_real, ig_str_make(real, (size_t)len));
+  return ig_buf_check(ret_real, reterr);
+}
+
+/* A link may lead from a public folder into a private one that lies in the same root: the
+ * text of the path does not tell, and the kernel has nothing against it. */
+static igloo_status check_not_private(const ig_roots *roots, int fd, const char *path,
+                                      struct igloo_error *reterr) {
+  IG_AUTO_DONE(ig_buf) real = IG_BUF_INIT(IG_PATH_BYTES_MAX);
+  IG_TRY(real_path(fd, path, &real, reterr));
+  const struct root *root = find_root(roots, ig_buf_str(&real));
+  return root && root->private ? fail_private(path, reterr) : IGLOO_OK;
+}
+
+igloo_status ig_roots_check_entry(const ig_roots *roots, int folder_fd, const char *name,
+                                  const char *path, struct igloo_error *reterr) {
+  IG_AUTO_DONE(ig_buf) real = IG_BUF_INIT(2 * IG_PATH_BYTES_MAX);
+  IG_TRY(real_path(folder_fd, path, &real, reterr));
+  if (real.len > 1) ig_buf_append_char(&real, '/');
+  ig_buf_append_cstr(&real, name);
+  IG_TRY(ig_buf_check(&real, reterr));
+
+  struct root entry = {.path = real.data, .len = real.len};
+  for (size_t i = 0; i < roots->count; i++) {
+    const struct root *root = &roots->roots[i];
+    if (root->private && (root_holds(root, ig_buf_str(&real)) ||
+                          root_holds(&entry, ig_str_make(root->path, root->len))))
+      return fail_private(path, reterr);
+  }
+  return IGLOO_OK;
 }
 
 static igloo_status fail_open(const char *path, int flags, int errnum,
@@ -364,7 +414,9 @@ static igloo_status open_in_root(const ig_roots *roots, const char *path,
     if (fd < 0 && errno != EAGAIN && errno != EINTR) break;
   }
   if (fd < 0) return fail_open(path, flags, errno, reterr);
-  *ret_fd = (int)fd;
+  IG_AUTO_FD opened = (int)fd;
+  if (access != IG_ACCESS_ENGINE) IG_TRY(check_not_private(roots, opened, path, reterr));
+  *ret_fd = IG_TAKE_FD(opened);
   return IGLOO_OK;
 }
 

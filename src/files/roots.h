@@ -8,7 +8,7 @@
  * RESOLVE_NO_MAGICLINKS), so that no symbolic link leads out. Outside every
  * root the answer never depends on what the disk holds. A private root holds
  * Igloo's own files: only IG_ACCESS_ENGINE enters it, even where a wider root
- * lies around it.
+ * lies around it and by a link (the name that /proc has for a descriptor tells).
  *
  * Owns:    the roots' folders (one descriptor each).
  * Threads: thread-safe once the last root was added.
@@ -74,6 +74,10 @@ IG_NODISCARD igloo_status ig_roots_check(const ig_roots *roots, const char *path
                                          enum ig_access access,
                                          struct igloo_error *reterr);
 
+/* True if `path` is a private folder or lies in one, by its text: a pattern that meets it
+ * passes by. */
+bool ig_roots_is_private(const ig_roots *roots, const char *path);
+
 /* Open a regular file for reading. Gives *ret_fd (close it) and *ret_id (may be NULL).
  * Returns PERMISSION_DENIED 42501 (outside the roots, by a link too, or refused by the
  * system), NOT_FOUND 58P01, INVALID_ARGUMENT 42809 for a folder, FIFO, device or socket,
@@ -87,6 +91,13 @@ IG_NODISCARD igloo_status ig_roots_open(const ig_roots *roots, const char *path,
  * ig_roots_open; INVALID_ARGUMENT 42809 for anything but a folder. */
 IG_NODISCARD igloo_status ig_roots_open_folder(const ig_roots *roots, const char *path,
                                                enum ig_access access, int *ret_fd,
+                                               struct igloo_error *reterr);
+
+/* Returns IGLOO_OK if the entry `name` of the folder may be replaced: it neither is nor
+ * lies in nor holds a private folder, links resolved; else PERMISSION_DENIED 42501 about
+ * `path`. */
+IG_NODISCARD igloo_status ig_roots_check_entry(const ig_roots *roots, int folder_fd,
+                                               const char *name, const char *path,
                                                struct igloo_error *reterr);
 
 enum ig_path_kind { IG_PATH_FILE, IG_PATH_FOLDER, IG_PATH_OTHER };

@@ -298,6 +298,8 @@ igloo_status ig_copy_target_new(const ig_roots *roots, const char *path,
   if (!target->name || !parent) return ig_fail_oom(reterr);
   IG_TRY(
       ig_roots_open_folder(roots, parent, IG_ACCESS_WRITE, &target->parent_fd, reterr));
+  IG_TRY(
+      ig_roots_check_entry(roots, target->parent_fd, target->name, target->path, reterr));
   IG_TRY(check_destination(target, reterr));
   *ret_target = IG_TAKE(target);
   return IGLOO_OK;

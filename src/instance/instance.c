@@ -32,7 +32,8 @@ static igloo_status open_roots(ig_instance *instance, struct igloo_error *reterr
 static igloo_status open_spill(ig_instance *instance, struct igloo_error *reterr) {
   const char *folder = instance->config->engine_spill_dir;
   ig_tmpdir_sweep(folder, NULL);
-  return ig_tmpdir_new(folder, &instance->spill, reterr);
+  IG_TRY(ig_tmpdir_new(folder, &instance->spill, reterr));
+  return ig_roots_add_private(instance->roots, ig_tmpdir_path(instance->spill), reterr);
 }
 
 static igloo_status open_catalog(ig_instance *instance, struct igloo_error *reterr) {

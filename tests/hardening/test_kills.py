@@ -240,6 +240,6 @@ def test_a_kill_at_any_moment_leaves_everything_whole_or_absent(igloo, tmp_path,
           f"{before} before its commit, {after} after it; {orphans} left files, {remains} folders")
     assert landed >= kills * 0.8, hit
     assert all(hit.values()), hit
-    assert orphans >= kills * 0.05 and remains >= kills * 0.8, "the kills leave nothing behind"
+    assert orphans >= kills * 0.05 and remains >= landed * 0.9, "the kills leave nothing behind"
     assert before >= kills * 0.3, "the kills come too late"
     assert after >= kills * 0.02, "the kills come too early"

@@ -216,6 +216,47 @@ static void a_private_root_is_the_engines_alone(void **state) {
                IGLOO_PERMISSION_DENIED, "42501");
 }
 
+static void no_link_inside_a_root_leads_into_a_private_one(void **state) {
+  (void)state;
+  IG_AUTO(ig_roots) *roots = NULL;
+  char text[256];
+  put_file("root/data/tables/x.parquet", "x");
+  put_file("root/public/x.parquet", "x");
+  assert_int_equal(symlink("data", in_scratch("root/link")), 0);
+  assert_int_equal(symlink("data/tables/x.parquet", in_scratch("root/x.parquet")), 0);
+  assert_int_equal(symlink("public", in_scratch("root/good")), 0);
+  assert_int_equal(symlink(".", in_scratch("root/self")), 0);
+  snprintf(text, sizeof(text), "%s/root:rw", scratch);
+  assert_ok(ig_roots_new(ig_str_from_cstr(text), &roots, &test_err));
+  assert_ok(ig_roots_add_private(roots, in_scratch("root/data"), &test_err));
+
+  static const char *const bad[] = {"root/link/tables/x.parquet", "root/x.parquet",
+                                    "root/self/data/tables/x.parquet",
+                                    "root/self/self/link/tables/x.parquet"};
+  for (size_t i = 0; i < IG_ARRAY_LEN(bad); i++) {
+    assert_fails(open_path(roots, in_scratch(bad[i]), IG_ACCESS_READ),
+                 IGLOO_PERMISSION_DENIED, "42501");
+    assert_ok(open_path(roots, in_scratch(bad[i]), IG_ACCESS_ENGINE));
+  }
+  assert_ok(open_path(roots, in_scratch("root/good/x.parquet"), IG_ACCESS_READ));
+  assert_true(ig_roots_is_private(roots, in_scratch("root/data/tables")));
+  assert_false(ig_roots_is_private(roots, in_scratch("root/data2")));
+
+  int fd = -1;
+  const char *folder = in_scratch("root/self/self");
+  assert_ok(ig_roots_open_folder(roots, folder, IG_ACCESS_WRITE, &fd, &test_err));
+  assert_fails(ig_roots_check_entry(roots, fd, "data", folder, &test_err),
+               IGLOO_PERMISSION_DENIED, "42501");
+  assert_ok(ig_roots_check_entry(roots, fd, "data2", folder, &test_err));
+  assert_ok(ig_roots_check_entry(roots, fd, "dat", folder, &test_err));
+  close(fd);
+  fd = open(scratch, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  assert_true(fd >= 0);
+  assert_fails(ig_roots_check_entry(roots, fd, "root", "root", &test_err),
+               IGLOO_PERMISSION_DENIED, "42501"); /* it would go with what holds it */
+  close(fd);
+}
+
 static void roots_are_read_from_text(void **state) {
   (void)state;
   put_file("a,b:c/x.csv", "x");
@@ -299,6 +340,7 @@ int main(void) {
       scratch_test(magic_links_are_refused_even_where_everything_is_allowed),
       scratch_test(only_regular_files_open_and_none_of_the_others_blocks),
       scratch_test(a_private_root_is_the_engines_alone),
+      scratch_test(no_link_inside_a_root_leads_into_a_private_one),
       scratch_test(roots_are_read_from_text),
       scratch_test(a_link_that_is_swapped_in_meanwhile_never_leads_out),
   };
