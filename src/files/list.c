@@ -237,9 +237,10 @@ static igloo_status add_file(struct walk *walk, struct ig_str path, struct ig_fi
 
 /* ---- the walk ---------------------------------------------------------------------- */
 
-/* What an entry is. A file that went away meanwhile, and a link to nowhere, is OTHER. */
+/* What an entry is. A file that went away meanwhile, and a link to nowhere or one that is
+ * not to be followed, is OTHER. */
 static igloo_status look_at(struct walk *walk, int folder_fd, const char *name,
-                            struct ig_str path, bool *ret_link,
+                            struct ig_str path, bool follow, bool *ret_link,
                             enum ig_path_kind *ret_kind, struct ig_file_id *ret_id,
                             struct igloo_error *reterr) {
   struct stat st;
@@ -250,6 +251,10 @@ static igloo_status look_at(struct walk *walk, int folder_fd, const char *name,
     return IGLOO_OK;
   }
   *ret_link = S_ISLNK(st.st_mode);
+  if (*ret_link && !follow) {
+    *ret_kind = IG_PATH_OTHER;
+    return IGLOO_OK;
+  }
   if (*ret_link) {
     igloo_status status =
         ig_roots_stat(walk->roots, path.data, IG_ACCESS_READ, ret_kind, ret_id, reterr);
@@ -283,12 +288,12 @@ static igloo_status visit(struct walk *walk, int folder_fd, const char *name,
   enum ig_path_kind kind;
   struct ig_file_id id;
 
-  if ((name[0] == '.' || name[0] == '_') &&
-      (pattern.len == 0 || pattern.data[0] != name[0]))
-    return IGLOO_OK;
+  bool hidden = name[0] == '.' || (name[0] == '_' && !strchr(name, '=')); /* _key=value */
+  if (hidden && (pattern.len == 0 || pattern.data[0] != name[0])) return IGLOO_OK;
   if (!stars && !ig_glob_match(pattern, ig_str_from_cstr(name))) return IGLOO_OK;
   if (ig_roots_is_private(walk->roots, path->data)) return IGLOO_OK;
-  IG_TRY(look_at(walk, folder_fd, name, ig_buf_str(path), &link, &kind, &id, reterr));
+  IG_TRY(look_at(walk, folder_fd, name, ig_buf_str(path), last || !stars, &link, &kind,
+                 &id, reterr));
   if (kind == IG_PATH_FILE && last) return add_file(walk, ig_buf_str(path), id, reterr);
   if (kind != IG_PATH_FOLDER) return IGLOO_OK;
   if (stars) return link ? IGLOO_OK : walk_folder(walk, path, part, depth + 1, reterr);

@@ -151,6 +151,30 @@ static bool is_plain_relative(struct ig_str path) {
   return true;
 }
 
+/* What is written must be read again: a list passes by what a dot hides, and takes
+ * neither a folder without a key nor a NUL. */
+static igloo_status check_partition(struct ig_str partition, struct igloo_error *reterr) {
+  struct ig_str part, rest = partition;
+  bool more = true;
+  if (!is_plain_relative(partition))
+    return ig_fail(reterr, IGLOO_INTERNAL, "partition folder \"%.*s\" is not plain",
+                   IG_STR_ARG(partition));
+  while (more) {
+    more = ig_str_split(rest, '/', &part, &rest);
+    if (part.data[0] != '.' && part.data[0] != '=' &&
+        ig_str_find(part, IG_STR("%00")) == IG_STR_NONE)
+      continue;
+    igloo_status status =
+        ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "cannot name a partition folder \"%.*s\"",
+                IG_STR_ARG(part));
+    ig_error_hint(reterr,
+                  "A partition column needs a name that does not start with a dot, and "
+                  "values without NUL characters.");
+    return status;
+  }
+  return IGLOO_OK;
+}
+
 /* Make the folders of `partition` below the temporary folder; others may race. */
 static igloo_status make_partition(int folder_fd, struct ig_str partition,
                                    struct igloo_error *reterr) {
@@ -170,9 +194,7 @@ static igloo_status create_in_folder(ig_copy_target *target, unsigned number,
   IG_AUTO_DONE(ig_buf) name = IG_BUF_INIT(IG_PATH_BYTES_MAX);
   char *text = NULL;
   if (partition.len > 0) {
-    if (!is_plain_relative(partition))
-      return ig_fail(reterr, IGLOO_INTERNAL, "partition folder \"%.*s\" is not plain",
-                     IG_STR_ARG(partition));
+    IG_TRY(check_partition(partition, reterr));
     IG_TRY(make_partition(target->temp_fd, partition, reterr));
     ig_buf_append_str(&name, partition);
     ig_buf_append_char(&name, '/');
