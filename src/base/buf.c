@@ -88,6 +88,10 @@ void ig_buf_append_fmt(struct ig_buf *buf, const char *fmt, ...) {
   va_end(args);
 }
 
+void ig_buf_fail_with(struct ig_buf *buf, const struct ig_buf *from) {
+  if (from->failed != IGLOO_OK && buf->failed == IGLOO_OK) fail(buf, from->failed);
+}
+
 void ig_buf_truncate(struct ig_buf *buf, size_t len) {
   if (len >= buf->len) return;
   buf->len = len;

@@ -48,6 +48,10 @@ void ig_buf_append_repeat(struct ig_buf *buf, char c, size_t count);
 void ig_buf_append_fmt(struct ig_buf *buf, const char *fmt, ...) IG_PRINTF(2, 3);
 void ig_buf_append_va(struct ig_buf *buf, const char *fmt, va_list args) IG_PRINTF(2, 0);
 
+/* Where `from` has failed, `buf` fails in the same way: for a text made on the way,
+ * before it is used or cleared. Otherwise nothing happens. */
+void ig_buf_fail_with(struct ig_buf *buf, const struct ig_buf *from);
+
 /* Cut to `len` bytes; no effect where it is shorter. */
 void ig_buf_truncate(struct ig_buf *buf, size_t len);
 

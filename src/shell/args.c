@@ -96,11 +96,13 @@ void ig_command_help(const struct ig_command *command, struct ig_buf *dst) {
   for (const struct ig_flag *flag = command->flags; flag->id; flag++) {
     ig_buf_clear(&names);
     append_flag_names(flag, &names);
+    ig_buf_fail_with(dst, &names);
     if (names.len > width) width = names.len;
   }
   for (const struct ig_flag *flag = command->flags; flag->id; flag++) {
     ig_buf_clear(&names);
     append_flag_names(flag, &names);
+    ig_buf_fail_with(dst, &names);
     ig_buf_append_cstr(dst, "  ");
     ig_buf_append_str(dst, ig_buf_str(&names));
     ig_buf_append_repeat(dst, ' ', width - names.len + 2);

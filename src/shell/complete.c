@@ -42,12 +42,15 @@ void ig_names_done(struct ig_names *names) {
   names->fresh = false;
 }
 
-static void keep_name(struct ig_names *names, struct ig_str name) {
-  if (IG_RESERVE(names->items, names->cap, names->count + 1, NAMES_MAX, "names", NULL) !=
-      IGLOO_OK)
-    return;
+static igloo_status keep_name(struct ig_names *names, struct ig_str name,
+                              struct igloo_error *reterr) {
+  if (names->count == NAMES_MAX) return IGLOO_OK; /* the rest has to be typed */
+  IG_TRY(
+      IG_RESERVE(names->items, names->cap, names->count + 1, NAMES_MAX, "names", reterr));
   char *copy = ig_str_dup(name);
-  if (copy) names->items[names->count++] = copy;
+  if (!copy) return ig_fail_oom(reterr);
+  names->items[names->count++] = copy;
+  return IGLOO_OK;
 }
 
 /* Operators are functions too, but nobody completes them. */
@@ -58,38 +61,45 @@ static bool is_word(struct ig_str name) {
 }
 
 /* Names that need quotes are offered with them. */
-static void keep_rows(struct ig_names *names, struct ig_result *result) {
+static igloo_status keep_rows(struct ig_names *names, struct ig_result *result,
+                              struct igloo_error *reterr) {
   IG_AUTO_DONE(ig_buf) name = IG_BUF_INIT(IG_KIB), quoted = IG_BUF_INIT(4 * IG_KIB);
   for (bool more = true; more;) {
-    if (ig_result_next(result, &more, NULL) != IGLOO_OK) return;
+    IG_TRY(ig_result_next(result, &more, reterr));
     for (int64_t i = 0; i < result->batch_rows; i++) {
       ig_buf_clear(&name);
       ig_buf_clear(&quoted);
       ig_value_text(result->columns[0].printer, result->batch_first + i, &name);
-      if (!is_word(ig_buf_str(&name))) continue;
       ig_sql_append_name(&quoted, ig_buf_str(&name));
-      if (ig_buf_check(&quoted, NULL) == IGLOO_OK) keep_name(names, ig_buf_str(&quoted));
+      ig_buf_fail_with(&quoted, &name);
+      if (quoted.failed == IGLOO_OUT_OF_MEMORY) return ig_fail_oom(reterr);
+      bool is_offered = quoted.failed == IGLOO_OK && is_word(ig_buf_str(&name));
+      if (is_offered) IG_TRY(keep_name(names, ig_buf_str(&quoted), reterr));
     }
   }
+  return IGLOO_OK;
 }
 
-/* Completion is help: what cannot be asked is not offered. */
-static void ask(struct ig_names *names, const char *sql) {
+static igloo_status ask(struct ig_names *names, const char *sql,
+                        struct igloo_error *reterr) {
   IG_AUTO_STREAM rows = {0};
-  if (igloo_query(names->connection, sql, &rows, NULL, NULL) != IGLOO_OK) return;
+  IG_TRY(igloo_query(names->connection, sql, &rows, NULL, reterr));
   struct ig_result result __attribute__((cleanup(ig_result_done)));
-  if (ig_result_open(&rows, &result, NULL) == IGLOO_OK && result.columns_count > 0)
-    keep_rows(names, &result);
+  IG_TRY(ig_result_open(&rows, &result, reterr));
+  return result.columns_count > 0 ? keep_rows(names, &result, reterr) : IGLOO_OK;
 }
 
+/* Completion is help: what cannot be asked is not offered, and asked again next time. */
 static void refresh(struct ig_names *names) {
+  static const char *const questions[] = {
+      "SELECT table_name FROM information_schema.tables",
+      "SELECT DISTINCT table_schema FROM information_schema.tables",
+      "SELECT DISTINCT column_name FROM information_schema.columns", "SHOW FUNCTIONS"};
   if (names->fresh || !names->connection) return;
   ig_names_done(names);
-  ask(names, "SELECT table_name FROM information_schema.tables");
-  ask(names, "SELECT DISTINCT table_schema FROM information_schema.tables");
-  ask(names, "SELECT DISTINCT column_name FROM information_schema.columns");
-  ask(names, "SHOW FUNCTIONS");
   names->fresh = true;
+  for (size_t i = 0; i < IG_ARRAY_LEN(questions); i++)
+    if (ask(names, questions[i], NULL) != IGLOO_OK) names->fresh = false;
 }
 
 typedef void (*add_fn)(void *ctx, struct ig_str candidate);

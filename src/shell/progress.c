@@ -59,6 +59,7 @@ void ig_progress_text(const struct igloo_progress *state, size_t columns_max,
     ig_buf_append_cstr(&text, ", spilled ");
     append_bytes(&text, state->spilled_bytes);
   }
+  ig_buf_fail_with(dst, &text);
   ig_text_printable(dst, ig_buf_str(&text), columns_max);
 }
 
@@ -67,6 +68,7 @@ static void show(const struct igloo_progress *state) {
   ig_buf_append_cstr(&line, "\r");
   ig_progress_text(state, ig_terminal_columns(STDERR_FILENO) - 1, &line);
   ig_buf_append_cstr(&line, "\x1b[K");
+  if (ig_buf_check(&line, NULL) != IGLOO_OK) return;
   ssize_t ignored = write(STDERR_FILENO, line.data, line.len);
   (void)ignored; /* a terminal that went away is noticed elsewhere */
 }

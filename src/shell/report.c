@@ -37,6 +37,7 @@ static void append_caret(const struct igloo_error *error, struct ig_str sql,
                          int32_t first_line, size_t columns_max, struct ig_buf *dst) {
   IG_AUTO_DONE(ig_buf) blanked = IG_BUF_INIT(IG_SQL_BYTES_LIMIT);
   append_blanked(&blanked, line_of(sql, error->line));
+  ig_buf_fail_with(dst, &blanked);
   struct ig_str line = ig_buf_str(&blanked);
   size_t caret = offset_of(line, error->column - 1);
   size_t start = dst->len;
@@ -89,18 +90,21 @@ void ig_report_text(const struct igloo_error *error, struct ig_str sql,
   append_field(dst, "sqlstate: ", error->sqlstate);
 }
 
-static void print(struct ig_out *out) {
-  /* Where even stderr fails there is nobody left to tell. */
-  igloo_status ignored = ig_out_flush(out, NULL);
-  (void)ignored;
+/* Where even stderr fails there is nobody left to tell. */
+static igloo_status print(struct ig_out *out) {
+  igloo_status status = ig_out_flush(out, NULL);
   ig_out_done(out);
+  return status;
 }
 
 void ig_report(const struct igloo_error *error, struct ig_str sql, int32_t first_line) {
   struct ig_out out;
   ig_out_init(&out, STDERR_FILENO);
   ig_report_text(error, sql, first_line, ig_terminal_columns(STDERR_FILENO), &out.text);
-  print(&out);
+  if (print(&out) != IGLOO_OUT_OF_MEMORY) return;
+  static const char text[] = "error: out of memory while an error was reported\n";
+  ssize_t ignored = write(STDERR_FILENO, text, sizeof(text) - 1);
+  (void)ignored;
 }
 
 int ig_report_usage(const struct igloo_error *error) {
@@ -115,5 +119,6 @@ void ig_report_note(const char *fmt, ...) {
   va_start(args, fmt);
   ig_buf_append_va(&out.text, fmt, args);
   va_end(args);
-  print(&out);
+  igloo_status ignored = print(&out);
+  (void)ignored;
 }

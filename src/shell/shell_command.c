@@ -63,6 +63,11 @@ static int run_terminal(struct ig_repl *repl) {
       continue;
     }
     (void)ig_interrupt_take(); /* of the line before */
+    status = ig_buf_check(&line, &error);
+    if (status != IGLOO_OK) {
+      ig_report(&error, IG_STR(""), 1);
+      continue; /* half a statement must not run as a whole one: it stays open */
+    }
     igloo_status ignored = ig_repl_line(repl, ig_buf_str(&line), 1);
     (void)ignored; /* it was reported, and the shell goes on */
     if (repl->runner.reader_gone) break;

@@ -56,9 +56,10 @@ static igloo_status node_init(struct node *node, const struct ArrowSchema *schem
   node->name = schema->name ? schema->name : "";
   if (node->type.type == NANOARROW_TYPE_TIMESTAMP && node->type.timezone[0] != '\0') {
     struct ig_str zone = ig_str_from_cstr(node->type.timezone);
-    if (ig_zone_open(zone, &node->zone, NULL) != IGLOO_OK)
-      IG_TRY(
-          ig_zone_open(IG_STR("UTC"), &node->zone, reterr)); /* still the same instant */
+    igloo_status status = ig_zone_open(zone, &node->zone, reterr);
+    if (status == IGLOO_OUT_OF_MEMORY) return status;
+    if (status != IGLOO_OK) /* still the same instant */
+      IG_TRY(ig_zone_open(IG_STR("UTC"), &node->zone, reterr));
   }
   if (schema->dictionary) {
     node->dictionary = ig_calloc(1, sizeof(*node->dictionary));
@@ -439,6 +440,7 @@ static void append_key(struct ig_buf *dst, const struct place *key) {
   } else if (!key->null) {
     append_scalar(&text, key, IG_TIME_SQL);
   }
+  ig_buf_fail_with(dst, &text);
   ig_json_string(dst, ig_buf_str(&text));
 }
 
@@ -487,13 +489,16 @@ static void append_json(struct ig_buf *dst, const struct place *at,
     case KIND_FLOAT: {
       size_t before = dst->len;
       append_scalar(dst, at, IG_TIME_ISO);
-      if (dst->len == before) return;
+      if (dst->len <= before) return; /* NULL, or the buffer failed */
       char last = dst->data[dst->len - 1];
       if (last != 'N' && last != 'y') return;
       /* JSON has no NaN and no Infinity: they are texts. */
-      IG_AUTO_CHAR *word = ig_strndup(dst->data + before, dst->len - before);
+      char word[sizeof("-Infinity")];
+      size_t len = dst->len - before;
+      IG_ASSERT(len < sizeof(word));
+      memcpy(word, dst->data + before, len);
       ig_buf_truncate(dst, before);
-      ig_json_string(dst, ig_str_from_cstr(word ? word : "NaN"));
+      ig_json_string(dst, ig_str_make(word, len));
       return;
     }
     case KIND_BINARY:

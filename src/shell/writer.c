@@ -45,6 +45,7 @@ bool ig_format_of_file(struct ig_str path, enum ig_format *ret_format) {
 void ig_text_grouped(struct ig_buf *dst, int64_t count) {
   IG_AUTO_DONE(ig_buf) digits = IG_BUF_INIT(32);
   ig_text_i64(&digits, count);
+  ig_buf_fail_with(dst, &digits);
   for (size_t i = 0; i < digits.len; i++) {
     size_t left = digits.len - i;
     if (i > 0 && left % 3 == 0 && digits.data[i - 1] != '-') ig_buf_append_char(dst, ',');
@@ -122,11 +123,13 @@ static void append_record(struct ig_result *result, int64_t row, int64_t number,
     ig_text_printable(dst, column->name, 0);
     ig_buf_clear(cell);
     ig_text_printable(cell, column->name, 0);
+    ig_buf_fail_with(dst, cell);
     ig_buf_append_repeat(dst, ' ', name_width - ig_utf8_width(ig_buf_str(cell)));
     ig_buf_append_cstr(dst, " │ ");
     ig_buf_clear(cell);
     ig_value_text(column->printer, row, cell);
     if (ig_value_is_null(column->printer, row)) ig_buf_append_cstr(cell, "NULL");
+    ig_buf_fail_with(dst, cell);
     ig_text_printable(dst, ig_buf_str(cell), 0);
     ig_buf_append_char(dst, '\n');
   }
@@ -139,6 +142,7 @@ static igloo_status write_expanded(struct ig_result *result, struct ig_out *out,
   for (size_t i = 0; i < result->columns_count; i++) {
     ig_buf_clear(&cell);
     ig_text_printable(&cell, result->columns[i].name, 0);
+    ig_buf_fail_with(&out->text, &cell);
     size_t width = ig_utf8_width(ig_buf_str(&cell));
     if (width > name_width) name_width = width;
   }
@@ -147,7 +151,6 @@ static igloo_status write_expanded(struct ig_result *result, struct ig_out *out,
     for (int64_t i = 0; i < result->batch_rows; i++) {
       append_record(result, result->batch_first + i, ++*ret_rows, name_width, &out->text,
                     &cell);
-      IG_TRY(ig_buf_check(&cell, reterr));
       IG_TRY(ig_out_relieve(out, reterr));
     }
   }

@@ -109,13 +109,13 @@ static igloo_status take_row(struct box *box, int64_t row, struct igloo_error *r
     } else {
       ig_buf_clear(&box->cell);
       ig_value_text(printer, row, &box->cell);
+      ig_buf_fail_with(&box->line, &box->cell); /* the next one clears it */
       ig_text_printable(&box->line, ig_buf_str(&box->cell), box->limits.columns_max);
       struct ig_str shown = ig_str_sub(ig_buf_str(&box->line), start, SIZE_MAX);
       box->columns[i].width = max_size(box->columns[i].width, ig_utf8_width(shown));
     }
     ig_buf_append_char(&box->line, '\0');
   }
-  IG_TRY(ig_buf_check(&box->cell, reterr));
   return ig_buf_check(&box->line, reterr);
 }
 
@@ -251,6 +251,7 @@ static void draw_padded(struct ig_buf *dst, struct ig_str text,
     ig_buf_append_str(&cut,
                       ig_str_sub(text, 0, ig_utf8_cut_width(text, column->width - 1)));
     ig_buf_append_cstr(&cut, ELLIPSIS);
+    ig_buf_fail_with(dst, &cut);
     text = ig_buf_str(&cut);
   }
   size_t width = min_size(ig_utf8_width(text), column->width);

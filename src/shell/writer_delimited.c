@@ -88,6 +88,7 @@ static void append_row(const struct ig_result *result, const struct shape *shape
     }
     ig_buf_clear(cell);
     ig_value_text(printer, row, cell);
+    ig_buf_fail_with(dst, cell); /* the next one clears it */
     shape->append(dst, ig_buf_str(cell));
   }
   ig_buf_append_cstr(dst, shape->after);
@@ -110,7 +111,6 @@ igloo_status ig_write_delimited(struct ig_result *result, enum ig_format format,
     IG_TRY(ig_result_next(result, &more, reterr));
     for (int64_t i = 0; i < result->batch_rows; i++) {
       append_row(result, shape, result->batch_first + i, &out->text, &cell);
-      IG_TRY(ig_buf_check(&cell, reterr));
       IG_TRY(ig_out_relieve(out, reterr));
     }
   }

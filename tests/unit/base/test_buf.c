@@ -72,11 +72,26 @@ static void truncate_cuts_but_never_grows(void **state) {
   assert_string_equal(buf.data, "he");
 }
 
+static void failure_is_handed_on(void **state) {
+  (void)state;
+  IG_AUTO_DONE(ig_buf) part = IG_BUF_INIT(2), whole = IG_BUF_INIT(100);
+  ig_buf_append_cstr(&whole, "whole");
+  ig_buf_append_cstr(&part, "ab");
+  ig_buf_fail_with(&whole, &part);
+  assert_str_eq(ig_buf_str(&whole), "whole");
+  ig_buf_append_cstr(&part, "c");
+  ig_buf_fail_with(&whole, &part);
+  ig_buf_clear(&part);
+  assert_fails(ig_buf_check(&whole, &test_err), IGLOO_RESOURCE_EXHAUSTED, "54000");
+  assert_int_equal(whole.len, 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(appended_text_comes_out_in_order),
       cmocka_unit_test(ceiling_sticks_and_empties),
       cmocka_unit_test(empty_buffer_gives_an_empty_text),
+      cmocka_unit_test(failure_is_handed_on),
       cmocka_unit_test(truncate_cuts_but_never_grows),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
