@@ -40,6 +40,7 @@ run: build
 build-tests: build
 	@tools/build.sh release unit_tests
 	@tools/build.sh san unit_tests
+	@tools/build.sh fuzz fuzzers
 	@tools/cargo.sh test --release --locked --lib --no-run --manifest-path bridge/Cargo.toml
 	@echo "analysing what changed with gcc -fanalyzer and clang-tidy"
 	@$(PYTHON) tools/check.py clang-tidy fanalyzer > build/analysis.log || true  # the checks suite tells

@@ -137,6 +137,7 @@ def list_suites(build, long):
                              "--manifest-path", "bridge/Cargo.toml"], "bridge/Cargo.toml",
               count_cargo),
         script("tpch", 90),
+        script("fuzz", 60),
         script("reference", 60),
         Suite("unit", 60, ctest(build), "tests/unit", count_ctest, tap),
         script("examples", 60),

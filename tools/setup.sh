@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 
 packages=(
   build-essential cmake ninja-build lld pkg-config git ca-certificates
-  python3 python3-venv cbindgen clang-tidy clang-format
+  python3 python3-venv cbindgen clang clang-tidy clang-format libclang-rt-dev
   libcmocka-dev libsqlite3-dev libedit-dev libxxhash-dev liblz4-dev libzstd-dev
 )
 
