@@ -16,7 +16,7 @@ help:
 	@echo "make build      build/igloo and build/libigloo.so"
 	@echo "make unit LAYER=base   unit tests of one folder of src/ (under 20 s after an edit)"
 	@echo "make test-long  the full figures, before an issue is closed"
-	@echo "make bench      measurements"
+	@echo "make bench      measurements beside datafusion and duckdb (docs/benchmarks.md)"
 	@echo "make san        C tests under AddressSanitizer and UBSan;  make tsan: ThreadSanitizer"
 	@echo "make check      layers, banned functions, generated files, -fanalyzer, clang-tidy, format"
 	@echo "make fmt        format C, Rust and nothing else"
@@ -57,7 +57,6 @@ unit: setup
 	@ctest --test-dir build --output-on-failure -L '^$(LAYER)$$'
 
 bench:
-	@test -x bench/run.sh || { echo "make bench: not built yet; it comes with the speed work" >&2; exit 2; }
 	@bench/run.sh
 
 san tsan: setup

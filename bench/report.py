@@ -77,7 +77,7 @@ def instructions(found):
     head = ["statement", "instructions", "two counts differ by"]
     rows = [[label, f"{entry['instructions']:,}", f"{entry['spread']:.3%}"]
             for label, entry in found.items()]
-    return ("### Instructions of a small statement (callgrind, one thread)\n\n"
+    return ("### Instructions to plan and start a small statement (callgrind)\n\n"
             + table(head, rows))
 
 

@@ -126,8 +126,10 @@ def list_suites(build, long):
                      {"IGLOO": igloo, "IGLOO_BUILD": str(build)})
 
     tap = {"CMOCKA_MESSAGE_OUTPUT": "TAP"}
+    # Of the measurements only whether they work, and only in the long run.
+    bench = Suite("bench", 60, ["bench/run.sh", "--check", "--build", str(build)], "bench/run.sh")
     # The longest first: there are as many runners as cores.
-    return [
+    return ([bench] if long else []) + [
         Suite("checks", 200, [python, "tools/check.py", "--build", str(build)], "tools/check.py"),
         pytest("hardening", 300),
         pytest("e2e", 150),

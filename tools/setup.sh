@@ -3,6 +3,7 @@
 # Debian packages (as root or with sudo), a Rust that is new enough, Python
 # tools in build/venv, third-party sources in the cache folder. Does nothing,
 # quickly, where all is there. It says what it does before it does it.
+#   tools/setup.sh [DEBIAN-PACKAGE…]     with these too
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/versions.sh
@@ -11,6 +12,7 @@ packages=(
   build-essential cmake ninja-build lld pkg-config git ca-certificates
   python3 python3-venv cbindgen clang clang-tidy clang-format libclang-rt-dev
   libcmocka-dev libsqlite3-dev libedit-dev libxxhash-dev liblz4-dev libzstd-dev
+  "$@"
 )
 
 say() { echo "setup: $*" >&2; }
