@@ -59,6 +59,10 @@ IG_NODISCARD igloo_status ig_result_of_plan(ig_running *running, ig_plan *plan,
  * statement changed has happened. */
 void ig_result_of_nothing(ig_running *running, int64_t affected,
                           struct ig_result *ret_result);
+/* Copy the error that ends `rows`, if one does, to *told, which lives as long as the
+ * stream: whoever takes the stream tells less than it knows. Streams that no session made
+ * are left alone. */
+void ig_result_tell(struct ArrowArrayStream *rows, struct igloo_error *told);
 /* Tell progress which query is the one of `running` now (NULL: none). */
 void ig_running_set_query(ig_running *running, ig_query *query);
 

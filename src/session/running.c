@@ -12,6 +12,7 @@ struct result {
   ig_running *running;
   ig_query *query; /* NULL: rows that were there already */
   struct igloo_error error;
+  struct igloo_error *told; /* borrowed, or NULL: gets a copy of the error */
 };
 
 struct ig_running {
@@ -119,17 +120,22 @@ void ig_session_progress(ig_session *session, struct igloo_progress *ret_progres
 
 /* ---- result streams ---------------------------------------------------------------- */
 
+static void find_error(struct result *result, int errnum) {
+  struct igloo_error *error = &result->error;
+  if (error->status != IGLOO_OK) return;
+  if (result->query && ig_query_error(result->query, error) != IGLOO_OK) return;
+  if (ig_bound_rows_error(&result->rows, error) != IGLOO_OK) return;
+  const char *text = result->rows.get_last_error(&result->rows);
+  (void)ig_fail(error, errnum == ENOMEM ? IGLOO_OUT_OF_MEMORY : IGLOO_INTERNAL, "%s",
+                text ? text : "the result ended without a reason");
+}
+
 /* The end of the stream, good or bad: the statement runs no longer. */
 static int end_result(struct result *result, int errnum) {
   leave_list(result->running);
   if (errnum == 0) return 0;
-  struct igloo_error *error = &result->error;
-  if (error->status != IGLOO_OK) return errnum;
-  if (result->query && ig_query_error(result->query, error) != IGLOO_OK) return errnum;
-  if (ig_bound_rows_error(&result->rows, error) != IGLOO_OK) return errnum;
-  const char *text = result->rows.get_last_error(&result->rows);
-  (void)ig_fail(error, errnum == ENOMEM ? IGLOO_OUT_OF_MEMORY : IGLOO_INTERNAL, "%s",
-                text ? text : "the result ended without a reason");
+  find_error(result, errnum);
+  if (result->told) *result->told = result->error;
   return errnum;
 }
 
@@ -172,6 +178,12 @@ igloo_status ig_result_error(struct ArrowArrayStream *rows, struct igloo_error *
   const struct result *result = rows->private_data;
   if (result->error.status != IGLOO_OK && reterr) *reterr = result->error;
   return result->error.status;
+}
+
+void ig_result_tell(struct ArrowArrayStream *rows, struct igloo_error *told) {
+  if (rows->release != result_release) return;
+  struct result *result = rows->private_data;
+  result->told = told;
 }
 
 static void give_result(struct result *result, int64_t affected,

@@ -346,5 +346,10 @@ igloo_status ig_session_write_file(ig_session *session, struct ArrowArrayStream 
     return status;
   }
   copying.roots = roots;
-  return run_copy(session, NULL, &copying, input, ret_written, reterr);
+  struct igloo_error told = {0};
+  ig_result_tell(rows, &told);
+  status = run_copy(session, NULL, &copying, input, ret_written, reterr);
+  if (status == IGLOO_OK || told.status == IGLOO_OK) return status;
+  if (reterr) *reterr = told;
+  return told.status;
 }
