@@ -14,6 +14,7 @@ struct ig_instance {
   ig_catalog *catalog;
   ig_engine *engine;
   ig_system_tables *system;
+  ig_admission *admission;
   pthread_mutex_t mu;     /* a leaf lock */
   uint64_t sessions_open; /* guarded by mu, <= limits.sessions */
   int64_t sessions_made;  /* guarded by mu: numbers sessions */
@@ -67,6 +68,14 @@ static igloo_status open_system(ig_instance *instance, struct igloo_error *reter
   return ig_system_tables_add(instance->system, tables, count, instance->config, reterr);
 }
 
+static igloo_status open_admission(ig_instance *instance, struct igloo_error *reterr) {
+  const struct ig_config *config = instance->config;
+  struct ig_admission_limits limits = {.running = (uint32_t)config->limits_running,
+                                       .queued = (uint32_t)config->limits_queued,
+                                       .queue_wait_us = config->limits_queue_wait};
+  return ig_admission_new(&limits, &instance->admission, reterr);
+}
+
 static void start_log(const struct ig_config *config) {
   enum ig_log_level level = IG_LOG_WARN;
   (void)ig_log_level_parse(ig_str_from_cstr(config->log_level),
@@ -91,6 +100,7 @@ igloo_status ig_instance_open(struct ig_config *config, ig_instance **ret_instan
   IG_TRY(open_catalog(instance, reterr));
   IG_TRY(open_spill(instance, reterr));
   IG_TRY(open_system(instance, reterr));
+  IG_TRY(open_admission(instance, reterr));
   IG_TRY(open_engine(instance, reterr));
   *ret_instance = IG_TAKE(instance);
   return IGLOO_OK;
@@ -110,6 +120,7 @@ ig_instance *ig_instance_unref(ig_instance *instance) {
   (void)ig_catalog_close(instance->catalog);
   (void)ig_tmpdir_free(instance->spill);
   if (!ended) return NULL;
+  (void)ig_admission_free(instance->admission);
   (void)ig_roots_free(instance->roots);
   (void)ig_config_free(instance->config);
   ig_mutex_done(&instance->mu);
@@ -152,6 +163,7 @@ igloo_status ig_instance_connect(ig_instance *instance, const char *user,
       .catalog = instance->catalog,
       .roots = instance->roots,
       .system = instance->system,
+      .admission = instance->admission,
       .config = instance->config,
       .user = user,
       .id = id,

@@ -68,21 +68,23 @@ igloo_status ig_session_resolver(ig_session *session, ig_resolver **ret_resolver
   return ig_resolver_new(&parts, ret_resolver, reterr);
 }
 
-igloo_status ig_session_plan(ig_session *session, struct ig_str sql, ig_cancel *cancel,
+igloo_status ig_session_plan(ig_session *session, struct ig_str sql, ig_running *running,
                              ig_resolver **ret_resolver, ig_plan **ret_plan,
                              struct igloo_error *reterr) {
   IG_AUTO(ig_resolver) *resolver = NULL;
+  ig_cancel *cancel = ig_running_cancel(running);
+  IG_TRY(ig_running_admit(running, reterr));
   IG_TRY(ig_session_resolver(session, &resolver, reterr));
   IG_TRY(ig_plan_sql(session->plan_context, sql, resolver, cancel, ret_plan, reterr));
   if (ret_resolver) *ret_resolver = IG_TAKE(resolver);
   return IGLOO_OK;
 }
 
-igloo_status ig_session_columns(ig_session *session, struct ig_str sql, ig_cancel *cancel,
-                                struct ArrowSchema *ret_columns,
+igloo_status ig_session_columns(ig_session *session, struct ig_str sql,
+                                ig_running *running, struct ArrowSchema *ret_columns,
                                 struct igloo_error *reterr) {
   IG_AUTO(ig_plan) *plan = NULL;
-  IG_TRY(ig_session_plan(session, sql, cancel, NULL, &plan, reterr));
+  IG_TRY(ig_session_plan(session, sql, running, NULL, &plan, reterr));
   return ig_plan_schema(plan, ret_columns, reterr);
 }
 
@@ -139,8 +141,7 @@ static igloo_status run_engine(ig_session *session, ig_running *running,
   IG_AUTO(ig_running) *held = running;
   IG_AUTO(ig_resolver) *resolver = NULL;
   IG_AUTO(ig_plan) *plan = NULL;
-  IG_TRY(
-      ig_session_plan(session, sql, ig_running_cancel(held), &resolver, &plan, reterr));
+  IG_TRY(ig_session_plan(session, sql, held, &resolver, &plan, reterr));
   return ig_session_run_plan(session, IG_TAKE(held), resolver, plan, ig_str_trim(sql),
                              ret_result, reterr);
 }
@@ -199,8 +200,7 @@ static igloo_status run_explain(ig_session *session, ig_running *running,
   IG_AUTO_CHAR *sql = NULL;
   IG_TRY(ig_guarded_inner(guarded, &sql, reterr));
   IG_AUTO(ig_plan) *plan = NULL;
-  IG_TRY(ig_session_plan(session, ig_str_from_cstr(sql), ig_running_cancel(held), NULL,
-                         &plan, reterr));
+  IG_TRY(ig_session_plan(session, ig_str_from_cstr(sql), held, NULL, &plan, reterr));
   IG_TRY(check_explained(plan, parsed->explain_analyze, reterr));
   IG_TRY(authorise(session, plan, reterr));
   struct ig_explain how = {.analyze = parsed->explain_analyze,
@@ -210,6 +210,7 @@ static igloo_status run_explain(ig_session *session, ig_running *running,
   IG_TRY(ig_plan_explain(plan, how, ig_running_cancel(held), &text, reterr));
   struct ArrowArrayStream rows;
   IG_TRY(explain_rows(text, how.json, &rows, reterr));
+  ig_running_leave(held); /* the rows are there */
   ig_result_of_rows(IG_TAKE(held), &rows, ret_result);
   return IGLOO_OK;
 }

@@ -64,10 +64,10 @@ static igloo_status name_parameters(ig_prepared *prepared,
   return IGLOO_OK;
 }
 
-static igloo_status plan_prepared(ig_prepared *prepared, ig_cancel *cancel,
+static igloo_status plan_prepared(ig_prepared *prepared, ig_running *running,
                                   struct igloo_error *reterr) {
   IG_AUTO(ig_plan) *plan = NULL;
-  IG_TRY(ig_session_plan(prepared->session, prepared_text(prepared), cancel, NULL, &plan,
+  IG_TRY(ig_session_plan(prepared->session, prepared_text(prepared), running, NULL, &plan,
                          reterr));
   IG_AUTO_SCHEMA parameters = {0};
   IG_TRY(ig_plan_parameters(plan, &parameters, reterr));
@@ -86,13 +86,13 @@ static igloo_status plan_prepared(ig_prepared *prepared, ig_cancel *cancel,
   return IGLOO_OK;
 }
 
-static igloo_status prepare(ig_prepared *prepared, ig_cancel *cancel,
+static igloo_status prepare(ig_prepared *prepared, ig_running *running,
                             struct igloo_error *reterr) {
   uint32_t count = prepared->guarded.params.count;
   prepared->values = ig_calloc((size_t)count + 1, sizeof(*prepared->values));
   if (!prepared->values) return ig_fail_oom(reterr);
   if (prepared->guarded.parsed.kind == IG_SQL_ENGINE) {
-    igloo_status status = plan_prepared(prepared, cancel, reterr);
+    igloo_status status = plan_prepared(prepared, running, reterr);
     if (status != IGLOO_OK && reterr)
       ig_sql_params_fix_error(&prepared->guarded.params, ig_str_from_cstr(prepared->sql),
                               reterr);
@@ -114,7 +114,7 @@ igloo_status ig_session_prepare(ig_session *session, struct ig_str sql,
   prepared->sql = ig_str_dup(sql);
   if (!prepared->sql) return ig_fail_oom(reterr);
   IG_TRY(ig_session_guard(session, sql, &prepared->guarded, reterr));
-  IG_TRY(prepare(prepared, ig_running_cancel(running), reterr));
+  IG_TRY(prepare(prepared, running, reterr));
   *ret_prepared = IG_TAKE(prepared);
   return IGLOO_OK;
 }
@@ -262,12 +262,12 @@ static igloo_status bind_one(ig_plan *plan, struct ArrowArrayStream *rows,
 
 /* A plan of now: files and tables may have changed since the statement was prepared, its
  * result type may not. */
-static igloo_status plan_again(ig_prepared *prepared, ig_cancel *cancel,
+static igloo_status plan_again(ig_prepared *prepared, ig_running *running,
                                ig_resolver **ret_resolver, ig_plan **ret_plan,
                                struct igloo_error *reterr) {
   IG_AUTO(ig_resolver) *resolver = NULL;
   IG_AUTO(ig_plan) *plan = NULL;
-  IG_TRY(ig_session_plan(prepared->session, prepared_text(prepared), cancel, &resolver,
+  IG_TRY(ig_session_plan(prepared->session, prepared_text(prepared), running, &resolver,
                          &plan, reterr));
   struct ig_plan_description description;
   ig_plan_describe(plan, &description);
@@ -314,7 +314,7 @@ static igloo_status run_planned(ig_prepared *prepared, ig_running *running,
   IG_AUTO(ig_running) *held = running;
   IG_AUTO(ig_resolver) *resolver = NULL;
   IG_AUTO(ig_plan) *plan = NULL;
-  IG_TRY(plan_again(prepared, ig_running_cancel(held), &resolver, &plan, reterr));
+  IG_TRY(plan_again(prepared, held, &resolver, &plan, reterr));
   if (prepared->rows.release)
     return run_rows(prepared, IG_TAKE(held), resolver, plan, ret_result, reterr);
   if (prepared->guarded.params.count > 0) {
@@ -447,7 +447,7 @@ static igloo_status read_one_row(struct ArrowArrayStream *stream, const ig_query
 
 /* The arguments are expressions: a query without a table gives their values. */
 static igloo_status evaluate_arguments(ig_session *session, struct ig_str arguments,
-                                       ig_cancel *cancel,
+                                       ig_running *running,
                                        struct ArrowArrayStream *ret_rows,
                                        struct igloo_error *reterr) {
   IG_AUTO_DONE(ig_buf) sql = IG_BUF_INIT(IG_SQL_BYTES_LIMIT);
@@ -455,9 +455,9 @@ static igloo_status evaluate_arguments(ig_session *session, struct ig_str argume
   ig_buf_append_str(&sql, arguments);
   IG_TRY(ig_buf_check(&sql, reterr));
   IG_AUTO(ig_plan) *plan = NULL;
-  IG_TRY(ig_session_plan(session, ig_buf_str(&sql), cancel, NULL, &plan, reterr));
+  IG_TRY(ig_session_plan(session, ig_buf_str(&sql), running, NULL, &plan, reterr));
   IG_AUTO(ig_query) *query = NULL;
-  IG_TRY(ig_query_start(plan, cancel, &query, reterr));
+  IG_TRY(ig_query_start(plan, ig_running_cancel(running), &query, reterr));
   IG_AUTO_STREAM stream = {0};
   IG_TRY(ig_query_stream(query, &stream, reterr));
   IG_AUTO_SCHEMA schema = {0};
@@ -491,8 +491,7 @@ static igloo_status run_execute(ig_session *session, ig_running *running,
     return ig_prepared_execute(prepared, ret_result, reterr);
   IG_AUTO_STREAM values = {0};
   if (has_arguments)
-    IG_TRY(evaluate_arguments(session, parsed->arguments, ig_running_cancel(held),
-                              &values, reterr));
+    IG_TRY(evaluate_arguments(session, parsed->arguments, held, &values, reterr));
   IG_AUTO_SCHEMA schema = {0};
   if (values.release) IG_TRY(ig_stream_schema(&values, &schema, reterr));
   int64_t given = values.release ? schema.n_children : 0;
@@ -507,7 +506,7 @@ static igloo_status run_execute(ig_session *session, ig_running *running,
   IG_AUTO(ig_resolver) *resolver = NULL;
   IG_AUTO(ig_plan) *plan = NULL;
   IG_AUTO(ig_plan) *bound = NULL;
-  IG_TRY(plan_again(prepared, ig_running_cancel(held), &resolver, &plan, reterr));
+  IG_TRY(plan_again(prepared, held, &resolver, &plan, reterr));
   struct ArrowArrayStream moved = values;
   values.release = NULL;
   IG_TRY(bind_one(plan, &moved, &bound, reterr));

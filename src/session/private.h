@@ -48,6 +48,14 @@ ig_running *ig_running_end(ig_running *running); /* takes NULL; returns NULL */
 IG_DEFINE_AUTO(ig_running, ig_running_end)
 ig_cancel *ig_running_cancel(const ig_running *running); /* borrowed */
 
+/* Take one of the places of limits.running, unless the statement has one: planning does
+ * it, so that SET and what else needs no engine is answered at any time. It is given back
+ * at the end of the result. Returns as ig_admission_enter. */
+IG_NODISCARD igloo_status ig_running_admit(ig_running *running,
+                                           struct igloo_error *reterr);
+/* Give the place back, if there is one. */
+void ig_running_leave(ig_running *running);
+
 /* Wrap rows that are there already. Takes running and rows. */
 void ig_result_of_rows(ig_running *running, struct ArrowArrayStream *rows,
                        struct ig_result *ret_result);
@@ -90,11 +98,11 @@ IG_NODISCARD igloo_status ig_session_resolver(ig_session *session,
                                               struct igloo_error *reterr);
 /* Plan text that the guard let in. */
 IG_NODISCARD igloo_status ig_session_plan(ig_session *session, struct ig_str sql,
-                                          ig_cancel *cancel, ig_resolver **ret_resolver,
+                                          ig_running *running, ig_resolver **ret_resolver,
                                           ig_plan **ret_plan, struct igloo_error *reterr);
 /* The columns of a query or of what may follow FROM. */
 IG_NODISCARD igloo_status ig_session_columns(ig_session *session, struct ig_str sql,
-                                             ig_cancel *cancel,
+                                             ig_running *running,
                                              struct ArrowSchema *ret_columns,
                                              struct igloo_error *reterr);
 /* Plan and run SQL of our own making, for SHOW and the like. Takes running. */

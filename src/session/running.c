@@ -4,6 +4,7 @@
 #include "arrow/stream.h"
 #include "base/clock.h"
 #include "base/thread.h"
+#include "session/admission.h"
 #include "session/bound_rows.h"
 #include "session/private.h"
 
@@ -19,6 +20,7 @@ struct ig_running {
   ig_session *session;   /* one reference */
   struct result *result; /* owned until it is given out: what was done can be told */
   ig_cancel *cancel;
+  bool admitted; /* holds one of the places of limits.running */
   int64_t begin_us;
   ig_query *query;   /* guarded by the session's mu; borrowed from whoever runs it */
   ig_running *next;  /* guarded by the session's mu */
@@ -78,8 +80,21 @@ void ig_running_set_query(ig_running *running, ig_query *query) {
   running->query = query;
 }
 
+igloo_status ig_running_admit(ig_running *running, struct igloo_error *reterr) {
+  if (running->admitted) return IGLOO_OK;
+  IG_TRY(ig_admission_enter(running->session->parts.admission, running->cancel, reterr));
+  running->admitted = true;
+  return IGLOO_OK;
+}
+
+void ig_running_leave(ig_running *running) {
+  if (running->admitted) ig_admission_leave(running->session->parts.admission);
+  running->admitted = false;
+}
+
 /* Out of the list, once; what it came to stays as the session's last progress. */
 static void leave_list(ig_running *running) {
+  ig_running_leave(running);
   IG_LOCK_SCOPE(&running->session->mu);
   if (!running->link) return;
   running->session->last = progress_locked(running);

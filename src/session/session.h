@@ -8,7 +8,8 @@
  * Owns:    itself, counted: the maker's reference and one for each open result.
  * Threads: one thread at a time, but for ig_session_cancel() and ig_session_progress(),
  *          which any thread may call; results are independent of the session's thread.
- * Blocks:  executing and preparing, until done, cancelled or past statement_timeout.
+ * Blocks:  executing and preparing, also for a place to run, until done, cancelled or
+ * past statement_timeout.
  */
 #ifndef IG_SESSION_SESSION_H
 #define IG_SESSION_SESSION_H
@@ -21,6 +22,7 @@
 #include "engine/engine.h"
 #include "files/roots.h"
 #include "scan/system.h"
+#include "session/admission.h"
 
 typedef struct ig_session ig_session;
 typedef struct ig_prepared ig_prepared;
@@ -31,6 +33,7 @@ struct ig_session_parts {
   ig_catalog *catalog;
   const ig_roots *roots;
   ig_system_tables *system;
+  ig_admission *admission; /* shared by all sessions */
   const struct ig_config *config;
   const char *user;
   int64_t id;                /* unique in this process */

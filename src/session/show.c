@@ -136,13 +136,13 @@ static igloo_status columns_query(const struct ig_guarded *guarded, struct ig_bu
   return ig_buf_check(sql, reterr);
 }
 
-static igloo_status find_columns(ig_session *session, ig_cancel *cancel,
+static igloo_status find_columns(ig_session *session, ig_running *running,
                                  const struct ig_guarded *guarded,
                                  struct ArrowSchema *ret_columns,
                                  struct igloo_error *reterr) {
   IG_AUTO_DONE(ig_buf) sql = IG_BUF_INIT(SQL_BYTES_MAX);
   IG_TRY(columns_query(guarded, &sql, reterr));
-  return ig_session_columns(session, ig_buf_str(&sql), cancel, ret_columns, reterr);
+  return ig_session_columns(session, ig_buf_str(&sql), running, ret_columns, reterr);
 }
 
 static igloo_status show_columns(const struct ArrowSchema *schema,
@@ -310,13 +310,13 @@ static igloo_status summarize(const struct ArrowSchema *schema, struct ig_str qu
   return IGLOO_OK;
 }
 
-static igloo_status run_summarize(ig_session *session, ig_cancel *cancel,
+static igloo_status run_summarize(ig_session *session, ig_running *running,
                                   const struct ig_guarded *guarded, struct ig_buf *sql,
                                   struct igloo_error *reterr) {
   IG_AUTO_DONE(ig_buf) query = IG_BUF_INIT(SQL_BYTES_MAX);
   IG_AUTO_SCHEMA schema = {0};
   IG_TRY(columns_query(guarded, &query, reterr));
-  IG_TRY(ig_session_columns(session, ig_buf_str(&query), cancel, &schema, reterr));
+  IG_TRY(ig_session_columns(session, ig_buf_str(&query), running, &schema, reterr));
   if (schema.n_children == 0)
     return ig_fail(reterr, IGLOO_INVALID_ARGUMENT,
                    "cannot summarize a result without columns");
@@ -326,19 +326,19 @@ static igloo_status run_summarize(ig_session *session, ig_cancel *cancel,
 /* ---- entry ----------------------------------------------------------------------- */
 
 /* DESCRIBE and SHOW COLUMNS. */
-static igloo_status describe(ig_session *session, ig_cancel *cancel,
+static igloo_status describe(ig_session *session, ig_running *running,
                              const struct ig_guarded *guarded, struct ig_buf *sql,
                              struct ArrowArrayStream *ret_rows,
                              struct igloo_error *reterr) {
   IG_AUTO_SCHEMA schema = {0};
-  IG_TRY(find_columns(session, cancel, guarded, &schema, reterr));
+  IG_TRY(find_columns(session, running, guarded, &schema, reterr));
   if (guarded->parsed.pattern.len && schema.n_children)
     return filter_columns(&schema, guarded->parsed.pattern, sql, reterr);
   return show_columns(&schema, ret_rows, reterr);
 }
 
 /* Fill `sql` with a query, or *ret_rows with the rows themselves. */
-static igloo_status show(ig_session *session, ig_cancel *cancel,
+static igloo_status show(ig_session *session, ig_running *running,
                          const struct ig_guarded *guarded, struct ig_buf *sql,
                          struct ArrowArrayStream *ret_rows, struct igloo_error *reterr) {
   const struct ig_sql_statement *parsed = &guarded->parsed;
@@ -353,8 +353,8 @@ static igloo_status show(ig_session *session, ig_cancel *cancel,
   if (kind == IG_SQL_SHOW_CREATE_TABLE)
     return show_create(session, parsed->name, ret_rows, reterr);
   if (kind == IG_SQL_SUMMARIZE)
-    return run_summarize(session, cancel, guarded, sql, reterr);
-  return describe(session, cancel, guarded, sql, ret_rows, reterr);
+    return run_summarize(session, running, guarded, sql, reterr);
+  return describe(session, running, guarded, sql, ret_rows, reterr);
 }
 
 igloo_status ig_show_run(ig_session *session, ig_running *running,
@@ -363,8 +363,9 @@ igloo_status ig_show_run(ig_session *session, ig_running *running,
   IG_AUTO(ig_running) *held = running;
   IG_AUTO_DONE(ig_buf) sql = IG_BUF_INIT(SQL_BYTES_MAX);
   struct ArrowArrayStream rows = {0};
-  IG_TRY(show(session, ig_running_cancel(held), guarded, &sql, &rows, reterr));
+  IG_TRY(show(session, held, guarded, &sql, &rows, reterr));
   if (rows.release) {
+    ig_running_leave(held); /* the rows are there */
     ig_result_of_rows(IG_TAKE(held), &rows, ret_result);
     return IGLOO_OK;
   }

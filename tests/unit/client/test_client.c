@@ -237,6 +237,49 @@ static void a_statement_past_its_timeout_fails(void **state) {
   assert_string_equal(test_err.sqlstate, "57014");
 }
 
+/* ---- places to run ----------------------------------------------------------------- */
+
+/* One place: a result that is not read to its end keeps it, SET needs none, and a
+ * prepared statement inside a statement takes no second one. */
+static void a_statement_waits_for_a_place_and_the_error_names_the_limit(void **state) {
+  (void)state;
+  const struct igloo_option options[] = {{"limits.running", "1"},
+                                         {"limits.queue_wait", "50ms"}};
+  igloo_database *narrow = NULL;
+  igloo_connection *first = NULL, *second = NULL;
+  struct ArrowArrayStream open_rows, rows;
+  assert_ok(igloo_database_open(NULL, options, 2, &narrow, &test_err));
+  assert_ok(igloo_connect(narrow, &first, &test_err));
+  assert_ok(igloo_connect(narrow, &second, &test_err));
+  assert_ok(igloo_query(first, "SELECT value FROM generate_series(1, 1000000)",
+                        &open_rows, NULL, &test_err));
+  assert_fails(igloo_query(second, "SELECT 1", &rows, NULL, &test_err),
+               IGLOO_RESOURCE_EXHAUSTED, "53300");
+  assert_message_has("limits.queue_wait");
+  assert_ok(igloo_query(second, "SET time_zone = 'UTC'", &rows, NULL, &test_err));
+  rows.release(&rows);
+  open_rows.release(&open_rows);
+  static const char *const texts[] = {"PREPARE p (bigint) AS SELECT $1",
+                                      "EXECUTE p (2)",
+                                      "DEALLOCATE ALL",
+                                      "PREPARE q AS SELECT 1",
+                                      "EXECUTE q",
+                                      "EXPLAIN SELECT 1",
+                                      "SHOW TABLES"};
+  for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+    int64_t value;
+    assert_ok(igloo_query(second, texts[i], &rows, NULL, &test_err));
+    (void)read_ints(&rows, &value, 0); /* to its end: the place is free again */
+    assert_ok(
+        igloo_query(first, "SELECT CAST(1 AS bigint)", &open_rows, NULL, &test_err));
+    open_rows.release(&open_rows);
+    rows.release(&rows);
+  }
+  igloo_disconnect(second);
+  igloo_disconnect(first);
+  igloo_database_close(narrow);
+}
+
 /* ---- parameters -------------------------------------------------------------------- */
 
 static int64_t execute_int(igloo_statement *statement) {
@@ -429,6 +472,7 @@ int main(void) {
       CASE(only_one_statement_is_run),
       CASE(another_thread_cancels_a_statement_and_the_next_one_works),
       CASE(a_statement_past_its_timeout_fails),
+      CASE(a_statement_waits_for_a_place_and_the_error_names_the_limit),
       CASE(the_three_styles_of_parameters_bind_alike),
       CASE(parameters_have_names_and_inferred_types),
       CASE(values_of_every_kind_reach_the_query),
