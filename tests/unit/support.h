@@ -17,11 +17,30 @@
 #include <cmocka.h>
 // clang-format on
 
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/str.h"
 
 static IG_UNUSED struct igloo_error test_err;
+
+/* What the caller's environment configures is not what is tested: each program starts
+ * without any IGLOO_… variable. */
+__attribute__((constructor)) static void forget_environment(void) {
+  for (char **entry = environ; *entry;) {
+    char name[256] = "";
+    size_t len = strcspn(*entry, "=");
+    bool ours = strncmp(*entry, "IGLOO_", 6) == 0 && len < sizeof(name);
+    if (ours) memcpy(name, *entry, len);
+    if (!ours || unsetenv(name) != 0)
+      entry++;
+    else
+      entry = environ; /* the list moved */
+  }
+}
 
 #define assert_ok(call)                                                            \
   do {                                                                             \
