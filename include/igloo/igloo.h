@@ -198,9 +198,10 @@ igloo_register_stream(igloo_connection *connection, const char *name,
                       struct ArrowArrayStream *rows, struct igloo_error *reterr);
 
 /* Write a stream to a local file. `format` is "csv", "tsv", "jsonl" (or "json", the same
- * lines), "arrow" or "parquet"; others are IGLOO_UNSUPPORTED. An existing file is
- * replaced only when `overwrite` is not 0; the file is visible whole or not at all. Takes
- * *rows, also on failure. *ret_written (may be NULL) is the number of rows. */
+ * lines), "markdown", "box", "arrow" or "parquet"; others are IGLOO_UNSUPPORTED. An
+ * existing file is replaced only when `overwrite` is not 0; the file is visible whole or
+ * not at all. Takes *rows, also on failure. *ret_written (may be NULL) is the number of
+ * rows. */
 IGLOO_API IGLOO_NODISCARD igloo_status igloo_write_stream(
     igloo_connection *connection, struct ArrowArrayStream *rows, const char *path,
     const char *format, int overwrite, int64_t *ret_written, struct igloo_error *reterr);

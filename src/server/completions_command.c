@@ -1,8 +1,8 @@
 /* completions_command.c -- `igloo completions bash|zsh|fish`, made from the tables of the
  * commands. */
+#include "arrow/out.h"
 #include "base/limits.h"
 #include "server/commands.h"
-#include "shell/out.h"
 #include "shell/report.h"
 #include "shell/shell.h"
 

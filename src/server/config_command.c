@@ -1,8 +1,8 @@
 /* config_command.c -- `igloo config show|check`. */
+#include "arrow/out.h"
 #include "config/config.h"
 #include "server/commands.h"
 #include "server/table.h"
-#include "shell/out.h"
 #include "shell/report.h"
 #include "shell/target.h"
 

@@ -3,17 +3,17 @@
 
 #include <unistd.h>
 
+#include "arrow/writer.h"
 #include "shell/terminal.h"
-#include "shell/writer.h"
 
 static igloo_status print(struct ArrowArrayStream *stream, bool json, struct ig_out *out,
                           struct igloo_error *reterr) {
-  struct ig_result result __attribute__((cleanup(ig_result_done)));
-  IG_TRY(ig_result_open(stream, &result, reterr));
+  struct ig_batches result __attribute__((cleanup(ig_batches_done)));
+  IG_TRY(ig_batches_open(stream, &result, reterr));
   struct ig_box_limits limits = {.bare = true};
   if (isatty(out->fd)) limits.columns_max = ig_terminal_columns(out->fd);
   int64_t rows = 0;
-  return ig_write_result(&result, json ? IG_FORMAT_JSON : IG_FORMAT_BOX, &limits, out,
+  return ig_write_result(&result, json ? IG_OUTPUT_JSON : IG_OUTPUT_BOX, &limits, out,
                          &rows, reterr);
 }
 

@@ -1,11 +1,11 @@
 /* version_command.c -- `igloo version`. */
 #include <igloo/igloo.h>
 
+#include "arrow/out.h"
+#include "arrow/value.h"
 #include "server/commands.h"
 #include "server/processor.h"
-#include "shell/out.h"
 #include "shell/report.h"
-#include "shell/value.h"
 
 static const struct ig_flag flags[] = {IG_FLAG_OUTPUT, IG_FLAG_HELP, {0}};
 

@@ -70,7 +70,7 @@ IG_NODISCARD igloo_status ig_session_register(ig_session *session, struct ig_str
                                               struct ArrowArrayStream *rows,
                                               struct igloo_error *reterr);
 
-/* Write a stream to a local file of format "csv", "json", "arrow" or "parquet". Takes
+/* Write a stream to a local file; the formats are those of igloo_write_stream(). Takes
  * *rows, also on failure. */
 IG_NODISCARD igloo_status ig_session_write_file(ig_session *session,
                                                 struct ArrowArrayStream *rows,

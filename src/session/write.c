@@ -1,6 +1,7 @@
 /* write.c -- CREATE TABLE AS, INSERT, COPY: rows become files, then visible at once or
  * never. */
 #include "arrow/schema.h"
+#include "arrow/writer.h"
 #include "session/private.h"
 
 /* Files of a managed table are written by this many threads at most; a small table should
@@ -324,6 +325,59 @@ igloo_status ig_write_run(ig_session *session, ig_cancel *cancel, ig_resolver *r
                  "a statement that writes nothing came to a writer");
 }
 
+/* ---- text for people -----------------------------------------------------------------
+ */
+
+struct text_file {
+  const struct ig_write_target *table;
+  void *file;
+};
+
+static igloo_status write_text(void *ctx, struct ig_str bytes,
+                               struct igloo_error *reterr) {
+  const struct text_file *text = ctx;
+  return text->table->write(text->table->ctx, text->file, bytes.data, bytes.len, reterr);
+}
+
+static igloo_status print_rows(struct ArrowArrayStream *rows,
+                               enum ig_output_format format, struct text_file *text,
+                               int64_t *ret_rows, struct igloo_error *reterr) {
+  const struct ig_box_limits limits = {0};
+  struct ig_batches batches __attribute__((cleanup(ig_batches_done)));
+  IG_TRY(ig_batches_open(rows, &batches, reterr));
+  struct ig_out out __attribute__((cleanup(ig_out_done)));
+  ig_out_init(&out, -1);
+  out.sink = write_text;
+  out.sink_ctx = text;
+  return ig_write_result(&batches, format, &limits, &out, ret_rows, reterr);
+}
+
+/* Boxes and markdown, which the engine knows nothing of. Takes *taken, also on failure.
+ */
+static igloo_status write_printed(const struct copying *copying,
+                                  struct ArrowArrayStream *taken,
+                                  enum ig_output_format format, int64_t *ret_rows,
+                                  struct igloo_error *reterr) {
+  IG_AUTO_STREAM rows = *taken;
+  taken->release = NULL;
+  IG_AUTO_CHAR *path = NULL;
+  IG_AUTO(ig_copy_target) *target = NULL;
+  IG_TRY(ig_path_absolute(copying->path, &path, reterr));
+  IG_TRY(ig_copy_target_new(copying->roots, path, IG_COPY_FILE, copying->overwrite,
+                            &target, reterr));
+  struct text_file text = {.table = ig_copy_target_table(target)};
+  IG_TRY(text.table->create(text.table->ctx, IG_STR(""),
+                            ig_str_from_cstr(ig_output_format_name(format)), &text.file,
+                            reterr));
+  igloo_status status = print_rows(&rows, format, &text, ret_rows, reterr);
+  if (status != IGLOO_OK) {
+    text.table->abandon(text.table->ctx, text.file);
+    return status;
+  }
+  IG_TRY(text.table->finish(text.table->ctx, text.file, *ret_rows, reterr));
+  return ig_copy_target_commit(target, reterr);
+}
+
 igloo_status ig_session_write_file(ig_session *session, struct ArrowArrayStream *rows,
                                    struct ig_str path, struct ig_str format,
                                    bool overwrite, int64_t *ret_written,
@@ -338,8 +392,13 @@ igloo_status ig_session_write_file(ig_session *session, struct ArrowArrayStream 
     copying.options.options = &tab;
     copying.options.options_count = 1;
   }
-  igloo_status status =
-      find_format(tsv ? IG_STR("csv") : format, path, &copying.options.format, reterr);
+  enum ig_output_format output = IG_OUTPUT_CSV;
+  bool printed = ig_output_format_parse(format, &output) &&
+                 (output == IG_OUTPUT_BOX || output == IG_OUTPUT_MARKDOWN);
+  igloo_status status = IGLOO_OK;
+  if (!printed)
+    status =
+        find_format(tsv ? IG_STR("csv") : format, path, &copying.options.format, reterr);
   if (status == IGLOO_OK) status = ig_roots_new_everything(&roots, reterr);
   if (status != IGLOO_OK) {
     drop_input(input);
@@ -348,7 +407,8 @@ igloo_status ig_session_write_file(ig_session *session, struct ArrowArrayStream 
   copying.roots = roots;
   struct igloo_error told = {0};
   ig_result_tell(rows, &told);
-  status = run_copy(session, NULL, &copying, input, ret_written, reterr);
+  status = printed ? write_printed(&copying, rows, output, ret_written, reterr)
+                   : run_copy(session, NULL, &copying, input, ret_written, reterr);
   if (status == IGLOO_OK || told.status == IGLOO_OK) return status;
   if (reterr) *reterr = told;
   return told.status;

@@ -1,8 +1,8 @@
 /* args.c -- see args.h. */
 #include "shell/args.h"
 
+#include "arrow/out.h"
 #include "base/limits.h"
-#include "shell/out.h"
 
 #define FLAGS_MAX ((size_t)32)
 

@@ -4,9 +4,9 @@
 #include <dirent.h>
 #include <sys/stat.h>
 
+#include "arrow/batches.h"
 #include "base/limits.h"
 #include "shell/dot.h"
-#include "shell/result.h"
 #include "sql/quote.h"
 
 #define NAMES_MAX ((size_t)50000)
@@ -61,11 +61,11 @@ static bool is_word(struct ig_str name) {
 }
 
 /* Names that need quotes are offered with them. */
-static igloo_status keep_rows(struct ig_names *names, struct ig_result *result,
+static igloo_status keep_rows(struct ig_names *names, struct ig_batches *result,
                               struct igloo_error *reterr) {
   IG_AUTO_DONE(ig_buf) name = IG_BUF_INIT(IG_KIB), quoted = IG_BUF_INIT(4 * IG_KIB);
   for (bool more = true; more;) {
-    IG_TRY(ig_result_next(result, &more, reterr));
+    IG_TRY(ig_batches_next(result, &more, reterr));
     for (int64_t i = 0; i < result->batch_rows; i++) {
       ig_buf_clear(&name);
       ig_buf_clear(&quoted);
@@ -84,8 +84,8 @@ static igloo_status ask(struct ig_names *names, const char *sql,
                         struct igloo_error *reterr) {
   IG_AUTO_STREAM rows = {0};
   IG_TRY(igloo_query(names->connection, sql, &rows, NULL, reterr));
-  struct ig_result result __attribute__((cleanup(ig_result_done)));
-  IG_TRY(ig_result_open(&rows, &result, reterr));
+  struct ig_batches result __attribute__((cleanup(ig_batches_done)));
+  IG_TRY(ig_batches_open(&rows, &result, reterr));
   return result.columns_count > 0 ? keep_rows(names, &result, reterr) : IGLOO_OK;
 }
 

@@ -38,12 +38,13 @@ static igloo_status take_source(struct ig_tokenizer *tokenizer, struct ig_str *r
 }
 
 static igloo_status take_format(struct ig_tokenizer *tokenizer, const char *path,
-                                enum ig_format *ret_format, struct igloo_error *reterr) {
+                                enum ig_output_format *ret_format,
+                                struct igloo_error *reterr) {
   struct ig_token token;
-  enum ig_format format;
+  enum ig_output_format format;
   IG_TRY(ig_token_next(tokenizer, &token, reterr));
   if (token.kind == IG_TOKEN_END) {
-    if (!ig_format_of_file(ig_str_from_cstr(path), &format)) {
+    if (!ig_output_format_of_file(ig_str_from_cstr(path), &format)) {
       (void)ig_fail(reterr, IGLOO_INVALID_ARGUMENT,
                     "the name \"%s\" does not say in which format to write", path);
       ig_error_hint(reterr,
@@ -52,7 +53,7 @@ static igloo_status take_format(struct ig_tokenizer *tokenizer, const char *path
     }
   } else {
     struct ig_str word = ig_token_text(tokenizer, &token);
-    if (!ig_format_parse(word, &format) || format == IG_FORMAT_QUIET)
+    if (!ig_output_format_parse(word, &format) || format == IG_OUTPUT_QUIET)
       return ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "unknown format \"%.*s\"",
                      IG_STR_ARG(word));
     IG_TRY(ig_token_next(tokenizer, &token, reterr));

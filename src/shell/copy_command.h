@@ -6,12 +6,12 @@
 #ifndef IG_SHELL_COPY_COMMAND_H
 #define IG_SHELL_COPY_COMMAND_H
 
-#include "shell/writer.h"
+#include "arrow/writer.h"
 
 struct ig_copy_command {
-  char *sql;             /* owned: the query, or SELECT * FROM the table */
-  char *path;            /* owned */
-  enum ig_format format; /* as asked for, or by the file's name */
+  char *sql;                    /* owned: the query, or SELECT * FROM the table */
+  char *path;                   /* owned */
+  enum ig_output_format format; /* as asked for, or by the file's name */
 };
 
 /* Parse `(query) TO 'file' [format]` or `table TO 'file' [format]`. Fills *ret_command

@@ -75,18 +75,18 @@ static igloo_status run_schema(struct ig_repl *repl, struct ig_str argument,
 
 static igloo_status run_mode(struct ig_repl *repl, struct ig_str argument,
                              struct igloo_error *reterr) {
-  enum ig_format format;
+  enum ig_output_format format;
   if (argument.len == 0) {
-    IG_AUTO_CHAR *text = ig_asprintf("%s\n", ig_format_name(repl->runner.format));
+    IG_AUTO_CHAR *text = ig_asprintf("%s\n", ig_output_format_name(repl->runner.format));
     return text ? print(repl, text, reterr) : ig_fail_oom(reterr);
   }
-  if (ig_format_parse(argument, &format)) {
+  if (ig_output_format_parse(argument, &format)) {
     repl->runner.format = format;
     return IGLOO_OK;
   }
   (void)ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "unknown mode \"%.*s\"",
                 IG_STR_ARG(argument));
-  ig_error_hint(reterr, "Modes are " IG_FORMAT_NAMES ".");
+  ig_error_hint(reterr, "Modes are " IG_OUTPUT_NAMES ".");
   return IGLOO_INVALID_ARGUMENT;
 }
 

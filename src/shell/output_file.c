@@ -7,9 +7,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "arrow/out.h"
 #include "files/target.h"
 #include "shell/interrupt.h"
-#include "shell/out.h"
 
 #define CHUNK_BYTES ((size_t)64 * 1024)
 

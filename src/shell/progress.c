@@ -3,11 +3,11 @@
 
 #include <unistd.h>
 
+#include "arrow/writer.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/thread.h"
 #include "shell/terminal.h"
-#include "shell/writer.h"
 
 #define FIRST_AFTER_US IG_US_PER_S
 #define EVERY_US (IG_US_PER_S / 5)

@@ -3,10 +3,10 @@
 
 #include <unistd.h>
 
+#include "arrow/out.h"
+#include "arrow/writer.h"
 #include "base/limits.h"
-#include "shell/out.h"
 #include "shell/terminal.h"
-#include "shell/writer.h"
 
 #define EXIT_USAGE 2
 

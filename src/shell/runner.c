@@ -80,12 +80,12 @@ static void stage_end(struct stage *stage) {
 static igloo_status write_file(struct ig_runner *runner, struct ArrowArrayStream *rows,
                                struct igloo_error *reterr) {
   struct ig_output_file *output = &runner->output;
-  const char *format = ig_format_name(runner->format);
+  const char *format = ig_output_format_name(runner->format);
   if (output->has_result) {
     rows->release(rows);
     return ig_fail(reterr, IGLOO_UNSUPPORTED, "the %s format holds one result", format);
   }
-  if (!output->path && (runner->format == IG_FORMAT_PARQUET || isatty(output->fd))) {
+  if (!output->path && (runner->format == IG_OUTPUT_PARQUET || isatty(output->fd))) {
     rows->release(rows);
     (void)ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "%s needs a file to be written to",
                   format);
@@ -112,13 +112,14 @@ static igloo_status write_file(struct ig_runner *runner, struct ArrowArrayStream
   return ig_output_copy(path, output->fd, &runner->reader_gone, reterr);
 }
 
-static enum ig_format format_for(const struct ig_runner *runner, struct ig_str sql) {
-  if (runner->format != IG_FORMAT_BOX) return runner->format;
-  if (ig_statement_is_explain(sql)) return IG_FORMAT_PLAIN;
-  return runner->expanded ? IG_FORMAT_EXPANDED : IG_FORMAT_BOX;
+static enum ig_output_format format_for(const struct ig_runner *runner,
+                                        struct ig_str sql) {
+  if (runner->format != IG_OUTPUT_BOX) return runner->format;
+  if (ig_statement_is_explain(sql)) return IG_OUTPUT_PLAIN;
+  return runner->expanded ? IG_OUTPUT_EXPANDED : IG_OUTPUT_BOX;
 }
 
-static igloo_status print_result(struct ig_runner *runner, struct ig_result *result,
+static igloo_status print_result(struct ig_runner *runner, struct ig_batches *result,
                                  struct ig_str sql, struct stage *stage,
                                  struct igloo_error *reterr) {
   struct ig_out out __attribute__((cleanup(ig_out_done)));
@@ -172,19 +173,19 @@ static igloo_status run_and_print(struct ig_runner *runner, struct ig_str sql,
   int64_t affected = -1;
   IG_TRY(igloo_query(runner->connection, text, &rows, &affected, reterr));
 
-  struct ig_result result __attribute__((cleanup(ig_result_done)));
-  igloo_status status = ig_result_open(&rows, &result, reterr);
+  struct ig_batches result __attribute__((cleanup(ig_batches_done)));
+  igloo_status status = ig_batches_open(&rows, &result, reterr);
   if (status != IGLOO_OK) return stream_failure(&rows, status, reterr);
   if (result.columns_count == 0) {
     runner->ran_without_result = true;
     bool more = true; /* a statement without a result ends with its stream */
-    while (status == IGLOO_OK && more) status = ig_result_next(&result, &more, reterr);
+    while (status == IGLOO_OK && more) status = ig_batches_next(&result, &more, reterr);
     status = stream_failure(&rows, status, reterr);
     stage->progress = ig_progress_stop(stage->progress);
     if (status == IGLOO_OK && runner->tags) print_tag(sql, affected);
     return status;
   }
-  if (runner->format == IG_FORMAT_ARROW || runner->format == IG_FORMAT_PARQUET)
+  if (runner->format == IG_OUTPUT_ARROW || runner->format == IG_OUTPUT_PARQUET)
     return write_file(runner, &rows, reterr);
   status = print_result(runner, &result, sql, stage, reterr);
   return stream_failure(&rows, status, reterr);
@@ -241,10 +242,10 @@ static igloo_status report(igloo_status status, const struct igloo_error *error)
 }
 
 igloo_status ig_runner_copy(struct ig_runner *runner, struct ig_str sql, const char *path,
-                            enum ig_format format, int64_t *ret_rows) {
+                            enum ig_output_format format, int64_t *ret_rows) {
   struct igloo_error error;
   struct ig_output_file output = {.fd = STDOUT_FILENO}, before = runner->output;
-  enum ig_format format_before = runner->format;
+  enum ig_output_format format_before = runner->format;
   IG_TRY(report(ig_output_file_open(&output, path, false, &error), &error));
   runner->output = output;
   runner->format = format;

@@ -11,9 +11,9 @@
 #ifndef IG_SHELL_RUNNER_H
 #define IG_SHELL_RUNNER_H
 
+#include "arrow/writer.h"
 #include "shell/output_file.h"
 #include "shell/target.h"
-#include "shell/writer.h"
 
 #define IG_RUNNER_ROWS_MAX ((size_t)40) /* of a box: more is not read, but scrolled */
 #define IG_RUNNER_ROWS_LIMIT ((size_t)100000) /* of .maxrows: they are kept in memory */
@@ -21,7 +21,7 @@
 struct ig_runner {
   igloo_database *database;
   igloo_connection *connection;
-  enum ig_format format;
+  enum ig_output_format format;
   bool expanded;           /* a box becomes one line for each value */
   bool timing;             /* say how long a statement took */
   bool tags;               /* say "INSERT 3" after a statement without a result */
@@ -58,7 +58,7 @@ IG_NODISCARD igloo_status ig_runner_script_file(struct ig_runner *runner,
 /* Write the result of a query to a local file, which must not exist. Returns its failure,
  * which was reported. */
 IG_NODISCARD igloo_status ig_runner_copy(struct ig_runner *runner, struct ig_str sql,
-                                         const char *path, enum ig_format format,
+                                         const char *path, enum ig_output_format format,
                                          int64_t *ret_rows);
 
 #endif

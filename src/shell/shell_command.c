@@ -97,7 +97,7 @@ static int run_shell(struct ig_repl *repl, const struct ig_target *target) {
     return ig_target_exit_code(status);
   }
   repl->names.connection = repl->runner.connection;
-  repl->runner.format = isatty(STDOUT_FILENO) ? IG_FORMAT_BOX : IG_FORMAT_CSV;
+  repl->runner.format = isatty(STDOUT_FILENO) ? IG_OUTPUT_BOX : IG_OUTPUT_CSV;
   int code = is_terminal ? run_terminal(repl) : run_stdin(repl);
   status = ig_output_file_commit(&repl->runner.output, &error);
   if (status == IGLOO_OK) return code;

@@ -33,7 +33,7 @@ struct request {
   struct input inputs[INPUTS_MAX];
   size_t inputs_count;
   bool format_given;
-  enum ig_format format;
+  enum ig_output_format format;
   const char *output;
   bool timing, help;
   struct ig_target target;
@@ -58,10 +58,11 @@ static igloo_status take_word(struct request *request, const char *word,
 
 static igloo_status take_format(struct request *request, const char *name,
                                 struct igloo_error *reterr) {
-  request->format_given = ig_format_parse(ig_str_from_cstr(name), &request->format);
+  request->format_given =
+      ig_output_format_parse(ig_str_from_cstr(name), &request->format);
   if (request->format_given) return IGLOO_OK;
   (void)ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "unknown format \"%s\"", name);
-  ig_error_hint(reterr, "Formats are " IG_FORMAT_NAMES ".");
+  ig_error_hint(reterr, "Formats are " IG_OUTPUT_NAMES ".");
   return IGLOO_INVALID_ARGUMENT;
 }
 
@@ -111,11 +112,11 @@ static igloo_status parse(struct request *request, int argc, char **argv,
   }
   if (!request->format_given) {
     request->format =
-        !request->output && isatty(STDOUT_FILENO) ? IG_FORMAT_BOX : IG_FORMAT_CSV;
+        !request->output && isatty(STDOUT_FILENO) ? IG_OUTPUT_BOX : IG_OUTPUT_CSV;
     if (request->output)
-      (void)ig_format_of_file(ig_str_from_cstr(request->output), &request->format);
+      (void)ig_output_format_of_file(ig_str_from_cstr(request->output), &request->format);
   }
-  if (request->format == IG_FORMAT_PARQUET && !request->output) {
+  if (request->format == IG_OUTPUT_PARQUET && !request->output) {
     (void)ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "parquet cannot be written to stdout");
     ig_error_hint(reterr, "Name a file with -o FILE.");
     return IGLOO_INVALID_ARGUMENT;

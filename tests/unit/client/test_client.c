@@ -458,6 +458,48 @@ static void a_written_stream_reads_back_and_is_not_overwritten(void **state) {
   assert_int_equal(rmdir(folder), 0);
 }
 
+static void a_stream_is_written_as_text_for_people_too(void **state) {
+  (void)state;
+  static const struct {
+    const char *format, *expected;
+  } cases[] = {
+      {"markdown", "| n | s |\n|---:|---|\n| 0 | even |\n| 1 | odd |\n| 2 | even |\n"},
+      {"box",
+       "┌────────┬──────┐\n│      n │ s    │\n│ bigint │ text │\n"
+       "├────────┼──────┤\n│      0 │ even │\n│      1 │ odd  │\n"
+       "│      2 │ even │\n└────────┴──────┘\n(3 rows)\n"}};
+  char folder[] = "/tmp/igloo-test-XXXXXX";
+  assert_non_null(mkdtemp(folder));
+  for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+    IG_AUTO_CHAR *path = ig_asprintf("%s/rows.%s", folder, cases[i].format);
+    struct ArrowArrayStream rows = make_rows(3);
+    int64_t written = 0;
+    assert_ok(
+        igloo_write_stream(con, &rows, path, cases[i].format, 0, &written, &test_err));
+    assert_int_equal(written, 3);
+    char text[4096] = "";
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
+    fclose(file);
+    assert_string_equal(text, cases[i].expected);
+    rows = make_rows(1);
+    assert_fails(
+        igloo_write_stream(con, &rows, path, cases[i].format, 0, NULL, &test_err),
+        IGLOO_ALREADY_EXISTS, "58P02");
+    assert_null(rows.release);
+    assert_int_equal(unlink(path), 0);
+  }
+  struct ArrowArrayStream rows = {0};
+  IG_AUTO_CHAR *path = ig_asprintf("%s/failed", folder);
+  assert_ok(igloo_query(con, "SELECT 10 / (value - 5) FROM generate_series(1, 9)", &rows,
+                        NULL, &test_err));
+  assert_fails(igloo_write_stream(con, &rows, path, "box", 0, NULL, &test_err),
+               IGLOO_DATA_ERROR, "22012");
+  assert_int_equal(access(path, F_OK), -1);
+  assert_int_equal(rmdir(folder), 0);
+}
+
 int main(void) {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
   const struct CMUnitTest tests[] = {
@@ -482,6 +524,7 @@ int main(void) {
       CASE(a_prepared_statement_sees_new_rows_but_no_new_type),
       CASE(a_registered_stream_is_a_table_that_is_read_once),
       CASE(a_written_stream_reads_back_and_is_not_overwritten),
+      CASE(a_stream_is_written_as_text_for_people_too),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -354,7 +354,8 @@ static igloo_status write_file(void *ctx, struct igloo_error *reterr) {
 
 static void a_written_stream_is_whole_or_absent(void **state) {
   (void)state;
-  struct format formats[] = {{"csv"}, {"tsv"}, {"jsonl"}, {"arrow"}, {"parquet"}};
+  struct format formats[] = {{"csv"}, {"tsv"},   {"jsonl"},  {"markdown"},
+                             {"box"}, {"arrow"}, {"parquet"}};
   for (size_t i = 0; i < IG_ARRAY_LEN(formats); i++)
     assert_survives_failed_allocations(write_file, &formats[i]);
 }

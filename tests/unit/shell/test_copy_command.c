@@ -7,15 +7,15 @@ static void queries_and_tables_are_copied(void **state) {
   (void)state;
   static const struct {
     const char *text, *sql, *path;
-    enum ig_format format;
+    enum ig_output_format format;
   } known[] = {
-      {"(SELECT 1) TO 'a.csv'", "SELECT 1", "a.csv", IG_FORMAT_CSV},
+      {"(SELECT 1) TO 'a.csv'", "SELECT 1", "a.csv", IG_OUTPUT_CSV},
       {"(select ')' as \"to\", (1) to_x) to 'a b.parquet';",
-       "select ')' as \"to\", (1) to_x", "a b.parquet", IG_FORMAT_PARQUET},
-      {"t TO 'x' jsonl", "SELECT * FROM t", "x", IG_FORMAT_JSONL},
+       "select ')' as \"to\", (1) to_x", "a b.parquet", IG_OUTPUT_PARQUET},
+      {"t TO 'x' jsonl", "SELECT * FROM t", "x", IG_OUTPUT_JSONL},
       {"c.s.\"To\" TO 'it''s.tsv'", "SELECT * FROM c.s.\"To\"", "it's.tsv",
-       IG_FORMAT_TSV},
-      {"t TO 'x.csv' BOX", "SELECT * FROM t", "x.csv", IG_FORMAT_BOX},
+       IG_OUTPUT_TSV},
+      {"t TO 'x.csv' BOX", "SELECT * FROM t", "x.csv", IG_OUTPUT_BOX},
   };
   for (size_t i = 0; i < IG_ARRAY_LEN(known); i++) {
     struct ig_copy_command command = {0};

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 
 #include "arrow/stream.h"
+#include "arrow/zone.h"
 #include "shell/copy_command.h"
 #include "shell/dot.h"
 #include "shell/progress.h"
@@ -13,7 +14,6 @@
 #include "shell/shell.h"
 #include "shell/statement.h"
 #include "shell/terminal.h"
-#include "shell/zone.h"
 #include "support-files.h"
 
 /* libedit and libtinfo keep some memory for good. */
@@ -118,13 +118,14 @@ static igloo_status run_sql(void *ctx, struct igloo_error *reterr) {
 static void a_result_in_any_format_survives_failed_allocations(void **state) {
   (void)state;
   /* tsv and jsonl are written by the functions of csv and json. */
-  static const enum ig_format formats[] = {IG_FORMAT_BOX, IG_FORMAT_CSV, IG_FORMAT_JSON};
+  static const enum ig_output_format formats[] = {IG_OUTPUT_BOX, IG_OUTPUT_CSV,
+                                                  IG_OUTPUT_JSON};
   struct ig_str sql = ig_str_from_cstr(every_type);
   for (size_t i = 0; i < IG_ARRAY_LEN(formats); i++) {
     runner->format = formats[i];
     assert_survives_failed_allocations(run_sql, &sql);
   }
-  runner->format = IG_FORMAT_BOX;
+  runner->format = IG_OUTPUT_BOX;
   runner->expanded = true;
   assert_survives_failed_allocations(run_sql, &sql);
   sql = IG_STR("EXPLAIN SELECT 1"); /* plain */
@@ -139,13 +140,13 @@ static igloo_status print_box(void *ctx, struct igloo_error *reterr) {
                      "SELECT value AS n, CAST(value AS text) || ' text' AS s "
                      "FROM generate_series(1, 200)",
                      &rows, NULL, reterr));
-  struct ig_result result __attribute__((cleanup(ig_result_done)));
-  IG_TRY(ig_result_open(&rows, &result, reterr));
+  struct ig_batches result __attribute__((cleanup(ig_batches_done)));
+  IG_TRY(ig_batches_open(&rows, &result, reterr));
   struct ig_out out __attribute__((cleanup(ig_out_done)));
   ig_out_init(&out, STDOUT_FILENO);
   int64_t count = 0;
   igloo_status status =
-      ig_write_result(&result, IG_FORMAT_BOX, limits, &out, &count, reterr);
+      ig_write_result(&result, IG_OUTPUT_BOX, limits, &out, &count, reterr);
   assert_int_equal(count, status == IGLOO_OK ? 200 : 0);
   forget_texts();
   return status;
@@ -201,7 +202,7 @@ static void a_tag_may_be_missing_without_memory(void **state) {
 
 struct copying {
   const char *name;
-  enum ig_format format;
+  enum ig_output_format format;
 };
 
 static igloo_status copy_to_file(void *ctx, struct igloo_error *reterr) {
@@ -222,10 +223,10 @@ static igloo_status copy_to_file(void *ctx, struct igloo_error *reterr) {
 
 static void a_copied_file_is_whole_or_absent(void **state) {
   (void)state;
-  struct copying copies[] = {{"out.csv", IG_FORMAT_CSV},
-                             {"out.md", IG_FORMAT_MARKDOWN},
-                             {"out.arrow", IG_FORMAT_ARROW},
-                             {"out.parquet", IG_FORMAT_PARQUET}};
+  struct copying copies[] = {{"out.csv", IG_OUTPUT_CSV},
+                             {"out.md", IG_OUTPUT_MARKDOWN},
+                             {"out.arrow", IG_OUTPUT_ARROW},
+                             {"out.parquet", IG_OUTPUT_PARQUET}};
   for (size_t i = 0; i < IG_ARRAY_LEN(copies); i++)
     assert_survives_failed_allocations(copy_to_file, &copies[i]);
 }
@@ -237,7 +238,7 @@ static void a_binary_result_for_stdout_survives_failed_allocations(void **state)
   for (bool failed = true; failed;) {
     static int64_t successes;
     runner->output.has_result = false; /* each run is a process of its own */
-    runner->format = IG_FORMAT_ARROW;
+    runner->format = IG_OUTPUT_ARROW;
     ig_mem_fail_after(successes++);
     igloo_status status = run_sql(&sql, &test_err);
     failed = ig_mem_fail_stop();

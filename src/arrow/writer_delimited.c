@@ -1,5 +1,5 @@
 /* writer_delimited.c -- csv, tsv and markdown; see writer.h. */
-#include "shell/writer.h"
+#include "arrow/writer.h"
 
 static void append_csv(struct ig_buf *dst, struct ig_str text) {
   bool quote = text.len == 0;
@@ -68,7 +68,7 @@ static const struct shape csv_shape = {"", ",", "\n", "", append_csv};
 static const struct shape tsv_shape = {"", "\t", "\n", "\\N", append_tsv};
 static const struct shape markdown_shape = {"| ", " | ", " |\n", "NULL", append_markdown};
 
-static void append_header(const struct ig_result *result, const struct shape *shape,
+static void append_header(const struct ig_batches *result, const struct shape *shape,
                           struct ig_buf *dst) {
   for (size_t i = 0; i < result->columns_count; i++) {
     ig_buf_append_cstr(dst, i == 0 ? shape->before : shape->between);
@@ -77,7 +77,7 @@ static void append_header(const struct ig_result *result, const struct shape *sh
   ig_buf_append_cstr(dst, shape->after);
 }
 
-static void append_row(const struct ig_result *result, const struct shape *shape,
+static void append_row(const struct ig_batches *result, const struct shape *shape,
                        int64_t row, struct ig_buf *dst, struct ig_buf *cell) {
   for (size_t i = 0; i < result->columns_count; i++) {
     const ig_value_printer *printer = result->columns[i].printer;
@@ -94,21 +94,21 @@ static void append_row(const struct ig_result *result, const struct shape *shape
   ig_buf_append_cstr(dst, shape->after);
 }
 
-igloo_status ig_write_delimited(struct ig_result *result, enum ig_format format,
+igloo_status ig_write_delimited(struct ig_batches *result, enum ig_output_format format,
                                 struct ig_out *out, int64_t *ret_rows,
                                 struct igloo_error *reterr) {
-  const struct shape *shape = format == IG_FORMAT_CSV   ? &csv_shape
-                              : format == IG_FORMAT_TSV ? &tsv_shape
+  const struct shape *shape = format == IG_OUTPUT_CSV   ? &csv_shape
+                              : format == IG_OUTPUT_TSV ? &tsv_shape
                                                         : &markdown_shape;
   append_header(result, shape, &out->text);
-  if (format == IG_FORMAT_MARKDOWN) {
+  if (format == IG_OUTPUT_MARKDOWN) {
     for (size_t i = 0; i < result->columns_count; i++)
       ig_buf_append_cstr(&out->text, result->columns[i].number ? "|---:" : "|---");
     ig_buf_append_cstr(&out->text, "|\n");
   }
   IG_AUTO_DONE(ig_buf) cell = IG_BUF_INIT(out->text.max);
   for (bool more = true; more; *ret_rows += result->batch_rows) {
-    IG_TRY(ig_result_next(result, &more, reterr));
+    IG_TRY(ig_batches_next(result, &more, reterr));
     for (int64_t i = 0; i < result->batch_rows; i++) {
       append_row(result, shape, result->batch_first + i, &out->text, &cell);
       IG_TRY(ig_out_relieve(out, reterr));

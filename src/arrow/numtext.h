@@ -6,8 +6,8 @@
  *
  * Owns: nothing. Threads: no state. Blocks: never.
  */
-#ifndef IG_SHELL_NUMTEXT_H
-#define IG_SHELL_NUMTEXT_H
+#ifndef IG_ARROW_NUMTEXT_H
+#define IG_ARROW_NUMTEXT_H
 
 #include "base/buf.h"
 

@@ -1,7 +1,7 @@
-/* Tests of src/shell/numtext.c. Texts of floats are PostgreSQL's, but for 1e+23 and
+/* Tests of src/arrow/numtext.c. Texts of floats are PostgreSQL's, but for 1e+23 and
  * 8.41e+21, where its algorithm gives one digit more than needed (Python's repr does
  * not). */
-#include "shell/numtext.h"
+#include "arrow/numtext.h"
 
 #include <float.h>
 #include <math.h>

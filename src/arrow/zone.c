@@ -1,5 +1,5 @@
 /* zone.c -- see zone.h. */
-#include "shell/zone.h"
+#include "arrow/zone.h"
 
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,11 +1,11 @@
 /* value.c -- see value.h. A tree of nodes stands beside nanoarrow's tree of views. */
-#include "shell/value.h"
+#include "arrow/value.h"
 
 #include <nanoarrow/nanoarrow.h>
 
+#include "arrow/numtext.h"
+#include "arrow/timetext.h"
 #include "base/limits.h"
-#include "shell/numtext.h"
-#include "shell/timetext.h"
 
 #define NESTING_MAX 64 /* of types; the recursion here is as deep */
 

@@ -9,8 +9,8 @@
  * Threads: a zone may be shared once made.
  * Blocks:  ig_zone_open() reads one small file.
  */
-#ifndef IG_SHELL_ZONE_H
-#define IG_SHELL_ZONE_H
+#ifndef IG_ARROW_ZONE_H
+#define IG_ARROW_ZONE_H
 
 #include "base/error.h"
 #include "base/mem.h"

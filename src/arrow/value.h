@@ -11,8 +11,8 @@
  * Threads: one thread at a time.
  * Blocks:  ig_value_printer_new() may read a time zone file.
  */
-#ifndef IG_SHELL_VALUE_H
-#define IG_SHELL_VALUE_H
+#ifndef IG_ARROW_VALUE_H
+#define IG_ARROW_VALUE_H
 
 #include <igloo/arrow.h>
 

@@ -1,5 +1,5 @@
 /* out.c -- see out.h. */
-#include "shell/out.h"
+#include "arrow/out.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -21,6 +21,11 @@ igloo_status ig_out_flush(struct ig_out *out, struct igloo_error *reterr) {
   if (out->text.len > 0 && out->before_first_write) {
     out->before_first_write(out, out->ctx);
     out->before_first_write = NULL;
+  }
+  if (out->sink) {
+    igloo_status status = out->sink(out->sink_ctx, ig_buf_str(&out->text), reterr);
+    ig_buf_clear(&out->text);
+    return status;
   }
   size_t done = 0;
   while (done < out->text.len) {

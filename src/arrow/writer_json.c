@@ -1,7 +1,7 @@
 /* writer_json.c -- json and jsonl; see writer.h. */
+#include "arrow/writer.h"
 #include "base/limits.h"
 #include "base/map.h"
-#include "shell/writer.h"
 
 #define NAMES_MAX ((size_t)1 << 20) /* far above the columns of any result */
 
@@ -25,7 +25,7 @@ static igloo_status quote_key(struct ig_str name, char **ret_key,
 }
 
 /* The column's name, or the first of name_1, name_2 … that no column has. */
-static igloo_status unique_key(const struct ig_result *result, size_t column,
+static igloo_status unique_key(const struct ig_batches *result, size_t column,
                                struct ig_map *used, char **ret_key,
                                struct igloo_error *reterr) {
   struct ig_str name = result->columns[column].name;
@@ -44,7 +44,7 @@ static igloo_status unique_key(const struct ig_result *result, size_t column,
   return quote_key(ig_buf_str(&tried), ret_key, reterr);
 }
 
-static igloo_status keys_init(struct keys *keys, const struct ig_result *result,
+static igloo_status keys_init(struct keys *keys, const struct ig_batches *result,
                               struct igloo_error *reterr) {
   keys->names = ig_calloc(result->columns_count + 1, sizeof(*keys->names));
   if (!keys->names) return ig_fail_oom(reterr);
@@ -58,7 +58,7 @@ static igloo_status keys_init(struct keys *keys, const struct ig_result *result,
   return IGLOO_OK;
 }
 
-static void append_object(const struct ig_result *result, const struct keys *keys,
+static void append_object(const struct ig_batches *result, const struct keys *keys,
                           int64_t row, struct ig_buf *dst) {
   ig_buf_append_char(dst, '{');
   for (size_t i = 0; i < result->columns_count; i++) {
@@ -69,11 +69,11 @@ static void append_object(const struct ig_result *result, const struct keys *key
   ig_buf_append_char(dst, '}');
 }
 
-static igloo_status write_rows(struct ig_result *result, const struct keys *keys,
+static igloo_status write_rows(struct ig_batches *result, const struct keys *keys,
                                bool lines, struct ig_out *out, int64_t *ret_rows,
                                struct igloo_error *reterr) {
   for (bool more = true; more;) {
-    IG_TRY(ig_result_next(result, &more, reterr));
+    IG_TRY(ig_batches_next(result, &more, reterr));
     for (int64_t i = 0; i < result->batch_rows; i++) {
       if (!lines && *ret_rows > 0) ig_buf_append_cstr(&out->text, ",\n");
       append_object(result, keys, result->batch_first + i, &out->text);
@@ -85,7 +85,7 @@ static igloo_status write_rows(struct ig_result *result, const struct keys *keys
   return IGLOO_OK;
 }
 
-igloo_status ig_write_json(struct ig_result *result, bool lines, struct ig_out *out,
+igloo_status ig_write_json(struct ig_batches *result, bool lines, struct ig_out *out,
                            int64_t *ret_rows, struct igloo_error *reterr) {
   struct keys keys __attribute__((cleanup(keys_done))) = {0};
   IG_TRY(keys_init(&keys, result, reterr));

@@ -1,6 +1,6 @@
-/* Tests of src/shell/timetext.c. Every text is what PostgreSQL 15 prints for the value.
+/* Tests of src/arrow/timetext.c. Every text is what PostgreSQL 15 prints for the value.
  */
-#include "shell/timetext.h"
+#include "arrow/timetext.h"
 
 #include "support.h"
 

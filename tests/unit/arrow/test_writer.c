@@ -1,5 +1,5 @@
-/* Tests of src/shell/writer.c, writer_delimited.c and writer_json.c. */
-#include "shell/writer.h"
+/* Tests of src/arrow/writer.c, writer_delimited.c and writer_json.c. */
+#include "arrow/writer.h"
 
 #include <signal.h>
 
@@ -21,27 +21,27 @@ static ig_rows *awkward_rows(void) {
   return rows;
 }
 
-static void check(enum ig_format format, const char *expected) {
+static void check(enum ig_output_format format, const char *expected) {
   IG_AUTO_CHAR *text = printed(awkward_rows(), format, (struct ig_box_limits){0});
   assert_string_equal(text, expected);
 }
 
 static void csv_tells_null_from_an_empty_text(void **state) {
   (void)state;
-  check(IG_FORMAT_CSV, "n,t|x,n\n1,\"a,\"\"b\"\"\tc\\d|e\nf\",true\n,\"\",\n");
+  check(IG_OUTPUT_CSV, "n,t|x,n\n1,\"a,\"\"b\"\"\tc\\d|e\nf\",true\n,\"\",\n");
 }
 
 static void tsv_is_the_text_format_of_copy(void **state) {
   (void)state;
-  check(IG_FORMAT_TSV, "n\tt|x\tn\n1\ta,\"b\"\\tc\\\\d|e\\nf\ttrue\n\\N\t\t\\N\n");
+  check(IG_OUTPUT_TSV, "n\tt|x\tn\n1\ta,\"b\"\\tc\\\\d|e\\nf\ttrue\n\\N\t\t\\N\n");
 }
 
 static void json_loses_no_column(void **state) {
   (void)state;
-  check(IG_FORMAT_JSON,
+  check(IG_OUTPUT_JSON,
         "[{\"n\":1,\"t|x\":\"a,\\\"b\\\"\\tc\\\\d|e\\nf\",\"n_1\":true},\n"
         "{\"n\":null,\"t|x\":\"\",\"n_1\":null}]\n");
-  check(IG_FORMAT_JSONL,
+  check(IG_OUTPUT_JSONL,
         "{\"n\":1,\"t|x\":\"a,\\\"b\\\"\\tc\\\\d|e\\nf\",\"n_1\":true}\n"
         "{\"n\":null,\"t|x\":\"\",\"n_1\":null}\n");
 }
@@ -55,25 +55,25 @@ static void json_does_not_take_a_name_that_is_there(void **state) {
   ig_rows *rows = NULL;
   assert_ok(ig_rows_new(columns, 4, &rows, &test_err));
   for (int64_t i = 1; i <= 4; i++) ig_rows_i64(rows, i);
-  IG_AUTO_CHAR *text = printed(rows, IG_FORMAT_JSONL, (struct ig_box_limits){0});
+  IG_AUTO_CHAR *text = printed(rows, IG_OUTPUT_JSONL, (struct ig_box_limits){0});
   assert_string_equal(text, "{\"a\":1,\"a_2\":2,\"a_1\":3,\"a_3\":4}\n");
 }
 
 static void markdown_keeps_one_line_for_a_row(void **state) {
   (void)state;
-  check(IG_FORMAT_MARKDOWN,
+  check(IG_OUTPUT_MARKDOWN,
         "| n | t\\|x | n |\n|---:|---|---|\n"
         "| 1 | a,\"b\"\tc\\d\\|e<br>f | true |\n| NULL |  | NULL |\n");
 }
 
 static void quiet_prints_nothing(void **state) {
   (void)state;
-  check(IG_FORMAT_QUIET, "");
+  check(IG_OUTPUT_QUIET, "");
 }
 
 static void expanded_shows_one_value_in_a_line(void **state) {
   (void)state;
-  check(IG_FORMAT_EXPANDED,
+  check(IG_OUTPUT_EXPANDED,
         "─[ row 1 ]───\n"
         "n   │ 1\nt|x │ a,\"b\"\\tc\\d|e\\nf\nn   │ true\n"
         "─[ row 2 ]───\n"
@@ -83,18 +83,18 @@ static void expanded_shows_one_value_in_a_line(void **state) {
 
 static void plain_keeps_line_breaks(void **state) {
   (void)state;
-  check(IG_FORMAT_PLAIN, "1\ta,\"b\"\tc\\d|e\nf\ttrue\n\t\t\n");
+  check(IG_OUTPUT_PLAIN, "1\ta,\"b\"\tc\\d|e\nf\ttrue\n\t\t\n");
 }
 
 static void no_rows_still_have_names(void **state) {
   (void)state;
   static const struct {
-    enum ig_format format;
+    enum ig_output_format format;
     const char *text;
-  } known[] = {{IG_FORMAT_CSV, "n\n"},
-               {IG_FORMAT_JSON, "[]\n"},
-               {IG_FORMAT_JSONL, ""},
-               {IG_FORMAT_MARKDOWN, "| n |\n|---:|\n"}};
+  } known[] = {{IG_OUTPUT_CSV, "n\n"},
+               {IG_OUTPUT_JSON, "[]\n"},
+               {IG_OUTPUT_JSONL, ""},
+               {IG_OUTPUT_MARKDOWN, "| n |\n|---:|\n"}};
   static const struct ig_rows_column columns[] = {{"n", IG_CELL_INT64, false}};
   for (size_t i = 0; i < IG_ARRAY_LEN(known); i++) {
     ig_rows *rows = NULL;
@@ -176,16 +176,16 @@ static void counts_are_grouped(void **state) {
 
 static void formats_are_known_by_name_and_by_ending(void **state) {
   (void)state;
-  enum ig_format format = IG_FORMAT_QUIET;
-  assert_true(ig_format_parse(IG_STR("CSV"), &format));
-  assert_int_equal(format, IG_FORMAT_CSV);
-  assert_false(ig_format_parse(IG_STR("xml"), &format));
-  assert_false(ig_format_parse(IG_STR(""), &format));
-  assert_true(ig_format_of_file(IG_STR("/a/b.Parquet"), &format));
-  assert_int_equal(format, IG_FORMAT_PARQUET);
-  assert_true(ig_format_of_file(IG_STR("x.ndjson"), &format));
-  assert_int_equal(format, IG_FORMAT_JSONL);
-  assert_false(ig_format_of_file(IG_STR("x.txt"), &format));
+  enum ig_output_format format = IG_OUTPUT_QUIET;
+  assert_true(ig_output_format_parse(IG_STR("CSV"), &format));
+  assert_int_equal(format, IG_OUTPUT_CSV);
+  assert_false(ig_output_format_parse(IG_STR("xml"), &format));
+  assert_false(ig_output_format_parse(IG_STR(""), &format));
+  assert_true(ig_output_format_of_file(IG_STR("/a/b.Parquet"), &format));
+  assert_int_equal(format, IG_OUTPUT_PARQUET);
+  assert_true(ig_output_format_of_file(IG_STR("x.ndjson"), &format));
+  assert_int_equal(format, IG_OUTPUT_JSONL);
+  assert_false(ig_output_format_of_file(IG_STR("x.txt"), &format));
 }
 
 static void a_reader_that_left_is_told_apart(void **state) {

@@ -6,11 +6,11 @@
  *
  * Owns: nothing. Threads: no state. Blocks: never.
  */
-#ifndef IG_SHELL_TIMETEXT_H
-#define IG_SHELL_TIMETEXT_H
+#ifndef IG_ARROW_TIMETEXT_H
+#define IG_ARROW_TIMETEXT_H
 
+#include "arrow/zone.h"
 #include "base/buf.h"
-#include "shell/zone.h"
 
 /* Units per second of a time type: 1, 1000, 1000000 or 1000000000. */
 typedef int64_t ig_time_unit;

@@ -1,4 +1,4 @@
-/* Tests of src/shell/writer_box.c: what fits, what is cut, what is left out and said. */
+/* Tests of src/arrow/writer_box.c: what fits, what is cut, what is left out and said. */
 #include "printed.h"
 
 /* `columns` columns named c0 … of `count` rows; cell (r, c) is the number r * 100 + c. */
@@ -50,7 +50,7 @@ static void a_small_result_is_shown_whole(void **state) {
   ig_rows_cstr(rows, "zwölf 漢字");
   ig_rows_null(rows);
   ig_rows_cstr(rows, "");
-  IG_AUTO_CHAR *text = printed(rows, IG_FORMAT_BOX,
+  IG_AUTO_CHAR *text = printed(rows, IG_OUTPUT_BOX,
                                (struct ig_box_limits){.columns_max = 80, .rows_max = 40});
   assert_string_equal(text,
                       "┌────────┬────────────┐\n"
@@ -66,18 +66,18 @@ static void a_small_result_is_shown_whole(void **state) {
 static void null_is_dimmed_where_there_is_color(void **state) {
   (void)state;
   IG_AUTO_CHAR *text =
-      printed(one_text("t", NULL), IG_FORMAT_BOX,
+      printed(one_text("t", NULL), IG_OUTPUT_BOX,
               (struct ig_box_limits){.columns_max = 80, .rows_max = 40, .color = true});
   assert_non_null(strstr(text, "│ \x1b[2mNULL\x1b[0m │"));
   IG_AUTO_CHAR *word =
-      printed(one_text("t", "NULL"), IG_FORMAT_BOX,
+      printed(one_text("t", "NULL"), IG_OUTPUT_BOX,
               (struct ig_box_limits){.columns_max = 80, .rows_max = 40, .color = true});
   assert_non_null(strstr(word, "│ NULL │"));
 }
 
 static void rows_in_the_middle_are_left_out_and_counted(void **state) {
   (void)state;
-  IG_AUTO_CHAR *text = printed(grid(1, 1234), IG_FORMAT_BOX,
+  IG_AUTO_CHAR *text = printed(grid(1, 1234), IG_OUTPUT_BOX,
                                (struct ig_box_limits){.columns_max = 80, .rows_max = 4});
   assert_string_equal(text,
                       "┌────────┐\n"
@@ -97,7 +97,7 @@ static void as_many_rows_as_fit_need_no_gap(void **state) {
   (void)state;
   for (int64_t count = 0; count <= 5; count++) {
     IG_AUTO_CHAR *text =
-        printed(grid(1, count), IG_FORMAT_BOX,
+        printed(grid(1, count), IG_OUTPUT_BOX,
                 (struct ig_box_limits){.columns_max = 80, .rows_max = 5});
     assert_null(strstr(text, "·"));
     assert_null(strstr(text, "shown"));
@@ -106,7 +106,7 @@ static void as_many_rows_as_fit_need_no_gap(void **state) {
 
 static void without_a_limit_every_row_is_there(void **state) {
   (void)state;
-  IG_AUTO_CHAR *text = printed(grid(30, 500), IG_FORMAT_BOX, (struct ig_box_limits){0});
+  IG_AUTO_CHAR *text = printed(grid(30, 500), IG_OUTPUT_BOX, (struct ig_box_limits){0});
   assert_null(strstr(text, "·"));
   assert_null(strstr(text, "…"));
   assert_non_null(strstr(text, "│  49900 │  49901 │"));
@@ -115,7 +115,7 @@ static void without_a_limit_every_row_is_there(void **state) {
 
 static void columns_in_the_middle_are_left_out_and_counted(void **state) {
   (void)state;
-  IG_AUTO_CHAR *text = printed(grid(19, 336), IG_FORMAT_BOX,
+  IG_AUTO_CHAR *text = printed(grid(19, 336), IG_OUTPUT_BOX,
                                (struct ig_box_limits){.columns_max = 60, .rows_max = 20});
   assert_true(widest_line(text) <= 60);
   assert_non_null(strstr(text, "│     c0 │     c1 │"));
@@ -129,7 +129,7 @@ static void a_box_fits_terminals_of_any_width(void **state) {
   (void)state;
   for (size_t width = 12; width <= 120; width++) {
     IG_AUTO_CHAR *text =
-        printed(grid(12, 3), IG_FORMAT_BOX,
+        printed(grid(12, 3), IG_OUTPUT_BOX,
                 (struct ig_box_limits){.columns_max = width, .rows_max = 20});
     struct ig_str box = ig_str_from_cstr(text);
     size_t footer = ig_str_find(box, IG_STR("("));
@@ -141,7 +141,7 @@ static void a_box_fits_terminals_of_any_width(void **state) {
 static void long_cells_are_cut(void **state) {
   (void)state;
   IG_AUTO_CHAR *text =
-      printed(one_text("t", "the quick brown fox jumps over the lazy dog"), IG_FORMAT_BOX,
+      printed(one_text("t", "the quick brown fox jumps over the lazy dog"), IG_OUTPUT_BOX,
               (struct ig_box_limits){.columns_max = 24, .rows_max = 20});
   assert_non_null(strstr(text, "│ the quick brown fox… │"));
   assert_true(widest_line(text) == 24);
@@ -149,7 +149,7 @@ static void long_cells_are_cut(void **state) {
 
 static void line_breaks_stay_in_their_row(void **state) {
   (void)state;
-  IG_AUTO_CHAR *text = printed(one_text("t\n", "a\nb"), IG_FORMAT_BOX,
+  IG_AUTO_CHAR *text = printed(one_text("t\n", "a\nb"), IG_OUTPUT_BOX,
                                (struct ig_box_limits){.columns_max = 80, .rows_max = 20});
   assert_non_null(strstr(text, "│ t\\n  │"));
   assert_non_null(strstr(text, "│ a\\nb │"));
@@ -158,7 +158,7 @@ static void line_breaks_stay_in_their_row(void **state) {
 static void a_bare_box_has_neither_types_nor_a_count(void **state) {
   (void)state;
   IG_AUTO_CHAR *text =
-      printed(one_text("t", "a"), IG_FORMAT_BOX, (struct ig_box_limits){.bare = true});
+      printed(one_text("t", "a"), IG_OUTPUT_BOX, (struct ig_box_limits){.bare = true});
   assert_string_equal(text, "┌───┐\n│ t │\n├───┤\n│ a │\n└───┘\n");
 }
 

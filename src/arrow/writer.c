@@ -1,38 +1,38 @@
 /* writer.c -- see writer.h. */
-#include "shell/writer.h"
+#include "arrow/writer.h"
 
-#include "shell/numtext.h"
+#include "arrow/numtext.h"
 
 static const char *const format_names[] = {
-    [IG_FORMAT_BOX] = "box",     [IG_FORMAT_CSV] = "csv",
-    [IG_FORMAT_TSV] = "tsv",     [IG_FORMAT_JSON] = "json",
-    [IG_FORMAT_JSONL] = "jsonl", [IG_FORMAT_MARKDOWN] = "markdown",
-    [IG_FORMAT_ARROW] = "arrow", [IG_FORMAT_PARQUET] = "parquet",
-    [IG_FORMAT_QUIET] = "quiet",
+    [IG_OUTPUT_BOX] = "box",     [IG_OUTPUT_CSV] = "csv",
+    [IG_OUTPUT_TSV] = "tsv",     [IG_OUTPUT_JSON] = "json",
+    [IG_OUTPUT_JSONL] = "jsonl", [IG_OUTPUT_MARKDOWN] = "markdown",
+    [IG_OUTPUT_ARROW] = "arrow", [IG_OUTPUT_PARQUET] = "parquet",
+    [IG_OUTPUT_QUIET] = "quiet",
 };
 
-bool ig_format_parse(struct ig_str name, enum ig_format *ret_format) {
+bool ig_output_format_parse(struct ig_str name, enum ig_output_format *ret_format) {
   for (size_t i = 0; i < IG_ARRAY_LEN(format_names); i++) {
     if (!ig_str_eq_cstr_ci(name, format_names[i])) continue;
-    *ret_format = (enum ig_format)i;
+    *ret_format = (enum ig_output_format)i;
     return true;
   }
   return false;
 }
 
-const char *ig_format_name(enum ig_format format) {
+const char *ig_output_format_name(enum ig_output_format format) {
   return (size_t)format < IG_ARRAY_LEN(format_names) ? format_names[format] : "expanded";
 }
 
-bool ig_format_of_file(struct ig_str path, enum ig_format *ret_format) {
+bool ig_output_format_of_file(struct ig_str path, enum ig_output_format *ret_format) {
   static const struct {
     struct ig_str ending;
-    enum ig_format format;
+    enum ig_output_format format;
   } endings[] = {
-      {IG_STR(".csv"), IG_FORMAT_CSV},      {IG_STR(".tsv"), IG_FORMAT_TSV},
-      {IG_STR(".json"), IG_FORMAT_JSON},    {IG_STR(".jsonl"), IG_FORMAT_JSONL},
-      {IG_STR(".ndjson"), IG_FORMAT_JSONL}, {IG_STR(".md"), IG_FORMAT_MARKDOWN},
-      {IG_STR(".arrow"), IG_FORMAT_ARROW},  {IG_STR(".parquet"), IG_FORMAT_PARQUET},
+      {IG_STR(".csv"), IG_OUTPUT_CSV},      {IG_STR(".tsv"), IG_OUTPUT_TSV},
+      {IG_STR(".json"), IG_OUTPUT_JSON},    {IG_STR(".jsonl"), IG_OUTPUT_JSONL},
+      {IG_STR(".ndjson"), IG_OUTPUT_JSONL}, {IG_STR(".md"), IG_OUTPUT_MARKDOWN},
+      {IG_STR(".arrow"), IG_OUTPUT_ARROW},  {IG_STR(".parquet"), IG_OUTPUT_PARQUET},
   };
   for (size_t i = 0; i < IG_ARRAY_LEN(endings); i++) {
     if (!ig_str_ends_ci(path, endings[i].ending)) continue;
@@ -106,20 +106,20 @@ void ig_text_printable(struct ig_buf *dst, struct ig_str text, size_t columns_ma
 
 /* ---- formats of few lines ---------------------------------------------------------- */
 
-static igloo_status drain(struct ig_result *result, int64_t *ret_rows,
+static igloo_status drain(struct ig_batches *result, int64_t *ret_rows,
                           struct igloo_error *reterr) {
   for (bool more = true; more; *ret_rows += result->batch_rows)
-    IG_TRY(ig_result_next(result, &more, reterr));
+    IG_TRY(ig_batches_next(result, &more, reterr));
   return IGLOO_OK;
 }
 
-static void append_record(struct ig_result *result, int64_t row, int64_t number,
+static void append_record(struct ig_batches *result, int64_t row, int64_t number,
                           size_t name_width, struct ig_buf *dst, struct ig_buf *cell) {
   ig_buf_append_fmt(dst, "─[ row %lld ]", (long long)number);
   for (size_t i = 0; i < name_width; i++) ig_buf_append_cstr(dst, "─");
   ig_buf_append_char(dst, '\n');
   for (size_t i = 0; i < result->columns_count; i++) {
-    const struct ig_result_column *column = &result->columns[i];
+    const struct ig_batches_column *column = &result->columns[i];
     ig_text_printable(dst, column->name, 0);
     ig_buf_clear(cell);
     ig_text_printable(cell, column->name, 0);
@@ -135,7 +135,7 @@ static void append_record(struct ig_result *result, int64_t row, int64_t number,
   }
 }
 
-static igloo_status write_expanded(struct ig_result *result, struct ig_out *out,
+static igloo_status write_expanded(struct ig_batches *result, struct ig_out *out,
                                    int64_t *ret_rows, struct igloo_error *reterr) {
   IG_AUTO_DONE(ig_buf) cell = IG_BUF_INIT(out->text.max);
   size_t name_width = 0;
@@ -147,7 +147,7 @@ static igloo_status write_expanded(struct ig_result *result, struct ig_out *out,
     if (width > name_width) name_width = width;
   }
   for (bool more = true; more;) {
-    IG_TRY(ig_result_next(result, &more, reterr));
+    IG_TRY(ig_batches_next(result, &more, reterr));
     for (int64_t i = 0; i < result->batch_rows; i++) {
       append_record(result, result->batch_first + i, ++*ret_rows, name_width, &out->text,
                     &cell);
@@ -161,10 +161,10 @@ static igloo_status write_expanded(struct ig_result *result, struct ig_out *out,
 }
 
 /* Values under each other, a tab between those of a row; line breaks stay. */
-static igloo_status write_plain(struct ig_result *result, struct ig_out *out,
+static igloo_status write_plain(struct ig_batches *result, struct ig_out *out,
                                 int64_t *ret_rows, struct igloo_error *reterr) {
   for (bool more = true; more; *ret_rows += result->batch_rows) {
-    IG_TRY(ig_result_next(result, &more, reterr));
+    IG_TRY(ig_batches_next(result, &more, reterr));
     for (int64_t i = 0; i < result->batch_rows; i++) {
       for (size_t c = 0; c < result->columns_count; c++) {
         if (c > 0) ig_buf_append_char(&out->text, '\t');
@@ -178,34 +178,34 @@ static igloo_status write_plain(struct ig_result *result, struct ig_out *out,
   return IGLOO_OK;
 }
 
-static igloo_status write_text(struct ig_result *result, enum ig_format format,
+static igloo_status write_text(struct ig_batches *result, enum ig_output_format format,
                                const struct ig_box_limits *limits, struct ig_out *out,
                                int64_t *ret_rows, struct igloo_error *reterr) {
   switch (format) {
-    case IG_FORMAT_CSV:
-    case IG_FORMAT_TSV:
-    case IG_FORMAT_MARKDOWN:
+    case IG_OUTPUT_CSV:
+    case IG_OUTPUT_TSV:
+    case IG_OUTPUT_MARKDOWN:
       return ig_write_delimited(result, format, out, ret_rows, reterr);
-    case IG_FORMAT_JSON:
+    case IG_OUTPUT_JSON:
       return ig_write_json(result, false, out, ret_rows, reterr);
-    case IG_FORMAT_JSONL:
+    case IG_OUTPUT_JSONL:
       return ig_write_json(result, true, out, ret_rows, reterr);
-    case IG_FORMAT_EXPANDED:
+    case IG_OUTPUT_EXPANDED:
       return write_expanded(result, out, ret_rows, reterr);
-    case IG_FORMAT_PLAIN:
+    case IG_OUTPUT_PLAIN:
       return write_plain(result, out, ret_rows, reterr);
-    case IG_FORMAT_QUIET:
+    case IG_OUTPUT_QUIET:
       return drain(result, ret_rows, reterr);
-    case IG_FORMAT_BOX:
-    case IG_FORMAT_ARROW:
-    case IG_FORMAT_PARQUET:
+    case IG_OUTPUT_BOX:
+    case IG_OUTPUT_ARROW:
+    case IG_OUTPUT_PARQUET:
       break;
   }
-  IG_ASSERT(format == IG_FORMAT_BOX);
+  IG_ASSERT(format == IG_OUTPUT_BOX);
   return ig_write_box(result, limits, out, ret_rows, reterr);
 }
 
-igloo_status ig_write_result(struct ig_result *result, enum ig_format format,
+igloo_status ig_write_result(struct ig_batches *result, enum ig_output_format format,
                              const struct ig_box_limits *limits, struct ig_out *out,
                              int64_t *ret_rows, struct igloo_error *reterr) {
   int64_t rows = 0;

@@ -1,6 +1,6 @@
-/* Tests of src/shell/value.c: every Arrow type, its NULL, and arrays that start in the
+/* Tests of src/arrow/value.c: every Arrow type, its NULL, and arrays that start in the
  * middle of their buffers. Expected texts are PostgreSQL's (nested ones: its JSON). */
-#include "shell/value.h"
+#include "arrow/value.h"
 
 #include <math.h>
 #include <nanoarrow/nanoarrow.h>

@@ -1,5 +1,5 @@
 /*
- * out.h -- where results are written: a descriptor with a buffer before it.
+ * out.h -- where results are written: a descriptor or a sink, with a buffer before it.
  *
  * Appends go to `text`; ig_out_relieve() between rows keeps it small. A reader that goes
  * away (`| head -1`) is not an error of ours, but ends the writing: the call returns
@@ -9,8 +9,8 @@
  * Threads: one thread at a time.
  * Blocks:  in write(2).
  */
-#ifndef IG_SHELL_OUT_H
-#define IG_SHELL_OUT_H
+#ifndef IG_ARROW_OUT_H
+#define IG_ARROW_OUT_H
 
 #include "base/buf.h"
 
@@ -21,6 +21,9 @@ struct ig_out {
   /* Called once, before the first byte leaves; may change `fd`. May be NULL. */
   void (*before_first_write)(struct ig_out *out, void *ctx);
   void *ctx;
+  /* Takes the bytes instead of the descriptor. May be NULL; ctx is its own. */
+  igloo_status (*sink)(void *ctx, struct ig_str bytes, struct igloo_error *reterr);
+  void *sink_ctx;
 };
 
 void ig_out_init(struct ig_out *out, int fd);

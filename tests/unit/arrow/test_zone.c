@@ -1,5 +1,5 @@
-/* Tests of src/shell/zone.c. The offsets were computed by Python's zoneinfo. */
-#include "shell/zone.h"
+/* Tests of src/arrow/zone.c. The offsets were computed by Python's zoneinfo. */
+#include "arrow/zone.h"
 
 #include "support.h"
 

@@ -1,5 +1,5 @@
 /* numtext.c -- see numtext.h. */
-#include "shell/numtext.h"
+#include "arrow/numtext.h"
 
 #include <float.h>
 #include <math.h>

@@ -15,35 +15,35 @@
  *
  * Owns: nothing. Threads: one at a time. Blocks: in the result's stream and in `out`.
  */
-#ifndef IG_SHELL_WRITER_H
-#define IG_SHELL_WRITER_H
+#ifndef IG_ARROW_WRITER_H
+#define IG_ARROW_WRITER_H
 
-#include "shell/out.h"
-#include "shell/result.h"
+#include "arrow/batches.h"
+#include "arrow/out.h"
 
-enum ig_format {
-  IG_FORMAT_BOX,
-  IG_FORMAT_CSV,
-  IG_FORMAT_TSV,
-  IG_FORMAT_JSON,
-  IG_FORMAT_JSONL,
-  IG_FORMAT_MARKDOWN,
-  IG_FORMAT_ARROW, /* these two are files, made by igloo_write_stream() */
-  IG_FORMAT_PARQUET,
-  IG_FORMAT_QUIET, /* runs, prints nothing */
-  IG_FORMAT_EXPANDED,
-  IG_FORMAT_PLAIN,
+enum ig_output_format {
+  IG_OUTPUT_BOX,
+  IG_OUTPUT_CSV,
+  IG_OUTPUT_TSV,
+  IG_OUTPUT_JSON,
+  IG_OUTPUT_JSONL,
+  IG_OUTPUT_MARKDOWN,
+  IG_OUTPUT_ARROW, /* these two are files, made by the engine */
+  IG_OUTPUT_PARQUET,
+  IG_OUTPUT_QUIET, /* runs, prints nothing */
+  IG_OUTPUT_EXPANDED,
+  IG_OUTPUT_PLAIN,
 };
 
 /* "csv" and so on, any case; expanded and plain have no name. */
-bool ig_format_parse(struct ig_str name, enum ig_format *ret_format);
-const char *ig_format_name(enum ig_format format);
+bool ig_output_format_parse(struct ig_str name, enum ig_output_format *ret_format);
+const char *ig_output_format_name(enum ig_output_format format);
 
 /* The format that a file's name asks for by its ending; false where it asks for none. */
-bool ig_format_of_file(struct ig_str path, enum ig_format *ret_format);
+bool ig_output_format_of_file(struct ig_str path, enum ig_output_format *ret_format);
 
 /* Every name with ", " between, for messages. */
-#define IG_FORMAT_NAMES "box, csv, tsv, json, jsonl, markdown, arrow, parquet, quiet"
+#define IG_OUTPUT_NAMES "box, csv, tsv, json, jsonl, markdown, arrow, parquet, quiet"
 
 struct ig_box_limits {
   size_t columns_max; /* terminal columns; 0: as wide as it gets */
@@ -54,20 +54,21 @@ struct ig_box_limits {
 
 /* Print the whole result in a text format (not arrow, not parquet), flush, and count its
  * rows. Returns the error of the stream or of `out`. */
-IG_NODISCARD igloo_status ig_write_result(struct ig_result *result, enum ig_format format,
+IG_NODISCARD igloo_status ig_write_result(struct ig_batches *result,
+                                          enum ig_output_format format,
                                           const struct ig_box_limits *limits,
                                           struct ig_out *out, int64_t *ret_rows,
                                           struct igloo_error *reterr);
 
 /* The parts of ig_write_result, one file each. */
-IG_NODISCARD igloo_status ig_write_delimited(struct ig_result *result,
-                                             enum ig_format format, struct ig_out *out,
-                                             int64_t *ret_rows,
+IG_NODISCARD igloo_status ig_write_delimited(struct ig_batches *result,
+                                             enum ig_output_format format,
+                                             struct ig_out *out, int64_t *ret_rows,
                                              struct igloo_error *reterr);
-IG_NODISCARD igloo_status ig_write_json(struct ig_result *result, bool lines,
+IG_NODISCARD igloo_status ig_write_json(struct ig_batches *result, bool lines,
                                         struct ig_out *out, int64_t *ret_rows,
                                         struct igloo_error *reterr);
-IG_NODISCARD igloo_status ig_write_box(struct ig_result *result,
+IG_NODISCARD igloo_status ig_write_box(struct ig_batches *result,
                                        const struct ig_box_limits *limits,
                                        struct ig_out *out, int64_t *ret_rows,
                                        struct igloo_error *reterr);

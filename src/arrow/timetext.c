@@ -1,5 +1,5 @@
 /* timetext.c -- see timetext.h. */
-#include "shell/timetext.h"
+#include "arrow/timetext.h"
 
 #include <stdlib.h>
 

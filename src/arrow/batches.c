@@ -1,11 +1,11 @@
-/* result.c -- see result.h. */
-#include "shell/result.h"
+/* batches.c -- see batches.h. */
+#include "arrow/batches.h"
 
 #include "arrow/schema.h"
 
-igloo_status ig_result_open(struct ArrowArrayStream *stream, struct ig_result *result,
-                            struct igloo_error *reterr) {
-  *result = (struct ig_result){.stream = stream};
+igloo_status ig_batches_open(struct ArrowArrayStream *stream, struct ig_batches *result,
+                             struct igloo_error *reterr) {
+  *result = (struct ig_batches){.stream = stream};
   IG_TRY(ig_stream_schema(stream, &result->schema, reterr));
   size_t count = (size_t)result->schema.n_children;
   if (count == 0) return IGLOO_OK;
@@ -13,7 +13,7 @@ igloo_status ig_result_open(struct ArrowArrayStream *stream, struct ig_result *r
   if (!result->columns) return ig_fail_oom(reterr);
   result->columns_count = count;
   for (size_t i = 0; i < count; i++) {
-    struct ig_result_column *column = &result->columns[i];
+    struct ig_batches_column *column = &result->columns[i];
     column->name = ig_str_from_cstr(result->schema.children[i]->name);
     IG_TRY(ig_value_printer_new(result->schema.children[i], &column->printer, reterr));
     column->number = ig_value_is_number(column->printer);
@@ -21,8 +21,8 @@ igloo_status ig_result_open(struct ArrowArrayStream *stream, struct ig_result *r
   return IGLOO_OK;
 }
 
-igloo_status ig_result_next(struct ig_result *result, bool *ret_more,
-                            struct igloo_error *reterr) {
+igloo_status ig_batches_next(struct ig_batches *result, bool *ret_more,
+                             struct igloo_error *reterr) {
   ig_array_done(&result->batch);
   result->batch_rows = 0;
   *ret_more = false;
@@ -40,11 +40,11 @@ igloo_status ig_result_next(struct ig_result *result, bool *ret_more,
   return IGLOO_OK;
 }
 
-void ig_result_done(struct ig_result *result) {
+void ig_batches_done(struct ig_batches *result) {
   ig_array_done(&result->batch);
   for (size_t i = 0; i < result->columns_count; i++)
     ig_value_printer_free(result->columns[i].printer);
   ig_free(result->columns);
   ig_schema_done(&result->schema);
-  *result = (struct ig_result){0};
+  *result = (struct ig_batches){0};
 }

@@ -6,8 +6,8 @@
 #include <errno.h>
 
 #include "arrow/schema.h"
+#include "arrow/writer.h"
 #include "base/limits.h"
-#include "shell/writer.h"
 
 #define NULL_CELL "\x01"
 #define NULL_TEXT "NULL"
@@ -27,7 +27,7 @@ struct box_column {
 };
 
 struct box {
-  struct ig_result *result;
+  struct ig_batches *result;
   struct ig_box_limits limits;
   struct box_column *columns;
   char **head, **tail; /* owned rows; tail is a ring */
@@ -381,7 +381,7 @@ static igloo_status draw(struct box *box, struct ig_out *out,
   return IGLOO_OK;
 }
 
-igloo_status ig_write_box(struct ig_result *result, const struct ig_box_limits *limits,
+igloo_status ig_write_box(struct ig_batches *result, const struct ig_box_limits *limits,
                           struct ig_out *out, int64_t *ret_rows,
                           struct igloo_error *reterr) {
   struct box box __attribute__((cleanup(box_done))) = {
@@ -392,7 +392,7 @@ igloo_status ig_write_box(struct ig_result *result, const struct ig_box_limits *
   };
   IG_TRY(box_init(&box, reterr));
   for (bool more = true; more;) {
-    IG_TRY(ig_result_next(result, &more, reterr));
+    IG_TRY(ig_batches_next(result, &more, reterr));
     IG_TRY(keep_batch(&box, reterr));
   }
   *ret_rows = box.rows;
