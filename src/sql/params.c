@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/limits.h"
+#include "base/map.h"
 #include "base/parse.h"
 #include "sql/token.h"
 
@@ -13,7 +14,8 @@ struct rewriter {
   struct ig_token token;
   struct ig_sql_params *params; /* what is being made */
   struct ig_buf text;
-  size_t copied; /* bytes of the old text that are done with */
+  struct ig_map numbers; /* of names: the value is the number, as a pointer */
+  size_t copied;         /* bytes of the old text that are done with */
 };
 
 static enum ig_sql_params_style style_of(enum ig_token_kind kind) {
@@ -75,15 +77,18 @@ static igloo_status number_of_digits(const struct rewriter *w, uint32_t *ret_num
 static igloo_status number_of_name(struct rewriter *w, struct ig_str name,
                                    uint32_t *ret_number, struct igloo_error *reterr) {
   struct ig_sql_params *params = w->params;
-  *ret_number = ig_sql_params_number(params, name);
+  *ret_number = (uint32_t)(uintptr_t)ig_map_get(&w->numbers, name);
   if (*ret_number > 0) return IGLOO_OK;
   if (params->count == IG_SQL_PARAMETERS_MAX) return fail_too_many(w, reterr);
   IG_TRY(IG_RESERVE(params->names, params->names_cap, params->count + 1,
                     IG_SQL_PARAMETERS_MAX, "parameters", reterr));
+  uint32_t number = params->count + 1;
   char *copy = ig_str_dup(name);
   if (!copy) return ig_fail_oom(reterr);
   params->names[params->count] = copy;
-  *ret_number = params->count + 1;
+  params->count = number;
+  IG_TRY(ig_map_put(&w->numbers, name, (void *)(uintptr_t)number, reterr));
+  *ret_number = number;
   return IGLOO_OK;
 }
 
@@ -165,7 +170,9 @@ igloo_status ig_sql_params_rewrite(struct ig_str sql, struct ig_sql_params *ret_
   struct ig_sql_params params = {.text = NULL};
   struct rewriter w = {.params = &params, .text = IG_BUF_INIT(text_max)};
   ig_tokenizer_init(&w.tokens, sql);
+  ig_map_init(&w.numbers, IG_SQL_PARAMETERS_MAX, NULL);
   igloo_status status = rewrite(&w, reterr);
+  ig_map_done(&w.numbers);
   ig_buf_done(&w.text);
   if (status != IGLOO_OK) {
     ig_sql_params_done(&params);

@@ -2,6 +2,7 @@
 #include "support.h"
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/limits.h"
 #include "sql/params.h"
 #include "sql/token.h"
@@ -107,6 +108,23 @@ static void too_many_marks_are_refused(void **state) {
   marks[2 * IG_SQL_PARAMETERS_MAX - 1] = ',';
   marks[2 * IG_SQL_PARAMETERS_MAX + 1] = '\0';
   assert_fails(rewrite(marks), IGLOO_RESOURCE_EXHAUSTED, "54000");
+}
+
+/* As many names as there may be, all different, are numbered in about the time that it
+ * takes to read them. */
+static void many_names_take_no_square_of_the_time(void **state) {
+  (void)state;
+  IG_AUTO_DONE(ig_buf) text = IG_BUF_INIT(IG_MIB);
+  for (int i = 0; i < IG_SQL_PARAMETERS_MAX; i++)
+    ig_buf_append_fmt(&text, ":parameter%d,", i);
+  ig_buf_append_cstr(&text, "1");
+  int64_t before_us = ig_now_us();
+  assert_ok(rewrite(text.data));
+  assert_true(ig_now_us() - before_us < 2 * IG_US_PER_S); /* the square takes 15 s */
+  assert_int_equal(params.count, IG_SQL_PARAMETERS_MAX);
+  assert_string_equal(params.names[IG_SQL_PARAMETERS_MAX - 1], "parameter65534");
+  ig_buf_append_cstr(&text, ":one_more");
+  assert_fails(rewrite(text.data), IGLOO_RESOURCE_EXHAUSTED, "54000");
 }
 
 static void lexical_error_comes_back(void **state) {
@@ -221,6 +239,7 @@ int main(void) {
                                 finish),
       cmocka_unit_test_teardown(wrong_numbers_are_refused, finish),
       cmocka_unit_test_teardown(too_many_marks_are_refused, finish),
+      cmocka_unit_test_teardown(many_names_take_no_square_of_the_time, finish),
       cmocka_unit_test_teardown(lexical_error_comes_back, finish),
       cmocka_unit_test_teardown(positions_lead_back_to_the_users_text, finish),
       cmocka_unit_test_teardown(error_without_position_stays_without, finish),
