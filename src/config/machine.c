@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/limits.h"
@@ -115,13 +116,23 @@ uint32_t ig_machine_cgroup_processors(const char *root, struct ig_str groups) {
   return count > UINT32_MAX ? UINT32_MAX : (uint32_t)count;
 }
 
+/* Half of what `ulimit -v` leaves: stacks and the reserve of allocators take addresses
+ * that are no memory. */
+static uint64_t address_space(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_AS, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
+    return UINT64_MAX;
+  return limit.rlim_cur / 2;
+}
+
 uint64_t ig_machine_memory_bytes(void) {
   char text[TEXT_BYTES_MAX];
   long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
   uint64_t physical = pages > 0 && page_bytes > 0 ? (uint64_t)pages * (uint64_t)page_bytes
                                                   : (uint64_t)1 << 30;
-  return least(physical, ig_machine_cgroup_memory(
-                             CGROUP_ROOT, read_small("/proc/self", "cgroup", text)));
+  uint64_t group =
+      ig_machine_cgroup_memory(CGROUP_ROOT, read_small("/proc/self", "cgroup", text));
+  return least(least(physical, group), address_space());
 }
 
 uint32_t ig_machine_processors(void) {

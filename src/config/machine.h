@@ -13,7 +13,8 @@
 #include "base/str.h"
 
 /* Bytes of memory: physical, or the cgroup's limit (v2 or v1, of this group or one above)
- * where that is less. Never 0. */
+ * or half of the limit of its address space (`ulimit -v`), where that is less. Never 0.
+ */
 uint64_t ig_machine_memory_bytes(void);
 
 /* Processors this process may run on: its affinity, or the cgroup's quota rounded up

@@ -47,6 +47,12 @@ struct ig_store {
 static igloo_status fail_sqlite(const ig_store *store, int code,
                                 struct igloo_error *reterr) {
   const char *text = store->db ? sqlite3_errmsg(store->db) : sqlite3_errstr(code);
+  /* Where the system refused, its own reason tells more: no descriptors, no space. */
+  int errnum = (code & 0xff) == SQLITE_CANTOPEN || (code & 0xff) == SQLITE_IOERR
+                   ? sqlite3_system_errno(store->db)
+                   : 0;
+  if (errnum > 0)
+    return ig_fail_errno(reterr, errnum, "could not use database \"%s\"", store->path);
   switch (code & 0xff) {
     case SQLITE_NOMEM:
       return ig_fail_oom(reterr);

@@ -42,11 +42,12 @@ class Died(AssertionError):
 
 
 class Library:
-    """One process with one database and sessions on it, numbered from 0."""
+    """One process with one database and sessions on it, numbered from 0. `before` is a
+    command that runs it."""
 
-    def __init__(self, library, environment, folder, **options):
+    def __init__(self, library, environment, folder, before=(), **options):
         self.process = subprocess.Popen(
-            [sys.executable, str(FOLDER / "library.py"), str(library), json.dumps(options)],
+            [*before, sys.executable, str(FOLDER / "library.py"), str(library), json.dumps(options)],
             cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.ask({"sql": "SELECT 1"})
 
