@@ -1,6 +1,8 @@
 /* test_machine.c -- limits of control groups, on folders that look like them. */
 #include "config/machine.h"
 
+#include <sys/resource.h>
+
 #include "support-files.h"
 
 static void without_groups_there_is_no_limit(void **state) {
@@ -9,6 +11,18 @@ static void without_groups_there_is_no_limit(void **state) {
   assert_true(ig_machine_cgroup_processors(scratch, IG_STR("0::/a")) == UINT32_MAX);
   assert_true(ig_machine_memory_bytes() > 0);
   assert_true(ig_machine_processors() >= 1);
+}
+
+static void no_more_memory_than_half_of_the_address_space(void **state) {
+  (void)state;
+  struct rlimit before, less;
+  assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
+  less = before;
+  less.rlim_cur = (rlim_t)1 << 30;
+  if (less.rlim_cur > before.rlim_max) less.rlim_cur = before.rlim_max;
+  assert_int_equal(setrlimit(RLIMIT_AS, &less), 0);
+  assert_true(ig_machine_memory_bytes() <= less.rlim_cur / 2);
+  assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
 }
 
 static void the_least_limit_on_the_way_up_counts(void **state) {
@@ -49,6 +63,7 @@ static void version_1_is_understood(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(no_more_memory_than_half_of_the_address_space),
       scratch_test(without_groups_there_is_no_limit),
       scratch_test(the_least_limit_on_the_way_up_counts),
       scratch_test(a_container_sees_its_limit_at_the_root),
