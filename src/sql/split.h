@@ -55,7 +55,7 @@ struct ig_sql_scan {
 void ig_sql_scan_init(struct ig_sql_scan *scan);
 
 /* Look at `text`: what was looked at before, with whole lines added. Work is
- * done on the added part only (and an unfinished string's start). */
+ * done on the added part only. */
 enum ig_sql_scan_state ig_sql_scan_more(struct ig_sql_scan *scan, struct ig_str text);
 
 #endif

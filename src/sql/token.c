@@ -83,10 +83,23 @@ static igloo_status fail_open(struct ig_tokenizer *t, enum ig_token_open open,
   return fail_near(t, what, reterr);
 }
 
+/* Bytes from here that were found to hold no end of what was open; `from` at first. */
+static size_t looked_at(const struct ig_tokenizer *t, enum ig_token_open open,
+                        size_t from) {
+  bool again = t->resume == open && t->open_offset == t->at;
+  return again ? t->open_looked : from;
+}
+
+static void note_looked(struct ig_tokenizer *t, size_t bytes) {
+  t->open_offset = t->at;
+  t->open_looked = bytes;
+}
+
 /* Bytes of the comment here, nested ones included; 0 if it does not end. */
-static size_t block_comment_len(const struct ig_tokenizer *t) {
-  size_t depth = 0, left = t->text.len - t->at;
-  for (size_t i = 0; i + 1 < left; i++) {
+static size_t block_comment_len(struct ig_tokenizer *t) {
+  size_t left = t->text.len - t->at, i = looked_at(t, IG_OPEN_COMMENT, 0);
+  size_t depth = i > 0 ? t->open_depth : 0;
+  for (; i + 1 < left; i++) {
     if (peek(t, i) == '/' && peek(t, i + 1) == '*')
       depth++, i++;
     else if (peek(t, i) == '*' && peek(t, i + 1) == '/' && --depth == 0)
@@ -94,6 +107,8 @@ static size_t block_comment_len(const struct ig_tokenizer *t) {
     else if (peek(t, i) == '*' && peek(t, i + 1) == '/')
       i++;
   }
+  note_looked(t, i);
+  t->open_depth = depth;
   return 0;
 }
 
@@ -118,10 +133,11 @@ static igloo_status skip_blanks(struct ig_tokenizer *t, struct igloo_error *rete
 
 /* Bytes up to and with the closing `quote`, from `from` on, which is after the
  * opening one; a doubled quote stands for itself. 0 if it is not closed. */
-static size_t quoted_len(const struct ig_tokenizer *t, size_t from, char quote,
+static size_t quoted_len(struct ig_tokenizer *t, size_t from, char quote,
                          bool backslashes) {
-  size_t left = t->text.len - t->at;
-  for (size_t i = from; i < left; i++) {
+  enum ig_token_open open = quote == '"' ? IG_OPEN_QUOTED_NAME : IG_OPEN_STRING;
+  size_t left = t->text.len - t->at, i = looked_at(t, open, from);
+  for (; i < left; i++) {
     char c = peek(t, i);
     if (backslashes && c == '\\')
       i++;
@@ -130,6 +146,7 @@ static size_t quoted_len(const struct ig_tokenizer *t, size_t from, char quote,
     else if (c == quote)
       return i + 1;
   }
+  note_looked(t, i);
   return 0;
 }
 
@@ -216,12 +233,15 @@ static igloo_status read_dollar(struct ig_tokenizer *t, enum ig_token_kind *ret_
     return fail_near(t, "trailing junk after parameter", reterr);
   if (next == '$') {
     struct ig_str tag = ig_str_sub(t->text, t->at, len + 1);
-    struct ig_str body = ig_str_sub(t->text, t->at + len + 1, t->text.len);
-    size_t end = ig_str_find(body, tag);
-    if (end == IG_STR_NONE)
+    size_t from = looked_at(t, IG_OPEN_DOLLAR, tag.len);
+    size_t end = ig_str_find(ig_str_sub(t->text, t->at + from, t->text.len), tag);
+    if (end == IG_STR_NONE) {
+      size_t left = t->text.len - t->at;
+      note_looked(t, left >= 2 * tag.len ? left - tag.len + 1 : tag.len);
       return fail_open(t, IG_OPEN_DOLLAR, "unterminated dollar-quoted string", reterr);
+    }
     *ret_kind = IG_TOKEN_STRING;
-    *ret_len = tag.len + end + tag.len;
+    *ret_len = from + end + tag.len;
     return IGLOO_OK;
   }
   if (len == 1 || is_name_part(next)) return fail_near(t, "syntax error", reterr);
@@ -332,6 +352,7 @@ static void note_bracket(struct ig_tokenizer *t, const struct ig_token *token) {
 
 igloo_status ig_token_next(struct ig_tokenizer *tokenizer, struct ig_token *ret_token,
                            struct igloo_error *reterr) {
+  tokenizer->resume = tokenizer->open;
   tokenizer->open = IG_OPEN_NOTHING;
   IG_TRY(skip_blanks(tokenizer, reterr));
   struct ig_token token = {.kind = IG_TOKEN_END,

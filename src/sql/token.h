@@ -67,6 +67,12 @@ struct ig_tokenizer {
   int32_t column;
   enum ig_token_kind before; /* kind of the last token; END at the start */
   enum ig_token_open open;   /* set by a failed ig_token_next */
+  /* What is open can be looked for again in the same text with more behind it, without
+   * looking twice at what is there: a long text typed line by line. */
+  enum ig_token_open resume; /* `open` of the call before */
+  size_t open_offset;        /* where it starts */
+  size_t open_looked;        /* bytes from there that hold no end */
+  size_t open_depth;         /* of nested comments, behind those bytes */
   uint32_t brackets_len;     /* open ones, also those over the maximum */
   char brackets[IG_TOKENIZER_BRACKETS_MAX];
 };

@@ -1,4 +1,7 @@
 /* Tests of src/sql/split.c. */
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/limits.h"
 #include "support.h"
 
 #include "sql/split.h"
@@ -81,12 +84,44 @@ static void scan_line_by_line_agrees_with_one_of_the_whole(void **state) {
   }
 }
 
+/* A text of many lines, in quotes of every kind, is looked at once and not once for each
+ * of its lines; and it ends where it does when it is pasted at once. */
+static void long_texts_typed_line_by_line_take_linear_time(void **state) {
+  (void)state;
+  static const struct {
+    const char *start, *line, *end;
+    enum ig_sql_scan_state open;
+  } texts[] = {{"SELECT '", "it''s\n", "';\n", IG_SCAN_STRING},
+               {"SELECT E'", "\\'\n", "';\n", IG_SCAN_STRING},
+               {"SELECT \"", "\"\"\n", "\";\n", IG_SCAN_QUOTED_NAME},
+               {"SELECT $tag$", "$tag $$\n", "$tag$;\n", IG_SCAN_DOLLAR},
+               {"SELECT 1 /*", "/**/ *\n", "*/;\n", IG_SCAN_COMMENT},
+               {"SELECT 1 /*/*", "/*\n*/\n", "*/*/;\n", IG_SCAN_COMMENT}};
+  for (size_t i = 0; i < IG_ARRAY_LEN(texts); i++) {
+    IG_AUTO_DONE(ig_buf) text = IG_BUF_INIT(IG_MIB);
+    struct ig_sql_scan scan;
+    int64_t before_us = ig_now_us();
+    ig_sql_scan_init(&scan);
+    ig_buf_append_cstr(&text, texts[i].start);
+    for (int line = 0; line < 60000; line++) {
+      ig_buf_append_cstr(&text, texts[i].line);
+      assert_int_equal(ig_sql_scan_more(&scan, ig_buf_str(&text)), texts[i].open);
+    }
+    ig_buf_append_cstr(&text, texts[i].end);
+    assert_int_equal(ig_sql_scan_more(&scan, ig_buf_str(&text)), IG_SCAN_COMPLETE);
+    assert_true(ig_now_us() - before_us < 2 * IG_US_PER_S); /* the square: 10 s */
+    ig_sql_scan_init(&scan);
+    assert_int_equal(ig_sql_scan_more(&scan, ig_buf_str(&text)), IG_SCAN_COMPLETE);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(script_falls_into_statements_with_their_lines),
       cmocka_unit_test(unfinished_quote_is_an_error_with_its_place_in_the_script),
       cmocka_unit_test(scan_says_what_is_missing),
       cmocka_unit_test(scan_line_by_line_agrees_with_one_of_the_whole),
+      cmocka_unit_test(long_texts_typed_line_by_line_take_linear_time),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
