@@ -579,5 +579,5 @@ def test_the_memory_limit_that_nobody_set_fits_the_address_space(igloo):
     """So that a hungry statement meets our limit, which is an error, before the system's."""
     hungry = ("SELECT array_length(array_agg(v)), array_length(array_agg(v + 1)), "
               "array_length(array_agg(v + 2)) FROM generate_series(1, 60000000) AS s(v)")
-    done = igloo("sql", "-c", hungry, preexec_fn=limited(resource.RLIMIT_AS, 3072 * MIB))
+    done = igloo("sql", "-c", hungry, preexec_fn=limited(resource.RLIMIT_AS, 2304 * MIB))
     assert_one_error(done, "engine.memory_limit", codes=(1,), state="53200")
