@@ -151,3 +151,13 @@ def run_as_nobody(path, arguments, **options):
             **options)
     finally:
         os.close(program)
+
+
+def count_threads(user):
+    """Threads of all processes of a user, as RLIMIT_NPROC counts them."""
+    count = 0
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if process.stat().st_uid == user:
+                count += len(os.listdir(process / "task"))
+    return count

@@ -16,7 +16,7 @@ import time
 import pytest
 from conftest import SECONDS, program
 from library import Library
-from places import NOBODY, Clock, SmallDisk, run_as_nobody, without_rights
+from places import NOBODY, Clock, SmallDisk, count_threads, run_as_nobody, without_rights
 
 MIB = 1 << 20
 ENDLESS = "SELECT count(*) FROM generate_series(1, 1000000000000) AS t(v)"
@@ -544,13 +544,10 @@ def test_a_query_over_more_files_than_descriptors_is_an_answer_or_one_error(iglo
 @pytest.mark.parametrize("number", [1, 2, 3, 4, 5, 6, 7, 8])
 def test_too_few_processes_are_one_error_and_no_hang(number):
     """Threads count as processes; the system counts those of one user, and root's never."""
-    user = os.geteuid() or NOBODY
-    counted = subprocess.run(["ps", "-L", "-u", str(user), "-o", "lwp="], capture_output=True,
-                             text=True, check=False).stdout.split()
     done = run_as_nobody(
         program(), ["sql", "-c", "SELECT sum(v) AS s FROM generate_series(1, 100000) AS t(v)"],
         cwd="/", env={"TMPDIR": "/tmp", "IGLOO_ENGINE_THREADS": "2"},
-        preexec_fn=limited(resource.RLIMIT_NPROC, len(counted) + number))
+        preexec_fn=limited(resource.RLIMIT_NPROC, count_threads(os.geteuid() or NOBODY) + number))
     if done.returncode == 0:
         assert (done.stdout, done.stderr) == ("s\n5000050000\n", "")
     else:

@@ -52,7 +52,7 @@ def look(folder, without=()):
 class World:
     """The folders, and a database in them."""
 
-    def __init__(self, igloo, base):
+    def __init__(self, environment, base):
         self.base, self.out, self.ro, self.rw = base, base / "out", base / "ro", base / "rw"
         write_all(self.out, "x", SECRET)
         write_all(self.out / "part" / "k=1", "x", SECRET)
@@ -100,7 +100,7 @@ class World:
                 os.symlink("/dev/zero", root / "device.csv")
         (self.rw / "spill").mkdir()
         self.library = Library(
-            pathlib.Path(program()).parent / "libigloo.so", {**igloo.environment, "SECRET": SECRET},
+            pathlib.Path(program()).parent / "libigloo.so", {**environment, "SECRET": SECRET},
             self.rw / "sub",
             **{"files.roots": f"{self.ro}:ro, {self.rw}:rw", "server.data_dir": f"{self.rw}/data",
                "engine.spill_dir": f"{self.rw}/spill"})
@@ -138,11 +138,9 @@ class World:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     """One world for all tests of the file: none changes what is outside."""
-    class Igloo:
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("IGLOO")}
     base = tmp_path_factory.mktemp("paths")
-    Igloo.environment["HOME"] = str(base / "out")
-    made = World(Igloo, base)
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("IGLOO")}
+    made = World({**kept, "HOME": str(base / "out")}, base)
     yield made
     made.library.kill()
 
