@@ -120,10 +120,11 @@ def reader(environment, tmp_path):
 def findings(found, idle_kib, whole, patient=False):
     """What is wrong with what the statements came to; `whole`: success would be a short answer;
     `patient`: there is so much to read that the deadline may be what ends it."""
+    dead = [f"{of} {answer['dead']}" for of, answer in found.items() if "dead" in answer]
+    if dead:
+        yield dead[0]
+        return
     for statement, answer in found.items():
-        if "dead" in answer:
-            yield f"{statement} {answer['dead']}"
-            return
         state = answer["sqlstate"]
         if statement == "after":
             if (state, answer.get("rows"), answer.get("first")) != ("00000", 1, SUM):
@@ -137,6 +138,8 @@ def findings(found, idle_kib, whole, patient=False):
             yield f"{statement} took {answer['seconds']:.1f} s: {said}"
         if answer["peak_kib"] - idle_kib > PEAK_MIB << 10:
             yield f"{statement} took {(answer['peak_kib'] - idle_kib) >> 10} MiB: {said}"
+        if statement == "all" and state.startswith("22") and state != found["rows"]["sqlstate"]:
+            yield f"writing the rows says {said}, reading them {found['rows']['sqlstate']}"
         if whole and statement in ("all", "rows") and state == "00000":
             yield f"{statement} gives {answer['rows']} rows of a file that is not whole"
 

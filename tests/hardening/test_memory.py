@@ -25,7 +25,7 @@ import pytest
 from conftest import program
 from library import Library
 
-SECONDS = 120
+SECONDS = 60
 SLACK_MIB = 128
 SLACK_SHARE = 0.25  # of the limit
 PAD_BYTES = 256
@@ -269,7 +269,8 @@ VALUES = {
                       "FROM generate_series(1, 4)", None),
     "array_repeat": ("SELECT sum(array_length(array_repeat(value, 1000000))) "
                      "FROM generate_series(1, 1000)", "1000000000"),
-    "nested_repeat": ("SELECT length(repeat(repeat(repeat('x', 10000), 10000), 10000))", None),
+    "nested_repeat": ("SELECT length(repeat(repeat(repeat('x', 1000), 1000), 1000))",
+                      "1000000000"),
     "concat": ("SELECT length(concat(r, r, r, r)) FROM (SELECT repeat('y', 300000000) AS r)",
                "1200000000"),
     "replace": ("SELECT length(replace(repeat('y', 10000000), 'y', repeat('z', 200)))",
