@@ -23,6 +23,7 @@ if [ -z "${RUSTFLAGS+set}" ]; then
   if grep -qw avx2 /proc/cpuinfo; then RUSTFLAGS="-C target-cpu=x86-64-v3"; else RUSTFLAGS=""; fi
 fi
 export RUSTFLAGS
+export RUSTC_WORKSPACE_WRAPPER="$root/tools/rustc.sh"
 
 key=$({ cat "$root/bridge/Cargo.lock"; rustc --version; echo "$RUSTFLAGS"; } |
   sha256sum | cut -c1-16)

@@ -217,6 +217,10 @@ typedef struct igb_engine_options {
   uint32_t io_threads;
   uint32_t blocking_threads;
   /**
+   * What the engine may have in all, the pool included; an allocation beyond it is refused.
+   */
+  uint64_t memory_bytes;
+  /**
    * Memory pool.
    */
   uint64_t pool_bytes;

@@ -148,6 +148,8 @@ pub struct igb_engine_options {
     pub cpu_threads: u32,
     pub io_threads: u32,
     pub blocking_threads: u32,
+    /// What the engine may have in all, the pool included; an allocation beyond it is refused.
+    pub memory_bytes: u64,
     /// Memory pool.
     pub pool_bytes: u64,
     /// Footers, statistics, listings.
@@ -422,6 +424,8 @@ pub(crate) fn install_panic_hook() {
     ONCE.call_once(|| {
         std::panic::set_hook(Box::new(|info| {
             let text = info.to_string();
+            #[cfg(test)]
+            eprintln!("{text}");
             LAST_PANIC.with(|last| *last.borrow_mut() = Some(text));
         }));
     });

@@ -29,7 +29,7 @@ use datafusion::logical_expr::type_coercion::binary::BinaryTypeCoercer;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
     BinaryExpr, Cast, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ReturnFieldArgs,
-    ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TryCast, Volatility,
+    ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion::optimizer::AnalyzerRule;
 
@@ -80,60 +80,102 @@ fn check_plan(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     let names = NamePreserver::new(&plan);
     plan.map_expressions(|expr| {
         let name = names.save(&expr);
-        Ok(expr
-            .transform_up(|expr| check_expr(expr, &schema))?
-            .update_data(|expr| name.restore(expr)))
+        let (checked, _) = check_expr(expr, &schema)?;
+        Ok(checked.update_data(|expr| name.restore(expr)))
     })?
     .transform_data(|plan| Ok(Transformed::yes(plan.recompute_schema()?)))
 }
 
-fn check_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+/// What is known of an operand.
+struct Known {
+    data_type: DataType,
+    /// The largest magnitude that it can have.
+    bound: f64,
+}
+
+/// Check an expression, and say what is known of it where that was found on the way. One walk, from
+/// the leaves up: to ask each level of a long chain for its type would take the square of its length.
+fn check_expr(expr: Expr, schema: &DFSchema) -> Result<(Transformed<Expr>, Option<Known>)> {
     match expr {
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
-            let function = match op {
-                Operator::Plus => &ADD,
-                Operator::Minus => &SUBTRACT,
-                Operator::Multiply => &MULTIPLY,
-                Operator::Divide => &DIVIDE,
-                _ => return Ok(Transformed::no(binary(left, op, right))),
+            let (left, left_known) = check_expr(*left, schema)?;
+            let (right, right_known) = check_expr(*right, schema)?;
+            let transformed = left.transformed || right.transformed;
+            let (left, right) = (left.data, right.data);
+            let Some(function) = function_of(op) else {
+                let same = binary(Box::new(left), op, Box::new(right));
+                return Ok((marked(same, transformed), None));
             };
-            let types = (type_of(&left, schema)?, type_of(&right, schema)?);
-            if !can_overflow(&left, &op, &right, &types, schema)? {
-                return Ok(Transformed::no(binary(left, op, right)));
+            let left_known = left_known.map_or_else(|| know(&left, schema), Ok)?;
+            let right_known = right_known.map_or_else(|| know(&right, schema), Ok)?;
+            let data_type = result_type(&left_known.data_type, op, &right_known.data_type)?;
+            let overflows = can_overflow(&left_known, op, &right_known, &data_type);
+            let bound = combine(op, &left_known, &right_known).min(type_bound(&data_type));
+            let known = Some(Known { data_type, bound });
+            if !overflows {
+                let same = binary(Box::new(left), op, Box::new(right));
+                return Ok((marked(same, transformed), known));
             }
-            Ok(Transformed::yes(call(function, vec![*left, *right])))
+            Ok((Transformed::yes(call(function, vec![left, right])), known))
         }
         Expr::Negative(operand) => {
-            let data_type = type_of(&operand, schema)?;
-            let limit = type_bound(&data_type);
-            if data_type.is_signed_integer() && bound(&operand, schema, DEPTH)? >= limit {
-                return Ok(Transformed::yes(call(&NEGATE, vec![*operand])));
+            let (operand, known) = check_expr(*operand, schema)?;
+            let known = known.map_or_else(|| know(&operand.data, schema), Ok)?;
+            let limit = type_bound(&known.data_type);
+            if known.data_type.is_signed_integer() && known.bound >= limit {
+                return Ok((Transformed::yes(call(&NEGATE, vec![operand.data])), Some(known)));
             }
-            Ok(Transformed::no(Expr::Negative(operand)))
+            Ok((operand.update_data(|operand| Expr::Negative(Box::new(operand))), Some(known)))
         }
-        other => Ok(Transformed::no(other)),
+        Expr::Cast(Cast { expr: operand, field }) => {
+            let (operand, known) = check_expr(*operand, schema)?;
+            let bound = known.map_or_else(|| know(&operand.data, schema), Ok)?.bound;
+            let cast = operand.update_data(|e| Expr::Cast(Cast { expr: Box::new(e), field }));
+            let data_type = cast.data.get_type(schema)?;
+            let bound = bound.min(type_bound(&data_type));
+            Ok((cast, Some(Known { data_type, bound })))
+        }
+        other => {
+            let other = other.map_children(|child| Ok(check_expr(child, schema)?.0))?;
+            Ok((other, None))
+        }
     }
 }
 
-/// The type of an expression. As `get_type`, which writes the name of every function on its way
-/// down: in a chain of ours that would take a time that grows with the cube of its length.
-fn type_of(expr: &Expr, schema: &DFSchema) -> Result<DataType> {
-    match expr {
-        Expr::ScalarFunction(ScalarFunction { func, args }) => {
-            match (func.inner().downcast_ref::<Checked>(), args.as_slice()) {
-                (Some(checked), [left, right]) => {
-                    let (left, right) = (type_of(left, schema)?, type_of(right, schema)?);
-                    BinaryTypeCoercer::new(&left, &checked.op, &right).get_result_type()
-                }
-                _ => expr.get_type(schema),
-            }
-        }
-        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
-            let (left, right) = (type_of(left, schema)?, type_of(right, schema)?);
-            BinaryTypeCoercer::new(&left, op, &right).get_result_type()
-        }
-        _ => expr.get_type(schema),
+fn function_of(op: Operator) -> Option<&'static Arc<ScalarUDF>> {
+    match op {
+        Operator::Plus => Some(&ADD),
+        Operator::Minus => Some(&SUBTRACT),
+        Operator::Multiply => Some(&MULTIPLY),
+        Operator::Divide => Some(&DIVIDE),
+        _ => None,
     }
+}
+
+fn marked(expr: Expr, transformed: bool) -> Transformed<Expr> {
+    if transformed {
+        Transformed::yes(expr)
+    } else {
+        Transformed::no(expr)
+    }
+}
+
+/// As BinaryTypeCoercer, which computes on empty arrays to find out what everybody knows.
+fn result_type(left: &DataType, op: Operator, right: &DataType) -> Result<DataType> {
+    if left == right && left.is_integer() {
+        return Ok(left.clone());
+    }
+    BinaryTypeCoercer::new(left, &op, right).get_result_type()
+}
+
+/// What a leaf says of itself.
+fn know(expr: &Expr, schema: &DFSchema) -> Result<Known> {
+    if let Expr::Literal(value, _) = expr {
+        return Ok(Known { data_type: value.data_type(), bound: literal_bound(value) });
+    }
+    let data_type = expr.get_type(schema)?;
+    let bound = type_bound(&data_type);
+    Ok(Known { data_type, bound })
 }
 
 fn binary(left: Box<Expr>, op: Operator, right: Box<Expr>) -> Expr {
@@ -144,45 +186,31 @@ fn call(function: &Arc<ScalarUDF>, args: Vec<Expr>) -> Expr {
     Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(function), args))
 }
 
-/// How far down `bound` looks; below that it takes what the type allows.
-const DEPTH: u32 = 6;
 /// Bounds are floats; a result this near to the limit counts as over it.
 const MARGIN: f64 = 1.0 - 1e-9;
 
-fn can_overflow(
-    left: &Expr,
-    op: &Operator,
-    right: &Expr,
-    types: &(DataType, DataType),
-    schema: &DFSchema,
-) -> Result<bool> {
-    let (left_type, right_type) = types;
-    let integers = left_type.is_integer() && left_type == right_type;
-    let decimals = decimal_parts(left_type).zip(decimal_parts(right_type));
+fn can_overflow(left: &Known, op: Operator, right: &Known, result: &DataType) -> bool {
+    let (left_type, right_type) = (&left.data_type, &right.data_type);
     // Integer division: arrow checks it, MIN / -1 included.
-    if integers && *op != Operator::Divide {
-        let unsigned_minus = *op == Operator::Minus && left_type.is_unsigned_integer();
-        let largest = combine(left, op, right, schema, DEPTH)?;
-        return Ok(unsigned_minus || largest >= type_bound(left_type) * MARGIN);
+    if left_type.is_integer() && left_type == right_type && op != Operator::Divide {
+        let unsigned_minus = op == Operator::Minus && left_type.is_unsigned_integer();
+        return unsigned_minus || combine(op, left, right) >= type_bound(left_type) * MARGIN;
     }
+    let decimals = decimal_parts(left_type).zip(decimal_parts(right_type));
     let Some(((_, _, left_max), (_, right_scale, right_max))) = decimals else {
-        return Ok(false);
+        return false;
     };
-    if left_max != right_max {
-        return Ok(false);
-    }
-    let result = BinaryTypeCoercer::new(left_type, op, right_type).get_result_type()?;
-    let Some((precision, scale, max)) = decimal_parts(&result) else {
-        return Ok(false);
+    let Some((precision, scale, max)) = decimal_parts(result) else {
+        return false;
     };
-    if precision < max {
-        return Ok(false); // wide enough for every pair of operands
+    if left_max != right_max || precision < max {
+        return false; // another's business; wide enough for every pair of operands
     }
     let largest = match op {
-        Operator::Divide => bound(left, schema, DEPTH)? * pow10(right_scale),
-        _ => combine(left, op, right, schema, DEPTH)?,
+        Operator::Divide => left.bound * pow10(right_scale),
+        _ => combine(op, left, right),
     };
-    Ok(largest * pow10(scale) >= pow10(max as i8) * MARGIN)
+    largest * pow10(scale) >= pow10(max as i8) * MARGIN
 }
 
 /// Precision, scale, and the precision that the width allows.
@@ -218,41 +246,12 @@ fn type_bound(data_type: &DataType) -> f64 {
     }
 }
 
-/// The largest magnitude that an integer or decimal expression can have.
-fn bound(expr: &Expr, schema: &DFSchema, depth: u32) -> Result<f64> {
-    let by_type = |expr: &Expr| Ok(type_bound(&type_of(expr, schema)?));
-    let Some(below) = depth.checked_sub(1) else {
-        return by_type(expr);
-    };
-    match expr {
-        Expr::Literal(value, _) => Ok(literal_bound(value)),
-        Expr::Alias(alias) => bound(&alias.expr, schema, below),
-        Expr::Negative(operand) => bound(operand, schema, below),
-        Expr::Cast(Cast { expr: operand, .. }) | Expr::TryCast(TryCast { expr: operand, .. }) => {
-            Ok(bound(operand, schema, below)?.min(by_type(expr)?))
-        }
-        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
-            Ok(combine(left, op, right, schema, below)?.min(by_type(expr)?))
-        }
-        Expr::ScalarFunction(ScalarFunction { func, args }) => {
-            match (func.inner().downcast_ref::<Checked>(), args.as_slice()) {
-                (Some(checked), [left, right]) => {
-                    Ok(combine(left, &checked.op, right, schema, below)?.min(by_type(expr)?))
-                }
-                _ => by_type(expr),
-            }
-        }
-        _ => by_type(expr),
-    }
-}
-
-fn combine(left: &Expr, op: &Operator, right: &Expr, schema: &DFSchema, depth: u32) -> Result<f64> {
-    let (left, right) = (bound(left, schema, depth)?, bound(right, schema, depth)?);
-    Ok(match op {
-        Operator::Plus | Operator::Minus => left + right,
-        Operator::Multiply => left * right,
+fn combine(op: Operator, left: &Known, right: &Known) -> f64 {
+    match op {
+        Operator::Plus | Operator::Minus => left.bound + right.bound,
+        Operator::Multiply => left.bound * right.bound,
         _ => f64::INFINITY,
-    })
+    }
 }
 
 fn literal_bound(value: &ScalarValue) -> f64 {
@@ -297,7 +296,7 @@ impl ScalarUDFImpl for Checked {
 
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {
         match types {
-            [l, r] => BinaryTypeCoercer::new(l, &self.op, r).get_result_type(),
+            [l, r] => result_type(l, self.op, r),
             _ => internal_err!("{} takes two arguments", self.name),
         }
     }

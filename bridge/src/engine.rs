@@ -18,6 +18,7 @@ use crate::abi::{
     install_panic_hook, IGB_ABI_VERSION,
 };
 use crate::error::{Error, Result, Status};
+use crate::memory::{self, Allowance};
 use crate::session;
 use crate::store;
 
@@ -147,6 +148,7 @@ pub(crate) struct EngineShared {
     pub version: String,
     pool_bytes: u64,
     undertaker: Undertaker,
+    _allowance: Allowance,
 }
 
 impl EngineShared {
@@ -182,6 +184,7 @@ unsafe fn new_engine(options: &igb_engine_options, files: igb_files) -> Result<B
             ),
         ));
     }
+    memory::prepare();
     install_panic_hook();
     let spill_dir = unsafe { options.spill_dir.text() }?.to_string();
     let version = unsafe { options.version.text() }?.to_string();
@@ -227,6 +230,7 @@ unsafe fn new_engine(options: &igb_engine_options, files: igb_files) -> Result<B
         version,
         pool_bytes: options.pool_bytes,
         undertaker: Undertaker::new()?,
+        _allowance: Allowance::new(to_usize(options.memory_bytes)),
     });
     Ok(Box::new(igb_engine { shared, runtimes: Some((cpu, io)) }))
 }

@@ -3,6 +3,7 @@
 use std::ffi::c_char;
 
 use crate::abi::igb_error;
+use crate::memory;
 
 /// The integers of igloo_status.
 #[repr(i32)]
@@ -111,7 +112,19 @@ impl Error {
     }
 
     pub fn panicked(text: &str) -> Box<Error> {
+        if let Some(bytes) = memory::refused(text) {
+            return Error::out_of_memory()
+                .with_detail(format!("An allocation of {bytes} bytes was refused."));
+        }
         Error::internal("the engine failed unexpectedly").with_detail(text)
+    }
+
+    /// engine.memory_limit is reached.
+    pub fn out_of_memory() -> Box<Error> {
+        let limit = memory::limit_text();
+        let message = format!("out of memory: engine.memory_limit ({limit}) is reached");
+        Error::new(Status::ResourceExhausted, "53200", message)
+            .with_hint("Raise engine.memory_limit, or run fewer statements at the same time.")
     }
 
     /// What a set cancel token says.

@@ -1,14 +1,16 @@
 //! A C ABI over Apache DataFusion: planning, execution, and reading and writing of data files.
 //!
 //! See README.md. The header is `include/igloo_bridge.h`, made from this crate by cbindgen.
-#![allow(non_camel_case_types)] // the C names are the names
+#![allow(non_camel_case_types)]
+// the C names are the names
+// The one way to make a failed allocation an error instead of the end of the process; tools/rustc.sh
+// allows it to this crate alone (docs/decisions/0005).
+#![feature(alloc_error_hook)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
-
-use mimalloc::MiMalloc;
 
 // Rust's memory and C's never meet: what one side allocates it frees itself.
 #[global_allocator]
-static GLOBAL: MiMalloc = MiMalloc;
+static GLOBAL: memory::Gate = memory::Gate;
 
 pub mod abi;
 pub mod arithmetic;
@@ -19,11 +21,16 @@ pub mod dialect;
 pub mod engine;
 pub mod error;
 pub mod explain;
+mod fail;
 mod file_table;
 pub mod function_list;
 pub mod functions;
+mod late_rows;
+mod memory;
 pub mod names;
 mod nullable;
+#[cfg(test)]
+mod panics;
 mod parse;
 pub mod plan;
 pub mod query;
@@ -45,4 +52,5 @@ mod testing;
 mod time_text;
 mod translate;
 mod using_star;
+mod with_size;
 pub mod write;

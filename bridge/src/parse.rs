@@ -6,8 +6,9 @@ use std::borrow::Cow;
 use datafusion::error::DataFusionError;
 use datafusion::sql::parser::{CreateExternalTable, Statement as DfStatement};
 use datafusion::sql::sqlparser::ast::{
-    ColumnDef, ColumnOption, CreateTable, DataType as SqlType, Ident, Insert, ObjectName,
-    ObjectType, Query, SetExpr, Statement as Ast, TableConstraint, TableFactor, TableObject,
+    ColumnDef, ColumnOption, CreateTable, CreateTableOptions, DataType as SqlType, Ident, Insert,
+    ObjectName, ObjectType, Query, SetExpr, Statement as Ast, TableConstraint, TableFactor,
+    TableObject,
 };
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -269,6 +270,9 @@ fn convert(
             if view.materialized {
                 return Err(refuse("CREATE MATERIALIZED VIEW"));
             }
+            if !matches!(view.options, CreateTableOptions::None) {
+                return Err(refuse("CREATE VIEW … WITH (…)"));
+            }
             Ok(Statement::CreateView {
                 flags: flag(view.if_not_exists, IGB_FLAG_IF_NOT_EXISTS)
                     | flag(view.or_replace, IGB_FLAG_OR_REPLACE)
@@ -367,6 +371,7 @@ fn convert_create_table(create: CreateTable) -> Result<Statement> {
         (create.partition_of.is_some(), "CREATE TABLE … PARTITION OF"),
         (create.on_commit.is_some(), "CREATE TABLE … ON COMMIT"),
         (create.location.is_some(), "CREATE TABLE … LOCATION"),
+        (!matches!(create.table_options, CreateTableOptions::None), "CREATE TABLE … WITH (…)"),
     ];
     if let Some((_, name)) = unsupported.iter().find(|(used, _)| *used) {
         return Err(refuse(name));

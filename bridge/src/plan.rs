@@ -25,6 +25,7 @@ use crate::abi::{
 use crate::describe::{Access, AccessList, Description};
 use crate::engine::check_may_block;
 use crate::error::{Error, Result, Status};
+use crate::fail::failpoint;
 use crate::file_table::infer;
 use crate::names::{dedup_plan, output_names};
 use crate::nullable::not_null;
@@ -83,6 +84,7 @@ impl Plan {
             ));
         }
         let engine = &self.session.engine;
+        failpoint!(engine.files, "physical");
         let state = self.session.execution_state();
         let plan = guarded(cancel, engine.plan_nodes, || {
             engine.pools.cpu.block_on(state.create_physical_plan(logical))
@@ -114,6 +116,7 @@ unsafe fn plan_sql(
     let description = Description::of(&statement);
     let state = session.execution_state();
     guarded(cancel, session.engine.plan_nodes, || {
+        failpoint!(session.engine.files, "plan");
         let lookup = Lookup::new(session, &state, names);
         let planned = plan_statement(&lookup, &state, statement, &description)?;
         if let Some(logical) = &planned.logical {

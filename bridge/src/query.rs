@@ -24,10 +24,12 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use crate::abi::{
-    boundary, boundary_void, igb_cancel, igb_error, igb_progress, igb_ready, panic_text, Cancel,
+    boundary, boundary_void, catch, igb_cancel, igb_error, igb_progress, igb_ready, panic_text,
+    Cancel,
 };
 use crate::engine::{check_may_block, EngineShared};
 use crate::error::{Error, Result, Status};
+use crate::fail::failpoint;
 use crate::plan::igb_plan;
 use crate::stream::{export, export_batch, BatchSource};
 
@@ -53,19 +55,27 @@ unsafe impl Send for Waiter {}
 type Item = Result<Option<RecordBatch>>;
 
 impl Waiter {
-    fn call(self, item: Item) {
-        unsafe {
-            match item {
-                Ok(batch) => {
-                    let mut array = batch.map_or_else(FFI_ArrowArray::empty, export_batch);
-                    (self.ready)(self.ctx, 0, &mut array, std::ptr::null());
-                    // The callback took it; what it left is released here.
-                }
-                Err(error) => {
-                    let mut array = FFI_ArrowArray::empty();
-                    let status = error.status as i32;
-                    (self.ready)(self.ctx, status, &mut array, &error.to_abi());
-                }
+    /// Calls back, whatever happens: a batch that cannot be given ends the query in an error.
+    fn call(self, item: Item, running: &Running) {
+        let given = item.and_then(|batch| {
+            catch(|| {
+                failpoint!(running.engine.files, "callback");
+                Ok(batch.map_or_else(FFI_ArrowArray::empty, export_batch))
+            })
+        });
+        if let Err(error) = &given {
+            running.fail(error);
+        }
+        self.tell(given);
+    }
+
+    fn tell(self, given: Result<FFI_ArrowArray>) {
+        match given {
+            // The callback takes it; what it leaves is released here.
+            Ok(mut array) => unsafe { (self.ready)(self.ctx, 0, &mut array, std::ptr::null()) },
+            Err(error) => {
+                let (mut array, told) = (FFI_ArrowArray::empty(), error.to_abi());
+                unsafe { (self.ready)(self.ctx, told.status, &mut array, &told) };
             }
         }
     }
@@ -172,7 +182,7 @@ impl Running {
                 if let Some(waiter) = channel.waiter.take() {
                     drop(channel);
                     self.count(&batch);
-                    waiter.call(Ok(Some(batch)));
+                    waiter.call(Ok(Some(batch)), self);
                     return Ok(());
                 }
                 // One batch always fits, whatever its size.
@@ -218,12 +228,22 @@ impl Running {
         let failed = end.is_err();
         if let Some((waiter, item)) = self.end(end) {
             // The whole waiter moves, not its fields: it is the waiter that is Send.
-            self.engine.pools.io.spawn(async move { Waiter::call(waiter, item) });
+            let given = end_of(item);
+            self.engine.pools.io.spawn(async move { Waiter::tell(waiter, given) });
         }
         if failed {
             if let Some(pump) = lock(&self.pump).take() {
                 pump.abort();
             }
+        }
+    }
+
+    /// The reader was told of `error`: that is the end, even of a query that had ended well.
+    fn fail(&self, error: &Error) {
+        self.finish(Err(Box::new(error.clone())));
+        let mut channel = lock(&self.channel);
+        if let Some(Ok(())) = channel.end {
+            channel.end = Some(Err(Box::new(error.clone())));
         }
     }
 
@@ -233,6 +253,11 @@ impl Running {
         if let Err(error) = checked {
             self.finish(Err(error));
         }
+    }
+
+    #[cfg(test)]
+    pub fn files(&self) -> &crate::store::Files {
+        &self.engine.files
     }
 
     fn count(&self, batch: &RecordBatch) {
@@ -269,7 +294,7 @@ impl Running {
     }
 
     /// Calls `waiter` once, on a runtime thread, with what comes next.
-    fn next_later(&self, waiter: Waiter) -> Result<()> {
+    fn next_later(self: &Arc<Self>, waiter: Waiter) -> Result<()> {
         let mut channel = lock(&self.channel);
         if channel.waiter.is_some() {
             return Err(Error::internal("two readers wait for one query"));
@@ -283,7 +308,10 @@ impl Running {
             self.count(batch);
             self.room.notify_one();
         }
-        self.engine.pools.io.spawn(async move { Waiter::call(waiter, item) });
+        let running = Arc::clone(self);
+        self.engine.pools.io.spawn(async move {
+            Waiter::call(waiter, item, &running);
+        });
         Ok(())
     }
 
@@ -304,7 +332,7 @@ impl Running {
     pub fn close(&self) {
         *lock(&self.cancel) = Cancel::NEVER;
         if let Some((waiter, item)) = self.end(Err(Error::stopped(Status::Cancelled as i32))) {
-            waiter.call(item);
+            waiter.tell(end_of(item));
         }
         if let Some(pump) = lock(&self.pump).take() {
             pump.abort();
@@ -315,11 +343,17 @@ impl Running {
     }
 }
 
+/// What a reader by callback is told at the end, where no batch is left.
+fn end_of(item: Item) -> Result<FFI_ArrowArray> {
+    item.map(|_| FFI_ArrowArray::empty())
+}
+
 /// Drives the plan. Its stream is dropped before the end is told, so that a reader who has seen
 /// the end finds the memory given back.
 async fn pump(running: Arc<Running>, mut stream: SendableRecordBatchStream, promise: Promise) {
     let drive = async {
         while let Some(batch) = stream.next().await {
+            failpoint!(running.engine.files, "run");
             for batch in promise.keep(batch?)? {
                 if batch.num_rows() > 0 {
                     running.put(batch).await?;
@@ -392,7 +426,12 @@ impl BatchSource for Reader {
     }
 
     fn next(&mut self) -> Item {
+        failpoint!(self.running.engine.files, "stream");
         self.running.next()
+    }
+
+    fn failed(&mut self, error: &Error) {
+        self.running.fail(error);
     }
 }
 

@@ -255,7 +255,9 @@ fn plan_files(
     relation: TableFactor,
     context: &mut dyn RelationPlannerContext,
 ) -> DfResult<RelationPlanning> {
-    let TableFactor::Table { name, args, sample, version, with_ordinality, .. } = &relation else {
+    let TableFactor::Table { name, args, sample, version, with_ordinality, with_hints, .. } =
+        &relation
+    else {
         return Ok(RelationPlanning::Original(Box::new(relation)));
     };
     // DataFusion's planner would ignore these.
@@ -263,6 +265,7 @@ fn plan_files(
         (sample.is_some(), "TABLESAMPLE"),
         (version.is_some(), "a table version (AS OF)"),
         (*with_ordinality, "WITH ORDINALITY"),
+        (!with_hints.is_empty(), "a table hint (WITH)"),
     ];
     if let Some((_, what)) = ignored.iter().find(|(used, _)| *used) {
         return Err(Error::unsupported(format!("{what} is not supported")).into());

@@ -46,6 +46,7 @@ use crate::rules::{check_cancel, check_size, current_cancel};
 use crate::session::SessionShared;
 use crate::store::Release;
 use crate::stream_table::StreamTable;
+use crate::with_size;
 
 /// More levels than this are a mistake, or meant to hurt.
 const VIEW_DEPTH_MAX: usize = 32;
@@ -58,6 +59,13 @@ pub(crate) struct Touched {
     pub name: String,
     /// None for views, which are gone once they are expanded.
     pub source: Option<Arc<dyn TableSource>>,
+}
+
+/// Counted before anything walks over it: WITH queries that use each other share their plans, and a
+/// walk would unfold them.
+fn finish(plan: LogicalPlan) -> Result<LogicalPlan> {
+    check_size(&plan)?;
+    nullable_subqueries(plan)
 }
 
 /// What one statement has looked up.
@@ -118,9 +126,9 @@ impl<'a> Lookup<'a> {
                 name_outputs(&mut second)?;
                 mangle(&mut second)?;
                 prepare(&mut second)?;
-                nullable_subqueries(planner.statement_to_plan(second)?)
+                finish(planner.statement_to_plan(second)?)
             }
-            planned => nullable_subqueries(planned?),
+            planned => finish(planned?),
         }
     }
 
@@ -278,7 +286,10 @@ impl<'a> Lookup<'a> {
 fn prepare(statement: &mut DfStatement) -> Result<()> {
     rewrite_operators(statement);
     match statement {
-        DfStatement::Statement(inner) => check(inner),
+        DfStatement::Statement(inner) => {
+            check(inner)?;
+            with_size::check(inner)
+        }
         _ => Ok(()),
     }
 }

@@ -18,9 +18,15 @@ use crate::abi::{boundary, boundary_void, igb_engine_options, igb_error, igb_ses
 use crate::arithmetic::CheckedArithmetic;
 use crate::engine::{igb_engine, parser_depth, to_usize, EngineShared};
 use crate::error::{Error, Result, Status};
+use crate::late_rows::LateRows;
 use crate::names::DerivedNames;
 use crate::time_text::{self, TimeText};
 use crate::{dialect, functions, rules, session_functions};
+
+/// The largest build side of a join that is not partitioned, and what a row of it is taken for
+/// where only the rows are known.
+const BUILD_SIDE_BYTES: usize = 100 << 20;
+const BUILD_SIDE_ROW_BYTES: usize = 10;
 
 /// What plans and queries keep of a session.
 #[derive(Debug)]
@@ -71,6 +77,11 @@ pub(crate) fn base_state(
     tuned.execution.time_zone = Some("+00:00".to_string());
     tuned.execution.planning_concurrency = partitions;
     tuned.execution.spill_compression = SpillCompression::Lz4Frame;
+    // One process: a build side of this size is read by all partitions sooner than it is cut into
+    // them.
+    let build_side = (to_usize(options.pool_bytes) / 8).min(BUILD_SIDE_BYTES);
+    tuned.optimizer.hash_join_single_partition_threshold = build_side;
+    tuned.optimizer.hash_join_single_partition_threshold_rows = build_side / BUILD_SIDE_ROW_BYTES;
     // Reserved by every sort in every partition, whether it spills or not: at most an eighth of
     // the pool for one sort.
     let share = to_usize(options.pool_bytes) / (8 * partitions);
@@ -79,6 +90,9 @@ pub(crate) fn base_state(
     let mut analyzer = Analyzer::new().rules;
     analyzer.push(Arc::new(TimeText));
     analyzer.push(Arc::new(CheckedArithmetic));
+    let mut physical = PhysicalOptimizer::new().rules;
+    // After the dynamic filters are where they belong, before the last check.
+    physical.insert(physical.len().saturating_sub(1), Arc::new(LateRows));
     let builder = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(Arc::clone(runtime_env))
@@ -87,7 +101,7 @@ pub(crate) fn base_state(
         .with_relation_planners(vec![Arc::new(DerivedNames)])
         .with_analyzer_rules(rules::analyzer(analyzer))
         .with_optimizer_rules(rules::optimizer(Optimizer::new().rules))
-        .with_physical_optimizer_rules(rules::physical(PhysicalOptimizer::new().rules));
+        .with_physical_optimizer_rules(rules::physical(physical));
     let mut state = functions::register(builder).build();
     state.register_udf(time_text::function())?;
     Ok(state)

@@ -31,7 +31,7 @@ pub struct Failure {
     pub place: (i32, i32),
 }
 
-fn failure(error: &igb_error) -> Failure {
+pub fn failure(error: &igb_error) -> Failure {
     let text = |chars: &[std::ffi::c_char]| {
         unsafe { CStr::from_ptr(chars.as_ptr()) }.to_string_lossy().into_owned()
     };
@@ -203,51 +203,55 @@ unsafe impl Sync for Handles {}
 
 fn session() -> *mut igb_session {
     static SESSION: OnceLock<Handles> = OnceLock::new();
-    SESSION
-        .get_or_init(|| unsafe {
-            let options = igb_engine_options {
-                abi_version: IGB_ABI_VERSION,
-                cpu_threads: 2,
-                io_threads: 2,
-                blocking_threads: 8,
-                pool_bytes: 256 << 20,
-                cache_bytes: 32 << 20,
-                channel_bytes: 8 << 20,
-                spill_dir: igb_str::borrowed("/tmp"),
-                spill_bytes: 1 << 30,
-                batch_rows: 8192,
-                plan_nodes: 20_000,
-                sql_nesting: 200,
-                version: igb_str::borrowed("Igloo test"),
-            };
-            let files = igb_files {
-                ctx: std::ptr::null_mut(),
-                open: Some(open),
-                pread: Some(pread),
-                close: Some(close),
-            };
-            let mut error = igb_error::zeroed();
-            let mut engine: *mut igb_engine = std::ptr::null_mut();
-            let rc = igb_engine_new(&options, &files, &mut engine, &mut error);
-            assert_eq!(rc, 0, "{:?}", failure(&error));
-            let options = igb_session_options {
-                time_zone: igb_str::borrowed("UTC"),
-                views: false,
-                user: igb_str::borrowed("ann"),
-                catalog: igb_str::borrowed("igloo"),
-                schema: igb_str::borrowed("main"),
-                target_partitions: 0,
-            };
-            let mut session = std::ptr::null_mut();
-            let rc = igb_session_new(engine, &options, &mut session, &mut error);
-            assert_eq!(rc, 0, "{:?}", failure(&error));
-            Handles(session)
-        })
-        .0
+    SESSION.get_or_init(|| Handles(new_session())).0
+}
+
+/// A session of an engine of its own.
+pub fn new_session() -> *mut igb_session {
+    unsafe {
+        let options = igb_engine_options {
+            abi_version: IGB_ABI_VERSION,
+            cpu_threads: 2,
+            io_threads: 2,
+            blocking_threads: 8,
+            memory_bytes: 4 << 30,
+            pool_bytes: 256 << 20,
+            cache_bytes: 32 << 20,
+            channel_bytes: 8 << 20,
+            spill_dir: igb_str::borrowed("/tmp"),
+            spill_bytes: 1 << 30,
+            batch_rows: 8192,
+            plan_nodes: 20_000,
+            sql_nesting: 200,
+            version: igb_str::borrowed("Igloo test"),
+        };
+        let files = igb_files {
+            ctx: std::ptr::null_mut(),
+            open: Some(open),
+            pread: Some(pread),
+            close: Some(close),
+        };
+        let mut error = igb_error::zeroed();
+        let mut engine: *mut igb_engine = std::ptr::null_mut();
+        let rc = igb_engine_new(&options, &files, &mut engine, &mut error);
+        assert_eq!(rc, 0, "{:?}", failure(&error));
+        let options = igb_session_options {
+            time_zone: igb_str::borrowed("UTC"),
+            views: false,
+            user: igb_str::borrowed("ann"),
+            catalog: igb_str::borrowed("igloo"),
+            schema: igb_str::borrowed("main"),
+            target_partitions: 0,
+        };
+        let mut session = std::ptr::null_mut();
+        let rc = igb_session_new(engine, &options, &mut session, &mut error);
+        assert_eq!(rc, 0, "{:?}", failure(&error));
+        session
+    }
 }
 
 /// Run `body` as C runs planning: on a thread with a large stack.
-fn planning<T>(body: impl FnOnce() -> T) -> T {
+pub fn planning<T>(body: impl FnOnce() -> T) -> T {
     struct Carry<T>(T);
     // The pointers inside are only used by one thread at a time.
     unsafe impl<T> Send for Carry<T> {}
@@ -272,6 +276,14 @@ impl Drop for Planned {
 }
 
 pub fn plan_with(sql: &str, cancel: *const igb_cancel) -> Result<Planned, Failure> {
+    plan_on(session(), sql, cancel)
+}
+
+pub fn plan_on(
+    session: *mut igb_session,
+    sql: &str,
+    cancel: *const igb_cancel,
+) -> Result<Planned, Failure> {
     let names = igb_names {
         ctx: std::ptr::null_mut(),
         table: Some(table),
@@ -280,7 +292,6 @@ pub fn plan_with(sql: &str, cancel: *const igb_cancel) -> Result<Planned, Failur
     let mut error = igb_error::zeroed();
     let mut plan = std::ptr::null_mut();
     let sql = igb_str::borrowed(sql);
-    let session = session();
     let rc =
         planning(|| unsafe { igb_plan_sql(session, sql, &names, cancel, &mut plan, &mut error) });
     if rc == 0 {

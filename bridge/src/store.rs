@@ -35,6 +35,8 @@ use url::Url;
 use crate::abi::{igb_error, igb_file_id, igb_files, igb_str};
 use crate::engine::{check_may_block, Pools};
 use crate::error::{Error, Result, Status};
+use crate::fail::failpoint;
+use crate::translate::from_join;
 
 /// URL scheme of the registered stores. Only the engine sees it.
 const SCHEME: &str = "igloo-file";
@@ -50,6 +52,8 @@ const PARALLEL_READS: usize = 4;
 /// C's table of file functions. C promises that they may be called from any blocking thread.
 pub(crate) struct Files {
     table: igb_files,
+    #[cfg(test)]
+    pub fail: crate::fail::Points,
 }
 
 // The contract of igb_files: thread-safe functions and context.
@@ -64,12 +68,17 @@ impl fmt::Debug for Files {
 
 impl Files {
     pub(crate) fn new(table: igb_files) -> Self {
-        Self { table }
+        Self {
+            table,
+            #[cfg(test)]
+            fail: Default::default(),
+        }
     }
 
     /// Blocks. Fails with 55000 when the file is not the one of `id`.
     pub(crate) fn open(self: &Arc<Self>, path: &str, id: Option<&igb_file_id>) -> Result<OpenFile> {
         check_may_block("opening a file")?;
+        failpoint!(self, "open");
         let open = self.table.open.ok_or_else(|| Error::internal("no way to open files"))?;
         let mut handle = std::ptr::null_mut();
         let mut found = igb_file_id::default();
@@ -108,6 +117,7 @@ impl OpenFile {
     pub(crate) fn read(&self, range: Range<u64>) -> Result<Bytes> {
         let pread =
             self.files.table.pread.ok_or_else(|| Error::internal("no way to read files"))?;
+        failpoint!(self.files, "read");
         let too_big = || Error::internal(format!("a read of \"{}\" is too large", self.path));
         let length =
             usize::try_from(range.end.saturating_sub(range.start)).map_err(|_| too_big())?;
@@ -334,7 +344,7 @@ impl FileStore {
     {
         match self.pools.spawn_blocking(job).await {
             Ok(done) => done.map_err(store_error),
-            Err(lost) => Err(store_error(Error::internal(format!("a read was lost: {lost}")))),
+            Err(lost) => Err(store_error(from_join(lost))),
         }
     }
 }
@@ -366,7 +376,7 @@ impl Drop for Shared {
 async fn finish(job: JoinHandle<Result<Bytes>>) -> StoreResult<Bytes> {
     match job.await {
         Ok(done) => done.map_err(store_error),
-        Err(lost) => Err(store_error(Error::internal(format!("a read was lost: {lost}")))),
+        Err(lost) => Err(store_error(from_join(lost))),
     }
 }
 

@@ -28,6 +28,9 @@ const ECANCELED: c_int = 125;
 pub(crate) trait BatchSource: Send {
     fn schema(&self) -> SchemaRef;
     fn next(&mut self) -> Result<Option<RecordBatch>>;
+
+    /// The stream could not give what came next, and told its reader so.
+    fn failed(&mut self, _error: &Error) {}
 }
 
 /// Batches that are all there already.
@@ -99,6 +102,7 @@ unsafe fn with_exported(
         Ok(()) => return 0,
         Err(error) => error,
     };
+    exported.source.failed(&error);
     exported.last_error = scrubbed(&error.message);
     errno_of(&error)
 }

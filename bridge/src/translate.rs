@@ -495,6 +495,9 @@ fn distance(a: &str, b: &str) -> usize {
 
 fn execution(text: &str) -> Box<Error> {
     let lower = text.to_lowercase();
+    if lower.contains("memory allocator returned an error") {
+        return exhausted(text); // std's words for an allocation that was tried and refused
+    }
     let (status, sqlstate) = if lower.contains("divide by zero")
         || lower.contains("division by zero")
     {
@@ -550,9 +553,7 @@ fn exhausted(text: &str) -> Box<Error> {
         .with_detail(sentence(text))
         .with_hint("Raise engine.spill_limit, or engine.memory_limit so that less is spilled.");
     }
-    Error::new(Status::ResourceExhausted, "53200", "out of memory: engine.memory_limit is reached")
-        .with_detail(sentence(text))
-        .with_hint("Raise engine.memory_limit, or run fewer statements at the same time.")
+    Error::out_of_memory().with_detail(sentence(text))
 }
 
 fn io(error: &std::io::Error) -> Box<Error> {
@@ -561,6 +562,9 @@ fn io(error: &std::io::Error) -> Box<Error> {
     if let Some(error) = error.get_ref() {
         if let Some(ours) = find_ours(error) {
             return ours;
+        }
+        if let Some(inner) = source_of::<DataFusionError>(error) {
+            return classify(inner);
         }
     }
     match error.raw_os_error() {

@@ -28,6 +28,7 @@ use crate::abi::{
 };
 use crate::engine::{check_may_block, igb_engine};
 use crate::error::{Error, Result, Status};
+use crate::fail::failpoint;
 use crate::plan::igb_plan;
 use crate::query::Running;
 use crate::stream::{BatchSource, Imported};
@@ -404,6 +405,7 @@ impl BatchSource for Pumped {
     }
 
     fn next(&mut self) -> Result<Option<RecordBatch>> {
+        failpoint!(self.running.files(), "write");
         self.running.next()
     }
 }

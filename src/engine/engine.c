@@ -88,6 +88,7 @@ igloo_status ig_engine_new(const struct ig_engine_config *config, const ig_roots
       .cpu_threads = config->threads,
       .io_threads = IO_THREADS,
       .blocking_threads = BLOCKING_THREADS,
+      .memory_bytes = config->memory_bytes,
       .pool_bytes = config->memory_bytes / 100 * POOL_PERCENT,
       .cache_bytes = config->memory_bytes / 100 * CACHE_PERCENT,
       .channel_bytes = CHANNEL_BYTES,

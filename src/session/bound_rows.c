@@ -19,6 +19,7 @@ struct bound_rows {
   ig_query *query;
   struct ArrowArrayStream result; /* of `query` */
   struct igloo_error error;
+  struct igloo_error *failure; /* borrowed, or NULL: a copy of it */
 };
 
 static void free_rows(struct bound_rows *rows) {
@@ -139,7 +140,9 @@ static int rows_get_schema(struct ArrowArrayStream *stream, struct ArrowSchema *
 static int rows_get_next(struct ArrowArrayStream *stream, struct ArrowArray *out) {
   struct bound_rows *rows = stream->private_data;
   if (rows->error.status != IGLOO_OK) return EIO; /* an error stays */
-  return next_batch(rows, out, &rows->error) == IGLOO_OK ? 0 : EIO;
+  if (next_batch(rows, out, &rows->error) == IGLOO_OK) return 0;
+  if (rows->failure) *rows->failure = rows->error;
+  return EIO;
 }
 
 static const char *rows_get_last_error(struct ArrowArrayStream *stream) {
@@ -162,6 +165,7 @@ igloo_status ig_bound_rows_error(const struct ArrowArrayStream *rows,
 
 igloo_status ig_bound_rows_new(ig_plan *plan, const struct ig_sql_params *params,
                                struct ArrowArrayStream *values, ig_cancel *cancel,
+                               struct igloo_error *failure,
                                struct ArrowArrayStream *ret_rows,
                                struct igloo_error *reterr) {
   struct bound_rows *rows = ig_calloc(1, sizeof(*rows));
@@ -171,6 +175,7 @@ igloo_status ig_bound_rows_new(ig_plan *plan, const struct ig_sql_params *params
   }
   rows->values = *values;
   values->release = NULL;
+  rows->failure = failure;
   rows->plan = ig_plan_ref(plan);
   rows->cancel = cancel ? ig_cancel_ref(cancel) : NULL;
   igloo_status status = ig_plan_schema(plan, &rows->promised, reterr);

@@ -12,11 +12,14 @@
 #include "sql/params.h"
 
 /* Give a stream of `plan`'s promised schema. `values` (taken, also on failure) has one
- * column for each parameter: by position, or by name where `params` has names.
+ * column for each parameter: by position, or by name where `params` has names. An error
+ * that ends the stream is also put in *failure (NULL: nowhere), which outlives it, for
+ * readers that get no more of it than a text.
  * Returns INVALID_ARGUMENT where columns are missing or too many. */
 IG_NODISCARD igloo_status ig_bound_rows_new(
     ig_plan *plan, const struct ig_sql_params *params, struct ArrowArrayStream *values,
-    ig_cancel *cancel, struct ArrowArrayStream *ret_rows, struct igloo_error *reterr);
+    ig_cancel *cancel, struct igloo_error *failure, struct ArrowArrayStream *ret_rows,
+    struct igloo_error *reterr);
 
 /* The error that ended such a stream, or IGLOO_OK; OK for streams of other makers. */
 igloo_status ig_bound_rows_error(const struct ArrowArrayStream *rows,

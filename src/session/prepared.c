@@ -291,19 +291,28 @@ static igloo_status run_rows(ig_prepared *prepared, ig_running *running,
   struct ArrowArrayStream values = prepared->rows;
   prepared->rows.release = NULL;
   struct ArrowArrayStream rows;
-  IG_TRY(ig_bound_rows_new(plan, &prepared->guarded.params, &values,
-                           ig_running_cancel(held), &rows, reterr));
   struct ig_plan_description description;
   ig_plan_describe(plan, &description);
-  if (gives_rows(description.kind)) {
+  bool writes = !gives_rows(description.kind);
+  struct igloo_error failure = {0};
+  IG_TRY(ig_bound_rows_new(plan, &prepared->guarded.params, &values,
+                           ig_running_cancel(held), writes ? &failure : NULL, &rows,
+                           reterr));
+  if (!writes) {
     ig_result_of_rows(IG_TAKE(held), &rows, ret_result);
     return IGLOO_OK;
   }
   int64_t affected = 0;
-  IG_TRY(ig_write_run(prepared->session, ig_running_cancel(held), resolver, plan,
-                      &description, prepared_text(prepared),
-                      (struct ig_write_input){.plan = plan, .rows = &rows}, &affected,
-                      reterr));
+  igloo_status status = ig_write_run(prepared->session, ig_running_cancel(held), resolver,
+                                     plan, &description, prepared_text(prepared),
+                                     (struct ig_write_input){.plan = plan, .rows = &rows},
+                                     &affected, reterr);
+  if (status != IGLOO_OK && failure.status != IGLOO_OK) {
+    /* The writer was told no more than its text. */
+    if (reterr) *reterr = failure;
+    return failure.status;
+  }
+  if (status != IGLOO_OK) return status;
   ig_result_of_nothing(IG_TAKE(held), affected, ret_result);
   return IGLOO_OK;
 }

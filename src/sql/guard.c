@@ -8,11 +8,12 @@ struct guard {
   struct ig_tokenizer tokens;
   struct ig_sql_limits limits;
   struct ig_token token;
-  enum ig_token_kind before; /* kind of the token before; END at the start */
-  bool before_is_operand;    /* a value ended there: a sign now is binary */
-  bool before_opens_type;    /* ARRAY, STRUCT or MAP */
-  uint32_t tokens_len;       /* these five are of the statement at hand */
-  uint32_t operators;
+  enum ig_token_kind before;              /* kind of the token before; END at the start */
+  bool before_is_operand;                 /* a value ended there: a sign now is binary */
+  bool before_opens_type;                 /* ARRAY, STRUCT or MAP */
+  uint32_t tokens_len;                    /* these six are of the statement at hand */
+  uint32_t operators;                     /* their weights together */
+  uint32_t weight;                        /* of the last operator made of symbols */
   uint32_t prefixes;                      /* signs and NOTs in a row just before */
   uint32_t type_depth;                    /* open '<' of ARRAY<…> */
   uint32_t depth;                         /* entries of `open` */
@@ -71,10 +72,19 @@ static const char *const leads_to_value[] = {
     "ELSE",   "CASE",    "ON",     "BY",        "IN",    "LIKE",  "ILIKE",
     "VALUES", "BETWEEN", "HAVING", "RETURNING", "LIMIT", "OFFSET"};
 
+/* What an operator counts: planning takes the square of the length of a chain,
+ * and these make a chain of each kind that the default admits take half a second. */
+#define WEIGHT_TEST 1    /* AND, OR, comparisons and their kin, casts */
+#define WEIGHT_COMPUTE 5 /* arithmetic, text, subscripts, set operations */
+#define WEIGHT_JOIN 10
+
 static const char *const operator_words[] = {
-    "AND",   "OR",        "NOT",     "IS",      "IN",      "LIKE",
-    "ILIKE", "SIMILAR",   "BETWEEN", "COLLATE", "ISNULL",  "WHEN",
-    "UNION", "INTERSECT", "EXCEPT",  "JOIN",    "NOTNULL", "OVERLAPS"};
+    "AND",     "OR",      "NOT",     "IS",     "IN",   "LIKE",    "ILIKE",
+    "SIMILAR", "BETWEEN", "COLLATE", "ISNULL", "WHEN", "NOTNULL", "OVERLAPS"};
+
+static const char *const set_words[] = {"UNION", "INTERSECT", "EXCEPT"};
+
+static const char *const tests[] = {"=", "<", ">", "<=", ">=", "<>", "!=", "==", "::"};
 
 static const char *const type_words[] = {"ARRAY", "STRUCT", "MAP"};
 
@@ -101,6 +111,12 @@ static void close_level(struct guard *g, bool is_end) {
   if (g->depth > 0) g->depth--;
 }
 
+static bool is_test(struct ig_str text) {
+  for (size_t i = 0; i < IG_ARRAY_LEN(tests); i++)
+    if (ig_str_eq_cstr(text, tests[i])) return true;
+  return false;
+}
+
 /* The engine may read a run of symbols as one operator each. */
 static void count_operator(struct guard *g, struct ig_str text) {
   bool opens_type = g->before_opens_type && text.data[0] == '<';
@@ -108,7 +124,10 @@ static void count_operator(struct guard *g, struct ig_str text) {
   if (opens_type) g->type_depth++;
   if (closes_type)
     g->type_depth -= text.len < g->type_depth ? (uint32_t)text.len : g->type_depth;
-  g->operators += text.len > 2 ? (uint32_t)text.len : 1;
+  uint32_t count = text.len > 2 ? (uint32_t)text.len : 1;
+  bool computes = g->before_is_operand && !is_test(text); /* not a sign, nor a `*` */
+  g->weight = count * (computes ? WEIGHT_COMPUTE : WEIGHT_TEST);
+  g->operators += g->weight;
   g->prefixes = g->before_is_operand ? 0 : g->prefixes + 1;
 }
 
@@ -116,14 +135,17 @@ static void count_word(struct guard *g) {
   if (g->before == IG_TOKEN_DOT) return; /* t.case is a name */
   if (ig_token_is(&g->tokens, &g->token, "CASE")) open_level(g, 'C');
   if (ig_token_is(&g->tokens, &g->token, "END")) close_level(g, true);
-  if (is_any(g, operator_words, IG_ARRAY_LEN(operator_words))) g->operators++;
+  if (is_any(g, operator_words, IG_ARRAY_LEN(operator_words)))
+    g->operators += WEIGHT_TEST;
+  if (is_any(g, set_words, IG_ARRAY_LEN(set_words))) g->operators += WEIGHT_COMPUTE;
+  if (ig_token_is(&g->tokens, &g->token, "JOIN")) g->operators += WEIGHT_JOIN;
   if (is_any(g, ends_from, IG_ARRAY_LEN(ends_from))) g->in_from[g->depth] = false;
   if (ig_token_is(&g->tokens, &g->token, "FROM")) g->in_from[g->depth] = true;
   g->prefixes = ig_token_is(&g->tokens, &g->token, "NOT") ? g->prefixes + 1 : 0;
 }
 
 static void start_statement(struct guard *g) {
-  g->tokens_len = g->operators = g->prefixes = g->type_depth = g->depth = 0;
+  g->tokens_len = g->operators = g->weight = g->prefixes = g->type_depth = g->depth = 0;
   g->in_from[0] = false;
 }
 
@@ -132,16 +154,16 @@ static void count_token(struct guard *g) {
   enum ig_token_kind kind = g->token.kind;
   bool is_sign = g->before == IG_TOKEN_OPERATOR && g->prefixes > 0;
   g->tokens_len++;
-  if (kind == IG_TOKEN_NUMBER && is_sign) g->operators--; /* a negative number */
+  if (kind == IG_TOKEN_NUMBER && is_sign) g->operators -= g->weight; /* a negative one */
   if (kind != IG_TOKEN_OPERATOR && kind != IG_TOKEN_WORD) g->prefixes = 0;
   if (kind == IG_TOKEN_OPERATOR) count_operator(g, text);
   if (kind == IG_TOKEN_WORD) count_word(g);
   if (kind == IG_TOKEN_OPEN) {
-    g->operators += text.data[0] == '[' && g->before_is_operand; /* a subscript */
+    if (text.data[0] == '[' && g->before_is_operand) g->operators += WEIGHT_COMPUTE;
     open_level(g, text.data[0]);
   }
   if (kind == IG_TOKEN_CLOSE) close_level(g, false);
-  if (kind == IG_TOKEN_COMMA) g->operators += g->in_from[g->depth];
+  if (kind == IG_TOKEN_COMMA && g->in_from[g->depth]) g->operators += WEIGHT_JOIN;
   if (kind == IG_TOKEN_SEMICOLON) start_statement(g);
 
   bool is_keyword =
@@ -158,9 +180,16 @@ static igloo_status check_counts(struct guard *g, struct igloo_error *reterr) {
   const struct ig_sql_limits *limits = &g->limits;
   if (g->tokens_len > limits->tokens_max)
     return fail_limit(g, "54000", "tokens", "a fixed limit", limits->tokens_max, reterr);
-  if (g->operators > limits->operators_max)
-    return fail_limit(g, "54001", "operators", "limits.sql_operators",
-                      limits->operators_max, reterr);
+  if (g->operators > limits->operators_max) {
+    (void)fail_limit(g, "54001", "operators", "limits.sql_operators",
+                     limits->operators_max, reterr);
+    ig_error_detail(
+        reterr,
+        "A join counts as %d operators, arithmetic, text and set operations as "
+        "%d each.",
+        WEIGHT_JOIN, WEIGHT_COMPUTE);
+    return IGLOO_RESOURCE_EXHAUSTED;
+  }
   if (g->depth + g->prefixes + g->type_depth > limits->nesting_max)
     return fail_limit(g, "54001", "levels of nesting", "limits.sql_nesting",
                       limits->nesting_max, reterr);

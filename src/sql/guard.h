@@ -27,6 +27,8 @@ struct ig_sql_limits ig_sql_limits_default(void);
  * to a plan or an expression: those made of symbols (but not a sign before a
  * number), AND OR NOT IS IN LIKE BETWEEN and their kin, WHEN, UNION INTERSECT
  * EXCEPT, JOIN and the commas of a FROM, subscripts. Other commas do not count.
+ * A join counts ten, what computes (arithmetic, text, subscripts, set operations) five,
+ * what tests (AND, OR, comparisons, casts and their kin) one.
  *
  * Returns IGLOO_OK; with line and column: RESOURCE_EXHAUSTED 54000 (bytes,
  * tokens) or 54001 (nesting, operators) with a message that names the setting;

@@ -1,6 +1,7 @@
 //! CSV: the dialect of a file, what its sample says about header, delimiter and types, and the
 //! decoder that turns bytes into batches.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
@@ -260,7 +261,7 @@ fn looks_like_header(first: &[Cell], below: &[Kinds], options: &CsvOptions) -> b
         kinds.see(text);
         *text != options.null && !text.trim().is_empty() && kinds.data_type() == DataType::Utf8View
     };
-    let distinct = first.iter().collect::<std::collections::HashSet<_>>().len() == first.len();
+    let distinct = first.iter().collect::<HashSet<_>>().len() == first.len();
     let told = below.iter().any(|kinds| kinds.data_type() != DataType::Utf8View);
     first.iter().all(named) && (distinct || told)
 }
@@ -268,16 +269,18 @@ fn looks_like_header(first: &[Cell], below: &[Kinds], options: &CsvOptions) -> b
 /// The names of a header: trimmed, the empty and the double ones numbered.
 pub(crate) fn header_names(first: &[Cell]) -> Vec<String> {
     let mut names: Vec<String> = vec![];
+    let mut taken = HashSet::new();
+    let mut numbers: HashMap<String, usize> = HashMap::new();
     for (at, text) in first.iter().enumerate() {
         let base = match text.trim() {
             "" => format!("column_{}", at + 1),
             text => text.to_string(),
         };
         let mut name = base.clone();
-        let mut number = 1;
-        while names.contains(&name) {
+        let number = numbers.entry(base.clone()).or_insert(1);
+        while !taken.insert(name.clone()) {
             name = format!("{base}_{number}");
-            number += 1;
+            *number += 1;
         }
         names.push(name);
     }
@@ -492,6 +495,21 @@ impl CsvDecoder {
 
     pub fn decode(&mut self, bytes: &[u8]) -> std::result::Result<usize, ArrowError> {
         self.inner.decode(bytes)
+    }
+
+    /// The text has ended; the batch is not full. Fails where it ends within quotes, which the
+    /// decoder takes for the end of the value.
+    pub fn finish(&mut self) -> std::result::Result<(), ArrowError> {
+        let room = self.inner.capacity();
+        self.inner.decode(b"\n")?;
+        if self.inner.capacity() != room {
+            return Ok(()); // the last line lacked its end
+        }
+        self.inner.decode(b"")?;
+        if self.inner.capacity() != room {
+            return Err(ArrowError::CsvError("Unterminated quoted value".to_string()));
+        }
+        Ok(())
     }
 
     pub fn is_full(&self) -> bool {

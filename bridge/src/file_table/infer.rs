@@ -1,8 +1,9 @@
 //! Which columns a list of files has: asked of footers where there are any, guessed from samples
 //! of text where there are none, and merged by name over all files.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{BufReader, Cursor};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use arrow::buffer::Buffer;
@@ -14,13 +15,14 @@ use datafusion::datasource::file_format::file_compression_type::FileCompressionT
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::error::{DataFusionError, Result as DfResult};
-use futures::{StreamExt, TryStreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use object_store::{ObjectStore, ObjectStoreExt};
 
 use super::csv::{sniff, CsvDialect, CsvOptions};
-use super::ipc::{read_footer, ARROW_MAGIC};
+use super::ipc::{decoding, read_footer, ARROW_MAGIC};
 use super::key_order::{in_order, key_order};
 use super::source::inflate;
+use crate::abi::panic_text;
 use crate::error::{Error, Result, Status};
 use crate::rules::check_cancel;
 use crate::store::ListedFile;
@@ -34,6 +36,8 @@ const SAMPLE_BYTES_LIMIT: usize = 256 << 20;
 /// Of more files than these only the first bytes are sampled.
 const FILES_SAMPLED_FULLY: usize = 16;
 const SMALL_SAMPLE_BYTES: usize = 64 << 10;
+/// As IG_COLUMNS_MAX of C: of a result or table.
+const COLUMNS_MAX: usize = 16384;
 /// A line of JSON longer than this is no line of JSON.
 const JSON_LINE_BYTES: usize = 64 << 20;
 
@@ -81,9 +85,13 @@ pub(crate) fn merge(schemas: &[(String, SchemaRef)], text: bool) -> Result<Schem
             *have = have.clone().with_data_type(common).with_nullable(nullable);
         }
     }
-    for field in &mut fields {
-        let everywhere = schemas.iter().all(|(_, s)| s.field_with_name(field.name()).is_ok());
-        if !everywhere {
+    let mut files_with = vec![0; fields.len()];
+    for (_, schema) in schemas {
+        let names: HashSet<&String> = schema.fields().iter().map(|field| field.name()).collect();
+        names.into_iter().for_each(|name| files_with[places[name].0] += 1);
+    }
+    for (field, count) in fields.iter_mut().zip(files_with) {
+        if count < schemas.len() {
             field.set_nullable(true);
         }
     }
@@ -200,11 +208,15 @@ pub(crate) async fn parquet_columns(
 ) -> DfResult<Schema> {
     let schema = |file: ListedFile| async move {
         stopped()?;
-        let schema = format.infer_schema(reading.session, reading.store, &[file.meta()]).await;
-        Ok::<_, DataFusionError>((
-            file.path.clone(),
-            schema.map_err(|e| unreadable(&file.path, e))?,
-        ))
+        let meta = [file.meta()];
+        let schema = format.infer_schema(reading.session, reading.store, &meta);
+        // A damaged footer makes the reader panic.
+        let schema = match AssertUnwindSafe(schema).catch_unwind().await {
+            Ok(schema) => schema.map_err(|e| unreadable(&file.path, e))?,
+            Err(panic) => return Err(damaged_parquet(&file.path, &panic_text(panic.as_ref()))),
+        };
+        check_columns(&file.path, schema.fields().len())?;
+        Ok::<_, DataFusionError>((file.path.clone(), schema))
     };
     let schemas: Vec<_> = futures::stream::iter(files.to_vec())
         .map(schema)
@@ -220,9 +232,25 @@ pub(super) fn unreadable(path: &str, error: DataFusionError) -> DataFusionError 
     if matches!(**cause, datafusion::parquet::errors::ParquetError::External(_)) {
         return error;
     }
+    damaged_parquet(path, &cause.to_string())
+}
+
+fn damaged_parquet(path: &str, cause: &str) -> DataFusionError {
     let message = format!("could not read Parquet file \"{path}\"");
     let told = Error::new(Status::DataError, "22P04", message);
     DataFusionError::External(told.with_detail(format!("{cause}.")))
+}
+
+/// More columns than a table may have (IG_COLUMNS_MAX) would keep the planner busy for minutes.
+fn check_columns(path: &str, count: usize) -> DfResult<()> {
+    if count <= COLUMNS_MAX {
+        return Ok(());
+    }
+    let message = format!("file \"{path}\" has {count} columns, more than {COLUMNS_MAX}");
+    Err(DataFusionError::External(
+        Error::new(Status::ResourceExhausted, "54011", message)
+            .with_hint("A wrong delimiter or a file without line breaks looks like that."),
+    ))
 }
 
 /// The columns, and whether every file is in the file format, whose blocks can be read apart.
@@ -243,6 +271,7 @@ pub(crate) async fn arrow_columns(
             blocks = false;
             stream_schema(reading, file).await?
         };
+        check_columns(&file.path, schema.fields().len())?;
         schemas.push((file.path.clone(), schema));
     }
     Ok((with_views(&merge(&schemas, false).map_err(|e| DataFusionError::External(e))?), blocks))
@@ -259,7 +288,7 @@ async fn stream_schema(reading: &Reading<'_>, file: &ListedFile) -> DfResult<Sch
     };
     while let Some(piece) = pieces.try_next().await? {
         let mut piece = Buffer::from(piece);
-        let decoded = decoder.decode(&mut piece);
+        let decoded = decoding(&file.path, || Ok(decoder.decode(&mut piece)))?;
         if let Some(schema) = decoder.schema() {
             return Ok(schema);
         }
@@ -318,6 +347,13 @@ pub(crate) async fn csv_columns(
     for (number, file) in files.iter().filter(|file| file.id.size > 0).enumerate() {
         let (text, cut) = sample(reading, file, sample_bytes(number, options.sample_rows)).await?;
         let sniffed = sniff(&text, cut, &known);
+        check_columns(&file.path, sniffed.columns.fields().len())?;
+        if sniffed.columns.fields().is_empty() && cut {
+            let message = format!("the first line of file \"{}\" is too long", file.path);
+            let told = Error::new(Status::DataError, "22P04", message);
+            let detail = format!("It does not end within {} bytes.", text.len());
+            return Err(DataFusionError::External(told.with_detail(detail)));
+        }
         known.delimiter = Some(sniffed.delimiter);
         known.header = Some(sniffed.header);
         schemas.push((file.path.clone(), Arc::new(sniffed.columns)));
@@ -357,13 +393,15 @@ pub(crate) async fn json_columns(
                 text.truncate(last + 1);
                 break text;
             }
-            if bytes > JSON_LINE_BYTES {
+            if bytes >= JSON_LINE_BYTES {
                 let message = format!("a line of file \"{}\" is longer than 64 MiB", file.path);
                 return Err(told_json(Error::new(Status::DataError, "22P02", message)));
             }
             bytes = bytes.saturating_mul(8);
         };
-        schemas.push((file.path.clone(), Arc::new(json_schema(&file.path, text, sample_rows)?)));
+        let schema = json_schema(&file.path, text, sample_rows)?;
+        check_columns(&file.path, schema.fields().len())?;
+        schemas.push((file.path.clone(), Arc::new(schema)));
     }
     let merged = merge(&schemas, true).map_err(|e| DataFusionError::External(e))?;
     // A column that was NULL throughout the sample may hold anything later: text takes it.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 
 use arrow::array::{new_null_array, RecordBatch, RecordBatchOptions};
@@ -18,7 +19,9 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::{ObjectStore, ObjectStoreExt};
 
 use super::source::{part_of, path_of, Batches, Pieces, Shared};
+use crate::abi::panic_text;
 use crate::error::{Error, Status};
+use crate::memory::refused;
 
 /// Blocks of a file that are read ahead of the one that is decoded.
 const BLOCKS_AHEAD: usize = 2;
@@ -30,6 +33,21 @@ fn damaged(path: &str, cause: impl fmt::Display) -> DataFusionError {
     let message = format!("could not read Arrow file \"{path}\"");
     let error = Error::new(Status::DataError, "22P04", message);
     DataFusionError::External(error.with_detail(format!("{cause}.")))
+}
+
+/// Metadata that does not fit the data makes arrow-ipc panic: that is the file's failure.
+pub(super) fn decoding<T>(path: &str, body: impl FnOnce() -> DfResult<T>) -> DfResult<T> {
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(result) => result,
+        Err(panic) => {
+            let text = panic_text(panic.as_ref());
+            std::mem::forget(panic);
+            if refused(&text).is_some() {
+                return Err(DataFusionError::External(Error::panicked(&text)));
+            }
+            Err(damaged(path, "its metadata does not fit its data"))
+        }
+    }
 }
 
 /// Puts the columns of an Arrow file in the place and type that the table wants.
@@ -97,13 +115,15 @@ pub(crate) async fn read_footer(
     }
     let end = size - ARROW_TAIL;
     let bytes = store.get_range(location, end - length..end).await?;
-    let footer = root_as_footer(&bytes).map_err(|e| damaged(path, e))?;
-    let schema = footer.schema().ok_or_else(|| damaged(path, "it has no schema"))?;
-    Ok(ArrowFooter {
-        schema: Arc::new(fb_to_schema(schema)),
-        version: footer.version(),
-        dictionaries: footer.dictionaries().iter().flatten().copied().collect(),
-        batches: footer.recordBatches().iter().flatten().copied().collect(),
+    decoding(path, || {
+        let footer = root_as_footer(&bytes).map_err(|e| damaged(path, e))?;
+        let schema = footer.schema().ok_or_else(|| damaged(path, "it has no schema"))?;
+        Ok(ArrowFooter {
+            schema: Arc::new(fb_to_schema(schema)),
+            version: footer.version(),
+            dictionaries: footer.dictionaries().iter().flatten().copied().collect(),
+            batches: footer.recordBatches().iter().flatten().copied().collect(),
+        })
     })
 }
 
@@ -137,7 +157,8 @@ async fn open_arrow_file(shared: Arc<Shared>, file: PartitionedFile) -> DfResult
         let range = block_range(block, size, &path)?;
         let bytes = shared.store.get_range(&location, range).await?;
         shared.bytes_scanned.add(bytes.len());
-        decoder.read_dictionary(block, &Buffer::from(bytes)).map_err(|e| damaged(&path, e))?;
+        let bytes = Buffer::from(bytes);
+        decoding(&path, || decoder.read_dictionary(block, &bytes).map_err(|e| damaged(&path, e)))?;
     }
     let part = part_of(&file);
     let mut blocks = vec![];
@@ -157,11 +178,13 @@ async fn open_arrow_file(shared: Arc<Shared>, file: PartitionedFile) -> DfResult
     };
     let decode = move |read: DfResult<(Block, Bytes)>| {
         let (block, bytes) = read?;
-        let batch = decoder.read_record_batch(&block, &Buffer::from(bytes));
-        match batch.map_err(|e| damaged(&path, e))? {
-            Some(batch) => fitting.fit(batch),
-            None => Err(damaged(&path, "a block holds no rows")),
-        }
+        decoding(&path, || {
+            let batch = decoder.read_record_batch(&block, &Buffer::from(bytes));
+            match batch.map_err(|e| damaged(&path, e))? {
+                Some(batch) => fitting.fit(batch),
+                None => Err(damaged(&path, "a block holds no rows")),
+            }
+        })
     };
     Ok(futures::stream::iter(blocks).map(read).buffered(BLOCKS_AHEAD).map(decode).boxed())
 }
@@ -181,7 +204,9 @@ async fn open_arrow_stream(shared: Arc<Shared>, file: PartitionedFile) -> DfResu
         let wanted = Arc::clone(&wanted);
         async move {
             loop {
-                if let Some(batch) = decoder.decode(&mut piece).map_err(|e| damaged(&path, e))? {
+                let decoded =
+                    decoding(&path, || decoder.decode(&mut piece).map_err(|e| damaged(&path, e)))?;
+                if let Some(batch) = decoded {
                     let fit = fitting.get_or_insert_with(|| {
                         let fields = wanted.fields().iter();
                         let schema = batch.schema();

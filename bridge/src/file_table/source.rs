@@ -366,6 +366,8 @@ struct Decoding {
     decoder: Decoder,
     piece: Bytes,
     ended: bool,
+    /// What is to be said of the end of the text was said.
+    finished: bool,
     failure: Failure,
 }
 
@@ -394,6 +396,16 @@ impl Decoding {
         Ok(None)
     }
 
+    fn finish(&mut self, last: bool) -> std::result::Result<(), ArrowError> {
+        match &mut self.decoder {
+            Decoder::Csv(csv) if last && !self.finished && !csv.is_full() => {
+                self.finished = true;
+                csv.finish()
+            }
+            _ => Ok(()),
+        }
+    }
+
     async fn next(&mut self) -> DfResult<Option<RecordBatch>> {
         loop {
             if self.piece.is_empty() && !self.ended {
@@ -406,7 +418,7 @@ impl Decoding {
                 }
             }
             let last = self.ended && self.piece.is_empty();
-            match self.step() {
+            match self.finish(last).and_then(|()| self.step()) {
                 Ok(Some(batch)) => return Ok(Some(batch)),
                 Ok(None) if last => return Ok(None),
                 Ok(None) => {}
@@ -458,7 +470,7 @@ async fn open_csv(
     let own = || shared.table.fields().iter().map(|field| field.name().clone()).collect();
     let failure = Failure { names: names.unwrap_or_else(own), shared, file };
     let decoder = Decoder::Csv(Box::new(decoder));
-    Ok(Decoding { text, decoder, piece, ended: false, failure }.stream())
+    Ok(Decoding { text, decoder, piece, ended: false, finished: false, failure }.stream())
 }
 
 async fn open_json(shared: Arc<Shared>, file: PartitionedFile) -> DfResult<Batches> {
@@ -469,7 +481,8 @@ async fn open_json(shared: Arc<Shared>, file: PartitionedFile) -> DfResult<Batch
         .build_decoder()?;
     let failure = Failure { shared, file, names: vec![] };
     let decoder = Decoder::Json(decoder);
-    Ok(Decoding { text, decoder, piece: Bytes::new(), ended: false, failure }.stream())
+    Ok(Decoding { text, decoder, piece: Bytes::new(), ended: false, finished: false, failure }
+        .stream())
 }
 
 /// The number that follows `word` in a message of arrow-csv.

@@ -87,6 +87,7 @@ pub(crate) fn session() -> &'static Arc<SessionShared> {
             cpu_threads: 2,
             io_threads: 1,
             blocking_threads: 8,
+            memory_bytes: 4 << 30,
             pool_bytes: 256 << 20,
             cache_bytes: 16 << 20,
             channel_bytes: 64 << 10,

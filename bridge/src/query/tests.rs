@@ -191,7 +191,7 @@ unsafe extern "C" fn tell(
     (*ctx.cast::<mpsc::Sender<Told>>()).send((status, rows)).unwrap();
 }
 
-fn ask(running: &Running, sender: &mpsc::Sender<Told>) -> Result<()> {
+fn ask(running: &Arc<Running>, sender: &mpsc::Sender<Told>) -> Result<()> {
     let ctx = sender as *const mpsc::Sender<Told> as *mut c_void;
     running.next_later(Waiter { ready: tell, ctx })
 }

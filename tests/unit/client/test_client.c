@@ -400,6 +400,21 @@ static void an_insert_of_bound_rows_is_one_statement(void **state) {
   igloo_statement_free(statement);
 }
 
+static void an_error_in_bound_rows_keeps_its_sqlstate_and_inserts_nothing(void **state) {
+  (void)state;
+  (void)run("CREATE TABLE quotients (q bigint)");
+  igloo_statement *statement = NULL;
+  struct ArrowArrayStream rows = make_rows(20), result;
+  assert_ok(igloo_prepare(
+      con, "INSERT INTO quotients SELECT 100 / ($1 - 7) WHERE $2 IS NOT NULL", &statement,
+      &test_err));
+  assert_ok(igloo_bind_stream(statement, &rows, &test_err));
+  assert_fails(igloo_execute(statement, &result, NULL, &test_err), IGLOO_DATA_ERROR,
+               "22012"); /* the row of n = 7 */
+  assert_int_equal(query_int("SELECT count(*) FROM quotients"), 0);
+  igloo_statement_free(statement);
+}
+
 static void a_prepared_statement_sees_new_rows_but_no_new_type(void **state) {
   (void)state;
   (void)run("CREATE TABLE t AS SELECT CAST(1 AS bigint) AS a");
@@ -521,6 +536,7 @@ int main(void) {
       CASE(a_missing_value_and_a_missing_parameter_are_errors),
       CASE(a_query_runs_once_for_each_bound_row),
       CASE(an_insert_of_bound_rows_is_one_statement),
+      CASE(an_error_in_bound_rows_keeps_its_sqlstate_and_inserts_nothing),
       CASE(a_prepared_statement_sees_new_rows_but_no_new_type),
       CASE(a_registered_stream_is_a_table_that_is_read_once),
       CASE(a_written_stream_reads_back_and_is_not_overwritten),
