@@ -115,7 +115,10 @@ def parse_arguments():
                         help="put the table into docs/benchmarks.md")
     parser.add_argument("--check", action="store_true",
                         help="all parts once, small; says whether they work")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.write_docs and (arguments.only or arguments.queries or arguments.scale != 1):
+        parser.error("--write-docs is for a run of everything")
+    return arguments
 
 
 def run_part(name, setup):
@@ -163,10 +166,11 @@ def main():
         return check(dataclasses.replace(setup, scale=0.01, pairs=1, count_divisor=10))
 
     load = Load()
-    time.sleep(1)
-    if load.share_of_others() > BUSY:
-        say(f"warning: others take {load.share_of_others():.0%} of this machine; "
-            "intervals will be wide. Measure again when it is quiet.")
+    time.sleep(1)  # what the others do in a second of ours that does nothing
+    others = load.share_of_others()
+    if others > BUSY:
+        say(f"warning: others take {others:.0%} of this machine; intervals will be wide. "
+            "Measure again when it is quiet.")
     began = time.monotonic()
     result = {"setup": describe(setup), "others": {}}
     for part in parts:
