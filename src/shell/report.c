@@ -33,6 +33,17 @@ static void append_blanked(struct ig_buf *dst, struct ig_str text) {
   }
 }
 
+/* The longest end of a text that takes at most `columns` columns. */
+static struct ig_str end_of_width(struct ig_str text, size_t columns) {
+  size_t width = ig_utf8_width(text), at = 0;
+  while (width > columns) {
+    size_t start = at;
+    (void)ig_utf8_decode(text, &at);
+    width -= ig_utf8_width(ig_str_sub(text, start, at - start));
+  }
+  return ig_str_sub(text, at, SIZE_MAX);
+}
+
 static void append_caret(const struct igloo_error *error, struct ig_str sql,
                          int32_t first_line, size_t columns_max, struct ig_buf *dst) {
   IG_AUTO_DONE(ig_buf) blanked = IG_BUF_INIT(IG_SQL_BYTES_LIMIT);
@@ -50,11 +61,7 @@ static void append_caret(const struct igloo_error *error, struct ig_str sql,
   struct ig_str after = ig_str_sub(line, caret, SIZE_MAX);
   bool cut_before = ig_utf8_width(line) > room && ig_utf8_width(before) > room / 2;
   if (cut_before) {
-    while (ig_utf8_width(before) > room / 2) {
-      size_t step = 0;
-      (void)ig_utf8_decode(before, &step);
-      before = ig_str_sub(before, step, SIZE_MAX);
-    }
+    before = end_of_width(before, room / 2);
     ig_buf_append_cstr(dst, "...");
     indent += 3;
   }

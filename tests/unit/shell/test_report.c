@@ -1,6 +1,8 @@
 /* Tests of src/shell/report.c: the caret stands under the character that is meant. */
 #include "shell/report.h"
 
+#include "base/clock.h"
+#include "base/limits.h"
 #include "support.h"
 
 static void check(int32_t line, int32_t column, const char *sql, int32_t first_line,
@@ -63,6 +65,24 @@ static void long_lines_are_cut_around_the_caret(void **state) {
   assert_int_equal(ig_str_find_char(caret, '^'), ig_str_find_char(line, 'X'));
 }
 
+static void a_very_long_line_is_cut_in_linear_time(void **state) {
+  (void)state;
+  struct igloo_error error;
+  IG_AUTO_DONE(ig_buf) sql = IG_BUF_INIT(IG_MIB), text = IG_BUF_INIT(IG_MIB);
+  ig_buf_append_repeat(&sql, 'x', 900000);
+  ig_buf_append_cstr(&sql, "äX");
+  (void)ig_fail(&error, IGLOO_NOT_FOUND, "no");
+  ig_error_position(&error, 1, 900002);
+  int64_t before_us = ig_now_us();
+  ig_report_text(&error, ig_buf_str(&sql), 1, 60, &text);
+  assert_true(ig_now_us() - before_us < 2 * IG_US_PER_S); /* the square: minutes */
+  struct ig_str line, caret, rest;
+  assert_true(ig_str_split(ig_buf_str(&text), '\n', &line, &rest));
+  assert_true(ig_str_split(rest, '\n', &caret, &rest));
+  assert_true(ig_str_ends(line, IG_STR("xäX")));
+  assert_int_equal(ig_utf8_width(line), caret.len); /* X and ^ are the last ones */
+}
+
 static void detail_and_hint_follow(void **state) {
   (void)state;
   struct igloo_error error;
@@ -84,6 +104,7 @@ int main(void) {
       cmocka_unit_test(tabs_do_not_move_the_caret),
       cmocka_unit_test(a_column_past_the_end_stands_at_the_end),
       cmocka_unit_test(long_lines_are_cut_around_the_caret),
+      cmocka_unit_test(a_very_long_line_is_cut_in_linear_time),
       cmocka_unit_test(detail_and_hint_follow),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
