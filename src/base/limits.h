@@ -44,8 +44,8 @@
 /* Statements of one script: 1 MiB of short ones. */
 #define IG_SQL_STATEMENTS_MAX 100000
 
-/* catalog.schema.table.column has four; settings of the engine, which are refused by name,
- * have up to five. */
+/* catalog.schema.table.column has four; settings of the engine, which are refused by
+ * name, have up to five. */
 #define IG_SQL_NAME_PARTS_MAX 8
 
 /* Names and values */
