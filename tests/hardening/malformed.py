@@ -143,7 +143,9 @@ def good_files(folder):
     """Name → bytes; each has a column `i` that counts from 0 to ROWS - 1."""
     typed = typed_table()
     return {
-        **parquet_files(typed), "duckdb.parquet": duckdb_parquet(folder), **text_files(flat_table()),
+        **parquet_files(typed),
+        "duckdb.parquet": duckdb_parquet(folder),
+        **text_files(flat_table()),
         "file.arrow": ipc_bytes(typed, pyarrow.ipc.new_file),
         "file_lz4.arrow": ipc_bytes(typed, pyarrow.ipc.new_file, "lz4"),
         "file_zstd.arrow": ipc_bytes(typed, pyarrow.ipc.new_file, "zstd"),
@@ -318,7 +320,7 @@ def hand_made(long):
         "message_negative.arrow": b"\xff\xff\xff\xff\0\0\0\x80" + b"\0" * 64,
         "message_zeros.arrow": b"\xff\xff\xff\xff" + struct.pack("<i", 64) + b"\0" * 64,
         "message_ones.arrow": b"\xff\xff\xff\xff" + struct.pack("<i", 64) + b"\x01" * 64,
-        "columns.csv": b",".join(b"c%d" % n for n in range(wide)) + b"\n" + b"1," * (wide - 1) + b"1\n",
+        "columns.csv": b",".join(b"c%d" % n for n in range(wide)) + b"\n" + b"1," * wide + b"\n",
         "line.csv": b"i,s\n0," + b"x" * line + b"\n",
         "quote.csv": b'i,s\n0,"' + b"never closed\n" * 200_000,
         "quotes.csv": b'i,s\n' + b'"' * 1_000_001,

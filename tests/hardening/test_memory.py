@@ -2,9 +2,9 @@
 gives the right rows, or ends with one error of class 53 that names the limit.
 
 The memory of a process is its peak resident set above that of the same process with nothing to do.
-SLACK_MIB and SLACK_SHARE are what the engine's counting leaves out: memory that was freed and is kept
-for the next batch (most of it), allocations under 4 KiB, decompressors, code that is paged in. The
-most that was seen is 475 MiB at a limit of 256 MiB, and 1,400 MiB at 1 GiB, both by a window."""
+SLACK_MIB and SLACK_SHARE are what the engine's counting leaves out: memory that was freed and is
+kept for the next batch (most of it), allocations under 4 KiB, decompressors, code that is paged in.
+The most that was seen is 475 MiB at a limit of 256 MiB, and 1,400 MiB at 1 GiB, by a window."""
 
 import array
 import fcntl
