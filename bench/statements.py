@@ -3,7 +3,6 @@
 The tables have ten rows, so that a statement is planning and what comes with it."""
 
 import contextlib
-import glob
 import os
 import pathlib
 import re
@@ -20,9 +19,9 @@ JOINED_TABLES = 10
 WIDE_COLUMNS = 2000
 ROWS = 10
 REPEATS = 20  # of a statement in one turn
-COUNTED = {"SELECT 1": 200, "ten-way join": 10, "2,000 columns": 10}
+COUNTED = {"SELECT 1": 400, "ten-way join": 20, "2,000 columns": 20}
 NO_OPENAT2 = pathlib.Path(__file__).with_name("no_openat2.c")
-PLANNING = "igb_plan_sql"  # who calls it is the planning thread
+PLANNING = ["igb_plan_sql", "igb_query_start"]  # the engine's own part of a statement's start
 
 
 def make_tables(folder):
@@ -80,49 +79,43 @@ def measure(setup, say):
 
 
 def count_run(setup, script, folder):
-    """Instructions of the thread that plans and starts statements, in an `igloo sql` that
-    runs a script. Other threads' counts differ from run to run: they wait for one another."""
-    for old in glob.glob(f"{folder}/callgrind*"):
-        os.remove(old)
+    """Instructions within the calls of PLANNING, in an `igloo sql` that runs a script. What
+    threads do to wait for one another differs from run to run and is left out so."""
     done = subprocess.run(
-        ["valgrind", "--tool=callgrind", "--separate-threads=yes",
-         f"--callgrind-out-file={folder}/callgrind", str(setup.program), "sql",
-         "--format", "quiet", "--set", "engine.threads=1", "-f", script],
+        ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
+         "--collect-atstart=no", *(f"--toggle-collect={name}" for name in PLANNING),
+         str(setup.program), "sql", "--format", "quiet", "--set", "engine.threads=1",
+         "-f", script],
         capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
         env={**os.environ, "LD_PRELOAD": f"{folder}/no_openat2.so"})
-    if done.returncode:
+    match = re.search(r"Collected : (\d+)", done.stderr)
+    if done.returncode or not match:
         raise RuntimeError(f"callgrind failed (code {done.returncode}):\n{done.stderr[-2000:]}")
-    counted = 0
-    for path in glob.glob(f"{folder}/callgrind-*"):
-        profile = pathlib.Path(path).read_text(encoding="utf-8", errors="replace")
-        if PLANNING in profile:
-            counted += int(re.search(r"^totals: (\d+)", profile, re.M).group(1))
-    if not counted:
-        raise RuntimeError(f"no thread called {PLANNING}")
-    return counted
+    return int(match.group(1))
 
 
 def count_instructions(setup, say):
-    """{statement: instructions of one}: twice as many statements less once as many, which
-    leaves start and end of the program out. Counted twice, to show how exact that is."""
+    """{statement: instructions to plan and start one}: those of a script that runs it N + 1
+    times less those of one that runs it once, so that neither the tables nor what is done
+    once in a process count. Counted twice, to show how exact that is."""
     found = {}
     with tempfile.TemporaryDirectory(prefix="igloo-bench-") as folder:
         tables = make_tables(folder)
         subprocess.run(["gcc", "-O2", "-shared", "-fPIC", "-o", f"{folder}/no_openat2.so",
                         NO_OPENAT2], check=True)
-        views = "".join(f"CREATE EXTERNAL TABLE {name} STORED AS PARQUET LOCATION '{path}';\n"
-                        for name, path in tables.items())
+        ddl = "".join(f"CREATE EXTERNAL TABLE {name} STORED AS PARQUET LOCATION '{path}';\n"
+                      for name, path in tables.items())
         for label, sql in statements().items():
-            count, counts = max(2, COUNTED[label] // setup.count_divisor), []
+            times, counts = COUNTED[label] // setup.count_divisor, []
             for attempt in range(2):
                 say(f"instructions of a statement: {label}, count {attempt + 1} of 2")
                 totals = []
-                for times in (count, 2 * count):
+                for repeated in (1, times + 1):
                     script = f"{folder}/script.sql"
                     with open(script, "w", encoding="utf-8") as file:
-                        file.write(views + f"{sql};\n" * times)
+                        file.write(ddl + f"{sql};\n" * repeated)
                     totals.append(count_run(setup, script, folder))
-                counts.append((totals[1] - totals[0]) / count)
+                counts.append((totals[1] - totals[0]) / times)
             found[label] = {"instructions": round(min(counts)),
                             "spread": abs(counts[0] - counts[1]) / min(counts)}
     return found
