@@ -387,7 +387,7 @@ def spilled(folder):
 
 
 def wait_until_unspilled(folder):
-    """A failed statement is answered at once; its tasks end, and drop their files, a little later."""
+    """A failed statement is answered at once; its tasks drop their files a little later."""
     deadline = time.monotonic() + 10
     while spilled(folder):
         assert time.monotonic() < deadline, "spilled files of a failed statement stay"
