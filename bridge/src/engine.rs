@@ -84,7 +84,29 @@ impl Pools {
     }
 }
 
+fn no_threads(cause: impl std::fmt::Display) -> Box<Error> {
+    Error::new(Status::ResourceExhausted, "53000", "could not start the engine's threads")
+        .with_detail(format!("{cause}."))
+}
+
+/// Whether so many threads can be had now. tokio panics where one cannot be made, and then waits for
+/// ever for those that were.
+fn try_threads(count: u32) -> std::io::Result<()> {
+    let gate = std::sync::RwLock::new(());
+    std::thread::scope(|scope| {
+        let _closed = gate.write();
+        for _ in 0..count {
+            let waiting = || drop(gate.read());
+            std::thread::Builder::new()
+                .stack_size(WORKER_STACK_BYTES)
+                .spawn_scoped(scope, waiting)?;
+        }
+        Ok(())
+    })
+}
+
 fn new_runtime(name: &str, threads: u32, blocking_threads: u32) -> Result<Runtime> {
+    try_threads(threads.max(1)).map_err(no_threads)?;
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads.max(1) as usize)
         .max_blocking_threads(blocking_threads.max(1) as usize)
@@ -93,10 +115,7 @@ fn new_runtime(name: &str, threads: u32, blocking_threads: u32) -> Result<Runtim
         .on_thread_start(|| THREAD.with(|kind| kind.set(ThreadKind::Worker)))
         .enable_time()
         .build()
-        .map_err(|e| {
-            Error::new(Status::ResourceExhausted, "53000", "could not start the engine's threads")
-                .with_detail(format!("{e}."))
-        })
+        .map_err(no_threads)
 }
 
 /// A thread with a large stack that drops what nests deeply, so that no caller's stack overflows.
@@ -171,6 +190,14 @@ pub struct igb_engine {
     runtimes: Option<(Runtime, Runtime)>,
 }
 
+/// Spilled files that one merge of a sort reads side by side. Left alone it takes as many as memory is
+/// left for, and the operator above finds none.
+fn merge_fan_in(options: &igb_engine_options) -> usize {
+    const FILE_BYTES: usize = 24 << 20;
+    let share = to_usize(options.pool_bytes) / options.cpu_threads.max(1) as usize;
+    (share / FILE_BYTES).clamp(4, 64)
+}
+
 /// # Safety
 /// `options` is valid.
 unsafe fn new_engine(options: &igb_engine_options, files: igb_files) -> Result<Box<igb_engine>> {
@@ -200,7 +227,8 @@ unsafe fn new_engine(options: &igb_engine_options, files: igb_files) -> Result<B
     ));
     let disk = DiskManagerBuilder::default()
         .with_mode(DiskManagerMode::Directories(vec![spill_dir.into()]))
-        .with_max_temp_directory_size(options.spill_bytes);
+        .with_max_temp_directory_size(options.spill_bytes)
+        .with_max_spill_merge_fan_in(merge_fan_in(options));
     // Listings come from C and are never cached here; footers are what is worth the memory.
     let cache = to_usize(options.cache_bytes);
     let caches = CacheManagerConfig::default()

@@ -116,6 +116,10 @@ impl Error {
             return Error::out_of_memory()
                 .with_detail(format!("An allocation of {bytes} bytes was refused."));
         }
+        if text.contains("can't spawn worker thread") {
+            return Error::new(Status::ResourceExhausted, "53000", "could not start a thread")
+                .with_detail(text);
+        }
         Error::internal("the engine failed unexpectedly").with_detail(text)
     }
 

@@ -9,8 +9,9 @@
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::ffi::{c_int, c_long};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::Once;
+use std::time::Duration;
 
 use mimalloc::MiMalloc;
 
@@ -96,6 +97,7 @@ unsafe impl GlobalAlloc for Gate {
 
 extern "C" {
     fn mi_option_set(option: c_int, value: c_long);
+    fn mi_collect(force: bool);
 }
 /// mi_option_purge_delay of mimalloc.h.
 const MI_OPTION_PURGE_DELAY: c_int = 15;
@@ -109,6 +111,44 @@ pub(crate) fn prepare() {
             panic!("{REFUSED} of {} bytes", layout.size());
         });
     });
+}
+
+/// Give back what was freed and kept, where the limit is near: then it is others that need it. From
+/// any thread, now and then while a query runs.
+pub(crate) fn tend() {
+    if USED.load(Relaxed) > LIMIT.load(Relaxed) / 2 {
+        unsafe { mi_collect(true) };
+    }
+}
+
+/// How long nothing must have ended before what was freed is given back.
+const TIDY_AFTER: Duration = Duration::from_secs(10);
+/// Statements that have ended; and whether one of them waits to give memory back for all.
+static ENDED: AtomicUsize = AtomicUsize::new(0);
+static TIDYING: AtomicBool = AtomicBool::new(false);
+
+/// A statement has ended: when no other has for a while, give back what was freed and kept. mimalloc
+/// itself does so only where memory is used again.
+pub(crate) async fn tidy() {
+    struct Done;
+    impl Drop for Done {
+        fn drop(&mut self) {
+            TIDYING.store(false, Relaxed);
+        }
+    }
+    ENDED.fetch_add(1, Relaxed);
+    if TIDYING.swap(true, Relaxed) {
+        return;
+    }
+    let _done = Done;
+    loop {
+        let before = ENDED.load(Relaxed);
+        tokio::time::sleep(TIDY_AFTER).await;
+        if ENDED.load(Relaxed) == before {
+            break;
+        }
+    }
+    unsafe { mi_collect(true) };
 }
 
 /// What an open engine adds to the limit of the process.

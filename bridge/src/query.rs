@@ -30,6 +30,7 @@ use crate::abi::{
 use crate::engine::{check_may_block, EngineShared};
 use crate::error::{Error, Result, Status};
 use crate::fail::failpoint;
+use crate::memory;
 use crate::plan::igb_plan;
 use crate::stream::{export, export_batch, BatchSource};
 
@@ -375,8 +376,9 @@ async fn pump(running: Arc<Running>, mut stream: SendableRecordBatchStream, prom
 async fn watch(running: Weak<Running>) {
     loop {
         tokio::time::sleep(CANCEL_EVERY).await;
-        let Some(running) = running.upgrade() else { return };
+        let Some(running) = running.upgrade() else { break };
         running.check_cancel();
+        memory::tend();
         let channel = lock(&running.channel);
         let over = match &channel.end {
             Some(Ok(())) => channel.queue.is_empty(),
@@ -384,9 +386,10 @@ async fn watch(running: Weak<Running>) {
             None => false,
         };
         if over {
-            return;
+            break;
         }
     }
+    memory::tidy().await;
 }
 
 /// Bytes of the files that the plan's scans may read.

@@ -82,6 +82,10 @@ pub(crate) fn base_state(
     let build_side = (to_usize(options.pool_bytes) / 8).min(BUILD_SIDE_BYTES);
     tuned.optimizer.hash_join_single_partition_threshold = build_side;
     tuned.optimizer.hash_join_single_partition_threshold_rows = build_side / BUILD_SIDE_ROW_BYTES;
+    // A file for each batch that a repartition spills. In a larger one two inputs write side by side, and
+    // the reader, who takes files in the order of their making, waits for the end of the first while
+    // the batch it was promised lies in the second: nobody moves any more.
+    tuned.execution.max_spill_file_size_bytes = ConfigNonZeroUsize::try_new(1)?;
     // Reserved by every sort in every partition, whether it spills or not: at most an eighth of
     // the pool for one sort.
     let share = to_usize(options.pool_bytes) / (8 * partitions);

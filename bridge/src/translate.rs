@@ -10,6 +10,7 @@ use datafusion::sql::sqlparser::parser::ParserError;
 
 use crate::abi::panic_text;
 use crate::error::{Error, Status};
+use crate::memory::refused;
 use crate::names::{demangle, scrub};
 use crate::parse::wrong_text;
 use crate::spans::{parser_error, planner_place, SqlError};
@@ -402,6 +403,17 @@ fn internal(text: &str) -> Box<Error> {
     {
         return not_implemented(text);
     }
+    if text.contains("ScalarSubqueryExpr evaluated before") {
+        return Error::unsupported("a subquery in VALUES is not supported")
+            .with_hint("Use SELECT … UNION ALL SELECT … instead of VALUES.");
+    }
+    if text.contains("Interval's lower bound") {
+        return Error::new(DataError, "22P04", "could not read Parquet data")
+            .with_detail("The statistics of a file contradict themselves.");
+    }
+    if refused(text).is_some() {
+        return Error::panicked(text); // a task's panic that became a text on its way
+    }
     Error::internal("the engine could not process the statement").with_detail(sentence(text))
 }
 
@@ -556,6 +568,14 @@ fn exhausted(text: &str) -> Box<Error> {
     Error::out_of_memory().with_detail(sentence(text))
 }
 
+/// The failure of the system that others wrapped.
+fn io_inside<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a std::io::Error> {
+    match source_of::<ArrowError>(error) {
+        Some(ArrowError::IoError(_, inner)) => Some(inner),
+        _ => source_of::<std::io::Error>(error),
+    }
+}
+
 fn io(error: &std::io::Error) -> Box<Error> {
     const ENOSPC: i32 = 28;
     const EDQUOT: i32 = 122;
@@ -566,6 +586,14 @@ fn io(error: &std::io::Error) -> Box<Error> {
         if let Some(inner) = source_of::<DataFusionError>(error) {
             return classify(inner);
         }
+    }
+    if let Some(inner) = error.get_ref().and_then(|inner| io_inside(inner)) {
+        return io(inner);
+    }
+    let text = error.to_string();
+    if text.contains("exceeded the allowable limit") {
+        // The setting that the rest of it names is the engine's own.
+        return exhausted(text.split(" Please try").next().unwrap_or(&text));
     }
     match error.raw_os_error() {
         Some(ENOSPC | EDQUOT) => {

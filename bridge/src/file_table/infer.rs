@@ -400,7 +400,6 @@ pub(crate) async fn json_columns(
             bytes = bytes.saturating_mul(8);
         };
         let schema = json_schema(&file.path, text, sample_rows)?;
-        check_columns(&file.path, schema.fields().len())?;
         schemas.push((file.path.clone(), Arc::new(schema)));
     }
     let merged = merge(&schemas, true).map_err(|e| DataFusionError::External(e))?;
@@ -423,11 +422,12 @@ fn json_schema(path: &str, text: Vec<u8>, sample_rows: usize) -> DfResult<Schema
         return Err(told_json(Error::unsupported(message)));
     }
     let rows = (sample_rows != usize::MAX).then_some(sample_rows);
-    let order = key_order(&text);
-    let reader = BufReader::new(Cursor::new(Bytes::from(text)));
+    let text = Bytes::from(text);
+    let reader = BufReader::new(Cursor::new(text.clone()));
     let schema = arrow::json::reader::infer_json_schema(reader, rows).map_err(|e| {
         let message = format!("could not read JSON file \"{path}\"");
         told_json(Error::new(Status::DataError, "22P02", message).with_detail(format!("{e}.")))
     })?;
-    Ok(in_order(&schema.0, &order))
+    check_columns(path, schema.0.fields().len())?;
+    Ok(in_order(&schema.0, &key_order(&text)))
 }

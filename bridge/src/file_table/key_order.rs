@@ -1,5 +1,6 @@
 //! The order in which names appear in JSON text: inference sorts columns by name, people do not.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
@@ -12,6 +13,8 @@ const DEPTH: usize = 64;
 #[derive(Default)]
 pub(super) struct KeyOrder {
     keys: Vec<(String, KeyOrder)>,
+    /// Of each name in `keys`.
+    places: HashMap<String, usize>,
 }
 
 /// The names in `text`, any number of JSON values that were found well-formed or will be.
@@ -32,7 +35,7 @@ pub(super) fn in_order(schema: &Schema, order: &KeyOrder) -> Schema {
 }
 
 fn ordered(fields: &[FieldRef], order: &KeyOrder) -> Vec<FieldRef> {
-    let place = |field: &FieldRef| order.keys.iter().position(|(key, _)| key == field.name());
+    let place = |field: &FieldRef| order.places.get(field.name()).copied();
     let mut fields: Vec<(usize, FieldRef)> = fields
         .iter()
         .map(|field| match place(field) {
@@ -106,9 +109,10 @@ impl Walk<'_> {
                         break;
                     }
                     self.at += 1;
-                    let at = match order.keys.iter().position(|(have, _)| *have == key) {
-                        Some(at) => at,
+                    let at = match order.places.get(&key) {
+                        Some(at) => *at,
                         None => {
+                            order.places.insert(key.clone(), order.keys.len());
                             order.keys.push((key, KeyOrder::default()));
                             order.keys.len() - 1
                         }
