@@ -131,7 +131,7 @@ def list_suites(build, long):
     # The longest first: there are as many runners as cores.
     return ([bench] if long else []) + [
         Suite("checks", 200, [python, "tools/check.py", "--build", str(build)], "tools/check.py"),
-        pytest("hardening", 300),
+        pytest("hardening", 420),
         pytest("e2e", 150),
         script("sql", 100),
         Suite("unit-san", 100, ctest(build / "san"), "tests/unit", count_ctest, tap),
