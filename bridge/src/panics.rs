@@ -59,7 +59,8 @@ unsafe extern "C" fn ready(
     array: *mut FFI_ArrowArray,
     error: *const igb_error,
 ) {
-    let sender = unsafe { &*ctx.cast::<mpsc::Sender<Told>>() };
+    // A sender for each call, so that it outlives the sending whatever the receiver does then.
+    let sender = unsafe { Box::from_raw(ctx.cast::<mpsc::Sender<Told>>()) };
     let array = unsafe { FFI_ArrowArray::from_raw(array) };
     let array = (!array.is_released()).then_some(array);
     let error = (!error.is_null()).then(|| failure(unsafe { &*error }));
@@ -80,7 +81,7 @@ fn by_callback(subject: &Subject, sql: &str) -> Result<Vec<String>, Failure> {
         assert_eq!(igb_plan_schema(plan.0, &mut schema, &mut error), 0);
         let mut batches = vec![];
         let done = loop {
-            let ctx = &sender as *const mpsc::Sender<Told> as *mut c_void;
+            let ctx = Box::into_raw(Box::new(sender.clone())).cast();
             assert_eq!(igb_query_next(query, Some(ready), ctx, &mut error), 0);
             let told = receiver.recv_timeout(Duration::from_secs(20)).expect("no call back");
             match told {

@@ -188,11 +188,12 @@ unsafe extern "C" fn tell(
     _: *const igb_error,
 ) {
     let rows = (!(*batch).is_released()).then(|| (*batch).len() as i64);
-    (*ctx.cast::<mpsc::Sender<Told>>()).send((status, rows)).unwrap();
+    // A sender for each call, so that it outlives the sending whatever the receiver does then.
+    Box::from_raw(ctx.cast::<mpsc::Sender<Told>>()).send((status, rows)).unwrap();
 }
 
 fn ask(running: &Arc<Running>, sender: &mpsc::Sender<Told>) -> Result<()> {
-    let ctx = sender as *const mpsc::Sender<Told> as *mut c_void;
+    let ctx = Box::into_raw(Box::new(sender.clone())).cast();
     running.next_later(Waiter { ready: tell, ctx })
 }
 
