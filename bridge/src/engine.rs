@@ -26,6 +26,8 @@ use crate::store;
 const WORKER_STACK_BYTES: usize = 16 << 20;
 /// Stack of the thread that drops plans: as large as the planning threads that made them.
 const DROP_STACK_BYTES: usize = 64 << 20;
+/// How long starting the threads of a runtime may take.
+const START_WAIT: Duration = Duration::from_secs(5);
 /// How long igb_engine_free waits for what still runs, both runtimes together.
 const SHUTDOWN: Duration = Duration::from_secs(5);
 
@@ -105,17 +107,29 @@ fn try_threads(count: u32) -> std::io::Result<()> {
     })
 }
 
-fn new_runtime(name: &str, threads: u32, blocking_threads: u32) -> Result<Runtime> {
-    try_threads(threads.max(1)).map_err(no_threads)?;
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(threads.max(1) as usize)
-        .max_blocking_threads(blocking_threads.max(1) as usize)
-        .thread_name(name)
-        .thread_stack_size(WORKER_STACK_BYTES)
-        .on_thread_start(|| THREAD.with(|kind| kind.set(ThreadKind::Worker)))
-        .enable_time()
-        .build()
-        .map_err(no_threads)
+fn new_runtime(name: &'static str, threads: u32, blocking_threads: u32) -> Result<Runtime> {
+    let threads = threads.max(1);
+    try_threads(threads + 1).map_err(no_threads)?;
+    let build = move || {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(threads as usize)
+            .max_blocking_threads(blocking_threads.max(1) as usize)
+            .thread_name(name)
+            .thread_stack_size(WORKER_STACK_BYTES)
+            .on_thread_start(|| THREAD.with(|kind| kind.set(ThreadKind::Worker)))
+            .enable_time()
+            .build()
+    };
+    // On a thread that may be left behind: others may take the threads that were there a moment ago.
+    let (send, receive) = mpsc::channel();
+    std::thread::Builder::new()
+        .name("igb-start".to_string())
+        .spawn(move || send.send(build()))
+        .map_err(no_threads)?;
+    match receive.recv_timeout(START_WAIT) {
+        Ok(built) => built.map_err(no_threads),
+        Err(_) => Err(no_threads("The system gives fewer threads than are needed")),
+    }
 }
 
 /// A thread with a large stack that drops what nests deeply, so that no caller's stack overflows.

@@ -118,7 +118,7 @@ impl Error {
         }
         if text.contains("can't spawn worker thread") {
             return Error::new(Status::ResourceExhausted, "53000", "could not start a thread")
-                .with_detail(text);
+                .with_detail("The system gives no more threads.");
         }
         Error::internal("the engine failed unexpectedly").with_detail(text)
     }

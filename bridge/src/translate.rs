@@ -411,7 +411,7 @@ fn internal(text: &str) -> Box<Error> {
         return Error::new(DataError, "22P04", "could not read Parquet data")
             .with_detail("The statistics of a file contradict themselves.");
     }
-    if refused(text).is_some() {
+    if refused(text).is_some() || text.contains("panicked with message") {
         return Error::panicked(text); // a task's panic that became a text on its way
     }
     Error::internal("the engine could not process the statement").with_detail(sentence(text))

@@ -20,8 +20,8 @@ from conftest import program
 SEED = 20261122
 SECONDS = 10  # of one statement
 LIMIT_MIB = 512
-# Above the idle process: the limit, and what the engine's counting leaves out.
-PEAK_MIB = LIMIT_MIB + 128
+# Above the idle process: the limit, and what the engine's counting leaves out (as in test_memory).
+PEAK_MIB = LIMIT_MIB + LIMIT_MIB // 2 + 128
 # Beyond this much address space the process would take the machine with it: it aborts.
 ADDRESS_MIB = 6144
 SUM = malformed.ROWS * (malformed.ROWS - 1) // 2
@@ -142,7 +142,10 @@ def findings(found, idle_kib, whole, patient=False):
             yield f"{statement} took {answer['seconds']:.1f} s: {said}"
         if answer["peak_kib"] - idle_kib > PEAK_MIB << 10:
             yield f"{statement} took {(answer['peak_kib'] - idle_kib) >> 10} MiB: {said}"
-        if statement == "all" and state.startswith("22") and state != found["rows"]["sqlstate"]:
+        # A damaged date may be one that no calendar has: it is read, but cannot be written as text.
+        no_date = "failed to convert" in said
+        if (statement == "all" and state.startswith("22") and not no_date
+                and state != found["rows"]["sqlstate"]):
             yield f"writing the rows says {said}, reading them {found['rows']['sqlstate']}"
         if whole and statement in ("all", "rows") and state == "00000":
             yield f"{statement} gives {answer['rows']} rows of a file that is not whole"
