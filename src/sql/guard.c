@@ -154,7 +154,9 @@ static void count_token(struct guard *g) {
   enum ig_token_kind kind = g->token.kind;
   bool is_sign = g->before == IG_TOKEN_OPERATOR && g->prefixes > 0;
   g->tokens_len++;
-  if (kind == IG_TOKEN_NUMBER && is_sign) g->operators -= g->weight; /* a negative one */
+  /* A sign and its number are a negative number; a longer run of symbols is not. */
+  if (kind == IG_TOKEN_NUMBER && is_sign && g->weight == WEIGHT_TEST)
+    g->operators -= WEIGHT_TEST;
   if (kind != IG_TOKEN_OPERATOR && kind != IG_TOKEN_WORD) g->prefixes = 0;
   if (kind == IG_TOKEN_OPERATOR) count_operator(g, text);
   if (kind == IG_TOKEN_WORD) count_word(g);

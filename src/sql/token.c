@@ -207,10 +207,14 @@ static igloo_status read_number(struct ig_tokenizer *t, size_t *ret_len,
   return IGLOO_OK;
 }
 
+/* No operator is longer (PostgreSQL's NAMEDATALEN): a long run of signs, each of them
+ * a token, is not to be looked through from each of them. */
+#define OPERATOR_LEN_MAX 63
+
 static size_t operator_len(const struct ig_tokenizer *t) {
   size_t len = 0;
   bool special = false;
-  for (; is_in(peek(t, len), OPERATOR_CHARS); len++) {
+  for (; len < OPERATOR_LEN_MAX && is_in(peek(t, len), OPERATOR_CHARS); len++) {
     if (len > 0 && peek(t, len) == '-' && peek(t, len + 1) == '-') break;
     if (len > 0 && peek(t, len) == '/' && peek(t, len + 1) == '*') break;
     special |= is_in(peek(t, len), OPERATOR_SPECIALS);

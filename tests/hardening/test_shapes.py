@@ -54,6 +54,7 @@ SHAPES = {
     "casts": (lambda n: "SELECT v" + "::text::int" * (n // 2) + " AS x FROM one", lambda n: 1),
     "function calls": (nest("abs(", "v", ")"), lambda n: 1),
     "with queries": (with_queries, lambda n: n),
+    "signs": (nest("- ", "v", ""), lambda n: 1 if n % 2 == 0 else -1),
     "array": (lambda n: "SELECT array_length([" + ", ".join(["v"] * n) + "]) AS x FROM one",
               lambda n: n),
     "identifier": (lambda n: 'SELECT "' + "i" * n + '" AS x FROM (SELECT 1 AS "'

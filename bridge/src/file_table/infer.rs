@@ -24,6 +24,7 @@ use super::key_order::{in_order, key_order};
 use super::source::inflate;
 use crate::abi::panic_text;
 use crate::error::{Error, Result, Status};
+use crate::memory::refused;
 use crate::rules::check_cancel;
 use crate::store::ListedFile;
 use crate::translate::type_names;
@@ -213,7 +214,13 @@ pub(crate) async fn parquet_columns(
         // A damaged footer makes the reader panic.
         let schema = match AssertUnwindSafe(schema).catch_unwind().await {
             Ok(schema) => schema.map_err(|e| unreadable(&file.path, e))?,
-            Err(panic) => return Err(damaged_parquet(&file.path, &panic_text(panic.as_ref()))),
+            Err(panic) => {
+                let text = panic_text(panic.as_ref());
+                if refused(&text).is_some() {
+                    return Err(DataFusionError::External(Error::panicked(&text)));
+                }
+                return Err(damaged_parquet(&file.path, &text));
+            }
         };
         check_columns(&file.path, schema.fields().len())?;
         Ok::<_, DataFusionError>((file.path.clone(), schema))
