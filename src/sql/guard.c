@@ -125,7 +125,8 @@ static void count_operator(struct guard *g, struct ig_str text) {
   if (closes_type)
     g->type_depth -= text.len < g->type_depth ? (uint32_t)text.len : g->type_depth;
   uint32_t count = text.len > 2 ? (uint32_t)text.len : 1;
-  bool computes = g->before_is_operand && !is_test(text); /* not a sign, nor a `*` */
+  bool is_sign = text.len == 1 && !g->before_is_operand; /* or the star of a list */
+  bool computes = !is_sign && !is_test(text);
   g->weight = count * (computes ? WEIGHT_COMPUTE : WEIGHT_TEST);
   g->operators += g->weight;
   g->prefixes = g->before_is_operand ? 0 : g->prefixes + 1;
