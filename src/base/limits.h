@@ -90,6 +90,38 @@
 /* Of a result or table; a Parquet footer of some MiB. */
 #define IG_COLUMNS_MAX 16384
 
+/* Users and logins */
+
+/* All are in memory, half a KiB each. */
+#define IG_USERS_MAX 10000
+
+/* Longer than any sentence; it travels in a header of 64 KiB at most. */
+#define IG_PASSWORD_BYTES_MAX 1024
+
+/* Two checks a 0.1 s: whoever waits longer than three seconds has given up. */
+#define IG_LOGINS_QUEUED_MAX 64
+
+/* Logins that share the checks of those: one for each session of a server. */
+#define IG_LOGINS_WAITING_MAX 1024
+
+/* How long a right password is known again without another check. */
+#define IG_PASSWORD_REMEMBERED_US INT64_C(60000000)
+
+/* Different right passwords within that minute; the oldest goes. */
+#define IG_PASSWORDS_REMEMBERED_MAX 256
+
+/* Peers whose wrong passwords are counted; the one that was right or quiet for longest
+ * goes. */
+#define IG_LOGIN_PEERS_MAX 1024
+
+/* One for each connection of a large pool; the one unused for longest ends. */
+#define IG_TOKENS_PER_USER_MAX 1024
+#define IG_TOKENS_MAX 65536
+
+/* A day without use, a month at most: pools live long, laptops get lost. */
+#define IG_TOKEN_IDLE_US INT64_C(86400000000)
+#define IG_TOKEN_AGE_US INT64_C(2592000000000)
+
 /* Files */
 
 /* Listing takes 10 s on a slow disk; more wants a catalog. */
