@@ -130,6 +130,95 @@
 /* Folders below the fixed part of a pattern. */
 #define IG_GLOB_DEPTH_MAX 32
 
+/* gRPC */
+
+/* Requests: SQL text of 1 MiB, tickets, plans. */
+#define IG_RPC_MESSAGE_BYTES_MAX (16 * IG_MIB)
+
+/* DoPut: clients send what the application gave them in one piece. Also what our own
+ * client takes, since one row may hold a value of this size. */
+#define IG_RPC_PUT_BYTES_MAX IG_GIB
+
+/* Waiting for a peer that does not read: one on its way, one ready behind it. */
+#define IG_RPC_QUEUED_MESSAGES_MAX 2
+#define IG_RPC_QUEUED_BYTES_MAX (8 * IG_MIB)
+
+/* Posted without waiting: the answers of one action or listing. */
+#define IG_RPC_POSTED_MESSAGES_MAX 256
+
+/* Taken in and not yet asked for, small ones; the rest waits as bytes of the window. */
+#define IG_RPC_RECEIVED_MESSAGES_MAX 64
+
+/* Messages in memory of all calls of the process. */
+#define IG_RPC_BUDGET_BYTES (512 * IG_MIB)
+
+/* 64 KiB of metadata (long tokens, cookies) and HTTP/2's 32 bytes for each of them. */
+#define IG_RPC_METADATA_BYTES_MAX (80 * IG_KIB)
+
+/* Many clients refuse trailers over 8 KiB, whatever we allow. */
+#define IG_RPC_STATUS_TEXT_MAX (4 * IG_KIB)
+#define IG_RPC_STATUS_BYTES_MAX (7 * IG_KIB)
+
+/* Beyond four, epoll threads take cores from the engine and give nothing. */
+#define IG_RPC_IO_THREADS_MAX 4
+
+/* A user's connection; pools open more connections before they open more streams. */
+#define IG_RPC_STREAMS_MAX 256
+
+/* Each listener has an address of its own in the configuration. */
+#define IG_RPC_LISTENERS_MAX 64
+
+/* Flight SQL has eleven; a service of many more wants another table than a list. */
+#define IG_RPC_METHODS_MAX 256
+
+/* Addresses of a name that are tried, and subject names read from a certificate. */
+#define IG_RPC_ADDRESSES_MAX 16
+#define IG_RPC_PEER_NAMES_MAX 64
+
+/* Unread bytes per stream: 1 MiB is 20 ms at 400 Mbit/s, and 256 MiB for the streams of a
+ * hostile connection, which the budget bounds further. */
+#define IG_RPC_SERVER_WINDOW_BYTES IG_MIB
+
+/* A client asked for what comes: a batch and the next. */
+#define IG_RPC_CLIENT_WINDOW_BYTES (16 * IG_MIB)
+
+/* Consumed on receipt, so it only has to cover the way there and back. */
+#define IG_RPC_CONNECTION_WINDOW_BYTES (64 * IG_MIB)
+
+/* Frames above 1 MiB gain nothing. */
+#define IG_RPC_FRAME_BYTES_MAX IG_MIB
+
+/* Written at once: a socket's buffer, and what fits the kernel's IOV_MAX. */
+#define IG_RPC_WRITE_BYTES_MAX IG_MIB
+#define IG_RPC_WRITE_PARTS_MAX 1000
+
+/* Ciphertext waiting for a socket: sixteen records of 16 KiB. */
+#define IG_RPC_CIPHER_BYTES_MAX (256 * IG_KIB)
+
+/* Streams that a peer resets: a pool that cancels a lot stays below, an attack does not. */
+#define IG_RPC_RESETS_BURST 1000
+#define IG_RPC_RESETS_PER_S 50
+
+/* Acknowledgements waiting for a peer that does not read them. */
+#define IG_RPC_ACKS_MAX 1000
+
+#define IG_RPC_HANDSHAKE_US INT64_C(10000000)
+#define IG_RPC_REQUEST_US INT64_C(60000000)
+#define IG_RPC_CONNECT_US INT64_C(20000000)
+
+/* Silence, then a PING, then the end: peers that vanish are noticed within 40 s. */
+#define IG_RPC_KEEPALIVE_US INT64_C(30000000)
+#define IG_RPC_KEEPALIVE_ANSWER_US INT64_C(10000000)
+
+/* Connections without a call. Drivers' pools keep theirs for 10 to 30 minutes. */
+#define IG_RPC_IDLE_US INT64_C(3600000000)
+
+/* Between the two GOAWAYs, for a peer that does not answer the PING between them. */
+#define IG_RPC_GOAWAY_US INT64_C(1000000)
+
+/* gRPC allows eight digits of hours; a deadline beyond a year is none. */
+#define IG_RPC_TIMEOUT_US_MAX INT64_C(31536000000000)
+
 /* Log */
 
 /* Log collectors cut lines there. */

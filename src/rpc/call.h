@@ -1,0 +1,104 @@
+/*
+ * call.h -- one call, on either side: messages out, messages in, an end.
+ *
+ * A server's call begins in a method's `begin` (server.h), a client's in
+ * ig_rpc_call_start (channel.h). Both are counted handles with the same operations.
+ * Flow control is the only back-pressure: a call whose peer does not read has at most
+ * IG_RPC_QUEUED_MESSAGES_MAX messages or IG_RPC_QUEUED_BYTES_MAX bytes waiting, and the
+ * sender waits; messages that nobody takes stop the peer in the same way. Whoever sends
+ * writes the socket itself.
+ *
+ * A call ends early by the peer's reset, a lost connection, its deadline,
+ * ig_rpc_call_abort or ig_rpc_call_cancel. Then its token is set, `on_cancel` is called,
+ * waiting functions return, what was queued is released, and every later send or receive
+ * fails at once.
+ *
+ * Owns:    itself, counted; messages until they are sent or taken.
+ * Threads: all functions are thread-safe; one thread sends and one receives at a time.
+ * Blocks:  send and receive, until the call ends; they must not be called on an I/O
+ *          thread. Nothing else blocks.
+ */
+#ifndef IG_RPC_CALL_H
+#define IG_RPC_CALL_H
+
+#include "base/cancel.h"
+#include "base/pieces.h"
+#include "rpc/metadata.h"
+
+typedef struct ig_rpc_call ig_rpc_call;
+
+ig_rpc_call *ig_rpc_call_ref(ig_rpc_call *call);
+/* Takes NULL; returns NULL. A server's call that was not finished when its last
+ * reference goes is finished with INTERNAL; a client's is cancelled. */
+ig_rpc_call *ig_rpc_call_unref(ig_rpc_call *call);
+IG_DEFINE_AUTO(ig_rpc_call, ig_rpc_call_unref)
+
+/* --- messages in */
+
+/* One message that came in. Its end is aligned to 16 bytes, so that an Arrow body, which
+ * is last in its message, begins at a multiple of 8 (16 where its length is one). */
+struct ig_rpc_message {
+  const uint8_t *data;
+  size_t len;
+  void *memory; /* NULL: none; rpc's own */
+};
+
+/* Free what is there. Any thread, also after the call and the connection are gone. */
+void ig_rpc_message_done(struct ig_rpc_message *message);
+
+/* Wait for the next message and give it (ig_rpc_message_done). *ret_got is false, with
+ * IGLOO_OK, after the last one: a server's peer has half-closed, a client's call ended
+ * with status OK. Otherwise the error that ended the call: what the server said, or
+ * CANCELLED, DEADLINE_EXCEEDED, UNAVAILABLE (lost connection), RESOURCE_EXHAUSTED 54000
+ * (a message over the limit). */
+IG_NODISCARD igloo_status ig_rpc_call_receive(ig_rpc_call *call,
+                                              struct ig_rpc_message *ret_message,
+                                              bool *ret_got, struct igloo_error *reterr);
+
+/* --- messages out */
+
+/* Queue a message (taken, also on failure) and write what the socket takes; waits while
+ * the queue is full. For worker threads. Returns IGLOO_OK once it is queued; otherwise
+ * the error that ended the call, or CLOSED after finish or half-close. */
+IG_NODISCARD igloo_status ig_rpc_call_send(ig_rpc_call *call, struct ig_pieces *message,
+                                           struct igloo_error *reterr);
+
+/* The same without waiting, for I/O threads: fails with RESOURCE_EXHAUSTED 54000 when
+ * IG_RPC_POSTED_MESSAGES_MAX messages or IG_RPC_QUEUED_BYTES_MAX bytes are waiting (a
+ * call with an empty queue takes a message of any size). */
+IG_NODISCARD igloo_status ig_rpc_call_post(ig_rpc_call *call, struct ig_pieces *message,
+                                           struct igloo_error *reterr);
+
+/* As ig_rpc_call_post, for a message in contiguous memory, which is copied. */
+IG_NODISCARD igloo_status ig_rpc_call_post_bytes(ig_rpc_call *call, const void *bytes,
+                                                 size_t len, struct igloo_error *reterr);
+
+/* --- ends */
+
+/* Set: the call ended early. Its deadline is the call's. Borrowed as long as the call. */
+ig_cancel *ig_rpc_call_token(ig_rpc_call *call);
+
+/* A further token (shared; NULL: none any more), such as the statement's: while it is
+ * set or past its deadline, waits of send and receive return its error, within 50 ms. */
+void ig_rpc_call_watch(ig_rpc_call *call, ig_cancel *token);
+
+/* What the handler keeps with the call. `on_cancel` (or NULL) runs at most once, on an
+ * I/O thread without any lock held, when the call ends early; at once, on this thread,
+ * where that happened before; never after the call was finished. It must not block.
+ * `state_free` (or NULL) runs when the last reference goes. To be called once. */
+void ig_rpc_call_set_state(ig_rpc_call *call, void *state,
+                           void (*on_cancel)(void *state, ig_rpc_call *call),
+                           void (*state_free)(void *state));
+void *ig_rpc_call_state(const ig_rpc_call *call); /* borrowed; NULL: none set */
+
+/* Whether it is over, and why: IGLOO_OK while it goes on. */
+igloo_status ig_rpc_call_check(ig_rpc_call *call, struct igloo_error *reterr);
+
+/* The peer's metadata: a request's on the server; on the client the response's headers,
+ * empty until the first receive has returned. Borrowed as long as the call. */
+const struct ig_rpc_metadata *ig_rpc_call_metadata(const ig_rpc_call *call);
+
+/* "/package.Service/Method". Borrowed as long as the call. */
+const char *ig_rpc_call_path(const ig_rpc_call *call);
+
+#endif
