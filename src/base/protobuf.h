@@ -183,17 +183,19 @@ extern const struct ig_protobuf_message ig_protobuf_pair_message;
 /* ---- messages ---------------------------------------------------------------------- */
 
 /* Read `bytes` into the struct at `ret_value` (message->bytes of them), whose strings
- * point into `bytes` and whose lists and pointers into `arena`. The input is hostile.
- * Returns IGLOO_OK; INVALID_ARGUMENT 08P01 for what is not this message (the texts name
- * it); INVALID_ARGUMENT 22021 for a string that is not UTF-8; RESOURCE_EXHAUSTED 54000
- * for the arena's ceiling; OUT_OF_MEMORY. */
+ * point into `bytes` and whose lists and pointers into `arena` (NULL will do for a
+ * message that has neither). The input is hostile: the arena's ceiling is what bounds the
+ * memory. Returns IGLOO_OK; INVALID_ARGUMENT 08P01 for what is not this message (the
+ * texts name it); INVALID_ARGUMENT 22021 for a string that is not UTF-8;
+ * RESOURCE_EXHAUSTED 54000 for the arena's ceiling; OUT_OF_MEMORY. On failure the struct
+ * is all zero. */
 IG_NODISCARD igloo_status ig_protobuf_decode(const struct ig_protobuf_message *message,
                                              struct ig_str bytes, ig_arena *arena,
                                              void *ret_value, struct igloo_error *reterr);
 
-/* Append the message to `out`; a failure (no memory, ceiling, a message over
- * IG_PROTOBUF_BYTES_MAX, nested deeper than IG_PROTOBUF_DEPTH_MAX) sticks in the buffer.
- * Fields leave in the table's order. */
+/* Append the message to `out`, whose ceiling should be at most IG_PROTOBUF_BYTES_MAX; a
+ * failure sticks in the buffer. Fields leave in the table's order. Texts that are not
+ * UTF-8 are sent as they are; the reader will refuse them. */
 void ig_protobuf_encode(const struct ig_protobuf_message *message, const void *value,
                         struct ig_buf *out);
 
