@@ -110,9 +110,13 @@
 /* Different right passwords within that minute; the oldest goes. */
 #define IG_PASSWORDS_REMEMBERED_MAX 256
 
-/* Peers whose wrong passwords are counted; the one that was right or quiet for longest
- * goes. */
-#define IG_LOGIN_PEERS_MAX 1024
+/* Peers, and pairs of peer and name, whose wrong passwords are counted; the one that was
+ * quiet for longest goes. */
+#define IG_LOGIN_PEERS_MAX 2048
+
+/* The longest that wrong passwords make a peer wait: guessing ends there, people do not
+ * give up. */
+#define IG_LOGIN_BACKOFF_MAX_US INT64_C(30000000)
 
 /* One for each connection of a large pool; the one unused for longest ends. */
 #define IG_TOKENS_PER_USER_MAX 1024
@@ -121,6 +125,18 @@
 /* A day without use, a month at most: pools live long, laptops get lost. */
 #define IG_TOKEN_IDLE_US INT64_C(86400000000)
 #define IG_TOKEN_AGE_US INT64_C(2592000000000)
+
+/* Arrow IPC */
+
+/* Fields of a schema with those inside them: four for each column. */
+#define IG_IPC_FIELDS_MAX (4 * IG_COLUMNS_MAX)
+
+/* (default) One message that clients do not split: what DoPut takes. */
+#define IG_IPC_BODY_BYTES_MAX IG_GIB
+
+/* Rows that a message may claim where it has less than a bit for each (NULL columns, run
+ * ends): a reader may make them real. */
+#define IG_IPC_FREE_ROWS_MAX (16 * 1024 * 1024)
 
 /* Files */
 
