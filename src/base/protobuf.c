@@ -164,8 +164,8 @@ static igloo_status store(struct reader *reader, const struct ig_protobuf_field 
     (void)ig_fail_state(reader->reterr, IGLOO_INVALID_ARGUMENT, "22021",
                         "text in a message of type \"%s\" is not UTF-8",
                         reader->message->name);
-    ig_error_detail(reader->reterr, "Field %u is ill-formed at byte %zu.", field->number,
-                    offset);
+    ig_error_detail(reader->reterr, "The field \"%s\" is ill-formed at byte %zu.",
+                    field->name, offset);
     return IGLOO_INVALID_ARGUMENT;
   }
   memcpy(item, &payload->bytes, sizeof(payload->bytes));
@@ -295,12 +295,16 @@ size_t ig_protobuf_varint_bytes(uint64_t value) {
   return bytes;
 }
 
-void ig_protobuf_put_varint(struct ig_buf *out, uint64_t value) {
-  char bytes[VARINT_BYTES_MAX];
+static size_t write_varint(uint8_t *dst, uint64_t value) {
   size_t len = 0;
-  for (; value > 0x7f; value >>= 7) bytes[len++] = (char)(value | 0x80);
-  bytes[len++] = (char)value;
-  ig_buf_append(out, bytes, len);
+  for (; value > 0x7f; value >>= 7) dst[len++] = (uint8_t)(value | 0x80);
+  dst[len++] = (uint8_t)value;
+  return len;
+}
+
+void ig_protobuf_put_varint(struct ig_buf *out, uint64_t value) {
+  uint8_t bytes[VARINT_BYTES_MAX];
+  ig_buf_append(out, bytes, write_varint(bytes, value));
 }
 
 /* As above where `out` may be NULL: count only. */
@@ -313,9 +317,14 @@ static size_t put_tag(struct ig_buf *out, uint32_t number, uint8_t wire) {
   return put_varint(out, ((uint64_t)number << 3) | wire);
 }
 
+size_t ig_protobuf_write_length(uint8_t *dst, uint32_t number, uint64_t len) {
+  size_t tag_bytes = write_varint(dst, ((uint64_t)number << 3) | WIRE_BYTES);
+  return tag_bytes + write_varint(dst + tag_bytes, len);
+}
+
 void ig_protobuf_put_length(struct ig_buf *out, uint32_t number, uint64_t len) {
-  (void)put_tag(out, number, WIRE_BYTES);
-  ig_protobuf_put_varint(out, len);
+  uint8_t bytes[IG_PROTOBUF_LENGTH_BYTES];
+  ig_buf_append(out, bytes, ig_protobuf_write_length(bytes, number, len));
 }
 
 /* The value of a number as 64 bits; int32 and enum are sign-extended. */

@@ -63,6 +63,7 @@ enum ig_protobuf_shape {
 };
 
 struct ig_protobuf_field {
+  const char *name; /* the member's, which is the specification's */
   uint32_t number;
   uint8_t type;
   uint8_t shape;
@@ -124,54 +125,54 @@ extern const struct ig_protobuf_message ig_protobuf_pair_message;
 /* FIELD(number, TYPE, struct tag, member): no presence. */
 #define IG_PROTOBUF_FIELD(number, type, tag, member)                   \
   {                                                                    \
-    number, IG_PROTOBUF_##type, IG_PROTOBUF_PLAIN,                     \
+#member, number, IG_PROTOBUF_##type, IG_PROTOBUF_PLAIN,            \
         IG_PROTOBUF_OFFSET(tag, member, IG_PROTOBUF_C_##type), 0, NULL \
   }
 /* proto3 `optional`: beside `member` there is `bool has_member`. */
 #define IG_PROTOBUF_FIELD_OPTIONAL(number, type, tag, member)  \
   {                                                            \
-    number, IG_PROTOBUF_##type, IG_PROTOBUF_OPTIONAL,          \
+#member, number, IG_PROTOBUF_##type, IG_PROTOBUF_OPTIONAL, \
         IG_PROTOBUF_OFFSET(tag, member, IG_PROTOBUF_C_##type), \
         IG_PROTOBUF_OFFSET(tag, has_##member, bool), NULL      \
   }
 #define IG_PROTOBUF_FIELD_REPEATED(number, type, tag, member)                  \
   {                                                                            \
-    number, IG_PROTOBUF_##type, IG_PROTOBUF_REPEATED,                          \
+#member, number, IG_PROTOBUF_##type, IG_PROTOBUF_REPEATED,                 \
         IG_PROTOBUF_OFFSET(tag, member.items, IG_PROTOBUF_C_##type *), 0, NULL \
   }
 /* One of a oneof, whose `which` is a uint32_t. */
 #define IG_PROTOBUF_FIELD_CHOICE(number, type, tag, which, member) \
   {                                                                \
-    number, IG_PROTOBUF_##type, IG_PROTOBUF_CHOICE,                \
+#member, number, IG_PROTOBUF_##type, IG_PROTOBUF_CHOICE,       \
         IG_PROTOBUF_OFFSET(tag, member, IG_PROTOBUF_C_##type),     \
         IG_PROTOBUF_OFFSET(tag, which, uint32_t), NULL             \
   }
 #define IG_PROTOBUF_FIELD_ENTRY(number, type, tag, member)             \
   {                                                                    \
-    number, IG_PROTOBUF_##type, IG_PROTOBUF_ENTRY,                     \
+#member, number, IG_PROTOBUF_##type, IG_PROTOBUF_ENTRY,            \
         IG_PROTOBUF_OFFSET(tag, member, IG_PROTOBUF_C_##type), 0, NULL \
   }
 /* Nested: `member` is a pointer to struct `nested`, whose table is nested_message. */
 #define IG_PROTOBUF_FIELD_NESTED(number, tag, member, nested)                  \
   {                                                                            \
-    number, IG_PROTOBUF_NESTED, IG_PROTOBUF_PLAIN,                             \
+#member, number, IG_PROTOBUF_NESTED, IG_PROTOBUF_PLAIN,                    \
         IG_PROTOBUF_OFFSET(tag, member, struct nested *), 0, &nested##_message \
   }
 #define IG_PROTOBUF_FIELD_NESTED_REPEATED(number, tag, member, nested)               \
   {                                                                                  \
-    number, IG_PROTOBUF_NESTED, IG_PROTOBUF_REPEATED,                                \
+#member, number, IG_PROTOBUF_NESTED, IG_PROTOBUF_REPEATED,                       \
         IG_PROTOBUF_OFFSET(tag, member.items, struct nested *), 0, &nested##_message \
   }
 #define IG_PROTOBUF_FIELD_NESTED_CHOICE(number, tag, which, member, nested) \
   {                                                                         \
-    number, IG_PROTOBUF_NESTED, IG_PROTOBUF_CHOICE,                         \
+#member, number, IG_PROTOBUF_NESTED, IG_PROTOBUF_CHOICE,                \
         IG_PROTOBUF_OFFSET(tag, member, struct nested *),                   \
         IG_PROTOBUF_OFFSET(tag, which, uint32_t), &nested##_message         \
   }
 /* The value of a map<…, message>: the struct itself. */
 #define IG_PROTOBUF_FIELD_NESTED_ENTRY(number, tag, member, nested)          \
   {                                                                          \
-    number, IG_PROTOBUF_NESTED, IG_PROTOBUF_ENTRY,                           \
+#member, number, IG_PROTOBUF_NESTED, IG_PROTOBUF_ENTRY,                  \
         IG_PROTOBUF_OFFSET(tag, member, struct nested), 0, &nested##_message \
   }
 
@@ -214,6 +215,10 @@ const struct ig_str *ig_protobuf_pair_find(const struct ig_protobuf_pair *pairs,
 /* Append a varint; the tag and length that stand before `len` bytes of field `number`. */
 void ig_protobuf_put_varint(struct ig_buf *out, uint64_t value);
 void ig_protobuf_put_length(struct ig_buf *out, uint32_t number, uint64_t len);
+
+/* The same tag and length into memory; returns how many of IG_PROTOBUF_LENGTH_BYTES. */
+#define IG_PROTOBUF_LENGTH_BYTES 15
+size_t ig_protobuf_write_length(uint8_t *dst, uint32_t number, uint64_t len);
 size_t ig_protobuf_varint_bytes(uint64_t value);
 
 #endif
