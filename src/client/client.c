@@ -152,7 +152,8 @@ igloo_status igloo_query(igloo_connection *connection, const char *sql,
                          struct igloo_error *reterr) {
   IG_TRY(check_process(connection->pid, reterr));
   struct ig_result result;
-  IG_TRY(ig_session_execute(connection->session, ig_str_from_cstr(sql), &result, reterr));
+  IG_TRY(ig_session_execute(connection->session, ig_str_from_cstr(sql), NULL, &result,
+                            reterr));
   give_result(&result, ret_rows, ret_affected);
   return IGLOO_OK;
 }
@@ -166,8 +167,8 @@ igloo_status igloo_prepare(igloo_connection *connection, const char *sql,
                            igloo_statement **ret_statement, struct igloo_error *reterr) {
   IG_TRY(check_process(connection->pid, reterr));
   IG_AUTO(ig_prepared) *prepared = NULL;
-  IG_TRY(
-      ig_session_prepare(connection->session, ig_str_from_cstr(sql), &prepared, reterr));
+  IG_TRY(ig_session_prepare(connection->session, ig_str_from_cstr(sql), NULL, &prepared,
+                            reterr));
   igloo_statement *statement = ig_calloc(1, sizeof(*statement));
   if (!statement) return ig_fail_oom(reterr);
   *statement = (igloo_statement){ig_session_ref(connection->session), IG_TAKE(prepared),
@@ -248,7 +249,7 @@ igloo_status igloo_execute(igloo_statement *statement, struct ArrowArrayStream *
                            int64_t *ret_affected, struct igloo_error *reterr) {
   IG_TRY(check_process(statement->pid, reterr));
   struct ig_result result;
-  IG_TRY(ig_prepared_execute(statement->prepared, &result, reterr));
+  IG_TRY(ig_prepared_execute(statement->prepared, NULL, &result, reterr));
   give_result(&result, ret_rows, ret_affected);
   return IGLOO_OK;
 }

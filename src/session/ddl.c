@@ -8,11 +8,6 @@
 /* Names, options and texts of one statement. */
 #define ARENA_BYTES (8 * IG_MIB)
 
-/* The search path of the session as an object keeps it. Borrowed. */
-static const char *const *search_path(const ig_session *session) {
-  return (const char *const *)session->settings.search_path;
-}
-
 static igloo_status refuse_temporary(const struct ig_plan_description *description,
                                      struct igloo_error *reterr) {
   if (!(description->flags & IG_PLAN_TEMPORARY)) return IGLOO_OK;
@@ -77,7 +72,7 @@ static igloo_status begin_object(ig_resolver *resolver,
 
 /* ---- views ------------------------------------------------------------------------- */
 
-static igloo_status fill_view(const ig_session *session,
+static igloo_status fill_view(const ig_session_state *state,
                               const struct ig_plan_description *description,
                               ig_arena *arena, struct ig_object *object,
                               struct igloo_error *reterr) {
@@ -85,8 +80,8 @@ static igloo_status fill_view(const ig_session *session,
   IG_TRY(copy_texts(arena, description->view_columns, description->view_columns_count,
                     &object->column_names, reterr));
   object->column_names_count = description->view_columns_count;
-  object->search_path = search_path(session);
-  object->search_path_count = session->settings.search_path_count;
+  object->search_path = (const char *const *)state->settings.search_path; /* borrowed */
+  object->search_path_count = state->settings.search_path_count;
   return IGLOO_OK;
 }
 
@@ -138,7 +133,7 @@ static igloo_status check_partitions(const ig_scan_table *table,
   return IGLOO_OK;
 }
 
-static igloo_status resolve_files(ig_session *session, ig_cancel *cancel,
+static igloo_status resolve_files(const ig_session_state *state, ig_cancel *cancel,
                                   ig_resolver *resolver, const ig_plan *plan,
                                   const struct ig_plan_description *description,
                                   ig_arena *arena, ig_scan_table **ret_table,
@@ -158,7 +153,7 @@ static igloo_status resolve_files(ig_session *session, ig_cancel *cancel,
   if (description->has_columns)
     IG_TRY(ig_plan_schema(plan, ret_columns, reterr));
   else
-    IG_TRY(ig_plan_infer(session->plan_context, table, cancel, ret_columns, reterr));
+    IG_TRY(ig_plan_infer(state->plan_context, table, cancel, ret_columns, reterr));
   *ret_table = IG_TAKE(table);
   return IGLOO_OK;
 }
@@ -225,16 +220,17 @@ static igloo_status create(ig_session *session, ig_cancel *cancel, ig_resolver *
   IG_AUTO_SCHEMA columns = {0};
   IG_AUTO_SCHEMA partitions = {0};
   char folder[IG_RANDOM_NAME_BYTES];
+  IG_AUTO(ig_session_state) *state = ig_session_state_get(session);
   if (kind == IG_OBJECT_EXTERNAL_TABLE)
-    IG_TRY(resolve_files(session, cancel, resolver, plan, description, arena, &table,
-                         &all, reterr));
+    IG_TRY(resolve_files(state, cancel, resolver, plan, description, arena, &table, &all,
+                         reterr));
   else
     IG_TRY(ig_plan_schema(plan, &all, reterr));
   IG_TRY(ig_ddl_check_columns(&all, reterr));
   object.columns = &all;
   switch (kind) {
     case IG_OBJECT_VIEW:
-      IG_TRY(fill_view(session, description, arena, &object, reterr));
+      IG_TRY(fill_view(state, description, arena, &object, reterr));
       break;
     case IG_OBJECT_TABLE:
       IG_TRY(ig_random_name(folder, reterr));

@@ -34,6 +34,18 @@ igloo_status ig_session_guard(const ig_session *session, struct ig_str sql,
   return IGLOO_OK;
 }
 
+igloo_status ig_guarded_check_no_params(const struct ig_guarded *guarded,
+                                        struct igloo_error *reterr) {
+  /* The text of PREPARE has parameters of its own. */
+  if (guarded->params.count == 0 || guarded->parsed.kind == IG_SQL_PREPARE)
+    return IGLOO_OK;
+  (void)ig_fail_state(reterr, IGLOO_NOT_FOUND, "42P02", "there is no parameter $1");
+  ig_error_hint(reterr,
+                "A statement with parameters is prepared first, then executed "
+                "with their values.");
+  return IGLOO_NOT_FOUND;
+}
+
 igloo_status ig_guarded_inner(const struct ig_guarded *guarded, char **ret_sql,
                               struct igloo_error *reterr) {
   const struct ig_sql_statement *parsed = &guarded->parsed;
@@ -57,13 +69,14 @@ igloo_status ig_guarded_inner(const struct ig_guarded *guarded, char **ret_sql,
 igloo_status ig_session_resolver(ig_session *session, ig_resolver **ret_resolver,
                                  struct igloo_error *reterr) {
   IG_AUTO(ig_snapshot) *snapshot = ig_catalog_snapshot(session->parts.catalog);
+  IG_AUTO(ig_session_state) *state = ig_session_state_get(session);
   struct ig_resolver_parts parts = {
       .snapshot = snapshot,
       .roots = session->parts.roots,
       .system = session->parts.system,
       .own = session->own,
-      .search_path = (const char *const *)session->settings.search_path,
-      .search_path_count = session->settings.search_path_count,
+      .search_path = (const char *const *)state->settings.search_path,
+      .search_path_count = state->settings.search_path_count,
   };
   return ig_resolver_new(&parts, ret_resolver, reterr);
 }
@@ -74,8 +87,9 @@ igloo_status ig_session_plan(ig_session *session, struct ig_str sql, ig_running 
   IG_AUTO(ig_resolver) *resolver = NULL;
   ig_cancel *cancel = ig_running_cancel(running);
   IG_TRY(ig_running_admit(running, reterr));
+  IG_AUTO(ig_session_state) *state = ig_session_state_get(session);
   IG_TRY(ig_session_resolver(session, &resolver, reterr));
-  IG_TRY(ig_plan_sql(session->plan_context, sql, resolver, cancel, ret_plan, reterr));
+  IG_TRY(ig_plan_sql(state->plan_context, sql, resolver, cancel, ret_plan, reterr));
   if (ret_resolver) *ret_resolver = IG_TAKE(resolver);
   return IGLOO_OK;
 }
@@ -217,31 +231,11 @@ static igloo_status run_explain(ig_session *session, ig_running *running,
 
 /* ---- SET, RESET, USE, schemas ------------------------------------------------------ */
 
-/* Change a setting and make the plan context of it; on failure the old value stays. */
-static igloo_status change_setting(ig_session *session, struct ig_str name,
-                                   struct ig_str value, struct igloo_error *reterr) {
-  IG_AUTO_CHAR *before = NULL;
-  IG_TRY(ig_settings_get(&session->settings, name, &before, reterr));
-  IG_TRY(ig_settings_set(&session->settings, name, value, reterr));
-  igloo_status status = ig_session_apply_settings(session, reterr);
-  if (status != IGLOO_OK)
-    (void)!ig_settings_set(&session->settings, name, ig_str_from_cstr(before), NULL);
-  return status;
-}
-
-static igloo_status reset_all(ig_session *session, struct igloo_error *reterr) {
-  const char *name, *doc;
-  for (size_t i = 0; ig_settings_at(i, &name, &doc); i++)
-    IG_TRY(ig_settings_set(&session->settings, ig_str_from_cstr(name),
-                           (struct ig_str){NULL, 0}, reterr));
-  return ig_session_apply_settings(session, reterr);
-}
-
 static igloo_status run_set(ig_session *session, const struct ig_sql_statement *parsed,
                             struct igloo_error *reterr) {
   IG_AUTO_CHAR *value = NULL;
   IG_TRY(ig_sql_set_value(parsed, &value, reterr));
-  return change_setting(session, parsed->name, ig_str_from_cstr(value), reterr);
+  return ig_session_change(session, parsed->name, ig_str_from_cstr(value), reterr);
 }
 
 /* USE catalog, USE schema or USE catalog.schema. */
@@ -267,7 +261,7 @@ static igloo_status run_use(ig_session *session, struct ig_str text,
   IG_AUTO_DONE(ig_buf) path = IG_BUF_INIT(IG_SETTING_BYTES_MAX);
   ig_sql_append_name(&path, schema_name);
   IG_TRY(ig_buf_check(&path, reterr));
-  return change_setting(session, IG_STR("search_path"), ig_buf_str(&path), reterr);
+  return ig_session_change(session, IG_STR("search_path"), ig_buf_str(&path), reterr);
 }
 
 /* The one schema that CREATE and DROP SCHEMA name: [igloo.]name. */
@@ -349,10 +343,10 @@ igloo_status ig_session_run(ig_session *session, ig_running *running,
       status = run_set(session, parsed, reterr);
       break;
     case IG_SQL_RESET:
-      status = change_setting(session, parsed->name, (struct ig_str){NULL, 0}, reterr);
+      status = ig_session_change(session, parsed->name, (struct ig_str){0}, reterr);
       break;
     case IG_SQL_RESET_ALL:
-      status = reset_all(session, reterr);
+      status = ig_session_change(session, (struct ig_str){0}, (struct ig_str){0}, reterr);
       break;
     case IG_SQL_CREATE_SCHEMA:
     case IG_SQL_DROP_SCHEMA:
@@ -366,21 +360,14 @@ igloo_status ig_session_run(ig_session *session, ig_running *running,
   return run_quietly(status, running, ret_result);
 }
 
-igloo_status ig_session_execute(ig_session *session, struct ig_str sql,
+igloo_status ig_session_execute(ig_session *session, struct ig_str sql, ig_cancel *cancel,
                                 struct ig_result *ret_result,
                                 struct igloo_error *reterr) {
   IG_AUTO(ig_running) *running = NULL;
-  IG_TRY(ig_running_begin(session, &running, reterr));
+  IG_TRY(ig_running_begin(session, cancel, &running, reterr));
   IG_AUTO_DONE(ig_guarded) guarded = {0};
   IG_TRY(ig_session_guard(session, sql, &guarded, reterr));
-  /* The text of PREPARE has parameters of its own. */
-  if (guarded.params.count > 0 && guarded.parsed.kind != IG_SQL_PREPARE) {
-    (void)ig_fail_state(reterr, IGLOO_NOT_FOUND, "42P02", "there is no parameter $1");
-    ig_error_hint(reterr,
-                  "A statement with parameters is prepared first, then executed "
-                  "with their values.");
-    return IGLOO_NOT_FOUND;
-  }
+  IG_TRY(ig_guarded_check_no_params(&guarded, reterr));
   igloo_status status =
       ig_session_run(session, IG_TAKE(running), &guarded, ret_result, reterr);
   if (status != IGLOO_OK && reterr) ig_sql_params_fix_error(&guarded.params, sql, reterr);

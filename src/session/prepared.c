@@ -6,12 +6,14 @@
 #include "arrow/stream.h"
 #include "base/limits.h"
 #include "base/parse.h"
+#include "base/thread.h"
 #include "session/bound_rows.h"
 #include "session/private.h"
 #include "sql/quote.h"
 #include "sql/token.h"
 
 struct ig_prepared {
+  int32_t refs;
   ig_session *session; /* borrowed: a session ends after its prepared statements */
   char *sql;           /* the user's text, for positions in errors */
   struct ig_guarded guarded;
@@ -27,8 +29,15 @@ static void clear_value(struct ig_value *value) {
   value->kind = IG_VALUE_UNBOUND;
 }
 
+ig_prepared *ig_prepared_ref(ig_prepared *prepared) {
+  (void)__atomic_add_fetch(&prepared->refs, 1, __ATOMIC_RELAXED);
+  return prepared;
+}
+
 ig_prepared *ig_prepared_free(ig_prepared *prepared) {
-  if (!prepared) return NULL;
+  /* Release pairs with acquire: the last one sees what every other did before. */
+  if (!prepared || __atomic_sub_fetch(&prepared->refs, 1, __ATOMIC_ACQ_REL) > 0)
+    return NULL;
   for (uint32_t i = 0; prepared->values && i < prepared->guarded.params.count; i++)
     clear_value(&prepared->values[i]);
   ig_free(prepared->values);
@@ -43,9 +52,25 @@ ig_prepared *ig_prepared_free(ig_prepared *prepared) {
 
 /* ---- preparing --------------------------------------------------------------------- */
 
-static struct ig_str prepared_text(const ig_prepared *prepared) {
+struct ig_str ig_prepared_text(const ig_prepared *prepared) {
   return (struct ig_str){prepared->guarded.params.text,
                          prepared->guarded.params.text_len};
+}
+
+struct ig_str ig_prepared_sql(const ig_prepared *prepared) {
+  return ig_str_from_cstr(prepared->sql);
+}
+
+const struct ig_guarded *ig_prepared_guarded(const ig_prepared *prepared) {
+  return &prepared->guarded;
+}
+
+ig_session *ig_prepared_session(const ig_prepared *prepared) {
+  return prepared->session;
+}
+
+bool ig_prepared_is_planned(const ig_prepared *prepared) {
+  return prepared->planned;
 }
 
 static bool gives_rows(enum ig_plan_kind kind) {
@@ -67,8 +92,8 @@ static igloo_status name_parameters(ig_prepared *prepared,
 static igloo_status plan_prepared(ig_prepared *prepared, ig_running *running,
                                   struct igloo_error *reterr) {
   IG_AUTO(ig_plan) *plan = NULL;
-  IG_TRY(ig_session_plan(prepared->session, prepared_text(prepared), running, NULL, &plan,
-                         reterr));
+  IG_TRY(ig_session_plan(prepared->session, ig_prepared_text(prepared), running, NULL,
+                         &plan, reterr));
   IG_AUTO_SCHEMA parameters = {0};
   IG_TRY(ig_plan_parameters(plan, &parameters, reterr));
   if (parameters.n_children != (int64_t)prepared->guarded.params.count)
@@ -104,12 +129,14 @@ static igloo_status prepare(ig_prepared *prepared, ig_running *running,
       "parameters are possible only in queries and in statements that write rows");
 }
 
-igloo_status ig_session_prepare(ig_session *session, struct ig_str sql,
+igloo_status ig_session_prepare(ig_session *session, struct ig_str sql, ig_cancel *cancel,
                                 ig_prepared **ret_prepared, struct igloo_error *reterr) {
   IG_AUTO(ig_running) *running = NULL;
-  IG_TRY(ig_running_begin(session, &running, reterr));
-  IG_AUTO(ig_prepared) *prepared = ig_calloc(1, sizeof(*prepared));
-  if (!prepared) return ig_fail_oom(reterr);
+  IG_TRY(ig_running_begin(session, cancel, &running, reterr));
+  ig_prepared *made = ig_calloc(1, sizeof(*made));
+  if (!made) return ig_fail_oom(reterr);
+  made->refs = 1;
+  IG_AUTO(ig_prepared) *prepared = made;
   prepared->session = session;
   prepared->sql = ig_str_dup(sql);
   if (!prepared->sql) return ig_fail_oom(reterr);
@@ -128,8 +155,8 @@ static igloo_status run_for_schema(ig_prepared *prepared, struct ArrowSchema *re
   if (!explains && !ig_statement_shows(parsed->kind))
     return ig_schema_new_struct(0, ret_schema, reterr);
   struct ig_result result;
-  IG_TRY(ig_session_execute(prepared->session, ig_str_from_cstr(prepared->sql), &result,
-                            reterr));
+  IG_TRY(ig_session_execute(prepared->session, ig_str_from_cstr(prepared->sql), NULL,
+                            &result, reterr));
   igloo_status status = ig_stream_schema(&result.rows, ret_schema, reterr);
   result.rows.release(&result.rows);
   return status;
@@ -260,15 +287,13 @@ static igloo_status bind_one(ig_plan *plan, struct ArrowArrayStream *rows,
 
 /* ---- executing ------------------------------------------------------------------- */
 
-/* A plan of now: files and tables may have changed since the statement was prepared, its
- * result type may not. */
-static igloo_status plan_again(ig_prepared *prepared, ig_running *running,
-                               ig_resolver **ret_resolver, ig_plan **ret_plan,
-                               struct igloo_error *reterr) {
+igloo_status ig_prepared_plan_again(ig_prepared *prepared, ig_running *running,
+                                    ig_resolver **ret_resolver, ig_plan **ret_plan,
+                                    struct igloo_error *reterr) {
   IG_AUTO(ig_resolver) *resolver = NULL;
   IG_AUTO(ig_plan) *plan = NULL;
-  IG_TRY(ig_session_plan(prepared->session, prepared_text(prepared), running, &resolver,
-                         &plan, reterr));
+  IG_TRY(ig_session_plan(prepared->session, ig_prepared_text(prepared), running,
+                         &resolver, &plan, reterr));
   struct ig_plan_description description;
   ig_plan_describe(plan, &description);
   if (gives_rows(description.kind)) {
@@ -283,19 +308,18 @@ static igloo_status plan_again(ig_prepared *prepared, ig_running *running,
   return IGLOO_OK;
 }
 
-/* Run the plan for every row of the bound stream, which is used up. */
-static igloo_status run_rows(ig_prepared *prepared, ig_running *running,
-                             ig_resolver *resolver, ig_plan *plan,
-                             struct ig_result *ret_result, struct igloo_error *reterr) {
+igloo_status ig_prepared_run_rows(ig_prepared *prepared, ig_running *running,
+                                  ig_resolver *resolver, ig_plan *plan,
+                                  struct ArrowArrayStream *values,
+                                  struct ig_result *ret_result,
+                                  struct igloo_error *reterr) {
   IG_AUTO(ig_running) *held = running;
-  struct ArrowArrayStream values = prepared->rows;
-  prepared->rows.release = NULL;
   struct ArrowArrayStream rows;
   struct ig_plan_description description;
   ig_plan_describe(plan, &description);
   bool writes = !gives_rows(description.kind);
   struct igloo_error failure = {0};
-  IG_TRY(ig_bound_rows_new(plan, &prepared->guarded.params, &values,
+  IG_TRY(ig_bound_rows_new(plan, &prepared->guarded.params, values,
                            ig_running_cancel(held), writes ? &failure : NULL, &rows,
                            reterr));
   if (!writes) {
@@ -304,7 +328,7 @@ static igloo_status run_rows(ig_prepared *prepared, ig_running *running,
   }
   int64_t affected = 0;
   igloo_status status = ig_write_run(prepared->session, ig_running_cancel(held), resolver,
-                                     plan, &description, prepared_text(prepared),
+                                     plan, &description, ig_prepared_text(prepared),
                                      (struct ig_write_input){.plan = plan, .rows = &rows},
                                      &affected, reterr);
   if (status != IGLOO_OK && failure.status != IGLOO_OK) {
@@ -323,9 +347,13 @@ static igloo_status run_planned(ig_prepared *prepared, ig_running *running,
   IG_AUTO(ig_running) *held = running;
   IG_AUTO(ig_resolver) *resolver = NULL;
   IG_AUTO(ig_plan) *plan = NULL;
-  IG_TRY(plan_again(prepared, held, &resolver, &plan, reterr));
-  if (prepared->rows.release)
-    return run_rows(prepared, IG_TAKE(held), resolver, plan, ret_result, reterr);
+  IG_TRY(ig_prepared_plan_again(prepared, held, &resolver, &plan, reterr));
+  if (prepared->rows.release) {
+    struct ArrowArrayStream values = prepared->rows; /* used up */
+    prepared->rows.release = NULL;
+    return ig_prepared_run_rows(prepared, IG_TAKE(held), resolver, plan, &values,
+                                ret_result, reterr);
+  }
   if (prepared->guarded.params.count > 0) {
     struct ArrowArrayStream values;
     IG_TRY(values_to_rows(prepared, &values, reterr));
@@ -335,13 +363,14 @@ static igloo_status run_planned(ig_prepared *prepared, ig_running *running,
     plan = bound;
   }
   return ig_session_run_plan(prepared->session, IG_TAKE(held), resolver, plan,
-                             prepared_text(prepared), ret_result, reterr);
+                             ig_prepared_text(prepared), ret_result, reterr);
 }
 
-igloo_status ig_prepared_execute(ig_prepared *prepared, struct ig_result *ret_result,
+igloo_status ig_prepared_execute(ig_prepared *prepared, ig_cancel *cancel,
+                                 struct ig_result *ret_result,
                                  struct igloo_error *reterr) {
   IG_AUTO(ig_running) *running = NULL;
-  IG_TRY(ig_running_begin(prepared->session, &running, reterr));
+  IG_TRY(ig_running_begin(prepared->session, cancel, &running, reterr));
   igloo_status status = prepared->planned
                             ? run_planned(prepared, IG_TAKE(running), ret_result, reterr)
                             : ig_session_run(prepared->session, IG_TAKE(running),
@@ -408,22 +437,46 @@ static igloo_status apply_types(struct ig_str sql, struct ig_str types,
   return ig_buf_check(out, reterr);
 }
 
-static igloo_status run_prepare(ig_session *session, const struct ig_guarded *guarded,
+static igloo_status check_new_name_locked(const ig_session *session, struct ig_str name,
+                                          struct igloo_error *reterr) {
+  if (!ig_map_get(&session->prepared, name)) return IGLOO_OK;
+  return ig_fail_state(reterr, IGLOO_ALREADY_EXISTS, "42P05",
+                       "prepared statement \"%.*s\" already exists", IG_STR_ARG(name));
+}
+
+static igloo_status check_new_name(ig_session *session, struct ig_str name,
+                                   struct igloo_error *reterr) {
+  IG_LOCK_SCOPE(&session->mu);
+  return check_new_name_locked(session, name, reterr);
+}
+
+/* Put it in the session's list, unless another thread was there first. Takes prepared. */
+static igloo_status keep_prepared(ig_session *session, struct ig_str name,
+                                  ig_prepared *prepared, struct igloo_error *reterr) {
+  IG_AUTO(ig_prepared) *held = ig_prepared_ref(prepared); /* freed without the lock */
+  IG_LOCK_SCOPE(&session->mu);
+  igloo_status status = check_new_name_locked(session, name, reterr);
+  if (status == IGLOO_OK) return ig_map_put(&session->prepared, name, prepared, reterr);
+  (void)ig_prepared_free(prepared);
+  return status;
+}
+
+static igloo_status run_prepare(ig_session *session, ig_running *running,
+                                const struct ig_guarded *guarded,
                                 struct igloo_error *reterr) {
   const struct ig_sql_statement *parsed = &guarded->parsed;
   IG_AUTO_DONE(ig_sql_name) name = {0};
   IG_TRY(ig_sql_name_parse(parsed->name, 1, &name, reterr));
   struct ig_str key = ig_str_from_cstr(name.parts[0]);
-  if (ig_map_get(&session->prepared, key))
-    return ig_fail_state(reterr, IGLOO_ALREADY_EXISTS, "42P05",
-                         "prepared statement \"%s\" already exists", name.parts[0]);
+  IG_TRY(check_new_name(session, key, reterr));
   IG_AUTO_CHAR *inner = NULL;
   IG_TRY(ig_guarded_inner(guarded, &inner, reterr));
   IG_AUTO_DONE(ig_buf) sql = IG_BUF_INIT(IG_SQL_BYTES_LIMIT);
   IG_TRY(apply_types(ig_str_from_cstr(inner), parsed->types, &sql, reterr));
-  ig_prepared *prepared = NULL;
-  IG_TRY(ig_session_prepare(session, ig_buf_str(&sql), &prepared, reterr));
-  return ig_map_put(&session->prepared, key, prepared, reterr);
+  IG_AUTO(ig_prepared) *prepared = NULL;
+  IG_TRY(ig_session_prepare(session, ig_buf_str(&sql), ig_running_cancel(running),
+                            &prepared, reterr));
+  return keep_prepared(session, key, IG_TAKE(prepared), reterr);
 }
 
 /* ---- EXECUTE name (arguments) ------------------------------------------------------ */
@@ -480,27 +533,34 @@ static igloo_status find_prepared(ig_session *session, struct ig_str text,
                                   struct ig_sql_name *name, ig_prepared **ret_prepared,
                                   struct igloo_error *reterr) {
   IG_TRY(ig_sql_name_parse(text, 1, name, reterr));
-  *ret_prepared = ig_map_get(&session->prepared, ig_str_from_cstr(name->parts[0]));
-  if (*ret_prepared) return IGLOO_OK;
+  IG_LOCK_SCOPE(&session->mu);
+  ig_prepared *found = ig_map_get(&session->prepared, ig_str_from_cstr(name->parts[0]));
+  if (found) {
+    *ret_prepared = ig_prepared_ref(found);
+    return IGLOO_OK;
+  }
   return ig_fail_state(reterr, IGLOO_NOT_FOUND, "26000",
                        "prepared statement \"%s\" does not exist", name->parts[0]);
 }
 
-static igloo_status run_execute(ig_session *session, ig_running *running,
-                                const struct ig_sql_statement *parsed,
-                                struct ig_result *ret_result,
-                                struct igloo_error *reterr) {
-  IG_AUTO(ig_running) *held = running;
+igloo_status ig_prepared_plan_execute(ig_session *session, ig_running *running,
+                                      const struct ig_sql_statement *parsed,
+                                      ig_prepared **ret_prepared,
+                                      ig_resolver **ret_resolver, ig_plan **ret_plan,
+                                      struct igloo_error *reterr) {
   IG_AUTO_DONE(ig_sql_name) name = {0};
-  ig_prepared *prepared = NULL;
+  IG_AUTO(ig_prepared) *prepared = NULL;
   IG_TRY(find_prepared(session, parsed->name, &name, &prepared, reterr));
   uint32_t count = prepared->guarded.params.count;
   bool has_arguments = ig_str_trim(parsed->arguments).len > 0;
-  if (!prepared->planned || (count == 0 && !has_arguments))
-    return ig_prepared_execute(prepared, ret_result, reterr);
+  *ret_plan = NULL;
+  if (!prepared->planned) {
+    *ret_prepared = IG_TAKE(prepared);
+    return IGLOO_OK;
+  }
   IG_AUTO_STREAM values = {0};
   if (has_arguments)
-    IG_TRY(evaluate_arguments(session, parsed->arguments, held, &values, reterr));
+    IG_TRY(evaluate_arguments(session, parsed->arguments, running, &values, reterr));
   IG_AUTO_SCHEMA schema = {0};
   if (values.release) IG_TRY(ig_stream_schema(&values, &schema, reterr));
   int64_t given = values.release ? schema.n_children : 0;
@@ -515,12 +575,34 @@ static igloo_status run_execute(ig_session *session, ig_running *running,
   IG_AUTO(ig_resolver) *resolver = NULL;
   IG_AUTO(ig_plan) *plan = NULL;
   IG_AUTO(ig_plan) *bound = NULL;
-  IG_TRY(plan_again(prepared, held, &resolver, &plan, reterr));
-  struct ArrowArrayStream moved = values;
-  values.release = NULL;
-  IG_TRY(bind_one(plan, &moved, &bound, reterr));
-  return ig_session_run_plan(session, IG_TAKE(held), resolver, bound,
-                             prepared_text(prepared), ret_result, reterr);
+  IG_TRY(ig_prepared_plan_again(prepared, running, &resolver, &plan, reterr));
+  if (count > 0) {
+    struct ArrowArrayStream moved = values;
+    values.release = NULL;
+    IG_TRY(bind_one(plan, &moved, &bound, reterr));
+  } else {
+    bound = IG_TAKE(plan);
+  }
+  *ret_prepared = IG_TAKE(prepared);
+  *ret_resolver = IG_TAKE(resolver);
+  *ret_plan = IG_TAKE(bound);
+  return IGLOO_OK;
+}
+
+static igloo_status run_execute(ig_session *session, ig_running *running,
+                                const struct ig_sql_statement *parsed,
+                                struct ig_result *ret_result,
+                                struct igloo_error *reterr) {
+  IG_AUTO(ig_running) *held = running;
+  IG_AUTO(ig_prepared) *prepared = NULL;
+  IG_AUTO(ig_resolver) *resolver = NULL;
+  IG_AUTO(ig_plan) *plan = NULL;
+  IG_TRY(ig_prepared_plan_execute(session, held, parsed, &prepared, &resolver, &plan,
+                                  reterr));
+  if (!plan)
+    return ig_session_run(session, IG_TAKE(held), &prepared->guarded, ret_result, reterr);
+  return ig_session_run_plan(session, IG_TAKE(held), resolver, plan,
+                             ig_prepared_text(prepared), ret_result, reterr);
 }
 
 /* ---- entry ----------------------------------------------------------------------- */
@@ -533,11 +615,12 @@ igloo_status ig_prepared_run(ig_session *session, ig_running *running,
   if (parsed->kind == IG_SQL_EXECUTE)
     return run_execute(session, IG_TAKE(held), parsed, ret_result, reterr);
   if (parsed->kind == IG_SQL_PREPARE) {
-    IG_TRY(run_prepare(session, guarded, reterr));
+    IG_TRY(run_prepare(session, held, guarded, reterr));
   } else if (parsed->kind == IG_SQL_DEALLOCATE) {
     IG_AUTO_DONE(ig_sql_name) name = {0};
-    ig_prepared *prepared = NULL;
+    IG_AUTO(ig_prepared) *prepared = NULL; /* freed without the lock */
     IG_TRY(find_prepared(session, parsed->name, &name, &prepared, reterr));
+    IG_LOCK_SCOPE(&session->mu);
     (void)ig_map_remove(&session->prepared, ig_str_from_cstr(name.parts[0]));
   } else {
     ig_session_forget_prepared(session);

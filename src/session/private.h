@@ -24,25 +24,48 @@
 
 typedef struct ig_running ig_running;
 
+/* The settings at one moment, and what the engine makes of them: immutable, so that
+ * statements on several threads each see one state. */
+typedef struct ig_session_state {
+  int32_t refs;
+  struct ig_settings settings;
+  ig_plan_context *plan_context;
+} ig_session_state;
+
 struct ig_session {
   int32_t refs;
   struct ig_session_parts parts;
-  struct ig_settings settings;
-  ig_plan_context *plan_context; /* of the settings as they are */
   ig_session_tables *own;
-  struct ig_map prepared;     /* PREPARE: name to ig_prepared */
   pthread_mutex_t mu;         /* a leaf lock */
+  ig_session_state *state;    /* guarded by mu: a change puts another in its place */
+  struct ig_map prepared;     /* guarded by mu: PREPARE, name to ig_prepared */
   ig_running *running;        /* guarded by mu: newest first */
   struct igloo_progress last; /* guarded by mu: of the newest that ended */
 };
 
 void ig_session_forget_prepared(ig_session *session); /* DEALLOCATE ALL */
 
+/* The state of now; gives one reference. */
+ig_session_state *ig_session_state_get(ig_session *session);
+ig_session_state *ig_session_state_unref(ig_session_state *state);
+IG_DEFINE_AUTO(ig_session_state, ig_session_state_unref)
+
+/* SET and RESET: `name` data NULL is every setting, `value` data NULL the default. On
+ * failure all stays as it was. */
+IG_NODISCARD igloo_status ig_session_change(ig_session *session, struct ig_str name,
+                                            struct ig_str value,
+                                            struct igloo_error *reterr);
+
+/* Prepared statements are counted: one may be dropped while it runs. */
+ig_prepared *ig_prepared_ref(ig_prepared *prepared);
+
 /* ---- running.c --------------------------------------------------------------------- */
 
-/* Begin a statement: a token with the session's timeout, in the list. Free:
- * ig_running_end, or give it to a result. */
-IG_NODISCARD igloo_status ig_running_begin(ig_session *session, ig_running **ret_running,
+/* Begin a statement, in the list. Its token is `cancel` (shared; NULL: one of its own),
+ * whose deadline comes no later than the session's timeout. Free: ig_running_end, or give
+ * it to a result. */
+IG_NODISCARD igloo_status ig_running_begin(ig_session *session, ig_cancel *cancel,
+                                           ig_running **ret_running,
                                            struct igloo_error *reterr);
 ig_running *ig_running_end(ig_running *running); /* takes NULL; returns NULL */
 IG_DEFINE_AUTO(ig_running, ig_running_end)
@@ -86,6 +109,10 @@ IG_NODISCARD igloo_status ig_session_guard(const ig_session *session, struct ig_
                                            struct ig_guarded *ret_guarded,
                                            struct igloo_error *reterr);
 
+/* Returns NOT_FOUND 42P02 for a statement with parameters that is not prepared. */
+IG_NODISCARD igloo_status ig_guarded_check_no_params(const struct ig_guarded *guarded,
+                                                     struct igloo_error *reterr);
+
 /* The inner statement of EXPLAIN, PREPARE and the like, with blanks in place of what
  * stands before it, so that positions in it are positions in the whole. Gives *ret_sql
  * (ig_free). */
@@ -124,10 +151,6 @@ IG_NODISCARD igloo_status ig_session_run(ig_session *session, ig_running *runnin
                                          struct igloo_error *reterr);
 /* SHOW, DESCRIBE and SUMMARIZE: rows, and nothing changes. */
 bool ig_statement_shows(enum ig_sql_kind kind);
-/* Make the plan context anew after a setting changed. */
-IG_NODISCARD igloo_status ig_session_apply_settings(ig_session *session,
-                                                    struct igloo_error *reterr);
-
 /* ---- ddl.c: statements that change the catalog ------------------------------------- */
 
 IG_NODISCARD igloo_status ig_ddl_run(ig_session *session, ig_cancel *cancel,
@@ -168,6 +191,33 @@ IG_NODISCARD igloo_status ig_show_run(ig_session *session, ig_running *running,
 
 /* ---- prepared.c: PREPARE, EXECUTE, DEALLOCATE -------------------------------------- */
 
+/* The plan, bound to its arguments, of an EXECUTE statement. Gives *ret_prepared, and
+ * *ret_resolver and *ret_plan unless it stands for one of Igloo's own statements
+ * (*ret_plan is NULL then). */
+IG_NODISCARD igloo_status ig_prepared_plan_execute(
+    ig_session *session, ig_running *running, const struct ig_sql_statement *parsed,
+    ig_prepared **ret_prepared, ig_resolver **ret_resolver, ig_plan **ret_plan,
+    struct igloo_error *reterr);
+
+struct ig_str ig_prepared_text(const ig_prepared *prepared); /* with $n; borrowed */
+struct ig_str ig_prepared_sql(const ig_prepared *prepared);  /* as it came; borrowed */
+const struct ig_guarded *ig_prepared_guarded(const ig_prepared *prepared);
+ig_session *ig_prepared_session(const ig_prepared *prepared); /* borrowed */
+/* True for a statement of the engine, false for one of Igloo's own. */
+bool ig_prepared_is_planned(const ig_prepared *prepared);
+/* A plan of now: files and tables may have changed since the statement was prepared, its
+ * result type may not (UNSUPPORTED 0A000). */
+IG_NODISCARD igloo_status ig_prepared_plan_again(ig_prepared *prepared,
+                                                 ig_running *running,
+                                                 ig_resolver **ret_resolver,
+                                                 ig_plan **ret_plan,
+                                                 struct igloo_error *reterr);
+/* Run the plan for every row of `values`. Takes running and values, also on failure. */
+IG_NODISCARD igloo_status ig_prepared_run_rows(ig_prepared *prepared, ig_running *running,
+                                               ig_resolver *resolver, ig_plan *plan,
+                                               struct ArrowArrayStream *values,
+                                               struct ig_result *ret_result,
+                                               struct igloo_error *reterr);
 IG_NODISCARD igloo_status ig_prepared_run(ig_session *session, ig_running *running,
                                           const struct ig_guarded *guarded,
                                           struct ig_result *ret_result,

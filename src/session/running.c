@@ -29,8 +29,21 @@ struct ig_running {
 
 /* ---- the list ---------------------------------------------------------------------- */
 
-igloo_status ig_running_begin(ig_session *session, ig_running **ret_running,
-                              struct igloo_error *reterr) {
+/* The statement's token: the caller's or a new one, with the session's timeout. */
+static igloo_status take_token(ig_session *session, ig_cancel *cancel,
+                               ig_cancel **ret_cancel, struct igloo_error *reterr) {
+  IG_AUTO(ig_session_state) *state = ig_session_state_get(session);
+  int64_t timeout_us = state->settings.statement_timeout_us;
+  int64_t deadline_us = timeout_us ? ig_deadline_in(timeout_us) : IG_NEVER_US;
+  if (!cancel) return ig_cancel_new(deadline_us, ret_cancel, reterr);
+  if (deadline_us < ig_cancel_deadline_us(cancel))
+    ig_cancel_set_deadline(cancel, deadline_us);
+  *ret_cancel = ig_cancel_ref(cancel);
+  return IGLOO_OK;
+}
+
+igloo_status ig_running_begin(ig_session *session, ig_cancel *cancel,
+                              ig_running **ret_running, struct igloo_error *reterr) {
   ig_running *running = ig_calloc(1, sizeof(*running));
   if (!running) return ig_fail_oom(reterr);
   running->result = ig_calloc(1, sizeof(*running->result));
@@ -38,9 +51,7 @@ igloo_status ig_running_begin(ig_session *session, ig_running **ret_running,
     ig_free(running);
     return ig_fail_oom(reterr);
   }
-  int64_t timeout_us = session->settings.statement_timeout_us;
-  igloo_status status = ig_cancel_new(
-      timeout_us ? ig_deadline_in(timeout_us) : IG_NEVER_US, &running->cancel, reterr);
+  igloo_status status = take_token(session, cancel, &running->cancel, reterr);
   if (status != IGLOO_OK) {
     ig_free(running->result);
     ig_free(running);

@@ -9,6 +9,88 @@ static void free_prepared(void *prepared) {
   (void)ig_prepared_free(prepared);
 }
 
+/* ---- state ------------------------------------------------------------------------- */
+
+/* Takes *settings, also on failure. */
+static igloo_status new_state(const ig_session *session, struct ig_settings *settings,
+                              ig_session_state **ret_state, struct igloo_error *reterr) {
+  struct ig_plan_settings from = {
+      .time_zone = settings->time_zone,
+      .user = session->parts.user,
+      .catalog = IG_CATALOG_NAME,
+      .schema = settings->search_path_count ? settings->search_path[0] : "",
+      .views = settings->views,
+  };
+  ig_plan_context *context = NULL;
+  igloo_status status =
+      ig_plan_context_new(session->parts.engine, &from, &context, reterr);
+  ig_session_state *state = NULL;
+  if (status == IGLOO_OK) {
+    state = ig_calloc(1, sizeof(*state));
+    if (!state) status = ig_fail_oom(reterr);
+  }
+  if (status != IGLOO_OK) {
+    (void)ig_plan_context_unref(context);
+    ig_settings_done(settings);
+    return status;
+  }
+  *state = (ig_session_state){1, *settings, context};
+  *ret_state = state;
+  return IGLOO_OK;
+}
+
+ig_session_state *ig_session_state_get(ig_session *session) {
+  IG_LOCK_SCOPE(&session->mu);
+  (void)__atomic_add_fetch(&session->state->refs, 1, __ATOMIC_RELAXED);
+  return session->state;
+}
+
+ig_session_state *ig_session_state_unref(ig_session_state *state) {
+  /* Release pairs with acquire: the last one sees what every other did before. */
+  if (!state || __atomic_sub_fetch(&state->refs, 1, __ATOMIC_ACQ_REL) > 0) return NULL;
+  (void)ig_plan_context_unref(state->plan_context);
+  ig_settings_done(&state->settings);
+  ig_free(state);
+  return NULL;
+}
+
+/* The state that `before` becomes by the change. */
+static igloo_status changed_state(const ig_session *session,
+                                  const ig_session_state *before, struct ig_str name,
+                                  struct ig_str value, ig_session_state **ret_state,
+                                  struct igloo_error *reterr) {
+  struct ig_settings settings;
+  IG_TRY(ig_settings_copy(&before->settings, &settings, reterr));
+  igloo_status status = IGLOO_OK;
+  const char *each, *doc;
+  if (name.data) status = ig_settings_set(&settings, name, value, reterr);
+  for (size_t i = 0; !name.data && status == IGLOO_OK && ig_settings_at(i, &each, &doc);
+       i++)
+    status = ig_settings_set(&settings, ig_str_from_cstr(each), value, reterr);
+  if (status == IGLOO_OK) return new_state(session, &settings, ret_state, reterr);
+  ig_settings_done(&settings);
+  return status;
+}
+
+igloo_status ig_session_change(ig_session *session, struct ig_str name,
+                               struct ig_str value, struct igloo_error *reterr) {
+  /* Where another thread's change came between, this one is made over that. */
+  for (bool done = false; !done;) {
+    IG_AUTO(ig_session_state) *before = ig_session_state_get(session);
+    IG_AUTO(ig_session_state) *after = NULL;
+    IG_TRY(changed_state(session, before, name, value, &after, reterr));
+    IG_LOCK_SCOPE(&session->mu);
+    done = session->state == before;
+    if (!done) continue;
+    ig_session_state *old = session->state; /* `before` holds it too */
+    session->state = IG_TAKE(after);
+    (void)ig_session_state_unref(old);
+  }
+  return IGLOO_OK;
+}
+
+/* ---- life -------------------------------------------------------------------------- */
+
 igloo_status ig_session_new(const struct ig_session_parts *parts,
                             ig_session **ret_session, struct igloo_error *reterr) {
   ig_session *session = ig_calloc(1, sizeof(*session));
@@ -18,10 +100,11 @@ igloo_status ig_session_new(const struct ig_session_parts *parts,
   session->refs = 1;
   session->parts = *parts;
   session->parts.on_end = NULL; /* not before nothing can fail any more */
-  igloo_status status = ig_settings_init(&session->settings,
-                                         parts->config->limits_statement_timeout, reterr);
+  struct ig_settings settings;
+  igloo_status status =
+      ig_settings_init(&settings, parts->config->limits_statement_timeout, reterr);
+  if (status == IGLOO_OK) status = new_state(session, &settings, &session->state, reterr);
   if (status == IGLOO_OK) status = ig_session_tables_new(&session->own, reterr);
-  if (status == IGLOO_OK) status = ig_session_apply_settings(session, reterr);
   if (status != IGLOO_OK) {
     (void)ig_session_unref(session);
     return status;
@@ -32,8 +115,11 @@ igloo_status ig_session_new(const struct ig_session_parts *parts,
 }
 
 void ig_session_forget_prepared(ig_session *session) {
-  ig_map_done(&session->prepared);
+  ig_mutex_lock(&session->mu);
+  struct ig_map forgotten = session->prepared;
   ig_map_init(&session->prepared, IG_PREPARED_MAX, free_prepared);
+  ig_mutex_unlock(&session->mu);
+  ig_map_done(&forgotten);
 }
 
 ig_session *ig_session_ref(ig_session *session) {
@@ -47,30 +133,13 @@ ig_session *ig_session_unref(ig_session *session) {
     return NULL;
   ig_map_done(&session->prepared);
   (void)ig_session_tables_unref(session->own);
-  (void)ig_plan_context_unref(session->plan_context);
-  ig_settings_done(&session->settings);
+  (void)ig_session_state_unref(session->state);
   ig_mutex_done(&session->mu);
   void (*on_end)(void *) = session->parts.on_end;
   void *ctx = session->parts.ctx;
   ig_free(session);
   if (on_end) on_end(ctx);
   return NULL;
-}
-
-igloo_status ig_session_apply_settings(ig_session *session, struct igloo_error *reterr) {
-  const struct ig_settings *settings = &session->settings;
-  struct ig_plan_settings from = {
-      .time_zone = settings->time_zone,
-      .user = session->parts.user,
-      .catalog = IG_CATALOG_NAME,
-      .schema = settings->search_path_count ? settings->search_path[0] : "",
-      .views = settings->views,
-  };
-  ig_plan_context *context = NULL;
-  IG_TRY(ig_plan_context_new(session->parts.engine, &from, &context, reterr));
-  (void)ig_plan_context_unref(session->plan_context);
-  session->plan_context = context;
-  return IGLOO_OK;
 }
 
 igloo_status ig_session_register(ig_session *session, struct ig_str name,

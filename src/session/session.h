@@ -6,8 +6,9 @@
  * gives every result as a stream that keeps what it needs.
  *
  * Owns:    itself, counted: the maker's reference and one for each open result.
- * Threads: one thread at a time, but for ig_session_cancel() and ig_session_progress(),
- *          which any thread may call; results are independent of the session's thread.
+ * Threads: a session's functions are thread-safe: its statements may run side by side.
+ *          A prepared statement is used by one thread at a time, but for
+ *          ig_prepared_hold(); results are independent of either.
  * Blocks:  executing and preparing, also for a place to run, until done, cancelled or
  * past statement_timeout.
  */
@@ -57,8 +58,10 @@ struct ig_result {
   int64_t affected; /* rows written; -1 where none are counted */
 };
 
-/* Run one statement without parameters. Gives ret_result->rows. */
+/* Run one statement without parameters. Gives ret_result->rows. `cancel` (shared, here
+ * and below; NULL: none) stops it; statement_timeout brings its deadline forward. */
 IG_NODISCARD igloo_status ig_session_execute(ig_session *session, struct ig_str sql,
+                                             ig_cancel *cancel,
                                              struct ig_result *ret_result,
                                              struct igloo_error *reterr);
 
@@ -82,6 +85,7 @@ IG_NODISCARD igloo_status ig_session_write_file(ig_session *session,
  */
 
 IG_NODISCARD igloo_status ig_session_prepare(ig_session *session, struct ig_str sql,
+                                             ig_cancel *cancel,
                                              ig_prepared **ret_prepared,
                                              struct igloo_error *reterr);
 ig_prepared *ig_prepared_free(ig_prepared *prepared); /* takes NULL; returns NULL */
@@ -119,7 +123,7 @@ IG_NODISCARD igloo_status ig_prepared_bind(ig_prepared *prepared, int32_t number
 IG_NODISCARD igloo_status ig_prepared_bind_stream(ig_prepared *prepared,
                                                   struct ArrowArrayStream *rows,
                                                   struct igloo_error *reterr);
-IG_NODISCARD igloo_status ig_prepared_execute(ig_prepared *prepared,
+IG_NODISCARD igloo_status ig_prepared_execute(ig_prepared *prepared, ig_cancel *cancel,
                                               struct ig_result *ret_result,
                                               struct igloo_error *reterr);
 

@@ -217,6 +217,26 @@ void ig_settings_done(struct ig_settings *settings) {
   *settings = (struct ig_settings){0};
 }
 
+igloo_status ig_settings_copy(const struct ig_settings *settings,
+                              struct ig_settings *ret_copy, struct igloo_error *reterr) {
+  struct ig_settings copy = *settings;
+  copy.time_zone = ig_strdup(settings->time_zone);
+  copy.search_path = ig_calloc(settings->search_path_count + 1, sizeof(char *));
+  bool whole = copy.time_zone && copy.search_path;
+  copy.search_path_count = 0;
+  for (size_t i = 0; whole && i < settings->search_path_count; i++) {
+    copy.search_path[i] = ig_strdup(settings->search_path[i]);
+    whole = copy.search_path[i] != NULL;
+    if (whole) copy.search_path_count++;
+  }
+  if (!whole) {
+    ig_settings_done(&copy);
+    return ig_fail_oom(reterr);
+  }
+  *ret_copy = copy;
+  return IGLOO_OK;
+}
+
 igloo_status ig_settings_set(struct ig_settings *settings, struct ig_str name,
                              struct ig_str value, struct igloo_error *reterr) {
   const struct setting *setting;

@@ -33,6 +33,11 @@ IG_NODISCARD igloo_status ig_settings_init(struct ig_settings *settings,
                                            struct igloo_error *reterr);
 void ig_settings_done(struct ig_settings *settings);
 
+/* Give a copy. OUT_OF_MEMORY. */
+IG_NODISCARD igloo_status ig_settings_copy(const struct ig_settings *settings,
+                                           struct ig_settings *ret_copy,
+                                           struct igloo_error *reterr);
+
 /* Names are as SQL writes them: in any case, their parts in double quotes or not. */
 
 /* Change one from its text as SET has it (`value` data NULL: the default). Returns

@@ -19,7 +19,8 @@ static igloo_status show_setting(ig_session *session, struct ig_str name,
   IG_AUTO_CHAR *value = NULL;
   const char *column;
   IG_TRY(ig_settings_name(name, &column, reterr));
-  IG_TRY(ig_settings_get(&session->settings, name, &value, reterr));
+  IG_AUTO(ig_session_state) *state = ig_session_state_get(session);
+  IG_TRY(ig_settings_get(&state->settings, name, &value, reterr));
   struct ig_rows_column columns[] = {{column, IG_CELL_TEXT, true}};
   IG_AUTO(ig_rows) *rows = NULL;
   IG_TRY(ig_rows_new(columns, IG_ARRAY_LEN(columns), &rows, reterr));
@@ -34,10 +35,11 @@ static igloo_status show_all(ig_session *session, struct ArrowArrayStream *ret_r
                                                   {"description", IG_CELL_TEXT, true}};
   IG_AUTO(ig_rows) *rows = NULL;
   IG_TRY(ig_rows_new(columns, IG_ARRAY_LEN(columns), &rows, reterr));
+  IG_AUTO(ig_session_state) *state = ig_session_state_get(session);
   const char *name, *doc;
   for (size_t i = 0; ig_settings_at(i, &name, &doc); i++) {
     IG_AUTO_CHAR *value = NULL;
-    IG_TRY(ig_settings_get(&session->settings, ig_str_from_cstr(name), &value, reterr));
+    IG_TRY(ig_settings_get(&state->settings, ig_str_from_cstr(name), &value, reterr));
     ig_rows_cstr(rows, name);
     ig_rows_cstr(rows, value);
     ig_rows_cstr(rows, doc);
@@ -102,17 +104,27 @@ static igloo_status list_catalogs(const struct ig_sql_statement *parsed,
   return IGLOO_OK;
 }
 
-/* The engine's list, made a table of this session for as long as the query is planned. */
-#define FUNCTIONS_TABLE "igloo functions"
+/* The engine's list is made a table of this session, read once, by this query. */
+#define FUNCTIONS_TABLE_BYTES ((size_t)40)
+
+/* A name that no other statement of the session uses at the same time. */
+static struct ig_str functions_table(const struct ig_sql_statement *parsed,
+                                     char name[FUNCTIONS_TABLE_BYTES]) {
+  int len =
+      snprintf(name, FUNCTIONS_TABLE_BYTES, "igloo functions %p", (const void *)parsed);
+  return (struct ig_str){name, (size_t)len};
+}
 
 static igloo_status list_functions(ig_session *session,
                                    const struct ig_sql_statement *parsed,
                                    struct ig_buf *sql, struct igloo_error *reterr) {
   struct ArrowArrayStream functions;
-  IG_TRY(ig_plan_functions(session->plan_context, &functions, reterr));
-  IG_TRY(
-      ig_session_tables_put(session->own, IG_STR(FUNCTIONS_TABLE), &functions, reterr));
-  ig_buf_append_cstr(sql, "SELECT * FROM \"" FUNCTIONS_TABLE "\" WHERE true");
+  char name[FUNCTIONS_TABLE_BYTES];
+  struct ig_str table = functions_table(parsed, name);
+  IG_AUTO(ig_session_state) *state = ig_session_state_get(session);
+  IG_TRY(ig_plan_functions(state->plan_context, &functions, reterr));
+  IG_TRY(ig_session_tables_put(session->own, table, &functions, reterr));
+  ig_buf_append_fmt(sql, "SELECT * FROM \"%s\" WHERE true", name);
   IG_TRY(append_like(sql, "name", parsed->pattern, reterr));
   ig_buf_append_cstr(sql, " ORDER BY name, kind");
   return IGLOO_OK;
@@ -372,7 +384,8 @@ igloo_status ig_show_run(ig_session *session, ig_running *running,
   IG_TRY(ig_buf_check(&sql, reterr));
   igloo_status status =
       ig_session_run_sql(session, IG_TAKE(held), sql.data, ret_result, reterr);
+  char name[FUNCTIONS_TABLE_BYTES];
   if (guarded->parsed.kind == IG_SQL_SHOW_FUNCTIONS)
-    (void)ig_session_tables_drop(session->own, IG_STR(FUNCTIONS_TABLE));
+    (void)ig_session_tables_drop(session->own, functions_table(&guarded->parsed, name));
   return status;
 }
