@@ -352,6 +352,12 @@ igloo_status ig_session_run(ig_session *session, ig_running *running,
     case IG_SQL_DROP_SCHEMA:
       status = run_schema(session, parsed, reterr);
       break;
+    case IG_SQL_CREATE_USER:
+    case IG_SQL_ALTER_USER:
+    case IG_SQL_DROP_USER:
+    case IG_SQL_KILL_QUERY:
+    case IG_SQL_KILL_SESSION:
+    case IG_SQL_SHOW_QUERIES:
     case IG_SQL_TRANSACTION:
     case IG_SQL_NOT_BUILT:
       status = refuse(parsed, reterr);

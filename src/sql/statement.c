@@ -13,6 +13,7 @@ struct parser {
   size_t last_end;            /* end of the token before it */
   struct ig_sql_statement *st;
   struct igloo_error *reterr;
+  bool hides_strings; /* errors do not tell them: they may be passwords */
 };
 
 /* ---- the token at hand ------------------------------------------------------------- */
@@ -44,6 +45,7 @@ static igloo_status fail_here(struct parser *p) {
   if (at_end(p))
     return ig_fail_at(p->reterr, IGLOO_SYNTAX_ERROR, NULL, p->token.line, p->token.column,
                       "syntax error at end of input");
+  if (p->hides_strings && p->token.kind == IG_TOKEN_STRING) text = IG_STR("'...'");
   return ig_fail_at(p->reterr, IGLOO_SYNTAX_ERROR, NULL, p->token.line, p->token.column,
                     "syntax error at or near \"%.*s\"", IG_STR_ARG(text));
 }
@@ -131,19 +133,16 @@ struct family {
 
 static const struct family create_families[] = {
     {{"SECRET"}, "CREATE SECRET"},
-    {{"USER"}, "CREATE USER"},
     {{"ROLE"}, "CREATE ROLE"},
     {{"MASK"}, "CREATE MASK"},
     {{"ROW", "FILTER"}, "CREATE ROW FILTER"},
 };
 static const struct family alter_families[] = {
     {{"SECRET"}, "ALTER SECRET"},
-    {{"USER"}, "ALTER USER"},
     {{"ROLE"}, "ALTER ROLE"},
 };
 static const struct family drop_families[] = {
     {{"SECRET"}, "DROP SECRET"},
-    {{"USER"}, "DROP USER"},
     {{"ROLE"}, "DROP ROLE"},
     {{"MASK"}, "DROP MASK"},
     {{"ROW", "FILTER"}, "DROP ROW FILTER"},
@@ -152,7 +151,6 @@ static const struct family show_families[] = {
     {{"SECRETS"}, "SHOW SECRETS"},
     {{"CACHE"}, "SHOW CACHE"},
     {{"GRANTS"}, "SHOW GRANTS"},
-    {{"QUERIES"}, "SHOW QUERIES"},
 };
 static const struct family set_families[] = {
     {{"LOCAL"}, "SET LOCAL"},
@@ -239,6 +237,7 @@ static const struct {
     {"DATABASES", 0, IG_SQL_SHOW_CATALOGS, false},
     {"COLUMNS", 3, IG_SQL_SHOW_COLUMNS, true},
     {"FUNCTIONS", 0, IG_SQL_SHOW_FUNCTIONS, false},
+    {"QUERIES", 0, IG_SQL_SHOW_QUERIES, false},
 };
 
 static igloo_status parse_show(struct parser *p) {
@@ -458,6 +457,84 @@ static igloo_status parse_deallocate(struct parser *p) {
   return parse_last_name(p, 1);
 }
 
+/* ---- users --------------------------------------------------------------------------
+ */
+
+static igloo_status fail_repeated(struct parser *p) {
+  return ig_fail_at(p->reterr, IGLOO_SYNTAX_ERROR, NULL, p->token.line, p->token.column,
+                    "conflicting or redundant options");
+}
+
+/* One of SUPERUSER, NOSUPERUSER, PASSWORD '…'; each once. */
+static igloo_status parse_user_option(struct parser *p) {
+  struct ig_sql_user *user = &p->st->user;
+  bool yes = at(p, "SUPERUSER"), no = at(p, "NOSUPERUSER");
+  if (yes || no) {
+    if (user->superuser || user->nosuperuser) return fail_repeated(p);
+    user->superuser = yes;
+    user->nosuperuser = no;
+    return next(p);
+  }
+  if (!at(p, "PASSWORD")) {
+    if (p->token.kind != IG_TOKEN_WORD) return fail_here(p);
+    struct ig_str word = ig_token_text(&p->tokens, &p->token);
+    return ig_fail_at(p->reterr, IGLOO_SYNTAX_ERROR, NULL, p->token.line, p->token.column,
+                      "unrecognized user option \"%.*s\"",
+                      IG_STR_ARG(ig_str_sub(word, 0, ig_utf8_cut(word, 64))));
+  }
+  if (user->password.len) return fail_repeated(p);
+  IG_TRY(next(p));
+  if (p->token.kind != IG_TOKEN_STRING) {
+    /* Not by its text: it may be a password without its quotes. */
+    (void)ig_fail_at(p->reterr, IGLOO_SYNTAX_ERROR, NULL, p->token.line, p->token.column,
+                     "syntax error after \"PASSWORD\"");
+    ig_error_hint(p->reterr, "The password is a string in single quotes.");
+    return IGLOO_SYNTAX_ERROR;
+  }
+  user->password = ig_token_text(&p->tokens, &p->token);
+  return next(p);
+}
+
+/* name [WITH] option …: at least one, and for a new user a password. */
+static igloo_status parse_user(struct parser *p, enum ig_sql_kind kind) {
+  bool found;
+  p->st->kind = kind;
+  p->st->feature = kind == IG_SQL_CREATE_USER ? "CREATE USER" : "ALTER USER";
+  p->hides_strings = true;
+  IG_TRY(next(p)); /* USER */
+  IG_TRY(parse_name(p, 1, &p->st->name));
+  IG_TRY(accept(p, "WITH", &found));
+  if (at_end(p)) return fail_here(p);
+  while (!at_end(p)) IG_TRY(parse_user_option(p));
+  if (kind == IG_SQL_ALTER_USER || p->st->user.password.len) return IGLOO_OK;
+  (void)fail_here(p);
+  ig_error_hint(p->reterr, "A new user needs a PASSWORD.");
+  return IGLOO_SYNTAX_ERROR;
+}
+
+static igloo_status parse_drop_user(struct parser *p) {
+  p->st->kind = IG_SQL_DROP_USER;
+  p->st->feature = "DROP USER";
+  p->hides_strings = true;
+  IG_TRY(next(p)); /* USER */
+  IG_TRY(accept(p, "IF", &p->st->if_exists));
+  if (p->st->if_exists) IG_TRY(expect(p, "EXISTS"));
+  return parse_last_name(p, 1);
+}
+
+/* KILL QUERY|SESSION 'id' */
+static igloo_status parse_kill(struct parser *p) {
+  bool query = at(p, "QUERY");
+  if (!query && !at(p, "SESSION")) return fail_here(p);
+  p->st->kind = query ? IG_SQL_KILL_QUERY : IG_SQL_KILL_SESSION;
+  p->st->feature = "KILL";
+  IG_TRY(next(p));
+  if (p->token.kind != IG_TOKEN_STRING) return fail_here(p);
+  p->st->pattern = ig_token_text(&p->tokens, &p->token);
+  IG_TRY(next(p));
+  return expect_end(p);
+}
+
 /* ---- schemas and what begins like them --------------------------------------------- */
 
 static igloo_status parse_create(struct parser *p) {
@@ -470,6 +547,7 @@ static igloo_status parse_create(struct parser *p) {
   }
   const char *feature = FIND_FAMILY(p, create_families);
   if (feature) return not_built(p, feature);
+  if (at(p, "USER")) return or_replace ? fail_here(p) : parse_user(p, IG_SQL_CREATE_USER);
   if (or_replace || !at(p, "SCHEMA")) return IGLOO_OK; /* the engine's */
   IG_TRY(next(p));
   p->st->kind = IG_SQL_CREATE_SCHEMA;
@@ -483,6 +561,7 @@ static igloo_status parse_create(struct parser *p) {
 
 static igloo_status parse_alter(struct parser *p) {
   const char *feature = FIND_FAMILY(p, alter_families);
+  if (at(p, "USER")) return parse_user(p, IG_SQL_ALTER_USER);
   return feature ? not_built(p, feature) : IGLOO_OK;
 }
 
@@ -490,6 +569,7 @@ static igloo_status parse_drop(struct parser *p) {
   bool found;
   const char *feature = FIND_FAMILY(p, drop_families);
   if (feature) return not_built(p, feature);
+  if (at(p, "USER")) return parse_drop_user(p);
   IG_TRY(accept(p, "SCHEMA", &found));
   if (!found) return IGLOO_OK; /* the engine's */
   p->st->kind = IG_SQL_DROP_SCHEMA;
@@ -521,6 +601,7 @@ static const struct {
     {"CREATE", parse_create},
     {"ALTER", parse_alter},
     {"DROP", parse_drop},
+    {"KILL", parse_kill},
 };
 
 /* First words that say enough. */
@@ -545,7 +626,6 @@ static const struct {
     {"REFRESH", IG_SQL_NOT_BUILT, "REFRESH"},
     {"GRANT", IG_SQL_NOT_BUILT, "GRANT"},
     {"REVOKE", IG_SQL_NOT_BUILT, "REVOKE"},
-    {"KILL", IG_SQL_NOT_BUILT, "KILL"},
 };
 
 static igloo_status parse_own(struct parser *p) {

@@ -26,6 +26,7 @@ enum ig_sql_kind {
   IG_SQL_SHOW_CATALOGS,     /* [LIKE pattern] */
   IG_SQL_SHOW_COLUMNS,      /* FROM name, [LIKE pattern] */
   IG_SQL_SHOW_FUNCTIONS,    /* [LIKE pattern] */
+  IG_SQL_SHOW_QUERIES,      /* [LIKE pattern] */
   IG_SQL_SHOW_CREATE_TABLE, /* name; also SHOW CREATE VIEW */
   IG_SQL_DESCRIBE,          /* name, or inner */
   IG_SQL_SUMMARIZE,         /* name, or inner */
@@ -39,6 +40,11 @@ enum ig_sql_kind {
   IG_SQL_DEALLOCATE_ALL,
   IG_SQL_CREATE_SCHEMA, /* name, if_not_exists */
   IG_SQL_DROP_SCHEMA,   /* name, if_exists, cascade */
+  IG_SQL_CREATE_USER,   /* name, user */
+  IG_SQL_ALTER_USER,    /* name, user */
+  IG_SQL_DROP_USER,     /* name, if_exists */
+  IG_SQL_KILL_QUERY,    /* pattern: the id */
+  IG_SQL_KILL_SESSION,  /* pattern: the id */
   IG_SQL_TRANSACTION,   /* BEGIN, COMMIT, …: feature says which */
   IG_SQL_NOT_BUILT,     /* feature */
 };
@@ -47,6 +53,12 @@ enum ig_sql_explain_format {
   IG_EXPLAIN_DEFAULT, /* none was asked for */
   IG_EXPLAIN_TREE,
   IG_EXPLAIN_JSON,
+};
+
+/* The options of CREATE and ALTER USER. */
+struct ig_sql_user {
+  struct ig_str password; /* a string token; empty: not said */
+  bool superuser, nosuperuser;
 };
 
 struct ig_sql_statement {
@@ -66,6 +78,8 @@ struct ig_sql_statement {
   size_t inner_offset; /* of inner in the text that was parsed */
   bool inner_is_query;
 
+  struct ig_sql_user user;
+
   bool if_exists;
   bool if_not_exists;
   bool cascade;
@@ -78,7 +92,8 @@ struct ig_sql_statement {
 /* Recognise and parse one statement; semicolons at its end are allowed.
  * Returns IGLOO_OK and fills *ret_statement; SYNTAX_ERROR 42601 with line and
  * column where one of ours is malformed or a second statement follows;
- * INVALID_ARGUMENT 22023 for an unknown EXPLAIN format. */
+ * INVALID_ARGUMENT 22023 for an unknown EXPLAIN format. No error tells a string of a
+ * statement about users. */
 IG_NODISCARD igloo_status ig_sql_statement_parse(struct ig_str sql,
                                                  struct ig_sql_statement *ret_statement,
                                                  struct igloo_error *reterr);

@@ -307,18 +307,14 @@ static void what_is_not_built_is_named(void **state) {
       {"REFRESH CATALOG c", "REFRESH"},
       {"CREATE SECRET s (TYPE s3)", "CREATE SECRET"},
       {"CREATE OR REPLACE SECRET s (TYPE s3)", "CREATE SECRET"},
-      {"CREATE USER u", "CREATE USER"},
-      {"ALTER USER u PASSWORD 'x'", "ALTER USER"},
       {"DROP ROLE r", "DROP ROLE"},
       {"CREATE ROW FILTER f ON t USING (a) TO r", "CREATE ROW FILTER"},
       {"CREATE MASK m ON t(c) USING (1) TO r", "CREATE MASK"},
       {"GRANT SELECT ON t TO u", "GRANT"},
       {"REVOKE SELECT ON t FROM u", "REVOKE"},
-      {"KILL QUERY 'x'", "KILL"},
       {"SHOW SECRETS", "SHOW SECRETS"},
       {"SHOW CACHE", "SHOW CACHE"},
       {"SHOW GRANTS", "SHOW GRANTS"},
-      {"SHOW QUERIES", "SHOW QUERIES"},
       {"EXPLAIN PRIVILEGES FOR u", "EXPLAIN PRIVILEGES"},
       {"SET LOCAL x = 1", "SET LOCAL"},
       {"SET ROLE r", "SET ROLE"},
@@ -329,6 +325,83 @@ static void what_is_not_built_is_named(void **state) {
     assert_string_equal(st.feature, statements[i][1]);
   }
   assert_kind("CREATE ROW", IG_SQL_ENGINE);
+}
+
+static void users_have_a_name_and_options_in_any_order(void **state) {
+  (void)state;
+  assert_kind("CREATE USER bob PASSWORD 'a'", IG_SQL_CREATE_USER);
+  assert_str_eq(st.name, "bob");
+  assert_str_eq(st.user.password, "'a'");
+  assert_false(st.user.superuser || st.user.nosuperuser);
+  assert_kind("create user \"Bob B\" with superuser password E'\\x41';",
+              IG_SQL_CREATE_USER);
+  assert_str_eq(st.name, "\"Bob B\"");
+  assert_str_eq(st.user.password, "E'\\x41'");
+  assert_true(st.user.superuser);
+  assert_kind("CREATE USER u PASSWORD $x$a$x$ NOSUPERUSER", IG_SQL_CREATE_USER);
+  assert_str_eq(st.user.password, "$x$a$x$");
+  assert_true(st.user.nosuperuser);
+  assert_kind("ALTER USER u NOSUPERUSER", IG_SQL_ALTER_USER);
+  assert_int_equal(st.user.password.len, 0);
+  assert_kind("ALTER USER u WITH PASSWORD 'b'", IG_SQL_ALTER_USER);
+  assert_str_eq(st.user.password, "'b'");
+  assert_kind("DROP USER u", IG_SQL_DROP_USER);
+  assert_false(st.if_exists);
+  assert_kind("DROP USER IF EXISTS \"U\";", IG_SQL_DROP_USER);
+  assert_true(st.if_exists);
+  assert_str_eq(st.name, "\"U\"");
+}
+
+static void statements_about_users_are_refused_without_telling_a_string(void **state) {
+  (void)state;
+  static const struct {
+    const char *sql;
+    int column;
+  } statements[] = {
+      {"CREATE USER", 12},
+      {"CREATE USER u", 14},
+      {"CREATE USER u SUPERUSER", 24},
+      {"CREATE OR REPLACE USER u PASSWORD 'geheim'", 19},
+      {"CREATE USER 'geheim' PASSWORD 'geheim'", 13},
+      {"CREATE USER a.b PASSWORD 'geheim'", 15},
+      {"CREATE USER u 'geheim'", 15},
+      {"CREATE USER u PASWORD 'geheim'", 15},
+      {"CREATE USER u PASSWORD geheim", 24},
+      {"CREATE USER u PASSWORD 'a' 'geheim'", 28},
+      {"CREATE USER u PASSWORD 'geheim' PASSWORD 'geheim'", 33},
+      {"CREATE USER u SUPERUSER NOSUPERUSER PASSWORD 'geheim'", 25},
+      {"CREATE USER u VALID UNTIL 'geheim'", 15},
+      {"ALTER USER u", 13},
+      {"ALTER USER u WITH", 18},
+      {"ALTER USER u RENAME TO v", 14},
+      {"DROP USER u, v", 12},
+      {"DROP USER IF u", 14},
+      {"DROP USER 'geheim'", 11},
+  };
+  for (size_t i = 0; i < IG_ARRAY_LEN(statements); i++) {
+    assert_fails(parse(statements[i].sql), IGLOO_SYNTAX_ERROR, "42601");
+    assert_position(1, statements[i].column);
+    assert_null(strstr(test_err.message, "geheim"));
+  }
+}
+
+static void kill_takes_an_id_in_quotes(void **state) {
+  (void)state;
+  assert_kind("KILL QUERY '17'", IG_SQL_KILL_QUERY);
+  assert_str_eq(st.pattern, "'17'");
+  assert_kind("kill session '3';", IG_SQL_KILL_SESSION);
+  assert_kind("SHOW QUERIES LIKE '%bob%'", IG_SQL_SHOW_QUERIES);
+  assert_str_eq(st.pattern, "'%bob%'");
+  static const char *const wrong[] = {"KILL",
+                                      "KILL 17",
+                                      "KILL QUERY",
+                                      "KILL QUERY 17",
+                                      "KILL QUERY '1' '2'",
+                                      "KILL SESSION x",
+                                      "KILL USER 'x'",
+                                      "SHOW QUERIES FROM x"};
+  for (size_t i = 0; i < IG_ARRAY_LEN(wrong); i++)
+    assert_fails(parse(wrong[i]), IGLOO_SYNTAX_ERROR, "42601");
 }
 
 static void failed_parse_leaves_the_output_alone(void **state) {
@@ -416,6 +489,9 @@ int main(void) {
       cmocka_unit_test(schemas_are_created_and_dropped),
       cmocka_unit_test(transactions_are_named),
       cmocka_unit_test(what_is_not_built_is_named),
+      cmocka_unit_test(users_have_a_name_and_options_in_any_order),
+      cmocka_unit_test(statements_about_users_are_refused_without_telling_a_string),
+      cmocka_unit_test(kill_takes_an_id_in_quotes),
       cmocka_unit_test(failed_parse_leaves_the_output_alone),
       cmocka_unit_test(failed_allocations_lose_nothing),
       cmocka_unit_test(random_statements_never_point_outside),
