@@ -22,8 +22,9 @@ static igloo_status add_setting(void *ctx, const struct ig_config_entry *entry,
   return IGLOO_OK;
 }
 
-static igloo_status fill_settings(void *ctx, ig_snapshot *snapshot IG_UNUSED,
-                                  ig_rows *rows, struct igloo_error *reterr) {
+static igloo_status fill_settings(void *ctx, const struct ig_identity *who IG_UNUSED,
+                                  ig_snapshot *snapshot IG_UNUSED, ig_rows *rows,
+                                  struct igloo_error *reterr) {
   return ig_config_each(ctx, add_setting, rows, reterr);
 }
 
@@ -32,8 +33,10 @@ static const struct ig_rows_column catalogs_columns[] = {
     {"type", IG_CELL_TEXT, true},
 };
 
-static igloo_status fill_catalogs(void *ctx IG_UNUSED, ig_snapshot *snapshot IG_UNUSED,
-                                  ig_rows *rows, struct igloo_error *reterr IG_UNUSED) {
+static igloo_status fill_catalogs(void *ctx IG_UNUSED,
+                                  const struct ig_identity *who IG_UNUSED,
+                                  ig_snapshot *snapshot IG_UNUSED, ig_rows *rows,
+                                  struct igloo_error *reterr IG_UNUSED) {
   ig_rows_cstr(rows, IG_CATALOG_NAME);
   ig_rows_cstr(rows, "igloo");
   return IGLOO_OK;

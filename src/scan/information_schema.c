@@ -41,8 +41,10 @@ static void add_schema(ig_rows *rows, const char *schema) {
   ig_rows_null(rows); /* owners come with users */
 }
 
-static igloo_status fill_schemata(void *ctx IG_UNUSED, ig_snapshot *snapshot,
-                                  ig_rows *rows, struct igloo_error *reterr IG_UNUSED) {
+static igloo_status fill_schemata(void *ctx IG_UNUSED,
+                                  const struct ig_identity *who IG_UNUSED,
+                                  ig_snapshot *snapshot, ig_rows *rows,
+                                  struct igloo_error *reterr IG_UNUSED) {
   for (size_t i = 0; i < ig_snapshot_schemas_count(snapshot); i++)
     add_schema(rows, ig_snapshot_schema(snapshot, i));
   add_schema(rows, IG_SCHEMA_INFORMATION);
@@ -77,7 +79,8 @@ static const char *table_type(enum ig_object_kind kind) {
   return "";
 }
 
-static igloo_status fill_tables(void *ctx, ig_snapshot *snapshot, ig_rows *rows,
+static igloo_status fill_tables(void *ctx, const struct ig_identity *who IG_UNUSED,
+                                ig_snapshot *snapshot, ig_rows *rows,
                                 struct igloo_error *reterr IG_UNUSED) {
   for (size_t i = 0; i < ig_snapshot_objects_count(snapshot); i++) {
     const struct ig_object *object = ig_snapshot_object(snapshot, i);
@@ -127,7 +130,8 @@ static igloo_status add_fields(ig_rows *rows, const struct ig_object *object,
   return IGLOO_OK;
 }
 
-static igloo_status fill_columns(void *ctx, ig_snapshot *snapshot, ig_rows *rows,
+static igloo_status fill_columns(void *ctx, const struct ig_identity *who IG_UNUSED,
+                                 ig_snapshot *snapshot, ig_rows *rows,
                                  struct igloo_error *reterr) {
   for (size_t i = 0; i < ig_snapshot_objects_count(snapshot); i++) {
     const struct ig_object *object = ig_snapshot_object(snapshot, i);
@@ -156,7 +160,9 @@ static const struct ig_rows_column views_columns[] = {
     {"view_definition", IG_CELL_TEXT, true},
 };
 
-static igloo_status fill_views(void *ctx IG_UNUSED, ig_snapshot *snapshot, ig_rows *rows,
+static igloo_status fill_views(void *ctx IG_UNUSED,
+                               const struct ig_identity *who IG_UNUSED,
+                               ig_snapshot *snapshot, ig_rows *rows,
                                struct igloo_error *reterr IG_UNUSED) {
   for (size_t i = 0; i < ig_snapshot_objects_count(snapshot); i++) {
     const struct ig_object *object = ig_snapshot_object(snapshot, i);

@@ -16,6 +16,7 @@ struct ig_resolver {
   ig_session_tables *own;
   char **search_path;
   size_t search_path_count;
+  struct ig_identity who;
   const struct ig_object **views; /* scope n + 1 is the search path of views[n] */
   size_t views_count, views_cap;
 };
@@ -34,6 +35,7 @@ igloo_status ig_resolver_new(const struct ig_resolver_parts *parts,
   resolver->refs = 1;
   resolver->snapshot = ig_snapshot_ref(parts->snapshot);
   resolver->roots = parts->roots;
+  resolver->who = parts->who;
   resolver->system = ig_system_tables_ref(parts->system);
   resolver->own = ig_session_tables_ref(parts->own);
   resolver->search_path = ig_calloc(parts->search_path_count + 1, sizeof(char *));
@@ -169,7 +171,7 @@ static igloo_status find_in_schema(ig_resolver *resolver, struct ig_str schema,
                                    struct igloo_error *reterr) {
   if (is_virtual_schema(schema))
     return ig_system_tables_scan(resolver->system, schema, name, resolver->snapshot,
-                                 ret_table, reterr);
+                                 &resolver->who, ret_table, reterr);
   const struct ig_object *object = ig_snapshot_find(resolver->snapshot, schema, name);
   if (!object) return IGLOO_OK;
   return describe_object(resolver, object, cancel, ret_table, reterr);

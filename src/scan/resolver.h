@@ -30,6 +30,7 @@ struct ig_resolver_parts {
   const ig_roots *roots;          /* borrowed until the database closes */
   ig_system_tables *system;       /* shared */
   ig_session_tables *own;         /* shared; the session's streams */
+  struct ig_identity who;         /* whose rows system tables show */
   const char *const *search_path; /* schemas, copied */
   size_t search_path_count;
 };

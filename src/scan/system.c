@@ -68,6 +68,7 @@ struct system_scan {
   struct entry entry;
   ig_system_tables *tables;
   ig_snapshot *snapshot;
+  struct ig_identity who;
 };
 
 static igloo_status open_system(void *ctx, struct ArrowArrayStream *ret_rows,
@@ -76,7 +77,7 @@ static igloo_status open_system(void *ctx, struct ArrowArrayStream *ret_rows,
   const struct ig_system_table *table = scan->entry.table;
   IG_AUTO(ig_rows) *rows = NULL;
   IG_TRY(ig_rows_new(table->columns, table->columns_count, &rows, reterr));
-  IG_TRY(table->fill(scan->entry.ctx, scan->snapshot, rows, reterr));
+  IG_TRY(table->fill(scan->entry.ctx, &scan->who, scan->snapshot, rows, reterr));
   return ig_rows_finish(rows, ret_rows, reterr);
 }
 
@@ -99,6 +100,7 @@ static igloo_status describe_system(const struct ig_system_table *from,
 
 igloo_status ig_system_tables_scan(ig_system_tables *tables, struct ig_str schema,
                                    struct ig_str name, ig_snapshot *snapshot,
+                                   const struct ig_identity *who,
                                    ig_scan_table **ret_table,
                                    struct igloo_error *reterr) {
   for (size_t i = 0; i < tables->count; i++) {
@@ -112,7 +114,7 @@ igloo_status ig_system_tables_scan(ig_system_tables *tables, struct ig_str schem
     struct system_scan *scan = ig_calloc(1, sizeof(*scan));
     if (!scan) return ig_fail_oom(reterr);
     *scan = (struct system_scan){entry, ig_system_tables_ref(tables),
-                                 ig_snapshot_ref(snapshot)};
+                                 ig_snapshot_ref(snapshot), *who};
     table->rows = (struct ig_scan_rows){open_system, unref_system, scan};
     *ret_table = IG_TAKE(table);
     return IGLOO_OK;

@@ -14,15 +14,17 @@
 #define IG_SCAN_SYSTEM_H
 
 #include "arrow/rows.h"
+#include "auth/users.h"
 #include "scan/table.h"
 
 struct ig_system_table {
   const char *schema, *name;            /* static */
   const struct ig_rows_column *columns; /* static */
   size_t columns_count;
-  /* Append rows. `ctx` is what was given to ig_system_tables_add. */
-  igloo_status (*fill)(void *ctx, ig_snapshot *snapshot, ig_rows *rows,
-                       struct igloo_error *reterr);
+  /* Append rows: those that `who` may see. `ctx` is what was given to
+   * ig_system_tables_add. */
+  igloo_status (*fill)(void *ctx, const struct ig_identity *who, ig_snapshot *snapshot,
+                       ig_rows *rows, struct igloo_error *reterr);
 };
 
 typedef struct ig_system_tables ig_system_tables;
@@ -44,11 +46,12 @@ IG_NODISCARD igloo_status ig_system_tables_add(ig_system_tables *tables,
 const struct ig_system_table *ig_system_tables_at(const ig_system_tables *tables,
                                                   size_t index);
 
-/* The scan of a system table over a snapshot, or NULL in *ret_table if there is none of
- * that name. */
+/* The scan of a system table over a snapshot, as `who` (copied) sees it, or NULL in
+ * *ret_table if there is none of that name. */
 IG_NODISCARD igloo_status ig_system_tables_scan(ig_system_tables *tables,
                                                 struct ig_str schema, struct ig_str name,
                                                 ig_snapshot *snapshot,
+                                                const struct ig_identity *who,
                                                 ig_scan_table **ret_table,
                                                 struct igloo_error *reterr);
 
