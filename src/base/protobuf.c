@@ -73,12 +73,12 @@ static igloo_status fail_malformed(const struct reader *reader, const char *why)
   return IGLOO_INVALID_ARGUMENT;
 }
 
-/* Take a varint from the front; false if it does not end, or is over 64 bits. */
+/* Take a varint from the front; false if it does not end within ten bytes. Bits over 64
+ * are dropped, as every reader does. */
 static bool take_varint(struct ig_str *from, uint64_t *ret_value) {
   uint64_t value = 0;
   for (size_t i = 0; i < from->len && i < VARINT_BYTES_MAX; i++) {
     uint64_t byte = (unsigned char)from->data[i];
-    if (i == VARINT_BYTES_MAX - 1 && byte > 1) return false;
     value |= (byte & 0x7f) << (7 * i);
     if (byte & 0x80) continue;
     *from = ig_str_sub(*from, i + 1, SIZE_MAX);
