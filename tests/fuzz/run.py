@@ -19,7 +19,7 @@ import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-NAMES = ["guard", "token", "config", "options"]
+NAMES = ["guard", "token", "config", "options", "protobuf"]
 LENGTH_MAX = 8192  # of an input: longer ones are made by repeating it
 SHOWN_LINES = 40
 SEARCH_SECONDS = 2  # of each fuzzer in `make test`,
@@ -35,6 +35,24 @@ def sql_texts():
             yield match.group(1).strip().encode()
 
 
+def protobuf_seeds():
+    """Messages of the unit tests: bare, and those of Flight SQL in an Any (fuzz_protobuf.c:
+    the first byte 0 to 7 chooses a message of Flight, 9 is an Any)."""
+    def field(number, data):
+        length = bytes([len(data)]) if len(data) < 128 else bytes(
+            [len(data) & 127 | 128, len(data) >> 7])
+        return bytes([number << 3 | 2]) + length + data
+
+    text = (ROOT / "tests/unit/wire/vectors.txt").read_text(encoding="utf-8")
+    for i, (name, data) in enumerate(re.findall(r"^takes (\S+) (\S+)", text, re.M)):
+        data = b"" if data == "-" else bytes.fromhex(data)
+        if ".sql." in name and len(data) < 1 << 14:
+            url = field(1, b"type.googleapis.com/" + name.encode())
+            yield b"\x09" + url + field(2, data)
+        else:
+            yield bytes([i % 8]) + data
+
+
 def make_seeds(name, folder, every):
     """Seeds that would only repeat other files of the repository; of SQL each `every`th."""
     if name in ("guard", "token"):
@@ -42,6 +60,10 @@ def make_seeds(name, folder, every):
         for i, text in enumerate(sql_texts()):
             if i % every == 0 and len(text) <= LENGTH_MAX:
                 (folder / f"case{i}").write_bytes(prefix + text)
+    elif name == "protobuf":
+        for i, data in enumerate(protobuf_seeds()):
+            if i % every == 0:
+                (folder / f"message{i}").write_bytes(data)
     elif name == "config":
         section, lines = "", []
         keys = (ROOT / "src/config/keys.def").read_text(encoding="utf-8")
