@@ -36,6 +36,7 @@ COMMANDS = {
     "architecture": ["tools/check-architecture.py"],
     "status-header": ["tools/gen-status.py", "--check"],
     "bridge-header": ["tools/check-bridge-header.sh"],
+    "wire-vectors": ["build/venv/bin/python", "tests/unit/wire/vectors.py", "--check"],
     "bridge-format": ["tools/cargo.sh", "fmt", "--manifest-path", "bridge/Cargo.toml", "--check",
                       "--", "-l", "--color=never"],
 }
