@@ -81,8 +81,36 @@
 /* (default) As many connections as a server accepts. */
 #define IG_SESSIONS_MAX 1024
 
+/* Of a statement's text in lists and logs: a screen full. */
+#define IG_STATEMENT_SHOWN_BYTES_MAX (4 * IG_KIB)
+
+/* What a client is found again by: a token's hash or a cookie. */
+#define IG_SESSION_KEY_BYTES_MAX 256
+
 /* Per session; a client that leaks handles shows early. */
 #define IG_PREPARED_MAX 1024
+
+/* Tickets, prepared statements and transactions of one session, of each sort: as
+ * IG_PREPARED_MAX. */
+#define IG_FLIGHT_HANDLES_PER_SESSION_MAX 1024
+
+/* Of all sessions together; each may keep a plan of some 100 KiB. */
+#define IG_FLIGHT_HANDLES_MAX 16384
+
+/* A ticket that nobody reads: the longest that a client waits between asking and reading,
+ * and for what a renewed one is kept. */
+#define IG_FLIGHT_TICKET_US INT64_C(600000000)
+
+/* Connections whose session is remembered, where clients show no token and no cookie; the
+ * session itself ends as limits.session_idle says. */
+#define IG_FLIGHT_CONNECTIONS_MAX 8192
+
+/* Options of a client's own that a session keeps. */
+#define IG_FLIGHT_OPTIONS_MAX 64
+
+/* Calls that wait for a thread and not for the engine: handshakes, cancelling. */
+#define IG_FLIGHT_ANSWER_THREADS_MAX 32
+#define IG_FLIGHT_ANSWERS_WAITING_MAX 1024
 
 /* (default) Planning threads, each with IG_PLAN_STACK_BYTES. */
 #define IG_RUNNING_MAX 64

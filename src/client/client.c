@@ -98,24 +98,25 @@ igloo_database *igloo_database_close(igloo_database *database) {
 
 /* ---- connections ------------------------------------------------------------------- */
 
-/* The name of the system's user, as PostgreSQL's programs take it. */
-static const char *system_user(void) {
-  static _Thread_local char name[IG_IDENTIFIER_BYTES_MAX + 1];
+/* The system's user by name, as PostgreSQL's programs take it: in this process nobody
+ * stands above them. */
+static void embedded_user(struct ig_identity *ret_identity) {
   struct passwd entry, *found = NULL;
   char scratch[4096];
   if (getpwuid_r(geteuid(), &entry, scratch, sizeof scratch, &found) != 0 || !found)
-    return "igloo";
-  size_t len = ig_utf8_cut(ig_str_from_cstr(entry.pw_name), IG_IDENTIFIER_BYTES_MAX);
-  memcpy(name, entry.pw_name, len);
-  name[len] = '\0';
-  return name;
+    found = NULL;
+  struct ig_str name = found ? ig_str_from_cstr(entry.pw_name) : IG_STR("igloo");
+  *ret_identity = (struct ig_identity){.superuser = true};
+  memcpy(ret_identity->name, name.data, ig_utf8_cut(name, IG_IDENTIFIER_BYTES_MAX));
 }
 
 igloo_status igloo_connect(igloo_database *database, igloo_connection **ret_connection,
                            struct igloo_error *reterr) {
   IG_TRY(check_process(database->pid, reterr));
   IG_AUTO(ig_session) *session = NULL;
-  IG_TRY(ig_instance_connect(database->instance, system_user(), &session, reterr));
+  struct ig_session_who who = {.peer = "embedded"};
+  embedded_user(&who.identity);
+  IG_TRY(ig_instance_connect(database->instance, &who, &session, reterr));
   igloo_connection *connection = ig_calloc(1, sizeof(*connection));
   if (!connection) return ig_fail_oom(reterr);
   *connection = (igloo_connection){IG_TAKE(session), database->pid};

@@ -13,7 +13,11 @@ struct ig_instance {
   ig_tmpdir *spill;
   ig_catalog *catalog;
   ig_engine *engine;
+  ig_users *users;
+  ig_tokens *tokens;
+  ig_logins *logins;
   ig_system_tables *system;
+  ig_registry *registry;
   ig_admission *admission;
   pthread_mutex_t mu;     /* a leaf lock */
   uint64_t sessions_open; /* guarded by mu, <= limits.sessions */
@@ -61,11 +65,26 @@ static igloo_status open_engine(ig_instance *instance, struct igloo_error *reter
   return ig_engine_new(&from, instance->roots, &instance->engine, reterr);
 }
 
+static igloo_status open_auth(ig_instance *instance, struct igloo_error *reterr) {
+  ig_store *store = ig_catalog_store(instance->catalog);
+  IG_TRY(ig_users_open(store, &instance->users, reterr));
+  IG_TRY(ig_tokens_open(store, instance->users, &instance->tokens, reterr));
+  return ig_logins_new(instance->users, instance->tokens, &instance->logins, reterr);
+}
+
 static igloo_status open_system(ig_instance *instance, struct igloo_error *reterr) {
-  IG_TRY(ig_system_tables_new(&instance->system, reterr));
+  ig_system_tables *system;
   size_t count;
+  IG_TRY(ig_registry_new(instance->config->limits_session_idle, &instance->registry,
+                         reterr));
+  IG_TRY(ig_system_tables_new(&instance->system, reterr));
+  system = instance->system;
   const struct ig_system_table *tables = ig_instance_tables(&count);
-  return ig_system_tables_add(instance->system, tables, count, instance->config, reterr);
+  IG_TRY(ig_system_tables_add(system, tables, count, instance->config, reterr));
+  tables = ig_instance_user_tables(&count);
+  IG_TRY(ig_system_tables_add(system, tables, count, instance->users, reterr));
+  tables = ig_registry_tables(&count);
+  return ig_system_tables_add(system, tables, count, instance->registry, reterr);
 }
 
 static igloo_status open_admission(ig_instance *instance, struct igloo_error *reterr) {
@@ -99,6 +118,7 @@ igloo_status ig_instance_open(struct ig_config *config, ig_instance **ret_instan
   IG_TRY(open_roots(instance, reterr));
   IG_TRY(open_catalog(instance, reterr));
   IG_TRY(open_spill(instance, reterr));
+  IG_TRY(open_auth(instance, reterr));
   IG_TRY(open_system(instance, reterr));
   IG_TRY(open_admission(instance, reterr));
   IG_TRY(open_engine(instance, reterr));
@@ -116,6 +136,12 @@ ig_instance *ig_instance_unref(ig_instance *instance) {
   if (ended) {
     (void)ig_engine_unref(instance->engine);
     (void)ig_system_tables_unref(instance->system);
+  }
+  (void)ig_logins_free(instance->logins);
+  (void)ig_tokens_free(instance->tokens);
+  if (ended) { /* system tables read them */
+    (void)ig_registry_free(instance->registry);
+    (void)ig_users_free(instance->users);
   }
   (void)ig_catalog_close(instance->catalog);
   (void)ig_tmpdir_free(instance->spill);
@@ -153,7 +179,7 @@ static igloo_status count_session(ig_instance *instance, int64_t *ret_id,
   return IGLOO_OK;
 }
 
-igloo_status ig_instance_connect(ig_instance *instance, const char *user,
+igloo_status ig_instance_connect(ig_instance *instance, const struct ig_session_who *who,
                                  ig_session **ret_session, struct igloo_error *reterr) {
   int64_t id;
   IG_TRY(count_session(instance, &id, reterr));
@@ -165,12 +191,35 @@ igloo_status ig_instance_connect(ig_instance *instance, const char *user,
       .system = instance->system,
       .admission = instance->admission,
       .config = instance->config,
-      .user = user,
+      .users = instance->users,
+      .registry = instance->registry,
       .id = id,
       .on_end = session_ended,
       .ctx = instance,
   };
-  igloo_status status = ig_session_new(&parts, ret_session, reterr);
+  igloo_status status = ig_session_new(&parts, who, ret_session, reterr);
   if (status != IGLOO_OK) session_ended(instance);
   return status;
+}
+
+/* ---- parts ------------------------------------------------------------------------- */
+
+const struct ig_config *ig_instance_config(const ig_instance *instance) {
+  return instance->config;
+}
+
+ig_users *ig_instance_users(ig_instance *instance) {
+  return instance->users;
+}
+
+ig_tokens *ig_instance_tokens(ig_instance *instance) {
+  return instance->tokens;
+}
+
+ig_logins *ig_instance_logins(ig_instance *instance) {
+  return instance->logins;
+}
+
+ig_registry *ig_instance_registry(ig_instance *instance) {
+  return instance->registry;
 }

@@ -11,6 +11,7 @@
 #ifndef IG_INSTANCE_INSTANCE_H
 #define IG_INSTANCE_INSTANCE_H
 
+#include "auth/login.h"
 #include "config/config.h"
 #include "session/session.h"
 
@@ -24,9 +25,18 @@ IG_NODISCARD igloo_status ig_instance_open(struct ig_config *config,
 ig_instance *ig_instance_unref(ig_instance *instance); /* takes NULL; returns NULL */
 IG_DEFINE_AUTO(ig_instance, ig_instance_unref)
 
-/* Start a session for `user`. RESOURCE_EXHAUSTED 53300 at limits.sessions. */
-IG_NODISCARD igloo_status ig_instance_connect(ig_instance *instance, const char *user,
+/* Start a session. RESOURCE_EXHAUSTED 53300 at limits.sessions; others as
+ * ig_session_new. */
+IG_NODISCARD igloo_status ig_instance_connect(ig_instance *instance,
+                                              const struct ig_session_who *who,
                                               ig_session **ret_session,
                                               struct igloo_error *reterr);
+
+/* Its parts, borrowed for as long as a reference is held. */
+const struct ig_config *ig_instance_config(const ig_instance *instance);
+ig_users *ig_instance_users(ig_instance *instance);
+ig_tokens *ig_instance_tokens(ig_instance *instance);
+ig_logins *ig_instance_logins(ig_instance *instance);
+ig_registry *ig_instance_registry(ig_instance *instance);
 
 #endif

@@ -52,3 +52,36 @@ const struct ig_system_table *ig_instance_tables(size_t *ret_count) {
   *ret_count = IG_ARRAY_LEN(tables);
   return tables;
 }
+
+/* ---- users ------------------------------------------------------------------------- */
+
+static const struct ig_rows_column users_columns[] = {
+    {"name", IG_CELL_TEXT, true},
+    {"superuser", IG_CELL_BOOL, true},
+    {"created_at", IG_CELL_TIMESTAMP, true},
+};
+
+static igloo_status fill_users(void *ctx, const struct ig_identity *who,
+                               ig_snapshot *snapshot IG_UNUSED, ig_rows *rows,
+                               struct igloo_error *reterr) {
+  struct ig_user *list = NULL;
+  size_t count = 0;
+  IG_TRY(ig_users_list(ctx, &list, &count, reterr));
+  for (size_t i = 0; i < count; i++) {
+    const struct ig_identity *user = &list[i].identity;
+    if (!who->superuser && user->user_id != who->user_id) continue;
+    ig_rows_cstr(rows, user->name);
+    ig_rows_bool(rows, user->superuser);
+    ig_rows_i64(rows, list[i].created_us);
+  }
+  ig_free(list);
+  return IGLOO_OK;
+}
+
+const struct ig_system_table *ig_instance_user_tables(size_t *ret_count) {
+  static const struct ig_system_table tables[] = {
+      {IG_SCHEMA_SYSTEM, "users", users_columns, IG_ARRAY_LEN(users_columns), fill_users},
+  };
+  *ret_count = IG_ARRAY_LEN(tables);
+  return tables;
+}

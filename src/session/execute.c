@@ -70,11 +70,14 @@ igloo_status ig_session_resolver(ig_session *session, ig_resolver **ret_resolver
                                  struct igloo_error *reterr) {
   IG_AUTO(ig_snapshot) *snapshot = ig_catalog_snapshot(session->parts.catalog);
   IG_AUTO(ig_session_state) *state = ig_session_state_get(session);
+  struct ig_identity who;
+  IG_TRY(ig_session_right(session, &who, reterr));
   struct ig_resolver_parts parts = {
       .snapshot = snapshot,
       .roots = session->parts.roots,
       .system = session->parts.system,
       .own = session->own,
+      .who = who,
       .search_path = (const char *const *)state->settings.search_path,
       .search_path_count = state->settings.search_path_count,
   };
@@ -104,11 +107,22 @@ igloo_status ig_session_columns(ig_session *session, struct ig_str sql,
 
 /* What the plan touches, asked again before it runs: the resolver refused paths that may
  * not be read while planning, and what is written is known only now. */
+static igloo_status check_writer(const ig_session *session, struct igloo_error *reterr) {
+  struct ig_identity who;
+  IG_TRY(ig_session_right(session, &who, reterr));
+  if (who.superuser) return IGLOO_OK;
+  (void)ig_fail(reterr, IGLOO_PERMISSION_DENIED, "permission denied to write files");
+  ig_error_detail(reterr, "It needs the role \"igloo_file_writer\".");
+  ig_error_hint(reterr, "A superuser has it, and until there is GRANT no one else.");
+  return IGLOO_PERMISSION_DENIED;
+}
+
 static igloo_status authorise(const ig_session *session, const ig_plan *plan,
                               struct igloo_error *reterr) {
   struct ig_plan_access access;
   for (size_t i = 0; ig_plan_access_at(plan, i, &access); i++) {
     if (access.kind != IG_PLAN_WRITES_PATH) continue;
+    IG_TRY(check_writer(session, reterr));
     IG_AUTO_CHAR *path = NULL;
     IG_TRY(ig_path_absolute(access.name, &path, reterr));
     IG_TRY(ig_roots_check(session->parts.roots, path, IG_ACCESS_WRITE, reterr));
@@ -124,6 +138,7 @@ igloo_status ig_session_run_plan(ig_session *session, ig_running *running,
   struct ig_plan_description description;
   ig_plan_describe(plan, &description);
   IG_TRY(authorise(session, plan, reterr));
+  ig_running_enter(held, IG_RUNNING_RUNS);
   int64_t affected = -1;
   switch (description.kind) {
     case IG_PLAN_QUERY:
@@ -221,6 +236,7 @@ static igloo_status run_explain(ig_session *session, ig_running *running,
                            .verbose = parsed->explain_verbose,
                            .json = parsed->explain_format == IG_EXPLAIN_JSON};
   IG_AUTO_CHAR *text = NULL;
+  ig_running_enter(held, IG_RUNNING_RUNS);
   IG_TRY(ig_plan_explain(plan, how, ig_running_cancel(held), &text, reterr));
   struct ArrowArrayStream rows;
   IG_TRY(explain_rows(text, how.json, &rows, reterr));
@@ -326,6 +342,7 @@ igloo_status ig_session_run(ig_session *session, ig_running *running,
     case IG_SQL_SHOW_COLUMNS:
     case IG_SQL_SHOW_FUNCTIONS:
     case IG_SQL_SHOW_CREATE_TABLE:
+    case IG_SQL_SHOW_QUERIES:
     case IG_SQL_DESCRIBE:
     case IG_SQL_SUMMARIZE:
       return ig_show_run(session, running, guarded, ret_result, reterr);
@@ -355,9 +372,12 @@ igloo_status ig_session_run(ig_session *session, ig_running *running,
     case IG_SQL_CREATE_USER:
     case IG_SQL_ALTER_USER:
     case IG_SQL_DROP_USER:
+      status = ig_user_run(session, parsed, reterr);
+      break;
     case IG_SQL_KILL_QUERY:
     case IG_SQL_KILL_SESSION:
-    case IG_SQL_SHOW_QUERIES:
+      status = ig_kill_run(session, parsed, reterr);
+      break;
     case IG_SQL_TRANSACTION:
     case IG_SQL_NOT_BUILT:
       status = refuse(parsed, reterr);
@@ -370,7 +390,7 @@ igloo_status ig_session_execute(ig_session *session, struct ig_str sql, ig_cance
                                 struct ig_result *ret_result,
                                 struct igloo_error *reterr) {
   IG_AUTO(ig_running) *running = NULL;
-  IG_TRY(ig_running_begin(session, cancel, &running, reterr));
+  IG_TRY(ig_running_begin(session, sql, cancel, &running, reterr));
   IG_AUTO_DONE(ig_guarded) guarded = {0};
   IG_TRY(ig_session_guard(session, sql, &guarded, reterr));
   IG_TRY(ig_guarded_check_no_params(&guarded, reterr));

@@ -10,6 +10,7 @@
 struct ig_held {
   int32_t refs;
   ig_session *session; /* one reference */
+  char *shown;         /* owned: the text, for lists of statements */
   struct ArrowSchema schema;
   int64_t affected;
   /* A query … */
@@ -23,14 +24,19 @@ struct ig_held {
   struct ArrowArrayStream rows; /* guarded by mu; released once given */
 };
 
-static igloo_status new_held(ig_session *session, ig_held **ret_held,
+static igloo_status new_held(const ig_running *running, ig_held **ret_held,
                              struct igloo_error *reterr) {
   ig_held *held = ig_calloc(1, sizeof(*held));
   if (!held) return ig_fail_oom(reterr);
+  held->shown = ig_strdup(running->text);
+  if (!held->shown) {
+    ig_free(held);
+    return ig_fail_oom(reterr);
+  }
   ig_mutex_init(&held->mu);
   held->refs = 1;
   held->affected = -1;
-  held->session = ig_session_ref(session);
+  held->session = ig_session_ref(running->session);
   *ret_held = held;
   return IGLOO_OK;
 }
@@ -49,6 +55,7 @@ ig_held *ig_held_unref(ig_held *held) {
   (void)ig_kept_unref(held->values);
   (void)ig_prepared_free(held->prepared);
   ig_free(held->sql);
+  ig_free(held->shown);
   ig_mutex_done(&held->mu);
   (void)ig_session_unref(held->session);
   ig_free(held);
@@ -144,12 +151,12 @@ static igloo_status hold_guarded(ig_held *held, struct ig_str sql, ig_running *r
 igloo_status ig_session_hold(ig_session *session, struct ig_str sql, ig_cancel *cancel,
                              ig_held **ret_held, struct igloo_error *reterr) {
   IG_AUTO(ig_running) *running = NULL;
-  IG_TRY(ig_running_begin(session, cancel, &running, reterr));
+  IG_TRY(ig_running_begin(session, sql, cancel, &running, reterr));
   IG_AUTO_DONE(ig_guarded) guarded = {0};
   IG_TRY(ig_session_guard(session, sql, &guarded, reterr));
   IG_TRY(ig_guarded_check_no_params(&guarded, reterr));
   IG_AUTO(ig_held) *held = NULL;
-  IG_TRY(new_held(session, &held, reterr));
+  IG_TRY(new_held(running, &held, reterr));
   igloo_status status = hold_guarded(held, sql, IG_TAKE(running), &guarded, reterr);
   if (status != IGLOO_OK) {
     if (reterr) ig_sql_params_fix_error(&guarded.params, sql, reterr);
@@ -217,9 +224,9 @@ igloo_status ig_prepared_hold(ig_prepared *prepared, ig_kept *values, ig_cancel 
                               ig_held **ret_held, struct igloo_error *reterr) {
   ig_session *session = ig_prepared_session(prepared);
   IG_AUTO(ig_running) *running = NULL;
-  IG_TRY(ig_running_begin(session, cancel, &running, reterr));
+  IG_TRY(ig_running_begin(session, ig_prepared_sql(prepared), cancel, &running, reterr));
   IG_AUTO(ig_held) *held = NULL;
-  IG_TRY(new_held(session, &held, reterr));
+  IG_TRY(new_held(running, &held, reterr));
   igloo_status status = hold_prepared(held, prepared, values, IG_TAKE(running), reterr);
   if (status != IGLOO_OK) {
     if (reterr)
@@ -249,7 +256,8 @@ bool ig_held_gives_rows(const ig_held *held) {
 static igloo_status run_query(ig_held *held, ig_cancel *cancel,
                               struct ig_result *ret_result, struct igloo_error *reterr) {
   IG_AUTO(ig_running) *running = NULL;
-  IG_TRY(ig_running_begin(held->session, cancel, &running, reterr));
+  IG_TRY(ig_running_begin(held->session, ig_str_from_cstr(held->shown), cancel, &running,
+                          reterr));
   IG_TRY(ig_running_admit(running, reterr));
   if (!held->values)
     return ig_session_run_plan(held->session, IG_TAKE(running), NULL, held->plan,

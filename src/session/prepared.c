@@ -132,7 +132,7 @@ static igloo_status prepare(ig_prepared *prepared, ig_running *running,
 igloo_status ig_session_prepare(ig_session *session, struct ig_str sql, ig_cancel *cancel,
                                 ig_prepared **ret_prepared, struct igloo_error *reterr) {
   IG_AUTO(ig_running) *running = NULL;
-  IG_TRY(ig_running_begin(session, cancel, &running, reterr));
+  IG_TRY(ig_running_begin(session, sql, cancel, &running, reterr));
   ig_prepared *made = ig_calloc(1, sizeof(*made));
   if (!made) return ig_fail_oom(reterr);
   made->refs = 1;
@@ -370,7 +370,8 @@ igloo_status ig_prepared_execute(ig_prepared *prepared, ig_cancel *cancel,
                                  struct ig_result *ret_result,
                                  struct igloo_error *reterr) {
   IG_AUTO(ig_running) *running = NULL;
-  IG_TRY(ig_running_begin(prepared->session, cancel, &running, reterr));
+  IG_TRY(ig_running_begin(prepared->session, ig_prepared_sql(prepared), cancel, &running,
+                          reterr));
   igloo_status status = prepared->planned
                             ? run_planned(prepared, IG_TAKE(running), ret_result, reterr)
                             : ig_session_run(prepared->session, IG_TAKE(running),

@@ -24,6 +24,41 @@
 
 typedef struct ig_running ig_running;
 
+/* What a statement does now. */
+enum ig_running_state {
+  IG_RUNNING_STARTS, /* and what needs no plan */
+  IG_RUNNING_QUEUED, /* for a place of limits.running */
+  IG_RUNNING_PLANS,
+  IG_RUNNING_RUNS,
+  IG_RUNNING_WAITS, /* for whoever reads its result */
+};
+
+struct ig_running {
+  ig_session *session;   /* one reference */
+  struct result *result; /* owned until it is given out: what was done can be told */
+  ig_cancel *cancel;
+  bool admitted; /* holds one of the places of limits.running */
+  int64_t id;    /* unique in this process */
+  char *text;    /* owned: as others may read it */
+  int64_t begin_us;
+  int64_t begin_wall_us;
+  enum ig_running_state
+      state;         /* atomic, relaxed: only shown, and asked by the idle clock */
+  ig_query *query;   /* guarded by the session's mu; borrowed from whoever runs it */
+  ig_running *next;  /* guarded by the session's mu */
+  ig_running **link; /* likewise: what points to this one */
+};
+
+/* Why a session is over. */
+enum ig_session_end {
+  IG_SESSION_OPEN,
+  IG_SESSION_CLOSED,
+  IG_SESSION_KILLED,
+  IG_SESSION_IDLE,
+  IG_SESSION_DROPPED, /* its user */
+  IG_SESSION_STOPPED, /* the server */
+};
+
 /* The settings at one moment, and what the engine makes of them: immutable, so that
  * statements on several threads each see one state. */
 typedef struct ig_session_state {
@@ -35,12 +70,18 @@ typedef struct ig_session_state {
 struct ig_session {
   int32_t refs;
   struct ig_session_parts parts;
+  struct ig_session_who who; /* peer and key are owned */
+  int64_t begin_wall_us;
+  int64_t used_us; /* atomic, relaxed: the last use, of the monotonic clock */
   ig_session_tables *own;
   pthread_mutex_t mu;         /* a leaf lock */
   ig_session_state *state;    /* guarded by mu: a change puts another in its place */
   struct ig_map prepared;     /* guarded by mu: PREPARE, name to ig_prepared */
   ig_running *running;        /* guarded by mu: newest first */
   struct igloo_progress last; /* guarded by mu: of the newest that ended */
+  enum ig_session_end over;   /* guarded by mu */
+  ig_session *next;           /* guarded by the registry's mu */
+  ig_session **link;          /* likewise: what points to this one */
 };
 
 void ig_session_forget_prepared(ig_session *session); /* DEALLOCATE ALL */
@@ -59,13 +100,59 @@ IG_NODISCARD igloo_status ig_session_change(ig_session *session, struct ig_str n
 /* Prepared statements are counted: one may be dropped while it runs. */
 ig_prepared *ig_prepared_ref(ig_prepared *prepared);
 
+/* End it for a reason; false if it was over. The caller holds a reference. */
+bool ig_session_end_for(ig_session *session, enum ig_session_end why);
+
+/* ---- registry.c -------------------------------------------------------------------- */
+
+/* List a session. Returns ALREADY_EXISTS 42710, OUT_OF_MEMORY. */
+IG_NODISCARD igloo_status ig_registry_add(ig_registry *registry, ig_session *session,
+                                          struct igloo_error *reterr);
+/* Nobody finds it by its key any more. */
+void ig_registry_forget(ig_registry *registry, const ig_session *session);
+/* Out of the list, after its last reference. */
+void ig_registry_remove(ig_registry *registry, ig_session *session);
+
+/* The number of a new statement. */
+int64_t ig_registry_new_id(ig_registry *registry);
+
+/* Every session, each with a reference. Gives *ret_list to ig_registry_list_free. */
+struct ig_session_list {
+  ig_session **sessions;
+  size_t count;
+};
+IG_NODISCARD igloo_status ig_registry_list(ig_registry *registry,
+                                           struct ig_session_list *ret_list,
+                                           struct igloo_error *reterr);
+void ig_session_list_done(struct ig_session_list *list);
+
+/* May `who` see and end what belongs to the session? */
+bool ig_session_is_seen_by(const ig_session *session, const struct ig_identity *who);
+
+/* SHOW QUERIES: needs no place to run. */
+IG_NODISCARD igloo_status ig_registry_show_queries(ig_registry *registry,
+                                                   const struct ig_identity *who,
+                                                   struct ArrowArrayStream *ret_rows,
+                                                   struct igloo_error *reterr);
+
+/* ---- users.c: CREATE, ALTER and DROP USER, KILL ------------------------------------ */
+
+IG_NODISCARD igloo_status ig_user_run(ig_session *session,
+                                      const struct ig_sql_statement *parsed,
+                                      struct igloo_error *reterr);
+IG_NODISCARD igloo_status ig_kill_run(ig_session *session,
+                                      const struct ig_sql_statement *parsed,
+                                      struct igloo_error *reterr);
+
 /* ---- running.c --------------------------------------------------------------------- */
 
-/* Begin a statement, in the list. Its token is `cancel` (shared; NULL: one of its own),
+/* Begin the statement `sql` (its text is copied as far as others may read it), in the
+ * list. Returns CLOSED where the session is over, UNAUTHENTICATED where its user is gone.
+ * Its token is `cancel` (shared; NULL: one of its own),
  * whose deadline comes no later than the session's timeout. Free: ig_running_end, or give
  * it to a result. */
-IG_NODISCARD igloo_status ig_running_begin(ig_session *session, ig_cancel *cancel,
-                                           ig_running **ret_running,
+IG_NODISCARD igloo_status ig_running_begin(ig_session *session, struct ig_str sql,
+                                           ig_cancel *cancel, ig_running **ret_running,
                                            struct igloo_error *reterr);
 ig_running *ig_running_end(ig_running *running); /* takes NULL; returns NULL */
 IG_DEFINE_AUTO(ig_running, ig_running_end)
@@ -76,6 +163,7 @@ ig_cancel *ig_running_cancel(const ig_running *running); /* borrowed */
  * at the end of the result. Returns as ig_admission_enter. */
 IG_NODISCARD igloo_status ig_running_admit(ig_running *running,
                                            struct igloo_error *reterr);
+void ig_running_enter(ig_running *running, enum ig_running_state state);
 /* Give the place back, if there is one. */
 void ig_running_leave(ig_running *running);
 

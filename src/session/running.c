@@ -7,6 +7,9 @@
 #include "session/admission.h"
 #include "session/bound_rows.h"
 #include "session/private.h"
+#include "sql/redact.h"
+
+#define SHOWN_BYTES IG_STATEMENT_SHOWN_BYTES_MAX
 
 struct result {
   struct ArrowArrayStream rows;
@@ -14,17 +17,6 @@ struct result {
   ig_query *query; /* NULL: rows that were there already */
   struct igloo_error error;
   struct igloo_error *told; /* borrowed, or NULL: gets a copy of the error */
-};
-
-struct ig_running {
-  ig_session *session;   /* one reference */
-  struct result *result; /* owned until it is given out: what was done can be told */
-  ig_cancel *cancel;
-  bool admitted; /* holds one of the places of limits.running */
-  int64_t begin_us;
-  ig_query *query;   /* guarded by the session's mu; borrowed from whoever runs it */
-  ig_running *next;  /* guarded by the session's mu */
-  ig_running **link; /* likewise: what points to this one */
 };
 
 /* ---- the list ---------------------------------------------------------------------- */
@@ -42,29 +34,54 @@ static igloo_status take_token(ig_session *session, ig_cancel *cancel,
   return IGLOO_OK;
 }
 
-igloo_status ig_running_begin(ig_session *session, ig_cancel *cancel,
-                              ig_running **ret_running, struct igloo_error *reterr) {
-  ig_running *running = ig_calloc(1, sizeof(*running));
-  if (!running) return ig_fail_oom(reterr);
-  running->result = ig_calloc(1, sizeof(*running->result));
-  if (!running->result) {
-    ig_free(running);
-    return ig_fail_oom(reterr);
-  }
-  igloo_status status = take_token(session, cancel, &running->cancel, reterr);
-  if (status != IGLOO_OK) {
-    ig_free(running->result);
-    ig_free(running);
-    return status;
-  }
-  running->session = ig_session_ref(session);
-  running->begin_us = ig_now_us();
+void ig_running_enter(ig_running *running, enum ig_running_state state) {
+  __atomic_store_n(&running->state, state, __ATOMIC_RELAXED);
+}
+
+static igloo_status fail_over(enum ig_session_end over, struct igloo_error *reterr) {
+  static const char *const reasons[] = {
+      [IG_SESSION_OPEN] = "",
+      [IG_SESSION_CLOSED] = "by its client",
+      [IG_SESSION_KILLED] = "by KILL SESSION",
+      [IG_SESSION_IDLE] = "because it was idle for limits.session_idle",
+      [IG_SESSION_DROPPED] = "because its user was dropped",
+      [IG_SESSION_STOPPED] = "because the server stops",
+  };
+  return ig_fail_state(reterr, IGLOO_CLOSED, over == IG_SESSION_IDLE ? "57P05" : "57P01",
+                       "the session was ended %s", reasons[over]);
+}
+
+/* Into the list of a session that is not over. */
+static igloo_status join_list(ig_running *running, struct igloo_error *reterr) {
+  ig_session *session = running->session;
   IG_LOCK_SCOPE(&session->mu);
+  if (session->over != IG_SESSION_OPEN) return fail_over(session->over, reterr);
   running->next = session->running;
   if (running->next) running->next->link = &running->next;
   running->link = &session->running;
   session->running = running;
-  *ret_running = running;
+  return IGLOO_OK;
+}
+
+igloo_status ig_running_begin(ig_session *session, struct ig_str sql, ig_cancel *cancel,
+                              ig_running **ret_running, struct igloo_error *reterr) {
+  struct ig_identity identity;
+  IG_TRY(ig_session_right(session, &identity, reterr));
+  IG_AUTO(ig_running) *running = ig_calloc(1, sizeof(*running));
+  if (!running) return ig_fail_oom(reterr);
+  running->session = ig_session_ref(session);
+  running->result = ig_calloc(1, sizeof(*running->result));
+  if (!running->result) return ig_fail_oom(reterr);
+  IG_TRY(take_token(session, cancel, &running->cancel, reterr));
+  bool readable = ig_utf8_valid(ig_str_sub(sql, 0, ig_utf8_cut(sql, SHOWN_BYTES)), NULL);
+  IG_TRY(ig_sql_redact(readable ? sql : IG_STR("(not UTF-8)"), SHOWN_BYTES,
+                       &running->text, reterr));
+  running->id = ig_registry_new_id(session->parts.registry);
+  running->begin_us = ig_now_us();
+  running->begin_wall_us = ig_wall_us();
+  ig_session_touch(session);
+  IG_TRY(join_list(running, reterr));
+  *ret_running = IG_TAKE(running);
   return IGLOO_OK;
 }
 
@@ -93,8 +110,10 @@ void ig_running_set_query(ig_running *running, ig_query *query) {
 
 igloo_status ig_running_admit(ig_running *running, struct igloo_error *reterr) {
   if (running->admitted) return IGLOO_OK;
+  ig_running_enter(running, IG_RUNNING_QUEUED);
   IG_TRY(ig_admission_enter(running->session->parts.admission, running->cancel, reterr));
   running->admitted = true;
+  ig_running_enter(running, IG_RUNNING_PLANS);
   return IGLOO_OK;
 }
 
@@ -121,6 +140,7 @@ ig_running *ig_running_end(ig_running *running) {
   leave_list(running);
   (void)ig_cancel_unref(running->cancel);
   (void)ig_session_unref(running->session);
+  ig_free(running->text);
   ig_free(running->result);
   ig_free(running);
   return NULL;
@@ -174,7 +194,10 @@ static int result_get_schema(struct ArrowArrayStream *stream, struct ArrowSchema
 static int result_get_next(struct ArrowArrayStream *stream, struct ArrowArray *out) {
   struct result *result = stream->private_data;
   if (result->error.status != IGLOO_OK) return EIO; /* an error stays */
+  ig_running_enter(result->running, IG_RUNNING_RUNS);
   int errnum = result->rows.get_next(&result->rows, out);
+  ig_running_enter(result->running, IG_RUNNING_WAITS);
+  ig_session_touch(result->running->session);
   if (errnum || !out->release) return end_result(result, errnum);
   return 0;
 }
@@ -206,6 +229,12 @@ igloo_status ig_result_error(struct ArrowArrayStream *rows, struct igloo_error *
   return result->error.status;
 }
 
+int64_t ig_result_query_id(const struct ArrowArrayStream *rows) {
+  if (rows->release != result_release) return 0;
+  const struct result *result = rows->private_data;
+  return result->running->id;
+}
+
 void ig_result_tell(struct ArrowArrayStream *rows, struct igloo_error *told) {
   if (rows->release != result_release) return;
   struct result *result = rows->private_data;
@@ -214,6 +243,7 @@ void ig_result_tell(struct ArrowArrayStream *rows, struct igloo_error *told) {
 
 static void give_result(struct result *result, int64_t affected,
                         struct ig_result *ret_result) {
+  ig_running_enter(result->running, IG_RUNNING_WAITS);
   ret_result->affected = affected;
   ret_result->rows = (struct ArrowArrayStream){.get_schema = result_get_schema,
                                                .get_next = result_get_next,

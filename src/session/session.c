@@ -1,5 +1,6 @@
 /* session.c -- see session.h: life of a session, its settings. */
 #include "arrow/schema.h"
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/thread.h"
 #include "scan/resolver.h"
@@ -16,7 +17,7 @@ static igloo_status new_state(const ig_session *session, struct ig_settings *set
                               ig_session_state **ret_state, struct igloo_error *reterr) {
   struct ig_plan_settings from = {
       .time_zone = settings->time_zone,
-      .user = session->parts.user,
+      .user = session->who.identity.name,
       .catalog = IG_CATALOG_NAME,
       .schema = settings->search_path_count ? settings->search_path[0] : "",
       .views = settings->views,
@@ -91,8 +92,34 @@ igloo_status ig_session_change(ig_session *session, struct ig_str name,
 
 /* ---- life -------------------------------------------------------------------------- */
 
+/* A copy without its hooks: they are called only once nothing can fail any more. */
+static igloo_status copy_who(const struct ig_session_who *who,
+                             struct ig_session_who *ret_copy,
+                             struct igloo_error *reterr) {
+  if (who->key.len > IG_SESSION_KEY_BYTES_MAX)
+    return ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "the session's key is too long");
+  ret_copy->identity = who->identity;
+  ret_copy->ends_idle = who->ends_idle;
+  ret_copy->ctx = who->ctx;
+  ret_copy->peer = ig_strdup(who->peer);
+  ret_copy->key = ig_str_make(ig_str_dup(who->key), who->key.len);
+  return ret_copy->peer && ret_copy->key.data ? IGLOO_OK : ig_fail_oom(reterr);
+}
+
+static igloo_status fill_session(ig_session *session, const struct ig_session_who *who,
+                                 struct igloo_error *reterr) {
+  struct ig_settings settings;
+  int64_t timeout_us = session->parts.config->limits_statement_timeout;
+  IG_TRY(copy_who(who, &session->who, reterr));
+  IG_TRY(ig_settings_init(&settings, timeout_us, reterr));
+  IG_TRY(new_state(session, &settings, &session->state, reterr));
+  IG_TRY(ig_session_tables_new(&session->own, reterr));
+  return ig_registry_add(session->parts.registry, session, reterr);
+}
+
 igloo_status ig_session_new(const struct ig_session_parts *parts,
-                            ig_session **ret_session, struct igloo_error *reterr) {
+                            const struct ig_session_who *who, ig_session **ret_session,
+                            struct igloo_error *reterr) {
   ig_session *session = ig_calloc(1, sizeof(*session));
   if (!session) return ig_fail_oom(reterr);
   ig_mutex_init(&session->mu);
@@ -100,16 +127,18 @@ igloo_status ig_session_new(const struct ig_session_parts *parts,
   session->refs = 1;
   session->parts = *parts;
   session->parts.on_end = NULL; /* not before nothing can fail any more */
-  struct ig_settings settings;
-  igloo_status status =
-      ig_settings_init(&settings, parts->config->limits_statement_timeout, reterr);
-  if (status == IGLOO_OK) status = new_state(session, &settings, &session->state, reterr);
-  if (status == IGLOO_OK) status = ig_session_tables_new(&session->own, reterr);
+  session->begin_wall_us = ig_wall_us();
+  ig_session_touch(session);
+  igloo_status status = fill_session(session, who, reterr);
   if (status != IGLOO_OK) {
     (void)ig_session_unref(session);
     return status;
   }
   session->parts.on_end = parts->on_end;
+  ig_mutex_lock(&session->mu); /* whoever ends it already now sees hooks or none */
+  session->who.ended = session->over == IG_SESSION_OPEN ? who->ended : NULL;
+  session->who.freed = who->freed;
+  ig_mutex_unlock(&session->mu);
   *ret_session = session;
   return IGLOO_OK;
 }
@@ -131,15 +160,77 @@ ig_session *ig_session_unref(ig_session *session) {
   /* Release pairs with acquire: the last one sees what every other did before. */
   if (!session || __atomic_sub_fetch(&session->refs, 1, __ATOMIC_ACQ_REL) > 0)
     return NULL;
+  ig_registry_remove(session->parts.registry, session);
   ig_map_done(&session->prepared);
   (void)ig_session_tables_unref(session->own);
   (void)ig_session_state_unref(session->state);
   ig_mutex_done(&session->mu);
   void (*on_end)(void *) = session->parts.on_end;
   void *ctx = session->parts.ctx;
+  if (session->who.freed) session->who.freed(session->who.ctx);
+  ig_free((char *)(uintptr_t)session->who.peer);
+  ig_free((char *)(uintptr_t)session->who.key.data);
   ig_free(session);
   if (on_end) on_end(ctx);
   return NULL;
+}
+
+/* ---- who it is, and its end -------------------------------------------------------- */
+
+const struct ig_identity *ig_session_identity(const ig_session *session) {
+  return &session->who.identity;
+}
+
+int64_t ig_session_id(const ig_session *session) {
+  return session->parts.id;
+}
+
+void *ig_session_ctx(const ig_session *session) {
+  return session->who.ctx;
+}
+
+igloo_status ig_session_right(const ig_session *session, struct ig_identity *ret_identity,
+                              struct igloo_error *reterr) {
+  const struct ig_identity *began = &session->who.identity;
+  if (began->user_id == 0) {
+    *ret_identity = *began;
+    return IGLOO_OK;
+  }
+  if (ig_users_get(session->parts.users, began->user_id, ret_identity)) return IGLOO_OK;
+  return ig_fail(reterr, IGLOO_UNAUTHENTICATED, "user \"%s\" does not exist any more",
+                 began->name);
+}
+
+bool ig_session_is_seen_by(const ig_session *session, const struct ig_identity *who) {
+  return who->superuser || who->user_id == session->who.identity.user_id;
+}
+
+void ig_session_touch(ig_session *session) {
+  __atomic_store_n(&session->used_us, ig_now_us(), __ATOMIC_RELAXED);
+}
+
+bool ig_session_end_for(ig_session *session, enum ig_session_end why) {
+  void (*ended)(void *);
+  {
+    IG_LOCK_SCOPE(&session->mu);
+    if (session->over != IG_SESSION_OPEN) return false;
+    session->over = why;
+    ended = session->who.ended;
+    for (ig_running *running = session->running; running; running = running->next)
+      ig_cancel_set(running->cancel);
+  }
+  ig_registry_forget(session->parts.registry, session);
+  if (ended) ended(session->who.ctx);
+  return true;
+}
+
+void ig_session_end(ig_session *session) {
+  (void)ig_session_end_for(session, IG_SESSION_CLOSED);
+}
+
+bool ig_session_has_ended(ig_session *session) {
+  IG_LOCK_SCOPE(&session->mu);
+  return session->over != IG_SESSION_OPEN;
 }
 
 igloo_status ig_session_register(ig_session *session, struct ig_str name,

@@ -24,9 +24,23 @@
 #include "files/roots.h"
 #include "scan/system.h"
 #include "session/admission.h"
+#include "session/registry.h"
 
-typedef struct ig_session ig_session;
 typedef struct ig_prepared ig_prepared;
+
+/* Who asks, and from where. */
+struct ig_session_who {
+  /* user_id 0: nobody of the list of users, whose `superuser` stands as it is given;
+   * others are asked for at every statement. */
+  struct ig_identity identity;
+  const char *peer;  /* copied: "embedded", "127.0.0.1:5432", "unix:1000" */
+  struct ig_str key; /* copied: finds it again (ig_registry_find); empty: nothing does */
+  bool ends_idle;    /* limits.session_idle applies */
+  void (*ended)(void *ctx); /* once, if it is ended before its last reference goes; on
+                               any thread, no lock held; must not block. May be NULL */
+  void (*freed)(void *ctx); /* once, after its last reference. May be NULL */
+  void *ctx;
+};
 
 /* What a session works with. All borrowed for as long as `on_end` has not been called. */
 struct ig_session_parts {
@@ -36,18 +50,40 @@ struct ig_session_parts {
   ig_system_tables *system;
   ig_admission *admission; /* shared by all sessions */
   const struct ig_config *config;
-  const char *user;
+  ig_users *users;
+  ig_registry *registry;
   int64_t id;                /* unique in this process */
   void (*on_end)(void *ctx); /* after the last reference ended */
   void *ctx;
 };
 
+/* Returns ALREADY_EXISTS 42710 where another session of the user has the key, and the
+ * hooks of `who` are never called after a failure. */
 IG_NODISCARD igloo_status ig_session_new(const struct ig_session_parts *parts,
+                                         const struct ig_session_who *who,
                                          ig_session **ret_session,
                                          struct igloo_error *reterr);
 ig_session *ig_session_ref(ig_session *session);
 ig_session *ig_session_unref(ig_session *session); /* takes NULL; returns NULL */
 IG_DEFINE_AUTO(ig_session, ig_session_unref)
+
+/* As it was when the session began; the right of now is ig_session_right(). */
+const struct ig_identity *ig_session_identity(const ig_session *session);
+int64_t ig_session_id(const ig_session *session);
+void *ig_session_ctx(const ig_session *session); /* that of `who` */
+
+/* What the user is now. Returns UNAUTHENTICATED 28000 where it was dropped. */
+IG_NODISCARD igloo_status ig_session_right(const ig_session *session,
+                                           struct ig_identity *ret_identity,
+                                           struct igloo_error *reterr);
+
+/* Count as a use: the session is not idle. Statements do it by themselves. */
+void ig_session_touch(ig_session *session);
+
+/* End it, as its client asked: see registry.h. A second time does nothing. What is
+ * executed later returns CLOSED 57P01, or 57P05 where it was idle. */
+void ig_session_end(ig_session *session);
+bool ig_session_has_ended(ig_session *session);
 
 /* Set every running statement's cancel token. */
 void ig_session_cancel(ig_session *session);
@@ -67,6 +103,9 @@ IG_NODISCARD igloo_status ig_session_execute(ig_session *session, struct ig_str 
 
 /* The error that ended a stream made by a session; INVALID_ARGUMENT for other streams. */
 igloo_status ig_result_error(struct ArrowArrayStream *rows, struct igloo_error *reterr);
+
+/* The number of the statement that gave the stream, for logs; 0 for other streams. */
+int64_t ig_result_query_id(const struct ArrowArrayStream *rows);
 
 /* Make a stream a table of this session. Takes *rows, also on failure. */
 IG_NODISCARD igloo_status ig_session_register(ig_session *session, struct ig_str name,

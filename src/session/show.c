@@ -28,6 +28,13 @@ static igloo_status show_setting(ig_session *session, struct ig_str name,
   return ig_rows_finish(rows, ret_rows, reterr);
 }
 
+static igloo_status show_queries(ig_session *session, struct ArrowArrayStream *ret_rows,
+                                 struct igloo_error *reterr) {
+  struct ig_identity who;
+  IG_TRY(ig_session_right(session, &who, reterr));
+  return ig_registry_show_queries(session->parts.registry, &who, ret_rows, reterr);
+}
+
 static igloo_status show_all(ig_session *session, struct ArrowArrayStream *ret_rows,
                              struct igloo_error *reterr) {
   static const struct ig_rows_column columns[] = {{"name", IG_CELL_TEXT, true},
@@ -357,6 +364,7 @@ static igloo_status show(ig_session *session, ig_running *running,
   enum ig_sql_kind kind = parsed->kind;
   if (kind == IG_SQL_SHOW_SETTING)
     return show_setting(session, parsed->name, ret_rows, reterr);
+  if (kind == IG_SQL_SHOW_QUERIES) return show_queries(session, ret_rows, reterr);
   if (kind == IG_SQL_SHOW_ALL) return show_all(session, ret_rows, reterr);
   if (kind == IG_SQL_SHOW_TABLES) return list_tables(parsed, sql, reterr);
   if (kind == IG_SQL_SHOW_SCHEMAS) return list_schemas(parsed, sql, reterr);

@@ -237,7 +237,6 @@ static const struct {
     {"DATABASES", 0, IG_SQL_SHOW_CATALOGS, false},
     {"COLUMNS", 3, IG_SQL_SHOW_COLUMNS, true},
     {"FUNCTIONS", 0, IG_SQL_SHOW_FUNCTIONS, false},
-    {"QUERIES", 0, IG_SQL_SHOW_QUERIES, false},
 };
 
 static igloo_status parse_show(struct parser *p) {
@@ -249,6 +248,11 @@ static igloo_status parse_show(struct parser *p) {
   IG_TRY(accept(p, "ALL", &found));
   if (found) {
     p->st->kind = IG_SQL_SHOW_ALL;
+    return expect_end(p);
+  }
+  IG_TRY(accept(p, "QUERIES", &found));
+  if (found) {
+    p->st->kind = IG_SQL_SHOW_QUERIES;
     return expect_end(p);
   }
   for (size_t i = 0; i < IG_ARRAY_LEN(show_lists); i++) {

@@ -21,12 +21,12 @@ enum ig_sql_kind {
   IG_SQL_EXPLAIN,      /* explain_*, inner */
   IG_SQL_SHOW_SETTING, /* name */
   IG_SQL_SHOW_ALL,
-  IG_SQL_SHOW_TABLES,       /* [FROM name], [LIKE pattern] */
-  IG_SQL_SHOW_SCHEMAS,      /* [FROM name], [LIKE pattern] */
-  IG_SQL_SHOW_CATALOGS,     /* [LIKE pattern] */
-  IG_SQL_SHOW_COLUMNS,      /* FROM name, [LIKE pattern] */
-  IG_SQL_SHOW_FUNCTIONS,    /* [LIKE pattern] */
-  IG_SQL_SHOW_QUERIES,      /* [LIKE pattern] */
+  IG_SQL_SHOW_TABLES,    /* [FROM name], [LIKE pattern] */
+  IG_SQL_SHOW_SCHEMAS,   /* [FROM name], [LIKE pattern] */
+  IG_SQL_SHOW_CATALOGS,  /* [LIKE pattern] */
+  IG_SQL_SHOW_COLUMNS,   /* FROM name, [LIKE pattern] */
+  IG_SQL_SHOW_FUNCTIONS, /* [LIKE pattern] */
+  IG_SQL_SHOW_QUERIES,
   IG_SQL_SHOW_CREATE_TABLE, /* name; also SHOW CREATE VIEW */
   IG_SQL_DESCRIBE,          /* name, or inner */
   IG_SQL_SUMMARIZE,         /* name, or inner */

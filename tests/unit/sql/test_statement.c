@@ -390,8 +390,7 @@ static void kill_takes_an_id_in_quotes(void **state) {
   assert_kind("KILL QUERY '17'", IG_SQL_KILL_QUERY);
   assert_str_eq(st.pattern, "'17'");
   assert_kind("kill session '3';", IG_SQL_KILL_SESSION);
-  assert_kind("SHOW QUERIES LIKE '%bob%'", IG_SQL_SHOW_QUERIES);
-  assert_str_eq(st.pattern, "'%bob%'");
+  assert_kind("SHOW QUERIES", IG_SQL_SHOW_QUERIES);
   static const char *const wrong[] = {"KILL",
                                       "KILL 17",
                                       "KILL QUERY",
