@@ -178,9 +178,21 @@ size_t ig_utf8_encode(uint32_t code_point, char dst[4]) {
   return tail + 1;
 }
 
+/* Bytes from `at` on that are ASCII, eight by eight. */
+static size_t ascii_run(struct ig_str s, size_t at) {
+  size_t from = at;
+  for (uint64_t word; s.len - at >= sizeof(word); at += sizeof(word)) {
+    memcpy(&word, s.data + at, sizeof(word));
+    if (word & 0x8080808080808080u) break;
+  }
+  return at - from;
+}
+
 bool ig_utf8_valid(struct ig_str s, size_t *ret_offset) {
   for (size_t at = 0; at < s.len;) {
+    at += ascii_run(s, at);
     size_t start = at;
+    if (at == s.len) break;
     if (ig_utf8_decode(s, &at) >= 0) continue;
     if (ret_offset) *ret_offset = start;
     return false;
