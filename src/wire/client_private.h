@@ -1,0 +1,61 @@
+/*
+ * client_private.h -- what the files of the client share; nobody else includes it.
+ *
+ * Owns: nothing. Threads, Blocks: as client.h.
+ */
+#ifndef IG_WIRE_CLIENT_PRIVATE_H
+#define IG_WIRE_CLIENT_PRIVATE_H
+
+#include <pthread.h>
+
+#include "wire/client.h"
+
+/* What a decoded answer may take: a FlightInfo with its endpoints, or session options. */
+#define IG_FLIGHT_ANSWER_ARENA_BYTES (16 * IG_MIB)
+/* A command: its SQL text, and some. */
+#define IG_FLIGHT_COMMAND_BYTES_MAX (IG_SQL_BYTES_LIMIT + IG_MIB)
+/* "user:password" in base64, a token, or a cookie: fits a header block. */
+#define IG_FLIGHT_CREDENTIAL_BYTES_MAX (16 * IG_KIB)
+
+/* A call in the list of those that ig_flight_client_reset() looks at. */
+struct ig_flight_open_call {
+  ig_rpc_call *call;                        /* one reference */
+  ig_cancel *cancel;                        /* one reference, or NULL */
+  struct ig_flight_open_call *next, **link; /* guarded by the client's mu */
+};
+
+struct ig_flight_client {
+  ig_rpc_channel *channel;
+  char *authorization; /* the header's value, or NULL; fixed once it is open */
+  pthread_mutex_t mu;  /* a leaf lock, but for that of a call that is reset */
+  char *cookie;        /* guarded by mu: "name=value", or NULL */
+  struct ig_flight_open_call *open; /* guarded by mu */
+};
+
+/* Begin a call of a method of the service ("DoGet"). */
+IG_NODISCARD igloo_status ig_flight_client_start(ig_flight_client *client,
+                                                 const char *method, ig_cancel *cancel,
+                                                 int64_t deadline_us,
+                                                 ig_rpc_call **ret_call,
+                                                 struct igloo_error *reterr);
+/* Keep the cookie that a call's answer sets. */
+void ig_flight_client_note(ig_flight_client *client, ig_rpc_call *call);
+
+/* Send a message made by base/protobuf.h; takes the buffer's memory, also on failure. */
+IG_NODISCARD igloo_status ig_flight_client_send(ig_rpc_call *call, struct ig_buf *bytes,
+                                                struct igloo_error *reterr);
+
+/* What a failed call says where its token is set: that, in the words of base/cancel.h. */
+igloo_status ig_flight_client_failed(const ig_cancel *cancel, igloo_status status,
+                                     struct igloo_error *reterr);
+
+/* Append a FlightDescriptor with a command. */
+void ig_flight_put_descriptor(const struct ig_protobuf_message *command,
+                              const void *value, struct ig_buf *out);
+
+/* Into the list and out of it; `open` shares call and cancel. */
+void ig_flight_client_enter(ig_flight_client *client, struct ig_flight_open_call *open,
+                            ig_rpc_call *call, ig_cancel *cancel);
+void ig_flight_client_leave(ig_flight_client *client, struct ig_flight_open_call *open);
+
+#endif
