@@ -293,6 +293,7 @@ static igloo_status write_dictionary(const struct ArrowSchema *schema, int64_t i
                                      struct igloo_error *reterr) {
   struct ArrowSchema indexes = *schema;
   indexes.dictionary = NULL;
+  indexes.flags &= ~(int64_t)ARROW_FLAG_DICTIONARY_ORDERED;
   struct ArrowSchemaView view;
   ig_flat_ref index = 0;
   if (ArrowSchemaViewInit(&view, &indexes, NULL) == NANOARROW_OK)
