@@ -1,7 +1,6 @@
 /* prepared.c -- prepared statements: of the C interface, and of PREPARE and EXECUTE. */
 #include <nanoarrow/nanoarrow.h>
 
-#include "arrow/rows.h"
 #include "arrow/schema.h"
 #include "arrow/stream.h"
 #include "base/limits.h"
@@ -20,14 +19,9 @@ struct ig_prepared {
   bool planned;                /* a statement of the engine: the schemas below are set */
   struct ArrowSchema promised; /* of the result */
   struct ArrowSchema parameters; /* children "$1" ... or as named */
-  struct ig_value *values;       /* of the parameters; texts are owned */
+  struct ig_values values;       /* of the parameters */
   struct ArrowArrayStream rows;  /* bound rows, or released */
 };
-
-static void clear_value(struct ig_value *value) {
-  if (value->kind == IG_VALUE_TEXT) ig_free((char *)(uintptr_t)value->text.data);
-  value->kind = IG_VALUE_UNBOUND;
-}
 
 ig_prepared *ig_prepared_ref(ig_prepared *prepared) {
   (void)__atomic_add_fetch(&prepared->refs, 1, __ATOMIC_RELAXED);
@@ -38,9 +32,7 @@ ig_prepared *ig_prepared_free(ig_prepared *prepared) {
   /* Release pairs with acquire: the last one sees what every other did before. */
   if (!prepared || __atomic_sub_fetch(&prepared->refs, 1, __ATOMIC_ACQ_REL) > 0)
     return NULL;
-  for (uint32_t i = 0; prepared->values && i < prepared->guarded.params.count; i++)
-    clear_value(&prepared->values[i]);
-  ig_free(prepared->values);
+  ig_values_done(&prepared->values);
   ig_stream_done(&prepared->rows);
   ig_schema_done(&prepared->promised);
   ig_schema_done(&prepared->parameters);
@@ -114,8 +106,7 @@ static igloo_status plan_prepared(ig_prepared *prepared, ig_running *running,
 static igloo_status prepare(ig_prepared *prepared, ig_running *running,
                             struct igloo_error *reterr) {
   uint32_t count = prepared->guarded.params.count;
-  prepared->values = ig_calloc((size_t)count + 1, sizeof(*prepared->values));
-  if (!prepared->values) return ig_fail_oom(reterr);
+  IG_TRY(ig_values_init(&prepared->values, count, reterr));
   if (prepared->guarded.parsed.kind == IG_SQL_ENGINE) {
     igloo_status status = plan_prepared(prepared, running, reterr);
     if (status != IGLOO_OK && reterr)
@@ -182,21 +173,7 @@ int32_t ig_prepared_number(const ig_prepared *prepared, struct ig_str name) {
 
 igloo_status ig_prepared_bind(ig_prepared *prepared, int32_t number,
                               struct ig_value value, struct igloo_error *reterr) {
-  uint32_t count = prepared->guarded.params.count;
-  if (number < 1 || (uint32_t)number > count)
-    return ig_fail_state(reterr, IGLOO_INVALID_ARGUMENT, "42P02",
-                         "there is no parameter $%d: the statement has %u", number,
-                         count);
-  if (value.kind == IG_VALUE_TEXT) {
-    if (!ig_utf8_valid(value.text, NULL))
-      return ig_fail_state(reterr, IGLOO_DATA_ERROR, "22021",
-                           "the value of parameter $%d is not valid UTF-8", number);
-    char *copy = ig_str_dup(value.text);
-    if (!copy) return ig_fail_oom(reterr);
-    value.text.data = copy;
-  }
-  clear_value(&prepared->values[number - 1]);
-  prepared->values[number - 1] = value;
+  IG_TRY(ig_values_set(&prepared->values, number, value, reterr));
   ig_stream_done(&prepared->rows);
   return IGLOO_OK;
 }
@@ -212,65 +189,6 @@ igloo_status ig_prepared_bind_stream(ig_prepared *prepared, struct ArrowArrayStr
   prepared->rows = *rows;
   rows->release = NULL;
   return IGLOO_OK;
-}
-
-static enum ig_cell cell_of(enum ig_value_kind kind) {
-  switch (kind) {
-    case IG_VALUE_BOOL:
-      return IG_CELL_BOOL;
-    case IG_VALUE_INT64:
-      return IG_CELL_INT64;
-    case IG_VALUE_DOUBLE:
-      return IG_CELL_DOUBLE;
-    case IG_VALUE_UNBOUND:
-    case IG_VALUE_NULL:
-    case IG_VALUE_TEXT:
-      break;
-  }
-  return IG_CELL_TEXT;
-}
-
-/* The single values as a stream of one row. */
-static igloo_status values_to_rows(const ig_prepared *prepared,
-                                   struct ArrowArrayStream *ret_rows,
-                                   struct igloo_error *reterr) {
-  uint32_t count = prepared->guarded.params.count;
-  struct ig_rows_column *columns = ig_calloc(count, sizeof(*columns));
-  if (!columns) return ig_fail_oom(reterr);
-  IG_AUTO(ig_rows) *rows = NULL;
-  igloo_status status = IGLOO_OK;
-  for (uint32_t i = 0; status == IGLOO_OK && i < count; i++) {
-    columns[i] = (struct ig_rows_column){prepared->parameters.children[i]->name,
-                                         cell_of(prepared->values[i].kind), false};
-    if (prepared->values[i].kind == IG_VALUE_UNBOUND)
-      status = ig_fail_state(reterr, IGLOO_INVALID_ARGUMENT, "08P01",
-                             "parameter \"%s\" has no value", columns[i].name);
-  }
-  if (status == IGLOO_OK) status = ig_rows_new(columns, count, &rows, reterr);
-  ig_free(columns);
-  if (status != IGLOO_OK) return status;
-  for (uint32_t i = 0; i < count; i++) {
-    const struct ig_value *value = &prepared->values[i];
-    switch (value->kind) {
-      case IG_VALUE_UNBOUND:
-      case IG_VALUE_NULL:
-        ig_rows_null(rows);
-        break;
-      case IG_VALUE_BOOL:
-        ig_rows_bool(rows, value->flag);
-        break;
-      case IG_VALUE_INT64:
-        ig_rows_i64(rows, value->int64);
-        break;
-      case IG_VALUE_DOUBLE:
-        ig_rows_double(rows, value->number);
-        break;
-      case IG_VALUE_TEXT:
-        ig_rows_text(rows, value->text);
-        break;
-    }
-  }
-  return ig_rows_finish(rows, ret_rows, reterr);
 }
 
 /* The plan with the one row of `rows` (taken) in place of its parameters. */
@@ -356,7 +274,7 @@ static igloo_status run_planned(ig_prepared *prepared, ig_running *running,
   }
   if (prepared->guarded.params.count > 0) {
     struct ArrowArrayStream values;
-    IG_TRY(values_to_rows(prepared, &values, reterr));
+    IG_TRY(ig_values_rows(&prepared->values, &prepared->parameters, &values, reterr));
     ig_plan *bound = NULL;
     IG_TRY(bind_one(plan, &values, &bound, reterr));
     (void)ig_plan_unref(plan);

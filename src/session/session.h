@@ -25,6 +25,7 @@
 #include "scan/system.h"
 #include "session/admission.h"
 #include "session/registry.h"
+#include "session/values.h"
 
 typedef struct ig_prepared ig_prepared;
 
@@ -138,23 +139,6 @@ IG_NODISCARD igloo_status ig_prepared_parameters(ig_prepared *prepared,
                                                  struct igloo_error *reterr);
 int32_t ig_prepared_number(const ig_prepared *prepared, struct ig_str name);
 
-enum ig_value_kind {
-  IG_VALUE_UNBOUND,
-  IG_VALUE_NULL,
-  IG_VALUE_BOOL,
-  IG_VALUE_INT64,
-  IG_VALUE_DOUBLE,
-  IG_VALUE_TEXT,
-};
-struct ig_value {
-  enum ig_value_kind kind;
-  union {
-    bool flag;
-    int64_t int64;
-    double number;
-    struct ig_str text; /* copied by ig_prepared_bind */
-  };
-};
 IG_NODISCARD igloo_status ig_prepared_bind(ig_prepared *prepared, int32_t number,
                                            struct ig_value value,
                                            struct igloo_error *reterr);
