@@ -38,6 +38,11 @@ IG_NODISCARD igloo_status ig_rpc_metadata_add(struct ig_rpc_metadata *metadata,
                                               struct ig_str name, struct ig_str value,
                                               struct igloo_error *reterr);
 
+/* The same for what came in, which HTTP/2 has checked: nothing is judged but the size. */
+IG_NODISCARD igloo_status ig_rpc_metadata_put(struct ig_rpc_metadata *metadata,
+                                              struct ig_str name, struct ig_str value,
+                                              struct igloo_error *reterr);
+
 /* The first value of a name (in lower case). Returns false where there is none;
  * *ret_value is then the empty view. Borrowed as long as the metadata. */
 bool ig_rpc_metadata_get(const struct ig_rpc_metadata *metadata, const char *name,

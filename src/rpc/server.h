@@ -60,17 +60,18 @@ IG_NODISCARD igloo_status ig_rpc_server_new(const struct ig_rpc_server_options *
 ig_rpc_server *ig_rpc_server_free(ig_rpc_server *server);
 IG_DEFINE_AUTO(ig_rpc_server, ig_rpc_server_free)
 
-/* Listen on "host:port", "[v6]:port" or ":port" (all addresses); port 0 takes a free one.
- * With `tls` (shared) TLS is required, without it plaintext. *ret_port (may be NULL) is
- * the port. Returns IGLOO_OK; INVALID_ARGUMENT (not an address); what ig_fail_errno makes
- * of bind and listen. */
+/* Before the start: listen on "host:port", "[v6]:port" or ":port" (all addresses); port 0
+ * takes a free one. With `tls` (shared) TLS is required, without it plaintext. *ret_port
+ * (may be NULL) is the port. Returns IGLOO_OK; INVALID_ARGUMENT (not an address); what
+ * ig_fail_errno makes of bind and listen. */
 IG_NODISCARD igloo_status ig_rpc_server_listen_tcp(ig_rpc_server *server,
                                                    const char *address, ig_tls *tls,
                                                    uint16_t *ret_port,
                                                    struct igloo_error *reterr);
 
-/* Listen on a Unix socket with this mode (0600, 0660). A socket file that nobody listens
- * on is replaced, one in use is ALREADY_EXISTS; it is removed when the server is freed.
+/* Before the start: listen on a Unix socket with this mode (0600, 0660). A socket file
+ * that nobody listens on is replaced, one in use is ALREADY_EXISTS; it is removed when
+ * the server is freed.
  */
 IG_NODISCARD igloo_status ig_rpc_server_listen_unix(ig_rpc_server *server,
                                                     const char *path, uint32_t mode,

@@ -1,0 +1,440 @@
+/* call.c -- see call.h and call_private.h: what both sides do with a call. */
+#include "rpc/call.h"
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "rpc/budget.h"
+#include "rpc/call_private.h"
+
+/* A token that is set wakes nobody, so waits look at it this often. */
+#define WATCH_US (50 * IG_US_PER_MS)
+
+/* --- life */
+
+igloo_status ig_call_new_locked(ig_conn *conn, ig_rpc_call **ret_call,
+                                struct igloo_error *reterr) {
+  ig_rpc_call *call = ig_calloc(1, sizeof(*call));
+  if (!call) return ig_fail_oom(reterr);
+  igloo_status status = ig_cancel_new(IG_NEVER_US, &call->token, reterr);
+  if (status != IGLOO_OK) {
+    ig_free(call);
+    return status;
+  }
+  atomic_init(&call->references, 1);
+  atomic_init(&call->handles, 0);
+  ig_cond_init(&call->changed);
+  call->conn = ig_conn_ref(conn);
+  call->deadline_us = call->request_due_us = IG_NEVER_US;
+  call->grpc_status = call->http_status = -1;
+  ig_rpc_inbox_init(
+      &call->inbox, conn->config.message_bytes_max,
+      conn->config.is_server ? IG_RPC_SERVER_WINDOW_BYTES : IG_RPC_CLIENT_WINDOW_BYTES);
+  call->next = conn->calls;
+  if (call->next) call->next->previous = call;
+  conn->calls = call;
+  conn->calls_len++;
+  *ret_call = call;
+  return IGLOO_OK;
+}
+
+void ig_call_ref_inner(ig_rpc_call *call) {
+  atomic_fetch_add_explicit(&call->references, 1, memory_order_relaxed);
+}
+
+void ig_call_unref_inner(ig_rpc_call *call) {
+  /* acq_rel: the last one sees what the others did before they left. */
+  if (atomic_fetch_sub_explicit(&call->references, 1, memory_order_acq_rel) > 1) return;
+  if (call->state_free) call->state_free(call->state);
+  ig_rpc_inbox_done(&call->inbox);
+  ig_rpc_metadata_done(&call->metadata);
+  ig_rpc_metadata_done(&call->headers);
+  ig_rpc_metadata_done(&call->trailers);
+  (void)ig_cancel_unref(call->token);
+  (void)ig_cancel_unref(call->watched);
+  ig_free(call->path);
+  ig_free(call->grpc_message);
+  ig_cond_done(&call->changed);
+  (void)ig_conn_unref(call->conn);
+  ig_free(call);
+}
+
+void ig_call_unlink_locked(ig_rpc_call *call) {
+  ig_conn *conn = call->conn;
+  if (call->previous)
+    call->previous->next = call->next;
+  else
+    conn->calls = call->next;
+  if (call->next) call->next->previous = call->previous;
+  call->previous = NULL;
+  call->next = conn->unlinked;
+  conn->unlinked = call;
+  if (conn->config.is_server) IG_UNCOUNT(conn->config.counters, calls_now, 1);
+  if (--conn->calls_len == 0) conn->idle_since_us = ig_now_us();
+}
+
+ig_rpc_call *ig_rpc_call_ref(ig_rpc_call *call) {
+  atomic_fetch_add_explicit(&call->handles, 1, memory_order_relaxed);
+  return call;
+}
+
+/* Nobody will go on with it. */
+static void abandon(ig_rpc_call *call) {
+  ig_conn *conn = call->conn;
+  ig_mutex_lock(&conn->mu);
+  struct igloo_error why;
+  if (conn->config.is_server && !call->is_answered && !call->is_ended) {
+    call->is_finished = true;
+    (void)ig_fail(&why, IGLOO_INTERNAL, "the service gave no answer");
+    ig_server_call_answer_now_locked(call, &why);
+  } else if (!conn->config.is_server && call->stream_id > 0) {
+    call->is_finished = true;
+    (void)ig_fail(&why, IGLOO_CANCELLED, "the call was cancelled");
+    ig_call_end_locked(call, &why);
+    ig_call_reset_locked(call, NGHTTP2_CANCEL);
+  }
+  ig_conn_write_locked(conn);
+  ig_conn_unlock(conn);
+}
+
+ig_rpc_call *ig_rpc_call_unref(ig_rpc_call *call) {
+  if (!call || atomic_fetch_sub_explicit(&call->handles, 1, memory_order_acq_rel) > 1)
+    return NULL;
+  abandon(call);
+  ig_call_unref_inner(call);
+  return NULL;
+}
+
+/* --- ends */
+
+void ig_call_reset_locked(ig_rpc_call *call, uint32_t code) {
+  ig_conn *conn = call->conn;
+  if (call->stream_id <= 0 || !conn->session) return;
+  if (nghttp2_submit_rst_stream(conn->session, NGHTTP2_FLAG_NONE, call->stream_id,
+                                code) != 0)
+    conn->is_broken = true;
+}
+
+bool ig_call_drop_queue_locked(ig_rpc_call *call) {
+  struct ig_rpc_outgoing *message = call->out_first;
+  bool is_cut = message && (message->part > 0 || message->offset > 0);
+  while (message) {
+    struct ig_rpc_outgoing *next = message->next;
+    ig_rpc_outgoing_drop(message, &call->conn->released);
+    message = next;
+  }
+  call->out_first = call->out_last = NULL;
+  return is_cut;
+}
+
+void ig_call_end_locked(ig_rpc_call *call, const struct igloo_error *why) {
+  if (call->is_ended) return;
+  ig_conn *conn = call->conn;
+  call->is_ended = true;
+  ig_cond_broadcast(&call->changed);
+  if (call->is_answered) return; /* on its way, or just sent */
+  call->is_cancelled = true;
+  call->end = *why;
+  ig_rpc_inbox_done(&call->inbox);
+  ig_cancel_set(call->token);
+  if (conn->config.is_server) IG_COUNT(conn->config.counters, calls_cancelled, 1);
+  if (call->is_finished) return;
+  ig_call_ref_inner(call);
+  call->next_cancelled = conn->cancelled;
+  conn->cancelled = call;
+}
+
+void ig_call_expire_locked(ig_rpc_call *call, int64_t now_us) {
+  struct igloo_error why;
+  bool is_deadline = call->deadline_us <= now_us;
+  call->deadline_us = call->request_due_us = IG_NEVER_US;
+  (void)ig_fail(&why, IGLOO_DEADLINE_EXCEEDED,
+                is_deadline ? "the deadline of the call has passed"
+                            : "the request did not come in time");
+  bool was_answered = call->is_answered;
+  ig_call_end_locked(call, &why);
+  if (call->conn->config.is_server && !was_answered) {
+    ig_server_call_answer_now_locked(call, &why);
+    return;
+  }
+  (void)ig_call_drop_queue_locked(call);
+  ig_call_reset_locked(call, NGHTTP2_CANCEL);
+}
+
+void ig_call_tell_cancelled(ig_rpc_call *call) {
+  ig_conn *conn = call->conn;
+  ig_mutex_lock(&conn->mu);
+  bool is_due = call->is_cancelled && !call->is_finished && !call->is_cancel_told &&
+                call->on_cancel;
+  if (is_due) call->is_cancel_told = true;
+  ig_conn_unlock(conn);
+  if (is_due) call->on_cancel(call->state, call);
+}
+
+void ig_rpc_call_set_state(ig_rpc_call *call, void *state,
+                           void (*on_cancel)(void *state, ig_rpc_call *call),
+                           void (*state_free)(void *state)) {
+  ig_mutex_lock(&call->conn->mu);
+  IG_ASSERT(!call->state && !call->state_free && !call->on_cancel);
+  call->state = state;
+  call->on_cancel = on_cancel;
+  call->state_free = state_free;
+  ig_conn_unlock(call->conn);
+  ig_call_tell_cancelled(call);
+}
+
+void *ig_rpc_call_state(const ig_rpc_call *call) {
+  return call->state;
+}
+
+ig_cancel *ig_rpc_call_token(ig_rpc_call *call) {
+  return call->token;
+}
+
+void ig_rpc_call_watch(ig_rpc_call *call, ig_cancel *token) {
+  ig_cancel *taken = token ? ig_cancel_ref(token) : NULL;
+  ig_mutex_lock(&call->conn->mu);
+  ig_cancel *old = call->watched;
+  call->watched = taken;
+  ig_cond_broadcast(&call->changed);
+  ig_conn_unlock(call->conn);
+  (void)ig_cancel_unref(old);
+}
+
+/* Why it is over; OK while it goes on, and after a client's status OK. */
+static igloo_status check_locked(const ig_rpc_call *call, struct igloo_error *reterr) {
+  if (call->is_ended && call->end.status != IGLOO_OK) {
+    if (reterr) *reterr = call->end;
+    return call->end.status;
+  }
+  return ig_cancel_check(call->watched, reterr);
+}
+
+igloo_status ig_rpc_call_check(ig_rpc_call *call, struct igloo_error *reterr) {
+  IG_LOCK_SCOPE(&call->conn->mu);
+  return check_locked(call, reterr);
+}
+
+const struct ig_rpc_metadata *ig_rpc_call_metadata(const ig_rpc_call *call) {
+  return &call->metadata;
+}
+
+const char *ig_rpc_call_path(const ig_rpc_call *call) {
+  return call->path;
+}
+
+/* Wait for a change, with the watched token in view. */
+static igloo_status wait_locked(ig_rpc_call *call, struct igloo_error *reterr) {
+  IG_TRY(ig_cancel_check(call->watched, reterr));
+  int64_t until_us = IG_NEVER_US;
+  if (call->watched) {
+    until_us = ig_deadline_in(WATCH_US);
+    int64_t deadline_us = ig_cancel_deadline_us(call->watched);
+    if (deadline_us < until_us) until_us = deadline_us;
+  }
+  (void)ig_cond_wait_until(&call->changed, &call->conn->mu, until_us);
+  return IGLOO_OK;
+}
+
+/* --- messages in */
+
+static void consume_locked(ig_rpc_call *call, uint64_t bytes) {
+  nghttp2_session *session = call->conn->session;
+  if (bytes > call->unconsumed_bytes) bytes = call->unconsumed_bytes;
+  call->unconsumed_bytes -= bytes;
+  if (bytes > 0 && session && call->stream_id > 0 &&
+      nghttp2_session_consume_stream(session, call->stream_id, (size_t)bytes) != 0)
+    call->conn->is_broken = true;
+}
+
+/* The peer's bytes cannot be messages, or there is no memory for them. */
+static void refuse_input_locked(ig_rpc_call *call, const struct igloo_error *why) {
+  if (call->conn->config.is_server) {
+    ig_server_call_refuse_locked(call, why);
+    return;
+  }
+  ig_call_end_locked(call, why);
+  ig_call_reset_locked(call, NGHTTP2_CANCEL);
+}
+
+void ig_call_data_locked(ig_rpc_call *call, const uint8_t *bytes, size_t len) {
+  struct igloo_error why;
+  call->unconsumed_bytes += len;
+  bool is_wanted = !call->is_ended && !call->is_answered;
+  if (is_wanted && ig_rpc_inbox_feed(&call->inbox, bytes, len, &why) != IGLOO_OK) {
+    refuse_input_locked(call, &why);
+    is_wanted = false;
+  }
+  if (is_wanted && call->inbox.messages > 0)
+    ig_cond_broadcast(&call->changed);
+  else
+    consume_locked(call, call->unconsumed_bytes);
+}
+
+/* What is there to be received; IGLOO_OK with *ret_over false says: wait. */
+static igloo_status receive_locked(ig_rpc_call *call, struct ig_rpc_message *ret_message,
+                                   bool *ret_got, bool *ret_over,
+                                   struct igloo_error *reterr) {
+  *ret_over = true;
+  struct igloo_error why;
+  igloo_status status = ig_rpc_inbox_take(&call->inbox, ret_message, ret_got, &why);
+  if (status != IGLOO_OK) {
+    *ret_got = false;
+    refuse_input_locked(call, &why);
+    if (reterr) *reterr = why;
+    return status;
+  }
+  if (*ret_got) {
+    bool is_empty = call->inbox.messages == 0 && call->inbox.backlog.len == 0;
+    consume_locked(
+        call, is_empty ? call->unconsumed_bytes : ret_message->len + IG_RPC_PREFIX_BYTES);
+    return IGLOO_OK;
+  }
+  if (call->is_ended || call->is_finished) {
+    IG_TRY(check_locked(call, reterr));
+    if (call->is_ended) return IGLOO_OK;
+    return ig_fail(reterr, IGLOO_CLOSED, "the call is finished");
+  }
+  *ret_over = call->conn->config.is_server && call->is_in_ended;
+  return IGLOO_OK;
+}
+
+igloo_status ig_rpc_call_receive(ig_rpc_call *call, struct ig_rpc_message *ret_message,
+                                 bool *ret_got, struct igloo_error *reterr) {
+  ig_conn *conn = call->conn;
+  struct ig_rpc_message message = {0};
+  bool got = false;
+  bool is_over = false;
+  ig_mutex_lock(&conn->mu);
+  igloo_status status = receive_locked(call, &message, &got, &is_over, reterr);
+  while (status == IGLOO_OK && !is_over) {
+    status = wait_locked(call, reterr);
+    if (status == IGLOO_OK)
+      status = receive_locked(call, &message, &got, &is_over, reterr);
+  }
+  ig_conn_write_locked(conn);
+  ig_conn_unlock(conn);
+  if (status != IGLOO_OK) return status;
+  *ret_got = got;
+  *ret_message = message;
+  return IGLOO_OK;
+}
+
+/* --- messages out */
+
+void ig_call_released_locked(ig_rpc_call *call, struct ig_rpc_outgoing *message) {
+  uint64_t bytes = message->pieces.bytes;
+  call->out_messages--;
+  call->out_bytes -= bytes;
+  ig_rpc_budget_give(bytes);
+  ig_cond_broadcast(&call->changed);
+}
+
+void ig_call_resume_locked(ig_rpc_call *call) {
+  nghttp2_session *session = call->conn->session;
+  if (call->stream_id <= 0 || !session || !call->has_provider) return;
+  /* INVALID_ARGUMENT: nghttp2 is not waiting for us. */
+  if (nghttp2_session_resume_data(session, call->stream_id) == NGHTTP2_ERR_NOMEM)
+    call->conn->is_broken = true;
+}
+
+static igloo_status can_send_locked(const ig_rpc_call *call, struct igloo_error *reterr) {
+  IG_TRY(check_locked(call, reterr));
+  if (call->is_ended)
+    return ig_fail(reterr, IGLOO_CLOSED, "the server has ended the call");
+  if (call->is_answered || call->is_half_closed)
+    return ig_fail(reterr, IGLOO_CLOSED, "the call takes no more messages");
+  return IGLOO_OK;
+}
+
+static bool has_room_locked(const ig_rpc_call *call, uint64_t bytes,
+                            size_t messages_max) {
+  if (call->out_messages == 0) return true;
+  return call->out_messages < messages_max &&
+         call->out_bytes + bytes <= IG_RPC_QUEUED_BYTES_MAX && !ig_rpc_budget_is_full();
+}
+
+static igloo_status new_outgoing(ig_rpc_call *call, struct ig_pieces *pieces,
+                                 struct ig_rpc_outgoing **ret_message,
+                                 struct igloo_error *reterr) {
+  uint64_t len = pieces->bytes;
+  if (len > UINT32_MAX)
+    return ig_fail_state(reterr, IGLOO_RESOURCE_EXHAUSTED, "54000",
+                         "a message of %llu bytes is longer than gRPC allows",
+                         (unsigned long long)len);
+  struct ig_rpc_outgoing *message = ig_calloc(1, sizeof(*message));
+  if (!message) return ig_fail_oom(reterr);
+  for (unsigned i = 0; i < 4; i++)
+    message->prefix[1 + i] = (uint8_t)(len >> (24 - 8 * i));
+  message->call = call;
+  message->pieces = *pieces;
+  *pieces = (struct ig_pieces){0};
+  *ret_message = message;
+  return IGLOO_OK;
+}
+
+static void queue_locked(ig_rpc_call *call, struct ig_rpc_outgoing *message) {
+  ig_call_ref_inner(call);
+  ig_rpc_budget_take(message->pieces.bytes);
+  call->out_messages++;
+  call->out_bytes += message->pieces.bytes;
+  if (call->out_last)
+    call->out_last->next = message;
+  else
+    call->out_first = message;
+  call->out_last = message;
+  if (call->is_next_last) call->is_half_closed = true;
+  if (call->conn->config.is_server) ig_server_call_send_headers_locked(call);
+  ig_call_resume_locked(call);
+}
+
+/* Send with or without waiting; `messages_max` is what may be queued. */
+static igloo_status send_message(ig_rpc_call *call, struct ig_pieces *pieces, bool waits,
+                                 size_t messages_max, struct igloo_error *reterr) {
+  ig_conn *conn = call->conn;
+  struct ig_rpc_outgoing *message = NULL;
+  igloo_status status = new_outgoing(call, pieces, &message, reterr);
+  if (status != IGLOO_OK) {
+    ig_pieces_done(pieces);
+    return status;
+  }
+  ig_mutex_lock(&conn->mu);
+  status = can_send_locked(call, reterr);
+  while (status == IGLOO_OK &&
+         !has_room_locked(call, message->pieces.bytes, messages_max)) {
+    status = waits ? wait_locked(call, reterr)
+                   : ig_fail_state(reterr, IGLOO_RESOURCE_EXHAUSTED, "54000",
+                                   "too many messages wait for the client");
+    if (status == IGLOO_OK) status = can_send_locked(call, reterr);
+  }
+  if (status == IGLOO_OK) {
+    queue_locked(call, IG_TAKE(message));
+    ig_conn_write_locked(conn);
+  }
+  ig_conn_unlock(conn);
+  if (message) {
+    ig_pieces_done(&message->pieces);
+    ig_free(message);
+  }
+  return status;
+}
+
+igloo_status ig_rpc_call_send(ig_rpc_call *call, struct ig_pieces *message,
+                              struct igloo_error *reterr) {
+  return send_message(call, message, true, IG_RPC_QUEUED_MESSAGES_MAX, reterr);
+}
+
+igloo_status ig_rpc_call_post(ig_rpc_call *call, struct ig_pieces *message,
+                              struct igloo_error *reterr) {
+  return send_message(call, message, false, IG_RPC_POSTED_MESSAGES_MAX, reterr);
+}
+
+igloo_status ig_rpc_call_post_bytes(ig_rpc_call *call, const void *bytes, size_t len,
+                                    struct igloo_error *reterr) {
+  struct iovec *part = ig_malloc(sizeof(*part) + len);
+  if (!part) return ig_fail_oom(reterr);
+  if (len > 0) memcpy(part + 1, bytes, len);
+  *part = (struct iovec){part + 1, len};
+  struct ig_pieces message = {
+      .parts = part, .parts_len = 1, .bytes = len, .release = ig_free, .owner = part};
+  return ig_rpc_call_post(call, &message, reterr);
+}

@@ -1,0 +1,55 @@
+/*
+ * inbox.h -- from the bytes of DATA frames to messages that wait to be taken.
+ *
+ * A gRPC message is one byte (compressed or not), four of length, and that many bytes.
+ * At most IG_RPC_RECEIVED_MESSAGES_MAX whole messages are kept as such; what comes behind
+ * them stays bytes, and there are never more of those than the stream's window.
+ *
+ * Owns:    messages and bytes until they are taken.
+ * Threads: one thread at a time (the connection's mutex).
+ * Blocks:  never.
+ */
+#ifndef IG_RPC_INBOX_H
+#define IG_RPC_INBOX_H
+
+#include "base/buf.h"
+#include "rpc/call.h"
+
+struct ig_rpc_block; /* a message's memory; its bytes follow it */
+
+struct ig_rpc_inbox {
+  uint64_t message_bytes_max;
+  struct ig_rpc_block *first, *last; /* whole messages */
+  size_t messages;
+  struct ig_rpc_block *partial; /* the one that is coming in */
+  uint8_t prefix[5];
+  size_t prefix_len;
+  uint64_t partial_len;  /* bytes of it that are there */
+  struct ig_buf backlog; /* bytes behind the whole messages */
+};
+
+void ig_rpc_inbox_init(struct ig_rpc_inbox *inbox, uint64_t message_bytes_max,
+                       size_t window_bytes);
+
+/* Free all that is there; it can be fed again afterwards. */
+void ig_rpc_inbox_done(struct ig_rpc_inbox *inbox);
+
+/* Take bytes from the wire. Returns IGLOO_OK; RESOURCE_EXHAUSTED 54000 (a message over
+ * the limit) or 53200 (the process' budget); UNSUPPORTED (compressed); INVALID_ARGUMENT
+ * 08P01 (a prefix that is none); OUT_OF_MEMORY. After an error only done is allowed. */
+IG_NODISCARD igloo_status ig_rpc_inbox_feed(struct ig_rpc_inbox *inbox,
+                                            const uint8_t *bytes, size_t len,
+                                            struct igloo_error *reterr);
+
+/* Give the first whole message; *ret_got is false where there is none. Then bytes that
+ * waited may become messages: returns as feed. */
+IG_NODISCARD igloo_status ig_rpc_inbox_take(struct ig_rpc_inbox *inbox,
+                                            struct ig_rpc_message *ret_message,
+                                            bool *ret_got, struct igloo_error *reterr);
+
+/* Nothing has begun that has not ended: a stream may end here. */
+static inline bool ig_rpc_inbox_is_whole(const struct ig_rpc_inbox *inbox) {
+  return !inbox->partial && inbox->prefix_len == 0 && inbox->backlog.len == 0;
+}
+
+#endif
