@@ -8,6 +8,7 @@
 #include "auth/private.h"
 #include "base/clock.h"
 #include "base/map.h"
+#include "base/metrics.h"
 #include "base/thread.h"
 
 #define THREADS 2
@@ -27,6 +28,15 @@
 static const char nobody[crypto_pwhash_STRBYTES] =
     "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHRmb3Jub2JvZA"
     "$AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+
+enum { OK, WRONG, REFUSED };
+static struct ig_metric results[] = {
+    [OK] = IG_COUNTER("igloo_logins_total", "result=\"ok\"", "Logins by their end."),
+    [WRONG] =
+        IG_COUNTER("igloo_logins_total", "result=\"wrong\"", "Logins by their end."),
+    [REFUSED] =
+        IG_COUNTER("igloo_logins_total", "result=\"refused\"", "Logins by their end."),
+};
 
 struct waiting {
   struct waiting *next;
@@ -76,6 +86,7 @@ igloo_status ig_logins_new(ig_users *users, ig_tokens *tokens, ig_logins **ret_l
   logins->users = users;
   logins->tokens = tokens;
   crypto_generichash_keygen(logins->key);
+  ig_metrics_register(results, IG_ARRAY_LEN(results));
   ig_mutex_init(&logins->mu);
   ig_cond_init(&logins->changed);
   *ret_logins = logins;
@@ -279,6 +290,8 @@ static igloo_status verify(ig_logins *logins, const struct waiting *login,
 static void finish(ig_logins *logins, struct waiting *login,
                    const struct ig_login_result *checked) {
   struct ig_login_result result = *checked;
+  if (result.status == IGLOO_OK) ig_metric_add(&results[OK], 1);
+  if (result.status == IGLOO_UNAUTHENTICATED) ig_metric_add(&results[WRONG], 1);
   if (result.status == IGLOO_OK && login->wants_token)
     result.status = ig_tokens_issue(logins->tokens, result.identity.user_id, result.token,
                                     &result.error);
@@ -455,7 +468,9 @@ igloo_status ig_login_begin(ig_logins *logins, const struct ig_login *login,
   ig_mutex_lock(&logins->mu);
   igloo_status status = append_locked(logins, waiting, recalled, reterr);
   ig_mutex_unlock(&logins->mu);
-  if (status != IGLOO_OK) free_waiting(waiting);
+  if (status == IGLOO_OK) return IGLOO_OK;
+  ig_metric_add(&results[REFUSED], 1);
+  free_waiting(waiting);
   return status;
 }
 

@@ -166,6 +166,20 @@
  * ends): a reader may make them real. */
 #define IG_IPC_FREE_ROWS_MAX (16 * 1024 * 1024)
 
+/* Console */
+
+/* A probe and a scraper have one each; more wait in the system's queue. */
+#define IG_HTTP_CONNECTIONS_MAX 64
+
+/* A request line and headers of a browser fit. */
+#define IG_HTTP_REQUEST_BYTES_MAX (16 * IG_KIB)
+
+/* Seconds in which a peer must say or take something. */
+#define IG_HTTP_TIMEOUT_S 10
+
+/* Some hundred metrics of some hundred bytes. */
+#define IG_METRICS_BYTES_MAX IG_MIB
+
 /* Files */
 
 /* Listing takes 10 s on a slow disk; more wants a catalog. */

@@ -1,9 +1,14 @@
 /* instance.c -- see instance.h. */
 #include "instance/instance.h"
 
+#include "arrow/stream.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/thread.h"
+#include "engine/query.h"
 #include "files/tmpdir.h"
+#include "instance/gauges.h"
+#include "instance/heartbeat.h"
 #include "instance/system_tables.h"
 
 struct ig_instance {
@@ -19,9 +24,11 @@ struct ig_instance {
   ig_system_tables *system;
   ig_registry *registry;
   ig_admission *admission;
-  pthread_mutex_t mu;     /* a leaf lock */
-  uint64_t sessions_open; /* guarded by mu, <= limits.sessions */
-  int64_t sessions_made;  /* guarded by mu: numbers sessions */
+  ig_heartbeat *heartbeat; /* NULL: nobody watches */
+  ig_plan_context *beats;  /* what it plans with */
+  pthread_mutex_t mu;      /* a leaf lock */
+  uint64_t sessions_open;  /* guarded by mu, <= limits.sessions */
+  int64_t sessions_made;   /* guarded by mu: numbers sessions */
 };
 
 /* ---- opening ----------------------------------------------------------------------- */
@@ -130,6 +137,8 @@ ig_instance *ig_instance_unref(ig_instance *instance) {
   /* Release pairs with acquire: the last one sees what every other did before. */
   if (!instance || __atomic_sub_fetch(&instance->refs, 1, __ATOMIC_ACQ_REL) > 0)
     return NULL;
+  (void)ig_heartbeat_free(instance->heartbeat);
+  (void)ig_plan_context_unref(instance->beats);
   /* A plan that cannot be stopped must not keep its process from ending: the data folder
    * is given back, and what that thread still reads is left where it is. */
   bool ended = !instance->engine || ig_engine_close(instance->engine);
@@ -200,6 +209,59 @@ igloo_status ig_instance_connect(ig_instance *instance, const struct ig_session_
   igloo_status status = ig_session_new(&parts, who, ret_session, reterr);
   if (status != IGLOO_OK) session_ended(instance);
   return status;
+}
+
+/* ---- watching ---------------------------------------------------------------------- */
+
+#define BEAT_EVERY_US (1 * IG_US_PER_S)
+
+/* Planning threads, runtimes and channels all take part; places of limits.running do not:
+ * a busy engine is not stuck. */
+static igloo_status beat(void *ctx, ig_cancel *cancel, struct igloo_error *reterr) {
+  ig_instance *instance = ctx;
+  IG_AUTO(ig_snapshot) *snapshot = ig_catalog_snapshot(instance->catalog);
+  IG_AUTO(ig_session_tables) *own = NULL;
+  IG_AUTO(ig_resolver) *resolver = NULL;
+  IG_AUTO(ig_plan) *plan = NULL;
+  IG_AUTO(ig_query) *query = NULL;
+  IG_TRY(ig_session_tables_new(&own, reterr));
+  struct ig_resolver_parts parts = {.snapshot = snapshot,
+                                    .roots = instance->roots,
+                                    .system = instance->system,
+                                    .own = own};
+  IG_TRY(ig_resolver_new(&parts, &resolver, reterr));
+  IG_TRY(
+      ig_plan_sql(instance->beats, IG_STR("SELECT 1"), resolver, cancel, &plan, reterr));
+  IG_TRY(ig_query_start(plan, cancel, &query, reterr));
+  IG_AUTO_STREAM rows = {0};
+  IG_TRY(ig_query_stream(query, &rows, reterr));
+  for (;;) {
+    IG_AUTO_ARRAY batch = {0};
+    IG_TRY(ig_stream_next(&rows, &batch, reterr));
+    if (!batch.release) return IGLOO_OK;
+  }
+}
+
+igloo_status ig_instance_watch(ig_instance *instance, struct igloo_error *reterr) {
+  struct ig_plan_settings settings = {
+      .time_zone = "UTC", .user = "", .catalog = IG_CATALOG_NAME, .schema = ""};
+  struct ig_heartbeat_config config = {beat, instance, BEAT_EVERY_US,
+                                       IG_HEARTBEAT_STUCK_US};
+  IG_ASSERT(!instance->heartbeat);
+  IG_TRY(ig_plan_context_new(instance->engine, &settings, &instance->beats, reterr));
+  return ig_heartbeat_new(&config, &instance->heartbeat, reterr);
+}
+
+bool ig_instance_is_stuck(const ig_instance *instance) {
+  return instance->heartbeat && ig_heartbeat_is_stuck(instance->heartbeat);
+}
+
+void ig_instance_collect(ig_instance *instance) {
+  struct ig_instance_numbers numbers = {.stuck = ig_instance_is_stuck(instance)};
+  ig_registry_counts(instance->registry, &numbers.sessions, &numbers.statements);
+  ig_admission_counts(instance->admission, &numbers.running, &numbers.queued);
+  ig_engine_stats_get(instance->engine, &numbers.engine);
+  ig_instance_show_numbers(&numbers);
 }
 
 /* ---- parts ------------------------------------------------------------------------- */

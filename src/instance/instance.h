@@ -32,6 +32,15 @@ IG_NODISCARD igloo_status ig_instance_connect(ig_instance *instance,
                                               ig_session **ret_session,
                                               struct igloo_error *reterr);
 
+/* Watch that the engine gets work done, for as long as the instance lives: for servers.
+ * Once, before anyone asks ig_instance_is_stuck. */
+IG_NODISCARD igloo_status ig_instance_watch(ig_instance *instance,
+                                            struct igloo_error *reterr);
+bool ig_instance_is_stuck(const ig_instance *instance); /* never blocks */
+
+/* Set the gauges of base/metrics.h that are asked for, not counted. Takes short locks. */
+void ig_instance_collect(ig_instance *instance);
+
 /* Its parts, borrowed for as long as a reference is held. */
 const struct ig_config *ig_instance_config(const ig_instance *instance);
 ig_users *ig_instance_users(ig_instance *instance);

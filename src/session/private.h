@@ -146,6 +146,8 @@ IG_NODISCARD igloo_status ig_kill_run(ig_session *session,
 
 /* ---- running.c --------------------------------------------------------------------- */
 
+void ig_running_count_all(void); /* make the metrics of statements known */
+
 /* Begin the statement `sql` (its text is copied as far as others may read it), in the
  * list. Returns CLOSED where the session is over, UNAUTHENTICATED where its user is gone.
  * Its token is `cancel` (shared; NULL: one of its own),
@@ -163,6 +165,7 @@ ig_cancel *ig_running_cancel(const ig_running *running); /* borrowed */
  * at the end of the result. Returns as ig_admission_enter. */
 IG_NODISCARD igloo_status ig_running_admit(ig_running *running,
                                            struct igloo_error *reterr);
+/* What the statement does from now on. */
 void ig_running_enter(ig_running *running, enum ig_running_state state);
 /* Give the place back, if there is one. */
 void ig_running_leave(ig_running *running);

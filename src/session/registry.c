@@ -31,6 +31,7 @@ igloo_status ig_registry_new(int64_t idle_us, ig_registry **ret_registry,
   ig_registry *registry = ig_calloc(1, sizeof(*registry));
   if (!registry) return ig_fail_oom(reterr);
   registry->idle_us = idle_us;
+  ig_running_count_all();
   ig_mutex_init(&registry->mu);
   ig_cond_init(&registry->ends);
   ig_map_init(&registry->keys, SIZE_MAX / 64, NULL); /* limits.sessions is the bound */

@@ -3,6 +3,7 @@
 
 #include "arrow/stream.h"
 #include "base/clock.h"
+#include "base/metrics.h"
 #include "base/thread.h"
 #include "session/admission.h"
 #include "session/bound_rows.h"
@@ -18,6 +19,28 @@ struct result {
   struct igloo_error error;
   struct igloo_error *told; /* borrowed, or NULL: gets a copy of the error */
 };
+
+/* ---- what is counted --------------------------------------------------------------- */
+
+static struct ig_metric started =
+    IG_COUNTER("igloo_statements_started_total", NULL, "Statements that were begun.");
+static struct ig_metric cancelled = IG_COUNTER(
+    "igloo_statements_cancelled_total", NULL,
+    "Statements that were cancelled or passed their time limit before they ended.");
+static struct ig_metric times = IG_TIMES(
+    "igloo_statement_seconds", NULL,
+    "Time from the beginning of a statement to the end of its result, waits included.");
+
+void ig_running_count_all(void) {
+  ig_metrics_register(&started, 1);
+  ig_metrics_register(&cancelled, 1);
+  ig_metrics_register(&times, 1);
+}
+
+static void count_end(const ig_running *running) {
+  ig_metric_observe(&times, ig_now_us() - running->begin_us);
+  if (ig_cancel_check(running->cancel, NULL) != IGLOO_OK) ig_metric_add(&cancelled, 1);
+}
 
 /* ---- the list ---------------------------------------------------------------------- */
 
@@ -81,6 +104,7 @@ igloo_status ig_running_begin(ig_session *session, struct ig_str sql, ig_cancel 
   running->begin_wall_us = ig_wall_us();
   ig_session_touch(session);
   IG_TRY(join_list(running, reterr));
+  ig_metric_add(&started, 1);
   *ret_running = IG_TAKE(running);
   return IGLOO_OK;
 }
@@ -130,6 +154,7 @@ static void leave_list(ig_running *running) {
   running->session->last = progress_locked(running);
   running->session->last.running = 0;
   running->query = NULL;
+  count_end(running);
   *running->link = running->next;
   if (running->next) running->next->link = running->link;
   running->link = NULL;
