@@ -137,11 +137,12 @@ static int wait_ms(const ig_loop *loop) {
   return left_ms < 60000 ? (int)left_ms : 60000;
 }
 
-/* Run what is posted; false once the loop is to end and nothing is left. */
-static bool run_tasks(ig_loop *loop) {
+/* Run what is posted now; false where that is nothing. */
+static bool run_posted(ig_loop *loop, bool *ret_is_ending) {
   ig_mutex_lock(&loop->mu);
   struct ig_loop_task *newest = IG_TAKE(loop->tasks);
-  bool is_ending = loop->is_ending;
+  *ret_is_ending = loop->is_ending;
+  ig_mutex_unlock(&loop->mu);
   struct ig_loop_task *first = NULL; /* in the order in which they were posted */
   while (newest) {
     struct ig_loop_task *task = newest;
@@ -149,8 +150,7 @@ static bool run_tasks(ig_loop *loop) {
     task->next = first;
     first = task;
   }
-  bool goes_on = !is_ending || first;
-  ig_mutex_unlock(&loop->mu);
+  bool has_run = first != NULL;
   while (first) {
     struct ig_loop_task *task = first;
     first = task->next;
@@ -159,7 +159,14 @@ static bool run_tasks(ig_loop *loop) {
     ig_mutex_unlock(&loop->mu);
     task->run(task);
   }
-  return goes_on;
+  return has_run;
+}
+
+/* Run what is posted, and what that posts. Returns false once the loop is to end. */
+static bool run_tasks(ig_loop *loop) {
+  bool is_ending = false;
+  while (run_posted(loop, &is_ending)) continue;
+  return !is_ending;
 }
 
 static void *run_loop(void *ctx) {
@@ -198,7 +205,7 @@ void ig_loop_stop(ig_loop *loop) {
     (void)ig_thread_join(loop->thread);
   }
   loop->is_running = false;
-  while (run_tasks(loop)) continue;
+  (void)run_tasks(loop);
 }
 
 void ig_loop_post(ig_loop *loop, struct ig_loop_task *task) {
