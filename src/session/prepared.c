@@ -17,6 +17,7 @@ struct ig_prepared {
   char *sql;           /* the user's text, for positions in errors */
   struct ig_guarded guarded;
   bool planned;                /* a statement of the engine: the schemas below are set */
+  bool is_query;               /* … that gives rows */
   struct ArrowSchema promised; /* of the result */
   struct ArrowSchema parameters; /* children "$1" ... or as named */
   struct ig_values values;       /* of the parameters */
@@ -95,7 +96,8 @@ static igloo_status plan_prepared(ig_prepared *prepared, ig_running *running,
   IG_TRY(name_parameters(prepared, &parameters, reterr));
   struct ig_plan_description description;
   ig_plan_describe(plan, &description);
-  if (gives_rows(description.kind))
+  prepared->is_query = gives_rows(description.kind);
+  if (prepared->is_query)
     IG_TRY(ig_plan_schema(plan, &prepared->promised, reterr));
   else
     IG_TRY(ig_schema_new_struct(0, &prepared->promised, reterr));
@@ -135,28 +137,6 @@ igloo_status ig_session_prepare(ig_session *session, struct ig_str sql, ig_cance
   IG_TRY(prepare(prepared, running, reterr));
   *ret_prepared = IG_TAKE(prepared);
   return IGLOO_OK;
-}
-
-/* The rows of SHOW and the like are cheap and change nothing: their schema is that of
- * running them. */
-static igloo_status run_for_schema(ig_prepared *prepared, struct ArrowSchema *ret_schema,
-                                   struct igloo_error *reterr) {
-  const struct ig_sql_statement *parsed = &prepared->guarded.parsed;
-  bool explains = parsed->kind == IG_SQL_EXPLAIN && !parsed->explain_analyze;
-  if (!explains && !ig_statement_shows(parsed->kind))
-    return ig_schema_new_struct(0, ret_schema, reterr);
-  struct ig_result result;
-  IG_TRY(ig_session_execute(prepared->session, ig_str_from_cstr(prepared->sql), NULL,
-                            &result, reterr));
-  igloo_status status = ig_stream_schema(&result.rows, ret_schema, reterr);
-  result.rows.release(&result.rows);
-  return status;
-}
-
-igloo_status ig_prepared_schema(ig_prepared *prepared, struct ArrowSchema *ret_schema,
-                                struct igloo_error *reterr) {
-  if (prepared->planned) return ig_schema_copy(&prepared->promised, ret_schema, reterr);
-  return run_for_schema(prepared, ret_schema, reterr);
 }
 
 igloo_status ig_prepared_parameters(ig_prepared *prepared, struct ArrowSchema *ret_schema,
@@ -460,6 +440,63 @@ static igloo_status find_prepared(ig_session *session, struct ig_str text,
   }
   return ig_fail_state(reterr, IGLOO_NOT_FOUND, "26000",
                        "prepared statement \"%s\" does not exist", name->parts[0]);
+}
+
+/* ---- what a statement promises ------------------------------------------------------
+ */
+
+static igloo_status explain_schema(struct ArrowSchema *ret_schema,
+                                   struct igloo_error *reterr) {
+  IG_AUTO_SCHEMA schema = {0};
+  IG_TRY(ig_schema_new_struct(1, &schema, reterr));
+  struct ArrowSchema *column = schema.children[0];
+  if (ArrowSchemaSetType(column, NANOARROW_TYPE_STRING) != NANOARROW_OK ||
+      ArrowSchemaSetName(column, "QUERY PLAN") != NANOARROW_OK)
+    return ig_fail_oom(reterr);
+  column->flags = 0;
+  *ret_schema = schema;
+  schema.release = NULL;
+  return IGLOO_OK;
+}
+
+/* The rows of SHOW and the like are cheap and change nothing: their schema is that of
+ * running them. */
+static igloo_status run_for_schema(ig_prepared *prepared, struct ArrowSchema *ret_schema,
+                                   struct igloo_error *reterr) {
+  struct ig_result result;
+  IG_TRY(ig_session_execute(prepared->session, ig_str_from_cstr(prepared->sql), NULL,
+                            &result, reterr));
+  igloo_status status = ig_stream_schema(&result.rows, ret_schema, reterr);
+  result.rows.release(&result.rows);
+  return status;
+}
+
+/* Of what it names, unless that is EXECUTE again: names may go round in a circle. */
+static igloo_status execute_schema(const ig_prepared *prepared,
+                                   struct ArrowSchema *ret_schema,
+                                   struct igloo_error *reterr) {
+  IG_AUTO_DONE(ig_sql_name) name = {0};
+  IG_AUTO(ig_prepared) *named = NULL;
+  IG_TRY(find_prepared(prepared->session, prepared->guarded.parsed.name, &name, &named,
+                       reterr));
+  if (named->guarded.parsed.kind == IG_SQL_EXECUTE)
+    return ig_schema_new_struct(0, ret_schema, reterr);
+  return ig_prepared_schema(named, ret_schema, reterr);
+}
+
+igloo_status ig_prepared_schema(ig_prepared *prepared, struct ArrowSchema *ret_schema,
+                                struct igloo_error *reterr) {
+  if (prepared->planned) return ig_schema_copy(&prepared->promised, ret_schema, reterr);
+  enum ig_sql_kind kind = prepared->guarded.parsed.kind;
+  if (kind == IG_SQL_EXPLAIN) return explain_schema(ret_schema, reterr);
+  if (kind == IG_SQL_EXECUTE) return execute_schema(prepared, ret_schema, reterr);
+  if (ig_statement_shows(kind)) return run_for_schema(prepared, ret_schema, reterr);
+  return ig_schema_new_struct(0, ret_schema, reterr);
+}
+
+bool ig_prepared_gives_rows(const ig_prepared *prepared,
+                            const struct ArrowSchema *schema) {
+  return (prepared->planned && prepared->is_query) || schema->n_children > 0;
 }
 
 igloo_status ig_prepared_plan_execute(ig_session *session, ig_running *running,

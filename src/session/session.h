@@ -137,6 +137,10 @@ IG_NODISCARD igloo_status ig_prepared_schema(ig_prepared *prepared,
 IG_NODISCARD igloo_status ig_prepared_parameters(ig_prepared *prepared,
                                                  struct ArrowSchema *ret_schema,
                                                  struct igloo_error *reterr);
+/* True if executing it gives rows, which may be none; `schema` is that of
+ * ig_prepared_schema(). */
+bool ig_prepared_gives_rows(const ig_prepared *prepared,
+                            const struct ArrowSchema *schema);
 int32_t ig_prepared_number(const ig_prepared *prepared, struct ig_str name);
 
 IG_NODISCARD igloo_status ig_prepared_bind(ig_prepared *prepared, int32_t number,

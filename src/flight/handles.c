@@ -1,0 +1,137 @@
+/* handles.c -- tickets, prepared statements and transactions, by handles that nobody can
+ * make up. */
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/thread.h"
+#include "flight/private.h"
+
+static void free_listed(void *handle) {
+  (void)ig_handle_unref(handle);
+}
+
+igloo_status ig_handles_init(struct ig_handles *handles, struct igloo_error *reterr) {
+  ig_mutex_init(&handles->mu);
+  ig_map_init(&handles->map, IG_FLIGHT_HANDLES_MAX, free_listed);
+  return ig_ticket_key_init(&handles->key, reterr);
+}
+
+void ig_handles_done(struct ig_handles *handles) {
+  ig_map_done(&handles->map);
+  ig_ticket_key_done(&handles->key);
+  ig_mutex_done(&handles->mu);
+}
+
+struct ig_handle *ig_handle_unref(struct ig_handle *handle) {
+  /* Release pairs with acquire: the last one sees what every other did before. */
+  if (!handle || __atomic_sub_fetch(&handle->refs, 1, __ATOMIC_ACQ_REL) > 0) return NULL;
+  ig_session *session = handle->session;
+  handle->free(handle);
+  (void)ig_session_unref(session);
+  return NULL;
+}
+
+static struct ig_str id_text(const struct ig_ticket_id *id) {
+  return (struct ig_str){(const char *)id->bytes, sizeof id->bytes};
+}
+
+/* How many of its kind its session has. */
+static size_t *count_locked(const struct ig_handle *handle) {
+  struct ig_flight_session *own = ig_session_ctx(handle->session);
+  return &own->handles[handle->kind];
+}
+
+static struct ig_handle *steal_locked(struct ig_handles *handles,
+                                      struct ig_ticket_id id) {
+  struct ig_handle *handle = ig_map_steal(&handles->map, id_text(&id));
+  if (handle) --*count_locked(handle);
+  return handle;
+}
+
+/* ---- taking out -------------------------------------------------------------------- */
+
+/* The next that is to be dropped, with the list's reference; NULL: no more. */
+static struct ig_handle *steal_one(struct ig_handles *handles, const ig_session *session,
+                                   int64_t now_us) {
+  IG_LOCK_SCOPE(&handles->mu);
+  size_t at = 0;
+  void *value;
+  while (ig_map_next(&handles->map, &at, NULL, &value)) {
+    struct ig_handle *handle = value;
+    if (handle->expires_us > now_us && handle->session != session &&
+        !ig_session_has_ended(handle->session))
+      continue;
+    return steal_locked(handles, handle->id);
+  }
+  return NULL;
+}
+
+void ig_handles_sweep(struct ig_handles *handles, const ig_session *session) {
+  struct ig_handle *handle;
+  while ((handle = steal_one(handles, session, ig_now_us())) != NULL)
+    (void)ig_handle_unref(handle); /* without the lock: it frees plans */
+}
+
+bool ig_handles_remove(struct ig_handles *handles, const struct ig_handle *handle) {
+  ig_mutex_lock(&handles->mu);
+  struct ig_handle *listed = steal_locked(handles, handle->id);
+  ig_mutex_unlock(&handles->mu);
+  if (listed) (void)ig_handle_unref(listed);
+  return listed != NULL;
+}
+
+/* ---- putting in -------------------------------------------------------------------- */
+
+static igloo_status check_room(struct ig_handles *handles, const struct ig_handle *handle,
+                               struct igloo_error *reterr) {
+  static const char *const names[] = {"", "tickets", "prepared statements",
+                                      "transactions"};
+  IG_LOCK_SCOPE(&handles->mu);
+  if (*count_locked(handle) < IG_FLIGHT_HANDLES_PER_SESSION_MAX &&
+      handles->map.count < IG_FLIGHT_HANDLES_MAX)
+    return IGLOO_OK;
+  (void)ig_fail_state(reterr, IGLOO_RESOURCE_EXHAUSTED, "53400",
+                      "too many open %s: a session may have %d of them",
+                      names[handle->kind], IG_FLIGHT_HANDLES_PER_SESSION_MAX);
+  ig_error_hint(reterr, "Read results to their end, and close what is prepared.");
+  return IGLOO_RESOURCE_EXHAUSTED;
+}
+
+igloo_status ig_handles_add(struct ig_handles *handles, int64_t user_id,
+                            struct ig_handle *handle, uint8_t ret_ticket[IG_TICKET_BYTES],
+                            struct igloo_error *reterr) {
+  handle->user_id = user_id;
+  igloo_status status = check_room(handles, handle, reterr);
+  if (status != IGLOO_OK) {
+    (void)ig_handle_unref(handle);
+    return status;
+  }
+  ig_ticket_new(&handles->key, handle->kind, user_id, &handle->id, ret_ticket);
+  (void)__atomic_add_fetch(&handle->refs, 1, __ATOMIC_RELAXED); /* freed unlocked */
+  ig_mutex_lock(&handles->mu);
+  status = ig_map_put(&handles->map, id_text(&handle->id), handle, reterr);
+  if (status == IGLOO_OK) ++*count_locked(handle);
+  ig_mutex_unlock(&handles->mu);
+  (void)ig_handle_unref(handle);
+  return status;
+}
+
+void ig_handles_extend(struct ig_handles *handles, struct ig_handle *handle,
+                       int64_t expires_us) {
+  IG_LOCK_SCOPE(&handles->mu);
+  handle->expires_us = expires_us;
+}
+
+/* ---- finding ----------------------------------------------------------------------- */
+
+struct ig_handle *ig_handles_find(struct ig_handles *handles, enum ig_handle_kind kind,
+                                  int64_t user_id, struct ig_str ticket) {
+  struct ig_ticket_id id;
+  if (!ig_ticket_open(&handles->key, kind, user_id, ticket, &id)) return NULL;
+  IG_LOCK_SCOPE(&handles->mu);
+  struct ig_handle *handle = ig_map_get(&handles->map, id_text(&id));
+  if (!handle || handle->kind != kind || handle->expires_us <= ig_now_us() ||
+      ig_session_has_ended(handle->session))
+    return NULL;
+  (void)__atomic_add_fetch(&handle->refs, 1, __ATOMIC_RELAXED);
+  return handle;
+}

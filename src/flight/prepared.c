@@ -1,0 +1,106 @@
+/* prepared.c -- prepared statements by handles: what they promise, and the rows that are
+ * bound to them. */
+#include <nanoarrow/nanoarrow.h>
+
+#include "arrow/schema.h"
+#include "base/clock.h"
+#include "base/thread.h"
+#include "flight/private.h"
+
+static void free_prepared(struct ig_handle *handle) {
+  struct ig_flight_prepared *prepared = (struct ig_flight_prepared *)handle;
+  (void)ig_kept_unref(prepared->values);
+  (void)ig_prepared_free(prepared->prepared);
+  ig_mutex_done(&prepared->mu);
+  ig_free(prepared);
+}
+
+/* A type that every client can make a value of, and that takes NULL. */
+static igloo_status make_bindable(struct ArrowSchema *field, struct igloo_error *reterr) {
+  field->flags |= ARROW_FLAG_NULLABLE;
+  if (strcmp(field->format, "n") != 0) return IGLOO_OK;
+  if (ArrowSchemaSetType(field, NANOARROW_TYPE_STRING) != NANOARROW_OK)
+    return ig_fail_oom(reterr);
+  return IGLOO_OK;
+}
+
+static igloo_status parameter_schema(ig_prepared *prepared, struct ig_buf *out,
+                                     struct igloo_error *reterr) {
+  IG_AUTO_SCHEMA schema = {0};
+  IG_TRY(ig_prepared_parameters(prepared, &schema, reterr));
+  for (int64_t i = 0; i < schema.n_children; i++)
+    IG_TRY(make_bindable(schema.children[i], reterr));
+  return ig_flight_schema_bytes(&schema, out, reterr);
+}
+
+static igloo_status new_handle(struct ig_flight_call *call, ig_prepared *prepared,
+                               uint8_t ret_handle[IG_TICKET_BYTES],
+                               struct igloo_error *reterr) {
+  IG_AUTO(ig_prepared) *taken = prepared;
+  struct ig_flight_prepared *made = ig_calloc(1, sizeof(*made));
+  if (!made) return ig_fail_oom(reterr);
+  made->handle = (struct ig_handle){
+      .refs = 1,
+      .kind = IG_HANDLE_PREPARED,
+      .session = ig_session_ref(call->session),
+      .expires_us = IG_NEVER_US,
+      .free = free_prepared,
+  };
+  ig_mutex_init(&made->mu);
+  made->prepared = IG_TAKE(taken);
+  return ig_handles_add(&call->flight->handles, call->who.user_id, &made->handle,
+                        ret_handle, reterr);
+}
+
+igloo_status ig_flight_prepare(struct ig_flight_call *call, struct ig_str sql,
+                               struct ig_buf *ret_result, struct igloo_error *reterr) {
+  IG_AUTO(ig_prepared) *prepared = NULL;
+  IG_AUTO_SCHEMA rows = {0};
+  IG_AUTO_DONE(ig_buf) dataset = IG_BUF_INIT(IG_FLIGHT_REPLY_BYTES_MAX);
+  IG_AUTO_DONE(ig_buf) parameters = IG_BUF_INIT(IG_FLIGHT_REPLY_BYTES_MAX);
+  IG_TRY(ig_flight_join_session(call, reterr));
+  IG_TRY(ig_session_prepare(call->session, sql, call->cancel, &prepared, reterr));
+  IG_TRY(ig_prepared_schema(prepared, &rows, reterr));
+  IG_TRY(parameter_schema(prepared, &parameters, reterr));
+  bool gives_rows = ig_prepared_gives_rows(prepared, &rows);
+  /* Absent, it tells older clients that this is an update. */
+  if (gives_rows) IG_TRY(ig_flight_schema_bytes(&rows, &dataset, reterr));
+  uint8_t handle[IG_TICKET_BYTES];
+  IG_TRY(new_handle(call, IG_TAKE(prepared), handle, reterr));
+  struct ig_action_create_prepared_statement_result result = {
+      .prepared_statement_handle = {(const char *)handle, sizeof handle},
+      .dataset_schema = gives_rows ? ig_buf_str(&dataset) : (struct ig_str){NULL, 0},
+      .parameter_schema = ig_buf_str(&parameters),
+      .has_is_update = true,
+      .is_update = !gives_rows,
+  };
+  ig_any_encode(&ig_action_create_prepared_statement_result_message, &result, ret_result);
+  return ig_buf_check(ret_result, reterr);
+}
+
+/* ---- by handle --------------------------------------------------------------------- */
+
+igloo_status ig_flight_find_prepared(struct ig_flight_call *call, struct ig_str handle,
+                                     struct ig_flight_prepared **ret,
+                                     struct igloo_error *reterr) {
+  struct ig_handle *found = ig_handles_find(&call->flight->handles, IG_HANDLE_PREPARED,
+                                            call->who.user_id, handle);
+  if (!found)
+    return ig_fail_state(reterr, IGLOO_NOT_FOUND, "26000",
+                         "the prepared statement does not exist (any more)");
+  *ret = (struct ig_flight_prepared *)found;
+  return IGLOO_OK;
+}
+
+ig_kept *ig_flight_prepared_values(struct ig_flight_prepared *prepared) {
+  IG_LOCK_SCOPE(&prepared->mu);
+  return prepared->values ? ig_kept_ref(prepared->values) : NULL;
+}
+
+void ig_flight_prepared_bind(struct ig_flight_prepared *prepared, ig_kept *values) {
+  ig_mutex_lock(&prepared->mu);
+  ig_kept *before = prepared->values;
+  prepared->values = values;
+  ig_mutex_unlock(&prepared->mu);
+  (void)ig_kept_unref(before);
+}

@@ -1,0 +1,316 @@
+/*
+ * private.h -- what the files of flight/ share; nobody else includes it.
+ *
+ * A call is one struct ig_flight_call from its beginning on an I/O thread to its end on a
+ * thread of the pool. Who asks is found out first (identity.c), the session when it is
+ * first needed (sessions.c). What clients hold by a handle (tickets, prepared statements,
+ * transactions) are struct ig_handle in one list (handles.c).
+ *
+ * Owns:    as service.h says.
+ * Threads: a call belongs to one thread at a time.
+ * Blocks:  handlers, on threads of the pool.
+ */
+#ifndef IG_FLIGHT_PRIVATE_H
+#define IG_FLIGHT_PRIVATE_H
+
+#include <pthread.h>
+
+#include "auth/login.h"
+#include "auth/ticket.h"
+#include "base/map.h"
+#include "flight/pool.h"
+#include "flight/service.h"
+#include "session/held.h"
+#include "session/registry.h"
+#include "wire/any.h"
+#include "wire/flight.h"
+#include "wire/flight_data.h"
+#include "wire/flight_sql.h"
+#include "wire/result_schemas.h"
+
+/* The longest message that is answered in one piece: a FlightInfo with a schema of the
+ * widest table, encoded. */
+#define IG_FLIGHT_REPLY_BYTES_MAX (64 * IG_MIB)
+
+/* Decoded commands: their lists, at some bytes for each item of a message. */
+#define IG_FLIGHT_ARENA_BYTES (64 * IG_MIB)
+
+struct ig_flight_call;
+
+/* ---- handles.c: what clients hold by a handle ---------------------------------------
+ */
+
+enum ig_handle_kind {
+  IG_HANDLE_STATEMENT = 1,
+  IG_HANDLE_PREPARED = 2,
+  IG_HANDLE_TRANSACTION = 3,
+};
+
+struct ig_handle {
+  int32_t refs;
+  enum ig_handle_kind kind;
+  struct ig_ticket_id id;
+  int64_t user_id;
+  ig_session *session; /* one reference */
+  int64_t expires_us;  /* guarded by the list's mu; IG_NEVER_US: with its session */
+  void (*free)(struct ig_handle *handle); /* what is around it, not these members */
+};
+
+struct ig_handles {
+  struct ig_ticket_key key;
+  pthread_mutex_t mu; /* a leaf lock */
+  struct ig_map map;  /* guarded by mu: id to struct ig_handle, one reference each */
+};
+
+IG_NODISCARD igloo_status ig_handles_init(struct ig_handles *handles,
+                                          struct igloo_error *reterr);
+void ig_handles_done(struct ig_handles *handles);
+
+/* List a new handle, whose kind, session, expires_us and free are set and which has one
+ * reference; takes it, also on failure. Writes what the client gets.
+ * RESOURCE_EXHAUSTED 53400 over a bound. */
+IG_NODISCARD igloo_status ig_handles_add(struct ig_handles *handles, int64_t user_id,
+                                         struct ig_handle *handle,
+                                         uint8_t ret_ticket[IG_TICKET_BYTES],
+                                         struct igloo_error *reterr);
+/* Gives one reference; NULL for what is not there, was not sealed by us, belongs to
+ * another user, has passed its time, or whose session has ended. */
+struct ig_handle *ig_handles_find(struct ig_handles *handles, enum ig_handle_kind kind,
+                                  int64_t user_id, struct ig_str ticket);
+struct ig_handle *ig_handle_unref(struct ig_handle *handle);
+IG_DEFINE_AUTO_STRUCT(ig_handle, ig_handle_unref)
+/* Take it from the list; false if it was not in it. */
+bool ig_handles_remove(struct ig_handles *handles, const struct ig_handle *handle);
+/* Until when it is kept. */
+void ig_handles_extend(struct ig_handles *handles, struct ig_handle *handle,
+                       int64_t expires_us);
+/* Drop those of a session (NULL: none), of sessions that have ended, and those whose time
+ * has passed. */
+void ig_handles_sweep(struct ig_handles *handles, const ig_session *session);
+
+/* ---- the service ------------------------------------------------------------------- */
+
+struct ig_flight_method {
+  const char *name;
+  enum ig_rpc_shape shape;
+  bool puts;      /* takes messages of up to limits.put_bytes */
+  bool anonymous; /* finds out itself who asks */
+  igloo_status (*handle)(struct ig_flight_call *call, struct igloo_error *reterr);
+};
+
+struct ig_flight_route { /* what a method's begin gets */
+  ig_flight *flight;
+  const struct ig_flight_method *method;
+};
+
+#define IG_FLIGHT_METHODS_MAX 10
+
+struct ig_flight {
+  struct ig_flight_parts parts;
+  struct ig_rpc_method methods[IG_FLIGHT_METHODS_MAX];
+  struct ig_flight_route routes[IG_FLIGHT_METHODS_MAX];
+  size_t methods_count;
+  ig_pool *statements; /* what waits for the engine */
+  ig_pool *answers;    /* what does not: cancelling must be possible at any time */
+  struct ig_handles handles;
+  pthread_mutex_t mu;                 /* a leaf lock */
+  struct ig_map connections;          /* guarded by mu: connection and user to a key */
+  struct ig_flight_session *sessions; /* guarded by mu */
+};
+
+struct ig_flight_call {
+  struct ig_pool_job job;
+  ig_flight *flight;
+  const struct ig_flight_method *method;
+  ig_rpc_call *rpc;
+  ig_cancel *cancel; /* of what the call does: set when the call ends early */
+  ig_arena *arena;
+  struct ig_rpc_message request; /* of methods with one */
+  /* identity.c */
+  struct ig_identity who;
+  char key[80]; /* of the session; empty: none was shown */
+  /* sessions.c: NULL until it is asked for */
+  ig_session *session;
+};
+
+/* Send one message, bare. */
+IG_NODISCARD igloo_status ig_flight_reply(struct ig_flight_call *call,
+                                          const struct ig_protobuf_message *message,
+                                          const void *value, struct igloo_error *reterr);
+/* The one request of a method, decoded. */
+IG_NODISCARD igloo_status ig_flight_request(struct ig_flight_call *call,
+                                            const struct ig_protobuf_message *message,
+                                            void *ret_value, struct igloo_error *reterr);
+
+/* ---- identity.c -------------------------------------------------------------------- */
+
+/* Who asks, by the call's metadata: sets who and key. UNAUTHENTICATED 28000. */
+IG_NODISCARD igloo_status ig_flight_identify(struct ig_flight_call *call,
+                                             struct igloo_error *reterr);
+/* The method Handshake. */
+IG_NODISCARD igloo_status ig_flight_handshake(struct ig_flight_call *call,
+                                              struct igloo_error *reterr);
+
+/* ---- sessions.c -------------------------------------------------------------------- */
+
+/* What the service keeps with a session: its ctx. */
+struct ig_flight_session {
+  ig_flight *flight;
+  struct ig_flight_session *next, **link; /* guarded by the service's mu */
+  char key[80];
+  int64_t user_id;
+  int64_t used_us;       /* atomic */
+  bool marked;           /* atomic: see ig_flight_session_mark */
+  size_t handles[4];     /* by kind; guarded by the mu of the handles */
+  pthread_mutex_t mu;    /* a leaf lock */
+  struct ig_map options; /* guarded by mu: options.c */
+};
+
+/* The call's session, made if there is none: sets call->session. */
+IG_NODISCARD igloo_status ig_flight_join_session(struct ig_flight_call *call,
+                                                 struct igloo_error *reterr);
+/* The same, but makes none: *ret_found says if there is one. */
+IG_NODISCARD igloo_status ig_flight_find_session(struct ig_flight_call *call,
+                                                 bool *ret_found,
+                                                 struct igloo_error *reterr);
+/* From now on the session has more than its name: it is not ended to make room. */
+void ig_flight_session_mark(ig_session *session);
+/* End it, and make the client forget it. */
+IG_NODISCARD igloo_status ig_flight_close_session(struct ig_flight_call *call,
+                                                  struct igloo_error *reterr);
+
+/* ---- stream_out.c ------------------------------------------------------------------ */
+
+/* Send the rows (taken, also on failure) as FlightData: a schema, then batches. */
+IG_NODISCARD igloo_status ig_flight_send_rows(struct ig_flight_call *call,
+                                              struct ArrowArrayStream *rows,
+                                              struct igloo_error *reterr);
+/* Append a schema as FlightInfo and others carry it. */
+IG_NODISCARD igloo_status ig_flight_schema_bytes(const struct ArrowSchema *schema,
+                                                 struct ig_buf *out,
+                                                 struct igloo_error *reterr);
+
+/* ---- query.c: statements and what commands give ------------------------------------ */
+
+/* A statement behind a ticket. */
+struct ig_flight_statement {
+  struct ig_handle handle;
+  ig_held *held;
+  ig_cancel *cancel;  /* what runs: of a statement that ran its own, of a query unused */
+  pthread_mutex_t mu; /* a leaf lock */
+  ig_cancel *reader;  /* guarded by mu: of the DoGet that runs, or NULL */
+  bool cancelled;     /* guarded by mu */
+  bool kept;          /* guarded by mu: renewed, so reading it does not use it up */
+};
+
+igloo_status ig_flight_get_info(struct ig_flight_call *call, struct igloo_error *reterr);
+igloo_status ig_flight_get_schema(struct ig_flight_call *call,
+                                  struct igloo_error *reterr);
+igloo_status ig_flight_poll_info(struct ig_flight_call *call, struct igloo_error *reterr);
+igloo_status ig_flight_do_get(struct ig_flight_call *call, struct igloo_error *reterr);
+
+/* The statement of a ticket; gives one reference. NOT_FOUND 34000. */
+IG_NODISCARD igloo_status ig_flight_find_statement(struct ig_flight_call *call,
+                                                   struct ig_str ticket,
+                                                   struct ig_flight_statement **ret,
+                                                   struct igloo_error *reterr);
+/* CancelFlightInfo and CancelQuery: one of IG_CANCEL_… for a FlightInfo. */
+IG_NODISCARD igloo_status ig_flight_cancel(struct ig_flight_call *call,
+                                           const struct ig_flight_info *info,
+                                           int32_t *ret_status,
+                                           struct igloo_error *reterr);
+/* RenewFlightEndpoint: the time until which the ticket is kept, from now on. */
+IG_NODISCARD igloo_status ig_flight_renew(struct ig_flight_call *call,
+                                          const struct ig_flight_endpoint *endpoint,
+                                          struct ig_timestamp *ret_expires,
+                                          struct igloo_error *reterr);
+
+/* ---- prepared.c -------------------------------------------------------------------- */
+
+struct ig_flight_prepared {
+  struct ig_handle handle;
+  ig_prepared *prepared;
+  pthread_mutex_t mu; /* a leaf lock */
+  ig_kept *values;    /* guarded by mu: bound rows, or NULL */
+};
+
+IG_NODISCARD igloo_status ig_flight_find_prepared(struct ig_flight_call *call,
+                                                  struct ig_str handle,
+                                                  struct ig_flight_prepared **ret,
+                                                  struct igloo_error *reterr);
+/* Its bound rows; one reference or NULL. */
+ig_kept *ig_flight_prepared_values(struct ig_flight_prepared *prepared);
+/* Takes values. */
+void ig_flight_prepared_bind(struct ig_flight_prepared *prepared, ig_kept *values);
+IG_NODISCARD igloo_status ig_flight_prepare(struct ig_flight_call *call,
+                                            struct ig_str sql, struct ig_buf *ret_result,
+                                            struct igloo_error *reterr);
+
+/* ---- put.c ------------------------------------------------------------------------- */
+
+igloo_status ig_flight_do_put(struct ig_flight_call *call, struct igloo_error *reterr);
+
+/* ---- stream_in.c ------------------------------------------------------------------- */
+
+/* The rows of a DoPut from its first message (taken, also on failure) on: a stream that
+ * receives while it is read, and borrows the call. What ends it badly is put into
+ * *told, which outlives it. At most `bytes_max` bytes of messages (0: any number).
+ * INVALID_ARGUMENT 08P01 where no schema comes. */
+IG_NODISCARD igloo_status ig_flight_receive_rows(struct ig_flight_call *call,
+                                                 struct ig_rpc_message *first,
+                                                 uint64_t bytes_max,
+                                                 struct igloo_error *told,
+                                                 struct ArrowArrayStream *ret_rows,
+                                                 struct igloo_error *reterr);
+
+/* ---- metadata.c, sql_info.c, type_info.c: commands whose rows are made in C ----------
+ */
+
+/* The rows of a metadata command, in its fixed schema. UNSUPPORTED for another. */
+IG_NODISCARD igloo_status ig_flight_metadata(struct ig_flight_call *call,
+                                             const struct ig_protobuf_message *command,
+                                             const void *value,
+                                             struct ArrowArrayStream *ret_rows,
+                                             struct igloo_error *reterr);
+bool ig_flight_is_metadata(const struct ig_protobuf_message *command);
+struct ArrowArray;
+/* Append rows to an array that nanoarrow builds. */
+IG_NODISCARD igloo_status ig_flight_fill_sql_info(
+    const struct ig_flight_call *call, const struct ig_command_get_sql_info *command,
+    struct ArrowArray *rows, struct igloo_error *reterr);
+IG_NODISCARD igloo_status
+ig_flight_fill_type_info(const struct ig_command_get_xdbc_type_info *command,
+                         struct ArrowArray *rows, struct igloo_error *reterr);
+
+/* ---- actions.c, options.c ---------------------------------------------------------- */
+
+igloo_status ig_flight_do_action(struct ig_flight_call *call, struct igloo_error *reterr);
+igloo_status ig_flight_list_actions(struct ig_flight_call *call,
+                                    struct igloo_error *reterr);
+/* True for an action that may wait for the engine. */
+bool ig_flight_action_waits(struct ig_str request);
+
+/* A transaction counts what was written under its name. */
+struct ig_flight_transaction {
+  struct ig_handle handle;
+  int64_t written;
+};
+/* The transaction that a command names, which may be none (*ret NULL). NOT_FOUND 25P01
+ * for an id that is not open. */
+IG_NODISCARD igloo_status ig_flight_find_transaction(struct ig_flight_call *call,
+                                                     bool has_id, struct ig_str id,
+                                                     struct ig_flight_transaction **ret,
+                                                     struct igloo_error *reterr);
+void ig_flight_transaction_unref(struct ig_flight_transaction **transaction);
+#define IG_AUTO_TRANSACTION \
+  __attribute__((cleanup(ig_flight_transaction_unref))) struct ig_flight_transaction
+
+IG_NODISCARD igloo_status ig_flight_set_options(struct ig_flight_call *call,
+                                                struct ig_str body,
+                                                struct ig_buf *ret_result,
+                                                struct igloo_error *reterr);
+IG_NODISCARD igloo_status ig_flight_get_options(struct ig_flight_call *call,
+                                                struct ig_buf *ret_result,
+                                                struct igloo_error *reterr);
+
+#endif

@@ -1,0 +1,236 @@
+/* sessions.c -- which session a call belongs to, and what is kept with it.
+ *
+ * A session is found by what the client shows: its token, else the cookie that we gave
+ * it, else its connection. It is made by the first call that needs one.
+ */
+#include <sodium.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/thread.h"
+#include "flight/private.h"
+
+/* One that was used so recently is not ended to make room for another. */
+#define ROOM_IDLE_US (2 * IG_US_PER_S)
+
+/* ---- what is kept with a session ----------------------------------------------------
+ */
+
+static void free_option(void *option) {
+  ig_free(option);
+}
+
+static void session_ended(void *ctx) {
+  struct ig_flight_session *own = ctx;
+  IG_LOCK_SCOPE(&own->flight->mu);
+  if (!own->link) return;
+  *own->link = own->next;
+  if (own->next) own->next->link = own->link;
+  own->link = NULL;
+}
+
+static void session_freed(void *ctx) {
+  struct ig_flight_session *own = ctx;
+  session_ended(own);
+  ig_map_done(&own->options);
+  ig_mutex_done(&own->mu);
+  ig_free(own);
+}
+
+static struct ig_flight_session *new_own(ig_flight *flight, const char *key,
+                                         int64_t user_id) {
+  struct ig_flight_session *own = ig_calloc(1, sizeof(*own));
+  if (!own) return NULL;
+  own->flight = flight;
+  own->user_id = user_id;
+  own->used_us = ig_now_us();
+  memcpy(own->key, key, sizeof own->key);
+  ig_mutex_init(&own->mu);
+  ig_map_init(&own->options, IG_FLIGHT_OPTIONS_MAX, free_option);
+  ig_mutex_lock(&flight->mu);
+  own->next = flight->sessions;
+  own->link = &flight->sessions;
+  if (own->next) own->next->link = &own->next;
+  flight->sessions = own;
+  ig_mutex_unlock(&flight->mu);
+  return own;
+}
+
+void ig_flight_session_mark(ig_session *session) {
+  struct ig_flight_session *own = ig_session_ctx(session);
+  __atomic_store_n(&own->marked, true, __ATOMIC_RELAXED);
+}
+
+/* ---- making room ------------------------------------------------------------------- */
+
+static bool has_handles(const struct ig_flight_session *own) {
+  size_t count = 0;
+  for (size_t i = 0; i < IG_ARRAY_LEN(own->handles); i++)
+    count += __atomic_load_n(&own->handles[i], __ATOMIC_RELAXED);
+  return count > 0;
+}
+
+/* The key of the session that was unused for longest and has nothing but its name, so
+ * that its client would not notice a new one; false: there is none. */
+static bool choose_session(ig_flight *flight, char key[80], int64_t *ret_user_id) {
+  int64_t oldest_us = ig_now_us() - ROOM_IDLE_US;
+  bool found = false;
+  IG_LOCK_SCOPE(&flight->mu);
+  for (const struct ig_flight_session *own = flight->sessions; own; own = own->next) {
+    int64_t used_us = __atomic_load_n(&own->used_us, __ATOMIC_RELAXED);
+    if (used_us >= oldest_us || has_handles(own)) continue;
+    if (__atomic_load_n(&own->marked, __ATOMIC_RELAXED)) continue;
+    oldest_us = used_us;
+    memcpy(key, own->key, sizeof own->key);
+    *ret_user_id = own->user_id;
+    found = true;
+  }
+  return found;
+}
+
+static bool make_room(ig_flight *flight) {
+  char key[80];
+  int64_t user_id;
+  if (!choose_session(flight, key, &user_id)) return false;
+  ig_registry *registry = ig_instance_registry(flight->parts.instance);
+  IG_AUTO(ig_session) *session =
+      ig_registry_find(registry, ig_str_from_cstr(key), user_id);
+  if (session) ig_session_end(session);
+  return session != NULL;
+}
+
+/* ---- making one -------------------------------------------------------------------- */
+
+static igloo_status connect(struct ig_flight_call *call, struct igloo_error *reterr) {
+  ig_flight *flight = call->flight;
+  struct ig_flight_session *own = new_own(flight, call->key, call->who.user_id);
+  if (!own) return ig_fail_oom(reterr);
+  struct ig_session_who who = {
+      .identity = call->who,
+      .peer = ig_rpc_call_peer(call->rpc)->address,
+      .key = ig_str_from_cstr(call->key),
+      .ends_idle = true,
+      .ended = session_ended,
+      .freed = session_freed,
+      .ctx = own,
+  };
+  igloo_status status =
+      ig_instance_connect(flight->parts.instance, &who, &call->session, reterr);
+  if (status != IGLOO_OK) session_freed(own);
+  return status;
+}
+
+static bool find(struct ig_flight_call *call) {
+  if (!call->key[0]) return false;
+  ig_registry *registry = ig_instance_registry(call->flight->parts.instance);
+  call->session =
+      ig_registry_find(registry, ig_str_from_cstr(call->key), call->who.user_id);
+  if (!call->session) return false;
+  struct ig_flight_session *own = ig_session_ctx(call->session);
+  __atomic_store_n(&own->used_us, ig_now_us(), __ATOMIC_RELAXED);
+  return true;
+}
+
+/* Another call of the client may make it at the same time: one of them does. */
+static igloo_status find_or_connect(struct ig_flight_call *call,
+                                    struct igloo_error *reterr) {
+  for (int tries = 0;; tries++) {
+    if (find(call)) return IGLOO_OK;
+    struct igloo_error error;
+    igloo_status status = connect(call, &error);
+    if (status == IGLOO_OK) return IGLOO_OK;
+    bool again = status == IGLOO_ALREADY_EXISTS ||
+                 (status == IGLOO_RESOURCE_EXHAUSTED && make_room(call->flight));
+    if (again && tries < 16) continue;
+    if (reterr) *reterr = error;
+    return status;
+  }
+}
+
+/* ---- connections ------------------------------------------------------------------- */
+
+/* A connection may carry several users. */
+static struct ig_str connection_name(const struct ig_flight_call *call, char name[64]) {
+  int len = snprintf(name, 64, "%llu %lld",
+                     (unsigned long long)ig_rpc_call_peer(call->rpc)->connection,
+                     (long long)call->who.user_id);
+  return (struct ig_str){name, (size_t)len};
+}
+
+/* The key of the connection's session; a new one where there is none (any more). */
+static igloo_status key_of_connection(struct ig_flight_call *call, bool make,
+                                      struct igloo_error *reterr) {
+  ig_flight *flight = call->flight;
+  char name_text[64];
+  struct ig_str name = connection_name(call, name_text);
+  IG_LOCK_SCOPE(&flight->mu);
+  const char *key = ig_map_get(&flight->connections, name);
+  if (key) {
+    memcpy(call->key, key, strlen(key) + 1);
+    return IGLOO_OK;
+  }
+  if (!make) return IGLOO_OK;
+  /* Old connections have ended long since, and cookies still find their sessions. */
+  if (flight->connections.count == IG_FLIGHT_CONNECTIONS_MAX) {
+    ig_map_done(&flight->connections);
+    ig_map_init(&flight->connections, IG_FLIGHT_CONNECTIONS_MAX, free_option);
+  }
+  unsigned char bytes[16];
+  randombytes_buf(bytes, sizeof bytes);
+  call->key[0] = 'c';
+  (void)sodium_bin2hex(call->key + 1, sizeof call->key - 1, bytes, sizeof bytes);
+  char *copy = ig_strdup(call->key);
+  if (!copy) return ig_fail_oom(reterr);
+  return ig_map_put(&flight->connections, name, copy, reterr);
+}
+
+static igloo_status set_cookie(struct ig_flight_call *call, struct igloo_error *reterr) {
+  char cookie[160];
+  int len = snprintf(cookie, sizeof cookie, "arrow_flight_session_id=%s; HttpOnly",
+                     call->key + 1);
+  return ig_rpc_call_add_header(call->rpc, "set-cookie",
+                                (struct ig_str){cookie, (size_t)len}, reterr);
+}
+
+/* ---- entry ----------------------------------------------------------------------- */
+
+igloo_status ig_flight_find_session(struct ig_flight_call *call, bool *ret_found,
+                                    struct igloo_error *reterr) {
+  *ret_found = call->session || find(call);
+  if (*ret_found || call->key[0] == 't') return IGLOO_OK;
+  IG_TRY(key_of_connection(call, false, reterr));
+  *ret_found = find(call);
+  return IGLOO_OK;
+}
+
+igloo_status ig_flight_join_session(struct ig_flight_call *call,
+                                    struct igloo_error *reterr) {
+  bool found;
+  IG_TRY(ig_flight_find_session(call, &found, reterr));
+  if (found) return IGLOO_OK;
+  if (call->key[0] == 't') return find_or_connect(call, reterr);
+  call->key[0] = '\0'; /* a cookie of a session that has ended is no key for a new one */
+  IG_TRY(key_of_connection(call, true, reterr));
+  if (!find(call)) {
+    IG_TRY(find_or_connect(call, reterr));
+    IG_TRY(set_cookie(call, reterr));
+  }
+  return IGLOO_OK;
+}
+
+igloo_status ig_flight_close_session(struct ig_flight_call *call,
+                                     struct igloo_error *reterr) {
+  bool found;
+  IG_TRY(ig_flight_find_session(call, &found, reterr));
+  if (found) {
+    ig_session_end(call->session);
+    ig_handles_sweep(&call->flight->handles, call->session);
+  }
+  char name[64];
+  ig_mutex_lock(&call->flight->mu);
+  (void)ig_map_remove(&call->flight->connections, connection_name(call, name));
+  ig_mutex_unlock(&call->flight->mu);
+  if (call->key[0] == 't') return IGLOO_OK;
+  return ig_rpc_call_add_header(call->rpc, "set-cookie",
+                                IG_STR("arrow_flight_session_id=; Max-Age=0"), reterr);
+}

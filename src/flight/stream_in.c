@@ -1,0 +1,152 @@
+/* stream_in.c -- from the messages of DoPut to an ArrowArrayStream. */
+#include <errno.h>
+
+#include "arrow/ipc_decode.h"
+#include "arrow/schema.h"
+#include "base/limits.h"
+#include "flight/private.h"
+
+struct source {
+  struct ig_flight_call *call; /* borrowed */
+  ig_ipc_decoder *decoder;
+  struct igloo_error *told; /* borrowed */
+  uint64_t bytes, bytes_max;
+  bool ended;
+};
+
+static void free_source(struct source *source) {
+  (void)ig_ipc_decoder_free(source->decoder);
+  ig_free(source);
+}
+
+/* The next message with something of Arrow in it; *ret_got is false at the end. */
+static igloo_status next_message(struct source *source, struct ig_rpc_message *message,
+                                 struct ig_flight_data *data, bool *ret_got,
+                                 struct igloo_error *reterr) {
+  for (;;) {
+    IG_TRY(ig_rpc_call_receive(source->call->rpc, message, ret_got, reterr));
+    if (!*ret_got) return IGLOO_OK;
+    struct ig_str bytes = {(const char *)message->data, message->len};
+    igloo_status status = ig_flight_data_unpack(bytes, data, reterr);
+    if (status == IGLOO_OK && data->data_header.len > 0) return IGLOO_OK;
+    ig_rpc_message_done(message); /* metadata of the application alone */
+    if (status != IGLOO_OK) return status;
+  }
+}
+
+static igloo_status count_bytes(struct source *source, size_t len,
+                                struct igloo_error *reterr) {
+  source->bytes += len;
+  if (!source->bytes_max || source->bytes <= source->bytes_max) return IGLOO_OK;
+  (void)ig_fail_state(reterr, IGLOO_RESOURCE_EXHAUSTED, "54000",
+                      "too many parameters: their messages have more than %llu bytes",
+                      (unsigned long long)source->bytes_max);
+  ig_error_hint(reterr, "Bind fewer rows at a time, or raise limits.put_bytes.");
+  return IGLOO_RESOURCE_EXHAUSTED;
+}
+
+/* Decode one message (taken). A batch is given where it was one. */
+static igloo_status decode(struct source *source, struct ig_rpc_message *message,
+                           const struct ig_flight_data *data, struct ArrowArray *batch,
+                           struct igloo_error *reterr) {
+  igloo_status status = count_bytes(source, message->len, reterr);
+  if (status != IGLOO_OK) {
+    ig_rpc_message_done(message);
+    return status;
+  }
+  enum ig_ipc_kind kind;
+  struct ig_ipc_input input = ig_flight_data_input(message, data);
+  status = ig_ipc_decoder_message(source->decoder, &input, &kind, batch, reterr);
+  ig_rpc_message_done(message); /* where its memory did not move */
+  return status;
+}
+
+static igloo_status next_batch(struct source *source, struct ArrowArray *out,
+                               struct igloo_error *reterr) {
+  while (!out->release) {
+    struct ig_rpc_message message = {0};
+    struct ig_flight_data data;
+    bool got;
+    IG_TRY(next_message(source, &message, &data, &got, reterr));
+    if (!got) return IGLOO_OK;
+    IG_TRY(decode(source, &message, &data, out, reterr));
+  }
+  return IGLOO_OK;
+}
+
+/* ---- the stream -------------------------------------------------------------------- */
+
+static int source_get_schema(struct ArrowArrayStream *stream, struct ArrowSchema *out) {
+  const struct source *source = stream->private_data;
+  const struct ArrowSchema *schema = ig_ipc_decoder_schema(source->decoder);
+  return ig_schema_copy(schema, out, NULL) == IGLOO_OK ? 0 : ENOMEM;
+}
+
+static int source_get_next(struct ArrowArrayStream *stream, struct ArrowArray *out) {
+  struct source *source = stream->private_data;
+  out->release = NULL;
+  if (source->told->status != IGLOO_OK) return EIO; /* an error stays */
+  if (source->ended) return 0;
+  if (next_batch(source, out, source->told) != IGLOO_OK) return EIO;
+  source->ended = !out->release;
+  return 0;
+}
+
+static const char *source_get_last_error(struct ArrowArrayStream *stream) {
+  const struct source *source = stream->private_data;
+  return source->told->status == IGLOO_OK ? NULL : source->told->message;
+}
+
+static void source_release(struct ArrowArrayStream *stream) {
+  free_source(stream->private_data);
+  stream->release = NULL;
+}
+
+/* ---- opening ----------------------------------------------------------------------- */
+
+/* Read the schema from the first message (taken) or the one after it. */
+static igloo_status read_schema(struct source *source, struct ig_rpc_message *first,
+                                struct igloo_error *reterr) {
+  struct ig_flight_data data = {0};
+  struct ig_str bytes = {(const char *)first->data, first->len};
+  igloo_status status = ig_flight_data_unpack(bytes, &data, reterr);
+  bool got = true;
+  if (status != IGLOO_OK || data.data_header.len == 0) ig_rpc_message_done(first);
+  if (status != IGLOO_OK) return status;
+  if (data.data_header.len == 0) IG_TRY(next_message(source, first, &data, &got, reterr));
+  struct ArrowArray batch = {0};
+  if (got) IG_TRY(decode(source, first, &data, &batch, reterr));
+  if (got && ig_ipc_decoder_schema(source->decoder)) return IGLOO_OK;
+  return ig_fail_state(reterr, IGLOO_INVALID_ARGUMENT, "08P01",
+                       "the upload ended before its schema");
+}
+
+igloo_status ig_flight_receive_rows(struct ig_flight_call *call,
+                                    struct ig_rpc_message *first, uint64_t bytes_max,
+                                    struct igloo_error *told,
+                                    struct ArrowArrayStream *ret_rows,
+                                    struct igloo_error *reterr) {
+  struct source *source = ig_calloc(1, sizeof(*source));
+  igloo_status status = source ? IGLOO_OK : ig_fail_oom(reterr);
+  if (source) {
+    source->call = call;
+    source->told = told;
+    source->bytes_max = bytes_max;
+    struct ig_ipc_limits limits = {.body_bytes = call->flight->parts.put_bytes};
+    status = ig_ipc_decoder_new(&limits, &source->decoder, reterr);
+  }
+  if (status != IGLOO_OK)
+    ig_rpc_message_done(first);
+  else
+    status = read_schema(source, first, reterr);
+  if (status != IGLOO_OK) {
+    if (source) free_source(source);
+    return status;
+  }
+  *ret_rows = (struct ArrowArrayStream){.get_schema = source_get_schema,
+                                        .get_next = source_get_next,
+                                        .get_last_error = source_get_last_error,
+                                        .release = source_release,
+                                        .private_data = source};
+  return IGLOO_OK;
+}

@@ -1,0 +1,69 @@
+/* stream_out.c -- from an ArrowArrayStream to the messages of DoGet. */
+#include "arrow/ipc_encode.h"
+#include "arrow/schema.h"
+#include "arrow/stream.h"
+#include "base/limits.h"
+#include "flight/private.h"
+
+igloo_status ig_flight_schema_bytes(const struct ArrowSchema *schema, struct ig_buf *out,
+                                    struct igloo_error *reterr) {
+  IG_TRY(ig_ipc_schema_encode(schema, true, out, reterr));
+  return ig_buf_check(out, reterr);
+}
+
+/* Takes the message, also on failure. */
+static igloo_status send_message(struct ig_flight_call *call,
+                                 struct ig_ipc_message *message,
+                                 struct igloo_error *reterr) {
+  igloo_status status = ig_flight_data_frame(message, reterr);
+  if (status == IGLOO_OK) return ig_rpc_call_send(call->rpc, &message->pieces, reterr);
+  ig_ipc_message_done(message);
+  return status;
+}
+
+/* Takes the batch, also on failure. */
+static igloo_status send_batch(struct ig_flight_call *call, ig_ipc_encoder *encoder,
+                               struct ArrowArray *batch, struct igloo_error *reterr) {
+  IG_TRY(ig_ipc_encoder_batch(encoder, batch, reterr));
+  for (bool more = true; more;) {
+    struct ig_ipc_message message = {0};
+    IG_TRY(ig_ipc_encoder_next(encoder, &message, &more, reterr));
+    if (more) IG_TRY(send_message(call, &message, reterr));
+  }
+  return IGLOO_OK;
+}
+
+/* The next batch; what ended the stream is told as its maker knows it. */
+static igloo_status next_batch(struct ArrowArrayStream *rows,
+                               struct ArrowArray *ret_batch, struct igloo_error *reterr) {
+  igloo_status status = ig_stream_next(rows, ret_batch, reterr);
+  if (status == IGLOO_OK) return IGLOO_OK;
+  struct igloo_error told = {0};
+  igloo_status known = ig_result_error(rows, &told);
+  if (known == IGLOO_OK || known == IGLOO_INVALID_ARGUMENT) return status;
+  if (reterr) *reterr = told;
+  return known;
+}
+
+igloo_status ig_flight_send_rows(struct ig_flight_call *call,
+                                 struct ArrowArrayStream *rows,
+                                 struct igloo_error *reterr) {
+  IG_AUTO_STREAM held = *rows;
+  rows->release = NULL;
+  IG_AUTO_SCHEMA schema = {0};
+  IG_AUTO(ig_ipc_encoder) *encoder = NULL;
+  struct ig_ipc_message first = {0};
+  IG_TRY(ig_stream_schema(&held, &schema, reterr));
+  IG_TRY(ig_ipc_encoder_new(&schema, NULL, &encoder, reterr));
+  IG_TRY(ig_ipc_encoder_schema(encoder, &first, reterr));
+  IG_TRY(send_message(call, &first, reterr));
+  for (;;) {
+    struct ArrowArray batch = {0};
+    IG_TRY(next_batch(&held, &batch, reterr));
+    if (!batch.release) return IGLOO_OK;
+    if (batch.length == 0)
+      batch.release(&batch);
+    else
+      IG_TRY(send_batch(call, encoder, &batch, reterr));
+  }
+}
