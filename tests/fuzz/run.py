@@ -108,7 +108,8 @@ def fuzz(name, build, seconds, seed):
         code, output = run([*command, "-runs=0", str(committed), str(seeds)], inside, 120)
         yield f"{name}: the corpus holds", code == 0, output
         dictionary = HERE / f"{'sql' if name in ('guard', 'token') else name}.dict"
-        code, output = run([*command, f"-dict={dictionary}", f"-max_total_time={seconds}",
+        words = [f"-dict={dictionary}"] if dictionary.exists() else []
+        code, output = run([*command, *words, f"-max_total_time={seconds}",
                             f"-seed={seed}", str(new), str(committed), str(seeds)],
                            inside, seconds + 90)
         runs = re.search(r"Done (\d+) runs", output)
