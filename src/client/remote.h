@@ -1,0 +1,92 @@
+/*
+ * remote.h -- what the files of the remote backend share; nobody else includes it.
+ *
+ * A connection is one session on the server over one connection of its own. Each
+ * statement is a run, from its first call to the end of its rows.
+ *
+ * Owns:    a connection is counted: its handle's reference, one for each statement and
+ * one for each run. With the last one the session is ended on the server. Threads:
+ * counting, runs and cancel are thread-safe; else as igloo.h. Blocks:  as igloo.h; the
+ * last unref up to a second, for the server to answer.
+ */
+#ifndef IG_CLIENT_REMOTE_H
+#define IG_CLIENT_REMOTE_H
+
+#include <pthread.h>
+
+#include "client/backend.h"
+#include "wire/client.h"
+
+struct ig_remote_run;
+
+struct ig_remote {
+  int32_t refs; /* atomic */
+  ig_flight_client *client;
+  ig_instance *writer; /* for igloo_write_stream(): NULL until it is called */
+  ig_session *writer_session;
+  pthread_mutex_t mu;         /* a leaf lock */
+  struct ig_remote_run *runs; /* guarded by mu */
+  struct igloo_progress last; /* guarded by mu: of the last run that ended */
+};
+
+struct ig_remote *ig_remote_ref(struct ig_remote *remote);
+struct ig_remote *ig_remote_unref(struct ig_remote *remote); /* takes NULL */
+
+/* ---- remote_run.c: statements that run, and their rows
+ * --------------------------------- */
+
+struct ig_remote_run {
+  struct ig_remote *remote; /* one reference */
+  ig_cancel *cancel;
+  int64_t begin_us;
+  int64_t rows;                       /* guarded by the connection's mu */
+  struct ig_remote_run *next, **link; /* guarded by the connection's mu */
+};
+
+/* Begin a statement: it can be cancelled from now on. Gives *ret_run (free:
+ * ig_remote_run_end). OUT_OF_MEMORY. */
+IG_NODISCARD igloo_status ig_remote_run_begin(struct ig_remote *remote,
+                                              struct ig_remote_run **ret_run,
+                                              struct igloo_error *reterr);
+struct ig_remote_run *ig_remote_run_end(struct ig_remote_run *run); /* takes NULL */
+IG_DEFINE_AUTO_STRUCT(ig_remote_run, ig_remote_run_end)
+
+void ig_remote_cancel(struct ig_remote *remote);
+void ig_remote_progress(struct ig_remote *remote, struct igloo_progress *ret_progress);
+
+/* Run a command that gives rows, or writes some: its result. Takes the run, also on
+ * failure. */
+IG_NODISCARD igloo_status ig_remote_run_command(struct ig_remote_run *run,
+                                                const struct ig_protobuf_message *command,
+                                                const void *value,
+                                                struct ig_result *ret_result,
+                                                struct igloo_error *reterr);
+
+/* A result without rows; takes the run. */
+void ig_remote_no_rows(struct ig_remote_run *run, int64_t affected,
+                       struct ig_result *ret_result);
+
+/* The error that ends `rows`, if they are a remote result, is also put in *told, which
+ * lives as long as the stream. */
+void ig_remote_tell(struct ArrowArrayStream *rows, struct igloo_error *told);
+
+/* ---- remote_statement.c: prepared statements
+ * --------------------------------------------- */
+
+igloo_status ig_remote_prepare(void *connection, struct ig_str sql, void **ret_statement,
+                               struct igloo_error *reterr);
+void ig_remote_statement_free(void *statement);
+igloo_status ig_remote_statement_schema(void *statement, struct ArrowSchema *ret_schema,
+                                        struct igloo_error *reterr);
+igloo_status ig_remote_statement_parameters(void *statement,
+                                            struct ArrowSchema *ret_schema,
+                                            struct igloo_error *reterr);
+int32_t ig_remote_parameter_number(void *statement, struct ig_str name);
+igloo_status ig_remote_bind(void *statement, int32_t number, struct ig_value value,
+                            struct igloo_error *reterr);
+igloo_status ig_remote_bind_stream(void *statement, struct ArrowArrayStream *rows,
+                                   struct igloo_error *reterr);
+igloo_status ig_remote_execute(void *statement, struct ig_result *ret_result,
+                               struct igloo_error *reterr);
+
+#endif
