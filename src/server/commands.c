@@ -4,15 +4,18 @@
 #include "shell/shell.h"
 
 const struct ig_command *const ig_commands[] = {
-    &ig_sql_command,         &ig_config_command,  &ig_doctor_command,
-    &ig_completions_command, &ig_version_command, NULL,
+    &ig_sql_command,
+    &ig_serve_command,
+    &ig_config_command,
+    &ig_doctor_command,
+    &ig_completions_command,
+    &ig_version_command,
+    NULL,
 };
 
 static const struct {
   const char *name, *hint;
 } not_built[] = {
-    {"serve",
-     "The server comes with a later version; `igloo --data DIR` works in one process."},
     {"worker",
      "Clusters come with a later version; `igloo` uses every core of this machine."},
     {"cluster",

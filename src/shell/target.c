@@ -17,8 +17,8 @@ void ig_target_done(struct ig_target *target) {
   target->keys_count = 0;
 }
 
-static igloo_status add(struct ig_target *target, const char *key, const char *value,
-                        struct igloo_error *reterr) {
+igloo_status ig_target_add(struct ig_target *target, const char *key, const char *value,
+                           struct igloo_error *reterr) {
   if (target->options_count == IG_TARGET_OPTIONS_MAX)
     return ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "more than %zu settings are given",
                    IG_TARGET_OPTIONS_MAX);
@@ -35,10 +35,10 @@ static igloo_status add_setting(struct ig_target *target, const char *text,
   if (!key) return ig_fail_oom(reterr);
   if (target->keys_count < IG_TARGET_OPTIONS_MAX) {
     target->keys[target->keys_count++] = key;
-    return add(target, key, equals + 1, reterr);
+    return ig_target_add(target, key, equals + 1, reterr);
   }
   ig_free(key);
-  return add(target, "", "", reterr); /* full: says so */
+  return ig_target_add(target, "", "", reterr); /* full: says so */
 }
 
 igloo_status ig_target_take(struct ig_target *target, int id, const char *value,
@@ -47,12 +47,12 @@ igloo_status ig_target_take(struct ig_target *target, int id, const char *value,
   switch (id) {
     case IG_FLAG_DATA_ID:
       target->uri = NULL; /* the flag wins over $IGLOO_URI */
-      return add(target, "server.data_dir", value, reterr);
+      return ig_target_add(target, "server.data_dir", value, reterr);
     case IG_FLAG_URI_ID:
       target->uri = value;
       return IGLOO_OK;
     case IG_FLAG_CONFIG_ID:
-      return add(target, "config", value, reterr);
+      return ig_target_add(target, "config", value, reterr);
     case IG_FLAG_SET_ID:
       return add_setting(target, value, reterr);
     default:

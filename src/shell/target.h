@@ -51,6 +51,10 @@ IG_NODISCARD igloo_status ig_target_take(struct ig_target *target, int id,
                                          const char *value, bool *ret_taken,
                                          struct igloo_error *reterr);
 
+/* Set a key; the texts are borrowed. INVALID_ARGUMENT for too many. */
+IG_NODISCARD igloo_status ig_target_add(struct ig_target *target, const char *key,
+                                        const char *value, struct igloo_error *reterr);
+
 /* Load the configuration that they give, without a database. Gives *ret_config (free:
  * ig_config_free). Returns as ig_config_load. */
 IG_NODISCARD igloo_status ig_target_config(const struct ig_target *target,
