@@ -204,7 +204,8 @@ static void close_if_over_locked(ig_conn *conn) {
   if (conn->is_broken) close_locked(conn, &lost);
   if (conn->state != IG_CONN_OPEN || conn->output.bytes > 0 || conn->is_out_blocked)
     return;
-  if (!nghttp2_session_want_read(conn->session) &&
+  /* Between the two GOAWAYs nghttp2 is content, but calls may be on their way. */
+  if (conn->drain != IG_DRAIN_NOTICED && !nghttp2_session_want_read(conn->session) &&
       !nghttp2_session_want_write(conn->session))
     linger_locked(conn);
 }

@@ -11,6 +11,11 @@ static int64_t earlier(int64_t a_us, int64_t b_us) {
   return a_us < b_us ? a_us : b_us;
 }
 
+/* As long as the silence before it, where that is short. */
+static int64_t answer_us(const ig_conn *conn) {
+  return earlier(conn->config.keepalive_us, IG_RPC_KEEPALIVE_ANSWER_US);
+}
+
 /* A client without calls need not know whether its server is still there. */
 static bool wants_keepalive(const ig_conn *conn) {
   return conn->has_settings && (conn->config.is_server || conn->calls_len > 0);
@@ -18,7 +23,7 @@ static bool wants_keepalive(const ig_conn *conn) {
 
 static int64_t keepalive_due(const ig_conn *conn) {
   if (!wants_keepalive(conn)) return IG_NEVER_US;
-  return conn->is_ping_sent ? conn->ping_us + IG_RPC_KEEPALIVE_ANSWER_US
+  return conn->is_ping_sent ? conn->ping_us + answer_us(conn)
                             : conn->read_us + conn->config.keepalive_us;
 }
 
@@ -71,7 +76,11 @@ void ig_conn_begin_drain_locked(ig_conn *conn) {
   if (conn->drain != IG_DRAIN_NONE || conn->state != IG_CONN_OPEN) return;
   conn->drain = IG_DRAIN_NOTICED;
   conn->goaway_due_us = ig_deadline_in(IG_RPC_GOAWAY_US);
-  if (nghttp2_submit_shutdown_notice(conn->session) != 0 ||
+  if (nghttp2_submit_shutdown_notice(conn->session) != 0) conn->is_broken = true;
+}
+
+void ig_conn_goaway_sent_locked(ig_conn *conn) {
+  if (conn->drain == IG_DRAIN_NOTICED &&
       nghttp2_submit_ping(conn->session, NGHTTP2_FLAG_NONE, drain_ping) != 0)
     conn->is_broken = true;
 }

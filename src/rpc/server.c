@@ -120,12 +120,19 @@ bool ig_rpc_server_shed(ig_rpc_server *server, int listen_fd) {
 
 /* --- tasks of the I/O threads */
 
+/* The first thread's: a peer that comes now is refused by the system, and another server
+ * may listen there. */
+static void stop_listening(ig_rpc_server *server) {
+  for (size_t i = 0; i < server->listeners_len; i++) {
+    ig_rpc_listener_unwatch(&server->listeners[i]);
+    ig_rpc_listener_done(&server->listeners[i]);
+  }
+}
+
 static void drain_io(struct ig_loop_task *task) {
   struct io *io = (struct io *)((char *)task - offsetof(struct io, drain));
   ig_rpc_server *server = io->server;
-  if (io == &server->ios[0])
-    for (size_t i = 0; i < server->listeners_len; i++)
-      ig_rpc_listener_unwatch(&server->listeners[i]);
+  if (io == &server->ios[0]) stop_listening(server);
   int64_t due_us = atomic_load_explicit(&server->drain_due_us, memory_order_relaxed);
   for (ig_conn *conn = io->conns, *next; conn; conn = next) {
     next = conn->next;
@@ -137,9 +144,7 @@ static void end_io(struct ig_loop_task *task) {
   struct io *io = (struct io *)((char *)task - offsetof(struct io, end));
   ig_rpc_server *server = io->server;
   io->is_ending = true;
-  if (io == &server->ios[0])
-    for (size_t i = 0; i < server->listeners_len; i++)
-      ig_rpc_listener_unwatch(&server->listeners[i]);
+  if (io == &server->ios[0]) stop_listening(server);
   struct igloo_error why;
   (void)ig_fail(&why, IGLOO_UNAVAILABLE, "the server is shutting down");
   while (io->conns) ig_conn_close(io->conns, &why);

@@ -137,10 +137,11 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
   return 0;
 }
 
-/* After a server's last frame: a client that is still sending is told to stop. */
+/* After a server's last frame a client that is still sending is told to stop. */
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame,
                          void *user) {
   ig_conn *conn = user;
+  if (frame->hd.type == NGHTTP2_GOAWAY) ig_conn_goaway_sent_locked(conn);
   if (!conn->config.is_server || frame->hd.type != NGHTTP2_HEADERS ||
       !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
     return 0;
@@ -212,8 +213,8 @@ static ssize_t choose_frame_bytes(nghttp2_session *session, uint8_t type,
   (void)session;
   (void)type;
   (void)stream_id;
-  (void)user;
-  int64_t bytes = IG_RPC_FRAME_BYTES_MAX;
+  const ig_conn *conn = user;
+  int64_t bytes = conn->tls ? IG_RPC_CIPHER_BYTES_MAX : IG_RPC_FRAME_BYTES_MAX;
   if (bytes > connection_window) bytes = connection_window;
   if (bytes > stream_window) bytes = stream_window;
   if (bytes > frame_bytes_max) bytes = frame_bytes_max;

@@ -2,7 +2,7 @@
  * echo_server.c -- a gRPC service for the interoperability tests of src/rpc/.
  *
  * Usage: echo_server [--unix PATH] [--cert FILE --key FILE [--client-ca FILE]]
- *                    [--keepalive-ms N] [--idle-ms N]
+ *                    [--keepalive-ms N] [--idle-ms N] [--handshake-ms N]
  *
  * Prints "port N" once it listens on 127.0.0.1, and ends, drained, when stdin does.
  */
@@ -26,8 +26,7 @@ static _Atomic int64_t cancelled_calls; /* as on_cancel has told */
 static void answer_text(ig_rpc_call *call, const char *text, size_t len) {
   struct igloo_error error;
   ig_error_reset(&error);
-  if (ig_rpc_call_post_bytes(call, text, len, &error) == IGLOO_OK)
-    ig_error_reset(&error);
+  if (ig_rpc_call_post_bytes(call, text, len, &error) == IGLOO_OK) ig_error_reset(&error);
   ig_rpc_call_finish(call, &error);
   (void)ig_rpc_call_unref(call);
 }
@@ -301,6 +300,8 @@ int main(int argc, char **argv) {
     if (strcmp(argv[i], "--client-ca") == 0) tls_options.client_ca_file = argv[i + 1];
     if (strcmp(argv[i], "--keepalive-ms") == 0)
       options.keepalive_us = (int64_t)number * IG_US_PER_MS;
+    if (strcmp(argv[i], "--handshake-ms") == 0)
+      options.handshake_us = (int64_t)number * IG_US_PER_MS;
     if (strcmp(argv[i], "--idle-ms") == 0)
       options.idle_us = (int64_t)number * IG_US_PER_MS;
   }
