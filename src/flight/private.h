@@ -157,6 +157,7 @@ IG_NODISCARD igloo_status ig_flight_handshake(struct ig_flight_call *call,
 struct ig_flight_session {
   ig_flight *flight;
   struct ig_flight_session *next, **link; /* guarded by the service's mu */
+  ig_session *session;                    /* likewise: one reference, until it ends */
   char key[80];
   int64_t user_id;
   int64_t used_us;       /* atomic */

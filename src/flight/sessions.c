@@ -20,18 +20,23 @@ static void free_option(void *option) {
   ig_free(option);
 }
 
-static void session_ended(void *ctx) {
-  struct ig_flight_session *own = ctx;
+/* Out of the list. Returns the reference that kept the session alive. */
+static ig_session *leave_list(struct ig_flight_session *own) {
   IG_LOCK_SCOPE(&own->flight->mu);
-  if (!own->link) return;
+  if (!own->link) return NULL;
   *own->link = own->next;
   if (own->next) own->next->link = own->link;
   own->link = NULL;
+  return IG_TAKE(own->session);
+}
+
+static void session_ended(void *ctx) {
+  (void)ig_session_unref(leave_list(ctx)); /* whoever ends it has another */
 }
 
 static void session_freed(void *ctx) {
   struct ig_flight_session *own = ctx;
-  session_ended(own);
+  (void)leave_list(own);
   ig_map_done(&own->options);
   ig_mutex_done(&own->mu);
   ig_free(own);
@@ -116,8 +121,14 @@ static igloo_status connect(struct ig_flight_call *call, struct igloo_error *ret
   };
   igloo_status status =
       ig_instance_connect(flight->parts.instance, &who, &call->session, reterr);
-  if (status != IGLOO_OK) session_freed(own);
-  return status;
+  if (status != IGLOO_OK) {
+    session_freed(own);
+    return status;
+  }
+  /* Until it ends. Where it has, already, the call finds that out. */
+  IG_LOCK_SCOPE(&flight->mu);
+  if (own->link) own->session = ig_session_ref(call->session);
+  return IGLOO_OK;
 }
 
 static bool find(struct ig_flight_call *call) {
