@@ -155,8 +155,9 @@ static ig_flat_ref write_decimal(struct ig_flat_builder *builder,
   return ig_flat_table_end(builder);
 }
 
-/* The table of an integer type, or 0 if the type is none. */
-static ig_flat_ref write_integer(struct ig_flat_builder *builder, enum ArrowType type) {
+/* The table of an integer type; false if the type is none. */
+static bool write_integer(struct ig_flat_builder *builder, enum ArrowType type,
+                          ig_flat_ref *ret) {
   static const struct {
     enum ArrowType type;
     int bits;
@@ -168,9 +169,11 @@ static ig_flat_ref write_integer(struct ig_flat_builder *builder, enum ArrowType
       {NANOARROW_TYPE_INT64, 64, true}, {NANOARROW_TYPE_UINT64, 64, false},
   };
   for (size_t i = 0; i < IG_ARRAY_LEN(integers); i++)
-    if (integers[i].type == type)
-      return write_int(builder, integers[i].bits, integers[i].is_signed);
-  return 0;
+    if (integers[i].type == type) {
+      *ret = write_int(builder, integers[i].bits, integers[i].is_signed);
+      return true;
+    }
+  return false;
 }
 
 /* What is left: a number of the union and a table of at most two numbers. */
@@ -254,8 +257,7 @@ static bool write_type(struct ig_flat_builder *builder,
                        const struct ArrowSchemaView *view, enum type_number *ret_number,
                        ig_flat_ref *ret) {
   *ret_number = TYPE_INT;
-  *ret = write_integer(builder, view->type);
-  if (*ret) return true;
+  if (write_integer(builder, view->type, ret)) return true;
   switch ((int)view->type) {
     case NANOARROW_TYPE_TIMESTAMP:
       *ret_number = TYPE_TIMESTAMP;
@@ -296,9 +298,9 @@ static igloo_status write_dictionary(const struct ArrowSchema *schema, int64_t i
   indexes.flags &= ~(int64_t)ARROW_FLAG_DICTIONARY_ORDERED;
   struct ArrowSchemaView view;
   ig_flat_ref index = 0;
-  if (ArrowSchemaViewInit(&view, &indexes, NULL) == NANOARROW_OK)
-    index = write_integer(builder, view.type);
-  if (index == 0 && builder->failed == IGLOO_OK) return fail_type(schema, reterr);
+  if (ArrowSchemaViewInit(&view, &indexes, NULL) != NANOARROW_OK ||
+      !write_integer(builder, view.type, &index))
+    return fail_type(schema, reterr);
   ig_flat_table_begin(builder);
   ig_flat_put_int(builder, DICTIONARY_ID, id, 8);
   ig_flat_put_ref(builder, DICTIONARY_INDEX, index);
