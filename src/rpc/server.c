@@ -287,7 +287,7 @@ igloo_status ig_rpc_server_start(ig_rpc_server *server, struct igloo_error *rete
   }
   server->is_started = true;
   for (size_t i = 0; i < server->ios_len; i++) {
-    char name[16];
+    char name[32];
     (void)snprintf(name, sizeof(name), "ig-rpc-%zu", i);
     IG_TRY(ig_loop_start(server->ios[i].loop, name, reterr));
   }

@@ -1,0 +1,169 @@
+/* Tests of src/rpc/inbox.c and src/rpc/budget.c. */
+#include "base/limits.h"
+#include "rpc/budget.h"
+#include "rpc/inbox.h"
+#include "rpc/server.h"
+#include "support.h"
+
+#define WINDOW (256 * IG_KIB)
+
+/* A gRPC message of `len` bytes, each `fill`, appended to what is there. */
+static void put_message(struct ig_buf *wire, size_t len, char fill) {
+  const uint8_t prefix[5] = {0, (uint8_t)(len >> 24), (uint8_t)(len >> 16),
+                             (uint8_t)(len >> 8), (uint8_t)len};
+  ig_buf_append(wire, prefix, 5);
+  ig_buf_append_repeat(wire, fill, len);
+}
+
+static igloo_status feed(struct ig_rpc_inbox *inbox, const struct ig_buf *wire,
+                         size_t step, struct igloo_error *reterr) {
+  for (size_t at = 0; at < wire->len; at += step) {
+    size_t left = wire->len - at;
+    IG_TRY(ig_rpc_inbox_feed(inbox, (const uint8_t *)wire->data + at,
+                             left < step ? left : step, reterr));
+  }
+  return IGLOO_OK;
+}
+
+static void assert_next(struct ig_rpc_inbox *inbox, size_t len, char fill) {
+  struct ig_rpc_message message = {0};
+  bool got = false;
+  assert_ok(ig_rpc_inbox_take(inbox, &message, &got, &test_err));
+  assert_true(got);
+  assert_int_equal(message.len, len);
+  for (size_t i = 0; i < len; i++) assert_int_equal((char)message.data[i], fill);
+  /* The end is aligned, so that what stands last in it is. */
+  assert_int_equal((uintptr_t)(message.data + message.len) % 16, 0);
+  ig_rpc_message_done(&message);
+  assert_null(message.memory);
+}
+
+static void assert_nothing(struct ig_rpc_inbox *inbox) {
+  struct ig_rpc_message message = {0};
+  bool got = true;
+  assert_ok(ig_rpc_inbox_take(inbox, &message, &got, &test_err));
+  assert_false(got);
+}
+
+static void messages_come_whole_however_the_bytes_come(void **state) {
+  (void)state;
+  static const size_t sizes[] = {0, 1, 4, 5, 15, 16, 17, 1000, 3 * IG_MIB + 1, 0, 7};
+  static const size_t steps[] = {1, 2, 5, 6, 1000, 16384, 100000000};
+  IG_AUTO_DONE(ig_buf) wire = IG_BUF_INIT(16 * IG_MIB);
+  for (size_t i = 0; i < IG_ARRAY_LEN(sizes); i++)
+    put_message(&wire, sizes[i], (char)('a' + i));
+  for (size_t s = 0; s < IG_ARRAY_LEN(steps); s++) {
+    IG_AUTO_DONE(ig_rpc_inbox) inbox;
+    ig_rpc_inbox_init(&inbox, 4 * IG_MIB, WINDOW);
+    assert_ok(feed(&inbox, &wire, steps[s], &test_err));
+    assert_true(ig_rpc_inbox_is_whole(&inbox));
+    for (size_t i = 0; i < IG_ARRAY_LEN(sizes); i++)
+      assert_next(&inbox, sizes[i], (char)('a' + i));
+    assert_nothing(&inbox);
+  }
+  assert_int_equal(ig_rpc_budget_used(), 0);
+}
+
+static void many_small_messages_wait_as_bytes(void **state) {
+  (void)state;
+  const size_t count = 10000;
+  IG_AUTO_DONE(ig_buf) wire = IG_BUF_INIT(IG_MIB);
+  for (size_t i = 0; i < count; i++) put_message(&wire, i % 10, (char)i);
+  IG_AUTO_DONE(ig_rpc_inbox) inbox;
+  ig_rpc_inbox_init(&inbox, 100, WINDOW);
+  assert_ok(feed(&inbox, &wire, 777, &test_err));
+  assert_int_equal(inbox.messages, IG_RPC_RECEIVED_MESSAGES_MAX);
+  assert_true(ig_rpc_budget_used() < 100 * IG_RPC_RECEIVED_MESSAGES_MAX);
+  assert_false(ig_rpc_inbox_is_whole(&inbox));
+  for (size_t i = 0; i < count; i++) assert_next(&inbox, i % 10, (char)i);
+  assert_nothing(&inbox);
+  assert_true(ig_rpc_inbox_is_whole(&inbox));
+}
+
+static void more_bytes_than_the_window_are_an_error(void **state) {
+  (void)state;
+  IG_AUTO_DONE(ig_buf) wire = IG_BUF_INIT(IG_MIB);
+  for (size_t i = 0; i < WINDOW / 5 + 100; i++) put_message(&wire, 0, 0);
+  IG_AUTO_DONE(ig_rpc_inbox) inbox;
+  ig_rpc_inbox_init(&inbox, 100, WINDOW);
+  assert_fails(feed(&inbox, &wire, 1000, &test_err), IGLOO_RESOURCE_EXHAUSTED, "54000");
+}
+
+static void prefixes_that_are_refused(void **state) {
+  (void)state;
+  static const struct {
+    uint8_t prefix[5];
+    igloo_status status;
+    const char *sqlstate;
+  } cases[] = {{{0, 0, 0, 0, 101}, IGLOO_RESOURCE_EXHAUSTED, "54000"},
+               {{0, 255, 255, 255, 255}, IGLOO_RESOURCE_EXHAUSTED, "54000"},
+               {{1, 0, 0, 0, 0}, IGLOO_UNSUPPORTED, "0A000"},
+               {{2, 0, 0, 0, 0}, IGLOO_INVALID_ARGUMENT, "08P01"},
+               {{255, 0, 0, 0, 0}, IGLOO_INVALID_ARGUMENT, "08P01"}};
+  for (size_t i = 0; i < IG_ARRAY_LEN(cases); i++) {
+    IG_AUTO_DONE(ig_rpc_inbox) inbox;
+    ig_rpc_inbox_init(&inbox, 100, WINDOW);
+    assert_fails(ig_rpc_inbox_feed(&inbox, cases[i].prefix, 5, &test_err),
+                 cases[i].status, cases[i].sqlstate);
+  }
+}
+
+static void large_message_takes_memory_as_it_comes(void **state) {
+  (void)state;
+  IG_AUTO_DONE(ig_rpc_inbox) inbox;
+  ig_rpc_inbox_init(&inbox, IG_GIB, WINDOW);
+  const uint8_t prefix[5] = {0, 64, 0, 0, 0}; /* 1 GiB is promised */
+  assert_ok(ig_rpc_inbox_feed(&inbox, prefix, 5, &test_err));
+  assert_true(ig_rpc_budget_used() < 2 * IG_MIB);
+}
+
+static void used_up_budget_refuses_what_comes_in(void **state) {
+  (void)state;
+  ig_rpc_set_budget(100 * IG_KIB);
+  IG_AUTO_DONE(ig_buf) wire = IG_BUF_INIT(IG_MIB);
+  put_message(&wire, 60 * IG_KIB, 'a');
+  put_message(&wire, 60 * IG_KIB, 'b');
+  IG_AUTO_DONE(ig_rpc_inbox) inbox;
+  ig_rpc_inbox_init(&inbox, IG_MIB, WINDOW);
+  assert_fails(feed(&inbox, &wire, 1000, &test_err), IGLOO_RESOURCE_EXHAUSTED, "53200");
+  assert_int_equal(test_err.retryable, 1);
+  ig_rpc_inbox_done(&inbox);
+  assert_int_equal(ig_rpc_budget_used(), 0);
+  ig_rpc_set_budget(IG_RPC_BUDGET_BYTES);
+}
+
+static igloo_status feed_all(void *ctx, struct igloo_error *reterr) {
+  const struct ig_buf *wire = ctx;
+  IG_AUTO_DONE(ig_rpc_inbox) inbox;
+  ig_rpc_inbox_init(&inbox, 4 * IG_MIB, WINDOW);
+  IG_TRY(feed(&inbox, wire, 50000, reterr));
+  bool got = true;
+  while (got) {
+    struct ig_rpc_message message = {0};
+    IG_TRY(ig_rpc_inbox_take(&inbox, &message, &got, reterr));
+    ig_rpc_message_done(&message);
+  }
+  return IGLOO_OK;
+}
+
+static void failed_allocation_is_told_and_leaves_nothing(void **state) {
+  (void)state;
+  IG_AUTO_DONE(ig_buf) wire = IG_BUF_INIT(16 * IG_MIB);
+  put_message(&wire, 3 * IG_MIB, 'x');
+  for (size_t i = 0; i < 70; i++) put_message(&wire, i, 'y');
+  assert_survives_failed_allocations(feed_all, &wire);
+  assert_int_equal(ig_rpc_budget_used(), 0);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(messages_come_whole_however_the_bytes_come),
+      cmocka_unit_test(many_small_messages_wait_as_bytes),
+      cmocka_unit_test(more_bytes_than_the_window_are_an_error),
+      cmocka_unit_test(prefixes_that_are_refused),
+      cmocka_unit_test(large_message_takes_memory_as_it_comes),
+      cmocka_unit_test(used_up_budget_refuses_what_comes_in),
+      cmocka_unit_test(failed_allocation_is_told_and_leaves_nothing),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
