@@ -221,6 +221,10 @@ typedef struct igb_engine_options {
    */
   uint64_t memory_bytes;
   /**
+   * The process is Igloo's alone: all of its memory counts.
+   */
+  bool owns_process;
+  /**
    * Memory pool.
    */
   uint64_t pool_bytes;

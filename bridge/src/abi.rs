@@ -150,6 +150,8 @@ pub struct igb_engine_options {
     pub blocking_threads: u32,
     /// What the engine may have in all, the pool included; an allocation beyond it is refused.
     pub memory_bytes: u64,
+    /// The process is Igloo's alone: all of its memory counts.
+    pub owns_process: bool,
     /// Memory pool.
     pub pool_bytes: u64,
     /// Footers, statistics, listings.

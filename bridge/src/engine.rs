@@ -18,6 +18,7 @@ use crate::abi::{
     install_panic_hook, IGB_ABI_VERSION,
 };
 use crate::error::{Error, Result, Status};
+use crate::file_cache::FileCache;
 use crate::memory::{self, Allowance};
 use crate::session;
 use crate::store;
@@ -245,9 +246,12 @@ unsafe fn new_engine(options: &igb_engine_options, files: igb_files) -> Result<B
         .with_max_spill_merge_fan_in(merge_fan_in(options));
     // Listings come from C and are never cached here; footers are what is worth the memory.
     let cache = to_usize(options.cache_bytes);
+    let (footers, statistics) = (cache / 4 * 3, cache / 4);
     let caches = CacheManagerConfig::default()
-        .with_metadata_cache_limit(cache / 4 * 3)
-        .with_file_statistics_cache_limit(cache / 4)
+        .with_file_metadata_cache(Some(Arc::new(FileCache::new(footers))))
+        .with_metadata_cache_limit(footers)
+        .with_file_statistics_cache(Some(Arc::new(FileCache::new(statistics))))
+        .with_file_statistics_cache_limit(statistics)
         .with_list_files_cache_limit(0);
     // The only stores are ours: no scheme reaches a disk or a network by another way.
     let registry = Arc::new(store::Registry::default());
@@ -272,7 +276,7 @@ unsafe fn new_engine(options: &igb_engine_options, files: igb_files) -> Result<B
         version,
         pool_bytes: options.pool_bytes,
         undertaker: Undertaker::new()?,
-        _allowance: Allowance::new(to_usize(options.memory_bytes)),
+        _allowance: Allowance::new(to_usize(options.memory_bytes), options.owns_process),
     });
     Ok(Box::new(igb_engine { shared, runtimes: Some((cpu, io)) }))
 }

@@ -19,7 +19,8 @@ use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::Result;
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::expressions::{
-    BinaryExpr, CastExpr, Column, InListExpr, IsNullExpr, LikeExpr, Literal,
+    BinaryExpr, CastExpr, Column, DynamicFilterPhysicalExpr, InListExpr, IsNotNullExpr, IsNullExpr,
+    LikeExpr, Literal, NotExpr,
 };
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
@@ -89,7 +90,7 @@ fn choose(
         let is_rare = |expr: &Arc<dyn PhysicalExpr>| {
             Ok(expr.expression_id().is_some_and(|id| rare.contains(&id)))
         };
-        predicate.exists(is_rare).unwrap_or(false)
+        predicate.exists(is_rare).unwrap_or(false) && cannot_fail(&predicate)
     });
     if !waits {
         return Ok(Transformed::no(node));
@@ -97,6 +98,38 @@ fn choose(
     let source = Arc::new(source.clone().with_pushdown_filters(true));
     let config = FileScanConfigBuilder::from(config.clone()).with_source(source).build();
     Ok(Transformed::yes(DataSourceExec::from_data_source(config)))
+}
+
+/// Whether a predicate has no error of its own: the reader would tell it as a damaged file.
+fn cannot_fail(predicate: &Arc<dyn PhysicalExpr>) -> bool {
+    let fails = |node: &Arc<dyn PhysicalExpr>| {
+        let binary = node.downcast_ref::<BinaryExpr>();
+        let tests = binary.is_some_and(|b| {
+            matches!(
+                b.op(),
+                Operator::Eq
+                    | Operator::NotEq
+                    | Operator::Lt
+                    | Operator::LtEq
+                    | Operator::Gt
+                    | Operator::GtEq
+                    | Operator::IsDistinctFrom
+                    | Operator::IsNotDistinctFrom
+                    | Operator::And
+                    | Operator::Or
+            )
+        });
+        Ok(!(tests
+            || node.downcast_ref::<Column>().is_some()
+            || node.downcast_ref::<Literal>().is_some()
+            || node.downcast_ref::<InListExpr>().is_some()
+            || node.downcast_ref::<IsNullExpr>().is_some()
+            || node.downcast_ref::<IsNotNullExpr>().is_some()
+            || node.downcast_ref::<NotExpr>().is_some()
+            || node.downcast_ref::<LikeExpr>().is_some()
+            || node.downcast_ref::<DynamicFilterPhysicalExpr>().is_some()))
+    };
+    !predicate.exists(fails).unwrap_or(true)
 }
 
 /// The share of a relation's rows that its filters leave.
@@ -187,6 +220,7 @@ mod tests {
 
     use super::*;
     use crate::abi::IGB_FORMAT_PARQUET;
+    use crate::damaged::files_of;
     use crate::file_table::tests::{rows_of, session, Folder, Given};
 
     /// 1,000 parts, and 20 lines for each.
@@ -224,8 +258,9 @@ mod tests {
         let mut found = vec![];
         plan.apply(|node| {
             let scan = node.downcast_ref::<DataSourceExec>();
-            if let Some((config, source)) = scan.and_then(|s| s.downcast_to_file_source()) {
-                let source: &ParquetSource = source;
+            let config = scan.and_then(files_of);
+            let source = config.and_then(|c| c.file_source().downcast_ref::<ParquetSource>());
+            if let (Some(config), Some(source)) = (config, source) {
                 if source.table_parquet_options().global.pushdown_filters {
                     found.push(config.file_schema().field(0).name().clone());
                 }

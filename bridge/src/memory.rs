@@ -3,12 +3,16 @@
 //! The memory pool knows what operators reserve. It does not know what one call of a function
 //! makes (`repeat('x', 1000000000)`), what a decoder allocates, or a length that a damaged file
 //! claims; and Rust ends the process when an allocation fails. So large allocations are counted
-//! here, one that would pass the limit is refused, and the refusal is a panic, which every boundary
+//! here (in a process of Igloo's own, with what the system says it has beyond them), one that would
+//! pass the limit is refused, and the refusal is a panic, which every boundary
 //! turns into an error of class 53: the statement ends, what it held is given back, the process
 //! lives.
 
 use std::alloc::{GlobalAlloc, Layout};
+use std::cell::Cell;
 use std::ffi::{c_int, c_long};
+use std::fs::File;
+use std::io::Read;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::Once;
 use std::time::Duration;
@@ -30,7 +34,82 @@ static USED: AtomicUsize = AtomicUsize::new(0);
 /// The memory limits of the engines that are open, together; 0: none, and no limit.
 static LIMIT: AtomicUsize = AtomicUsize::new(0);
 
+thread_local! {
+    /// Nothing is refused to this thread.
+    static GRANTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Run `body`, to which no allocation is refused: for a lock that must not be poisoned.
+pub(crate) fn grant<T>(body: impl FnOnce() -> T) -> T {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            GRANTED.set(self.0);
+        }
+    }
+    let _restore = Restore(GRANTED.replace(true));
+    body()
+}
+
 pub(crate) struct Gate;
+
+/// Whether `bytes` more stay within `limit`, whatever is refused or not.
+fn fits(bytes: usize, limit: usize) -> bool {
+    if GROWN.fetch_add(bytes, Relaxed) > limit / LOOKS_PER_LIMIT {
+        look();
+    }
+    let after = || USED.load(Relaxed).saturating_add(OVERHEAD.load(Relaxed)).saturating_add(bytes);
+    if after() > limit / 2 {
+        purge_soon(true);
+    }
+    // What unwinds must be able to allocate, or the panic becomes an abort.
+    if after() <= limit || std::thread::panicking() || GRANTED.get() {
+        return true;
+    }
+    if OWNS_PROCESS.load(Relaxed) {
+        unsafe { mi_collect(true) }; // what was freed and kept may be all there is too much
+        look();
+    }
+    after() <= limit
+}
+
+/// The process is Igloo's alone, so that its memory is what the system says it has. In the process
+/// of another program only what is allocated here can be told.
+static OWNS_PROCESS: AtomicBool = AtomicBool::new(false);
+/// What the process had before the first engine.
+static BEFORE: AtomicUsize = AtomicUsize::new(0);
+/// What the process has beyond what is counted: small allocations, memory of C, and what mimalloc
+/// keeps or cannot give back.
+static OVERHEAD: AtomicUsize = AtomicUsize::new(0);
+/// Bytes allocated since the last look.
+static GROWN: AtomicUsize = AtomicUsize::new(0);
+/// What statm counts in. Where pages are larger the overhead is told too small.
+const PAGE_BYTES: usize = 4096;
+/// A look costs two microseconds.
+const LOOKS_PER_LIMIT: usize = 64;
+
+/// Ask the system what the process has.
+fn look() {
+    GROWN.store(0, Relaxed);
+    if OWNS_PROCESS.load(Relaxed) {
+        let beyond = resident().saturating_sub(BEFORE.load(Relaxed));
+        OVERHEAD.store(beyond.saturating_sub(USED.load(Relaxed)), Relaxed);
+    }
+}
+
+/// Bytes of memory that no file backs; 0 where the system does not tell. Allocates nothing.
+fn resident() -> usize {
+    let mut text = [0u8; 128];
+    let read = File::open("/proc/self/statm").and_then(|mut file| file.read(&mut text));
+    let told = text.get(..read.unwrap_or(0)).unwrap_or_default();
+    let mut fields = told.split(|byte| *byte == b' ').map(|field| {
+        field
+            .iter()
+            .fold(0usize, |number, digit| number * 10 + usize::from(digit.wrapping_sub(b'0')))
+    });
+    let (resident, shared) = (fields.nth(1).unwrap_or(0), fields.next().unwrap_or(0));
+    resident.saturating_sub(shared) * PAGE_BYTES
+}
 
 // The counters need no order among themselves: a race admits a few allocations too many at most.
 fn admit(bytes: usize) -> bool {
@@ -39,9 +118,7 @@ fn admit(bytes: usize) -> bool {
     }
     if bytes >= REFUSED_BYTES {
         let limit = LIMIT.load(Relaxed);
-        let after = USED.load(Relaxed).saturating_add(bytes);
-        // What unwinds must be able to allocate, or the panic becomes an abort.
-        if limit != 0 && after > limit && !std::thread::panicking() {
+        if limit != 0 && !fits(bytes, limit) {
             return false;
         }
     }
@@ -116,8 +193,23 @@ pub(crate) fn prepare() {
 /// Give back what was freed and kept, where the limit is near: then it is others that need it. From
 /// any thread, now and then while a query runs.
 pub(crate) fn tend() {
-    if USED.load(Relaxed) > LIMIT.load(Relaxed) / 2 {
+    look();
+    let used = USED.load(Relaxed) + OVERHEAD.load(Relaxed);
+    let limit = LIMIT.load(Relaxed);
+    if used > limit / 2 {
         unsafe { mi_collect(true) };
+    } else if used < limit / 4 {
+        purge_soon(false);
+    }
+}
+
+/// Whether freed memory goes back to the system at once, instead of waiting for the next batch.
+static PURGING_SOON: AtomicBool = AtomicBool::new(false);
+
+fn purge_soon(soon: bool) {
+    if PURGING_SOON.load(Relaxed) != soon && PURGING_SOON.swap(soon, Relaxed) != soon {
+        let delay = if soon { 0 } else { PURGE_DELAY_MS };
+        unsafe { mi_option_set(MI_OPTION_PURGE_DELAY, delay) };
     }
 }
 
@@ -156,7 +248,12 @@ pub(crate) async fn tidy() {
 pub(crate) struct Allowance(usize);
 
 impl Allowance {
-    pub fn new(bytes: usize) -> Allowance {
+    pub fn new(bytes: usize, owns_process: bool) -> Allowance {
+        if owns_process && !OWNS_PROCESS.load(Relaxed) {
+            let before = resident().saturating_sub(USED.load(Relaxed));
+            BEFORE.store(before, Relaxed);
+            OWNS_PROCESS.store(true, Relaxed);
+        }
         LIMIT.fetch_add(bytes, Relaxed);
         Allowance(bytes)
     }

@@ -10,7 +10,8 @@
 //! Marks are set in three places:
 //! 1. `name_outputs`, on every statement: repeated names that the text shows.
 //! 2. `mangle`, on a second try, when planning failed on a duplicate: names
-//!    written beside a `*`, whose columns the text does not show.
+//!    written beside a `*`, whose columns the text does not show; and of several
+//!    `*` in one list those after the first, written out for it (`stars`).
 //! 3. `DerivedNames`, while planning: a derived table whose columns repeat
 //!    (say, `SELECT *` over a join). It also takes needless marks off.
 
@@ -29,7 +30,9 @@ use datafusion::sql::sqlparser::ast::{
 use crate::spans::SqlError;
 
 mod derived;
+mod stars;
 pub use derived::{dedup_plan, output_names, DerivedNames};
+pub(crate) use stars::write_out_stars;
 
 /// Two control characters that no keyboard puts into a name.
 const MARK: &str = "\u{1}\u{2}";
@@ -472,6 +475,11 @@ fn select_all_from(subquery: Query) -> SetExpr {
         alias: None,
         sample: None,
     };
+    let star = SelectItem::Wildcard(WildcardAdditionalOptions::default());
+    select_from(star, vec![TableWithJoins { relation, joins: vec![] }])
+}
+
+fn select_from(item: SelectItem, from: Vec<TableWithJoins>) -> SetExpr {
     SetExpr::Select(Box::new(Select {
         select_token: AttachedToken::empty(),
         optimizer_hints: vec![],
@@ -479,10 +487,10 @@ fn select_all_from(subquery: Query) -> SetExpr {
         select_modifiers: None,
         top: None,
         top_before_distinct: false,
-        projection: vec![SelectItem::Wildcard(WildcardAdditionalOptions::default())],
+        projection: vec![item],
         exclude: None,
         into: None,
-        from: vec![TableWithJoins { relation, joins: vec![] }],
+        from,
         lateral_views: vec![],
         prewhere: None,
         selection: None,

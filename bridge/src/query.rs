@@ -16,7 +16,6 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::ffi::FFI_ArrowArray;
 use arrow::ffi_stream::FFI_ArrowArrayStream;
-use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_plan::{execute_stream, ExecutionPlan, SendableRecordBatchStream};
 use futures::{FutureExt, StreamExt};
@@ -27,6 +26,7 @@ use crate::abi::{
     boundary, boundary_void, catch, igb_cancel, igb_error, igb_progress, igb_ready, panic_text,
     Cancel,
 };
+use crate::damaged::files_of;
 use crate::engine::{check_may_block, EngineShared};
 use crate::error::{Error, Result, Status};
 use crate::fail::failpoint;
@@ -396,7 +396,7 @@ async fn watch(running: Weak<Running>) {
 fn files_bytes(plan: &Arc<dyn ExecutionPlan>) -> i64 {
     let mut bytes: i64 = plan.children().into_iter().map(files_bytes).sum();
     let scan = plan.downcast_ref::<DataSourceExec>();
-    if let Some(config) = scan.and_then(|s| s.data_source().downcast_ref::<FileScanConfig>()) {
+    if let Some(config) = scan.and_then(files_of) {
         let files = config.file_groups.iter().flat_map(|group| group.iter());
         bytes += files.map(|file| file.effective_size() as i64).sum::<i64>();
     }

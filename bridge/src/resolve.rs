@@ -38,7 +38,7 @@ use crate::checks::check;
 use crate::dialect::rewrite_operators;
 use crate::error::{Error, Result, Status};
 use crate::file_table::FileTable;
-use crate::names::{dedup_plan, is_duplicate_name_error, mangle, name_outputs};
+use crate::names::{dedup_plan, is_duplicate_name_error, mangle, name_outputs, write_out_stars};
 use crate::nullable::nullable_subqueries;
 use crate::parse::parse_query;
 use crate::relations::Relations;
@@ -46,7 +46,7 @@ use crate::rules::{check_cancel, check_size, current_cancel};
 use crate::session::SessionShared;
 use crate::store::Release;
 use crate::stream_table::StreamTable;
-use crate::with_size;
+use crate::{list_size, with_size};
 
 /// More levels than this are a mistake, or meant to hurt.
 const VIEW_DEPTH_MAX: usize = 32;
@@ -123,6 +123,7 @@ impl<'a> Lookup<'a> {
         match planner.statement_to_plan(first) {
             Err(error) if is_duplicate_name_error(&error) => {
                 let mut second = written;
+                write_out_stars(&mut second, &|query| self.columns(scope, query));
                 name_outputs(&mut second)?;
                 mangle(&mut second)?;
                 prepare(&mut second)?;
@@ -134,6 +135,17 @@ impl<'a> Lookup<'a> {
 
     pub fn plan_query(&self, scope: u64, query: Box<Query>) -> Result<LogicalPlan> {
         self.plan(scope, Ast::Query(query))
+    }
+
+    /// The columns of a query, each by the parts of its name; None where it cannot be planned.
+    fn columns(&self, scope: u64, query: Box<Query>) -> Option<Vec<Vec<String>>> {
+        let plan = self.plan_query(scope, query).ok()?;
+        let parts = plan.schema().iter().map(|(qualifier, field)| {
+            let mut parts = qualifier.map(TableReference::to_vec).unwrap_or_default();
+            parts.push(field.name().clone());
+            parts
+        });
+        Some(parts.collect())
     }
 
     /// What DataFusion's planner asks, for names in `scope`.
@@ -288,6 +300,7 @@ fn prepare(statement: &mut DfStatement) -> Result<()> {
     match statement {
         DfStatement::Statement(inner) => {
             check(inner)?;
+            list_size::check(inner)?;
             with_size::check(inner)
         }
         _ => Ok(()),

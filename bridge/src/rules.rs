@@ -75,6 +75,25 @@ pub(crate) fn check_nodes(nodes: usize) -> Result<()> {
         .with_hint("Split the statement, or raise limits.plan_nodes."))
 }
 
+/// Looking a column up among others is so much cheaper than a node of the plan.
+const COMPARISONS_PER_NODE: usize = 50;
+
+/// Fail where the SELECT lists of a statement ask for more comparisons of columns than a plan of
+/// `limits.plan_nodes` nodes is worth.
+pub(crate) fn check_lists(comparisons: usize) -> Result<()> {
+    let Some(current) = CURRENT.with(Cell::get) else { return Ok(()) };
+    let most = current.plan_nodes.saturating_mul(COMPARISONS_PER_NODE);
+    if most == 0 || comparisons <= most {
+        return Ok(());
+    }
+    Err(Error::new(Status::ResourceExhausted, "54001", "statement has too many columns")
+        .with_detail(format!(
+            "Its SELECT lists, each times the columns of the subqueries it selects from, come to more \
+             than {most} ({COMPARISONS_PER_NODE} times limits.plan_nodes)."
+        ))
+        .with_hint("Select fewer columns, or raise limits.plan_nodes."))
+}
+
 /// A join counts for many nodes: each rule looks at the columns of both sides anew.
 const JOIN_NODES: usize = 16;
 

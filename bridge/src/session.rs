@@ -16,12 +16,13 @@ use datafusion::prelude::SessionConfig;
 
 use crate::abi::{boundary, boundary_void, igb_engine_options, igb_error, igb_session_options};
 use crate::arithmetic::CheckedArithmetic;
+use crate::damaged::TellDamage;
 use crate::engine::{igb_engine, parser_depth, to_usize, EngineShared};
 use crate::error::{Error, Result, Status};
 use crate::late_rows::LateRows;
 use crate::names::DerivedNames;
 use crate::time_text::{self, TimeText};
-use crate::{dialect, functions, rules, session_functions};
+use crate::{dialect, functions, rules, session_functions, volatile_filters};
 
 /// The largest build side of a join that is not partitioned, and what a row of it is taken for
 /// where only the rows are known.
@@ -97,6 +98,7 @@ pub(crate) fn base_state(
     let mut physical = PhysicalOptimizer::new().rules;
     // After the dynamic filters are where they belong, before the last check.
     physical.insert(physical.len().saturating_sub(1), Arc::new(LateRows));
+    physical.push(Arc::new(TellDamage));
     let builder = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(Arc::clone(runtime_env))
@@ -104,7 +106,7 @@ pub(crate) fn base_state(
         .with_default_features()
         .with_relation_planners(vec![Arc::new(DerivedNames)])
         .with_analyzer_rules(rules::analyzer(analyzer))
-        .with_optimizer_rules(rules::optimizer(Optimizer::new().rules))
+        .with_optimizer_rules(rules::optimizer(volatile_filters::keep(Optimizer::new().rules)))
         .with_physical_optimizer_rules(rules::physical(physical));
     let mut state = functions::register(builder).build();
     state.register_udf(time_text::function())?;

@@ -215,6 +215,7 @@ pub fn new_session() -> *mut igb_session {
             io_threads: 2,
             blocking_threads: 8,
             memory_bytes: 4 << 30,
+            owns_process: false,
             pool_bytes: 256 << 20,
             cache_bytes: 32 << 20,
             channel_bytes: 8 << 20,

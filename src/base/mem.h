@@ -48,6 +48,11 @@ IG_NODISCARD igloo_status ig_array_reserve(void *items_address, size_t *cap, siz
 #define IG_RESERVE(items, cap, need, max, what, reterr) \
   ig_array_reserve(&(items), &(cap), (need), sizeof(*(items)), (max), (what), (reterr))
 
+/* Say that this process is Igloo's alone, before the first engine: engine.memory_limit is
+ * then held against all of its memory, not only against what the engine allocates. */
+void ig_process_own(void);
+bool ig_process_is_own(void);
+
 /* For tests: let `successes` allocations succeed and the one after fail, once.
  * ig_mem_fail_stop() switches that off and says whether the failure happened. */
 void ig_mem_fail_after(int64_t successes);

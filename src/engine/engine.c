@@ -89,6 +89,7 @@ igloo_status ig_engine_new(const struct ig_engine_config *config, const ig_roots
       .io_threads = IO_THREADS,
       .blocking_threads = BLOCKING_THREADS,
       .memory_bytes = config->memory_bytes,
+      .owns_process = ig_process_is_own(),
       .pool_bytes = config->memory_bytes / 100 * POOL_PERCENT,
       .cache_bytes = config->memory_bytes / 100 * CACHE_PERCENT,
       .channel_bytes = CHANNEL_BYTES,

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "server/commands.h"
 #include "server/processor.h"
 #include "shell/report.h"
@@ -48,6 +49,7 @@ static int help(const char *word) {
 
 int main(int argc, char **argv) {
   fill_standard_descriptors();
+  ig_process_own();
   (void)signal(SIGPIPE, SIG_IGN); /* a reader that goes away is an EPIPE */
   if (!ig_processor_will_do()) {
     struct igloo_error error;

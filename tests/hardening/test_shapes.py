@@ -32,6 +32,12 @@ def with_queries(n):
     return f"WITH {', '.join(parts)} SELECT v AS x FROM c{n - 1}"
 
 
+def columns(n):
+    inner = ", ".join(f"v AS c{i}" for i in range(n))
+    outer = ", ".join(f"c{i}" for i in range(n))
+    return f"SELECT c0 AS x FROM (SELECT {outer} FROM (SELECT {inner} FROM one) AS t) AS u"
+
+
 def case_arms(n):
     arms = " ".join(f"WHEN v = {i} THEN {i * 10}" for i in range(2, n + 2))
     return f"SELECT CASE {arms} ELSE 7 END AS x FROM one"
@@ -50,6 +56,7 @@ SHAPES = {
     "parentheses": (nest("(", "v", ")"), lambda n: 1),
     "subqueries": (lambda n: "SELECT v AS x FROM " + "(SELECT v FROM " * n + "one"
                    + "".join(f") AS s{i}" for i in range(n)), lambda n: 1),
+    "columns of a subquery": (columns, lambda n: 1),
     "case": (case_arms, lambda n: 7),
     "casts": (lambda n: "SELECT v" + "::text::int" * (n // 2) + " AS x FROM one", lambda n: 1),
     "function calls": (nest("abs(", "v", ")"), lambda n: 1),
@@ -61,7 +68,6 @@ SHAPES = {
                    + "i" * n + '") AS t', lambda n: 1),
 }
 ONE = "(SELECT CAST(1 AS bigint) AS v, 's' AS s) AS one"
-
 
 
 

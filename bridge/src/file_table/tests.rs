@@ -88,6 +88,7 @@ pub(crate) fn session() -> &'static Arc<SessionShared> {
             io_threads: 1,
             blocking_threads: 8,
             memory_bytes: 4 << 30,
+            owns_process: false,
             pool_bytes: 256 << 20,
             cache_bytes: 16 << 20,
             channel_bytes: 64 << 10,
