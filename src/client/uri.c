@@ -179,7 +179,8 @@ igloo_status ig_uri_parse(const char *text, struct ig_uri *ret_uri,
     return parse_network(ret_uri, ig_str_sub(uri, network.len, SIZE_MAX), reterr);
   if (ig_str_starts(uri, local))
     return parse_unix(ret_uri, ig_str_sub(uri, local.len, SIZE_MAX), reterr);
-  return refuse(reterr, "\"%.*s\" is not the URI of a server", IG_STR_ARG(uri));
+  /* Not repeated: it may hold a password where another program expects one. */
+  return refuse(reterr, "the URI is not that of a server");
 }
 
 void ig_uri_done(struct ig_uri *uri) {

@@ -333,6 +333,5 @@ int main(void) {
       test(what_does_not_fit_the_buffer_fails_it),
       test(lengths_are_written_as_varints),
   };
-  cmocka_set_message_output(CM_OUTPUT_TAP);
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

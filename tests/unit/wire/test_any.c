@@ -100,6 +100,5 @@ int main(void) {
       test(unknown_types_are_unsupported_and_broken_ones_malformed),
       test(one_expected_type_is_the_only_one_taken),
   };
-  cmocka_set_message_output(CM_OUTPUT_TAP);
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -177,6 +177,5 @@ int main(void) {
       cmocka_unit_test(a_body_moves_into_the_decoders_input),
       cmocka_unit_test(a_buffer_becomes_one_piece),
   };
-  cmocka_set_message_output(CM_OUTPUT_TAP);
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -122,6 +122,5 @@ int main(void) {
       cmocka_unit_test(a_statement_has_no_fixed_schema),
       cmocka_unit_test(each_failed_allocation_is_out_of_memory),
   };
-  cmocka_set_message_output(CM_OUTPUT_TAP);
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

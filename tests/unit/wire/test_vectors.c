@@ -306,6 +306,5 @@ int main(void) {
       cmocka_unit_test(damaged_messages_do_no_harm),
       cmocka_unit_test(reading_and_writing_survive_each_failed_allocation),
   };
-  cmocka_set_message_output(CM_OUTPUT_TAP);
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
