@@ -108,7 +108,7 @@ static igloo_status new_array(ig_ipc_block *block, size_t buffers, size_t childr
   *ret_array = (struct ArrowArray){.n_buffers = (int64_t)buffers,
                                    .n_children = (int64_t)children,
                                    .buffers = memory->buffers,
-                                   .children = children > 0 ? pointers : NULL,
+                                   .children = pointers,
                                    .release = release_array,
                                    .private_data = memory};
   return IGLOO_OK;
@@ -624,7 +624,7 @@ static size_t buffers_of(enum ig_ipc_shape shape) {
   return 3;
 }
 
-/* Fill an array whose memory is there, but for views, who make it themselves. */
+/* Fill an array whose memory is there. Views make theirs themselves. */
 static igloo_status read_array(struct ig_ipc_reading *reading,
                                const struct ig_ipc_field *field, struct node node,
                                struct ArrowArray *array) {
@@ -637,11 +637,10 @@ static igloo_status read_array(struct ig_ipc_reading *reading,
     case IG_IPC_SHAPE_SPARSE:
     case IG_IPC_SHAPE_DENSE:
       return read_union(reading, field, node, array);
-    case IG_IPC_SHAPE_VIEWS:
-      return read_views(reading, field, node, array);
     case IG_IPC_SHAPE_BITS:
     case IG_IPC_SHAPE_FIXED:
     case IG_IPC_SHAPE_BYTES:
+    case IG_IPC_SHAPE_VIEWS:
     case IG_IPC_SHAPE_LIST:
     case IG_IPC_SHAPE_LIST_VIEW:
     case IG_IPC_SHAPE_FIXED_LIST:
@@ -673,10 +672,13 @@ igloo_status ig_ipc_array_read(struct ig_ipc_reading *reading,
   struct node node;
   IG_AUTO_ARRAY array = {0};
   IG_TRY(next_node(reading, field, &node));
-  if (field->shape != IG_IPC_SHAPE_VIEWS)
+  if (field->shape == IG_IPC_SHAPE_VIEWS) {
+    IG_TRY(read_views(reading, field, node, &array));
+  } else {
     IG_TRY(new_array(reading->block, buffers_of(field->shape), field->children_count, 0,
                      &array, reading->reterr));
-  IG_TRY(read_array(reading, field, node, &array));
+    IG_TRY(read_array(reading, field, node, &array));
+  }
   *ret_array = array;
   array.release = NULL;
   return IGLOO_OK;

@@ -370,7 +370,7 @@ static igloo_status read_message(ig_ipc_decoder *decoder, struct ig_ipc_input *i
                                  struct igloo_error *reterr) {
   struct ig_flat flat = {.data = (const uint8_t *)input->metadata.data,
                          .len = input->metadata.len};
-  struct ig_ipc_head head;
+  struct ig_ipc_head head = {0};
   IG_TRY(ig_ipc_message_open(&flat, &head, reterr));
   if (head.kind == IG_IPC_SCHEMA) {
     IG_TRY(read_schema(decoder, &flat, head, reterr));

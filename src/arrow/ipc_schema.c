@@ -314,7 +314,7 @@ static igloo_status write_dictionary(const struct ArrowSchema *schema, int64_t i
 static igloo_status write_field(const struct ArrowSchema *schema, int64_t *next_id,
                                 struct ig_flat_builder *builder, ig_flat_ref *ret,
                                 struct igloo_error *reterr) {
-  ig_flat_ref dictionary = 0, children, metadata, type = 0;
+  ig_flat_ref dictionary = 0, children = 0, metadata = 0, type = 0;
   const struct ArrowSchema *values = schema->dictionary ? schema->dictionary : schema;
   if (schema->dictionary)
     IG_TRY(write_dictionary(schema, (*next_id)++, builder, &dictionary, reterr));
@@ -355,7 +355,7 @@ igloo_status ig_ipc_schema_write(const struct ArrowSchema *schema,
                                  struct ig_flat_builder *builder,
                                  struct igloo_error *reterr) {
   int64_t next_id = 0;
-  ig_flat_ref fields, metadata;
+  ig_flat_ref fields = 0, metadata = 0;
   IG_TRY(write_children(schema, &next_id, builder, &fields, reterr));
   IG_TRY(write_metadata(schema->metadata, builder, &metadata, reterr));
   ig_flat_table_begin(builder);
@@ -735,7 +735,7 @@ bool ig_ipc_read_prefix(struct ig_str bytes, size_t *ret_prefix, size_t *ret_met
 igloo_status ig_ipc_body_bytes(struct ig_str metadata, uint64_t *ret_bytes,
                                struct igloo_error *reterr) {
   struct ig_flat flat = {.data = (const uint8_t *)metadata.data, .len = metadata.len};
-  struct ig_ipc_head head;
+  struct ig_ipc_head head = {0};
   IG_TRY(ig_ipc_message_open(&flat, &head, reterr));
   *ret_bytes = head.body_bytes;
   return IGLOO_OK;
@@ -753,7 +753,7 @@ igloo_status ig_ipc_schema_decode(struct ig_str bytes, struct ArrowSchema *ret_s
       return ig_ipc_fail(reterr, "a schema that is cut off");
 
   struct ig_flat flat = {.data = (const uint8_t *)bytes.data + prefix, .len = metadata};
-  struct ig_ipc_head head;
+  struct ig_ipc_head head = {0};
   IG_TRY(ig_ipc_message_open(&flat, &head, reterr));
   if (head.kind != IG_IPC_SCHEMA) return ig_ipc_fail(reterr, "not a schema");
   IG_AUTO_SCHEMA schema = {0};
