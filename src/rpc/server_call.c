@@ -249,12 +249,11 @@ static void answer_locked(ig_rpc_call *call, const struct igloo_error *error) {
   if (call->is_answered) return;
   call->is_answered = true;
   ig_error_reset(&call->end);
-  if (error && error->status != IGLOO_OK) {
-    call->end = *error;
-    IG_COUNT(call->conn->config.counters, calls_failed, 1);
-  }
+  if (error && error->status != IGLOO_OK) call->end = *error;
   ig_cond_broadcast(&call->changed);
   if (call->stream_id <= 0 || !call->conn->session) return;
+  if (call->end.status != IGLOO_OK)
+    IG_COUNT(call->conn->config.counters, calls_failed, 1);
   if (call->are_headers_sent)
     ig_call_resume_locked(call);
   else
