@@ -386,7 +386,7 @@ static size_t put_repeated(const struct ig_protobuf_field *field, const void *me
   struct ig_protobuf_list list;
   size_t bytes = 0;
   memcpy(&list, member, sizeof(list));
-  if (list.len == 0) return 0;
+  if (list.len == 0 || !list.items) return 0;
   if (types[field->type].wire != WIRE_BYTES)
     return put_packed(field, list.items, list.len, out);
   for (size_t i = 0; i < list.len; i++)
@@ -402,28 +402,29 @@ static bool is_zero(const struct ig_protobuf_field *field, const void *item) {
   return bytes.len == 0;
 }
 
-/* What to send of a field that is not repeated; NULL: nothing. */
-static const void *present_item(const struct ig_protobuf_field *field,
-                                const void *value) {
-  const void *member = (const char *)value + field->offset, *nested;
+/* Whether a field that is not repeated is sent, and what of it. */
+static bool find_item(const struct ig_protobuf_field *field, const void *value,
+                      const void **ret_item) {
+  const void *member = (const char *)value + field->offset;
   uint32_t which;
+  *ret_item = member;
   switch ((enum ig_protobuf_shape)field->shape) {
     case IG_PROTOBUF_OPTIONAL:
-      return *((const bool *)value + field->has) ? member : NULL;
+      return *((const bool *)value + field->has);
     case IG_PROTOBUF_CHOICE:
       memcpy(&which, (const char *)value + field->has, sizeof(which));
-      if (which != field->number) return NULL;
+      if (which != field->number) return false;
       break;
     case IG_PROTOBUF_PLAIN:
-      if (field->type != IG_PROTOBUF_NESTED && is_zero(field, member)) return NULL;
+      if (field->type != IG_PROTOBUF_NESTED && is_zero(field, member)) return false;
       break;
     case IG_PROTOBUF_ENTRY:
     case IG_PROTOBUF_REPEATED:
-      return member;
+      return true;
   }
-  if (field->type != IG_PROTOBUF_NESTED) return member;
-  memcpy(&nested, member, sizeof(nested));
-  return nested;
+  if (field->type != IG_PROTOBUF_NESTED) return true;
+  memcpy(ret_item, member, sizeof(*ret_item)); /* behind the pointer */
+  return *ret_item != NULL;
 }
 
 static size_t put_message(const struct ig_protobuf_message *message, const void *value,
@@ -431,11 +432,12 @@ static size_t put_message(const struct ig_protobuf_message *message, const void 
   size_t bytes = 0;
   for (size_t i = 0; i < message->fields_len; i++) {
     const struct ig_protobuf_field *field = &message->fields[i];
-    const void *item = present_item(field, value);
-    if (field->shape == IG_PROTOBUF_REPEATED)
-      bytes += put_repeated(field, item, out);
-    else if (item)
-      bytes += put_field(field, item, out);
+    if (field->shape == IG_PROTOBUF_REPEATED) {
+      bytes += put_repeated(field, (const char *)value + field->offset, out);
+      continue;
+    }
+    const void *item;
+    if (find_item(field, value, &item)) bytes += put_field(field, item, out);
   }
   return bytes;
 }
