@@ -178,7 +178,7 @@ static void on_thread(ig_rpc_call *call,
   see(&seen.threads);
   see(&seen.begun);
   pthread_t thread;
-  assert_ok(ig_thread_start("job", 0, run_job, job, &thread, &test_err));
+  assert_int_equal(ig_thread_start("job", 0, run_job, job, &thread, NULL), IGLOO_OK);
   (void)pthread_detach(thread);
 }
 
@@ -293,15 +293,17 @@ static IG_UNUSED void loopback_open(struct loopback *here,
   assert_ok(loopback_connect(here, options, &test_err));
 }
 
+static void wait_for_threads(void) {
+  IG_LOCK_SCOPE(&seen.mu);
+  int64_t deadline_us = ig_deadline_in(PATIENCE_US);
+  while (seen.threads > 0)
+    assert_true(ig_cond_wait_until(&seen.changed, &seen.mu, deadline_us));
+}
+
 static void loopback_close(struct loopback *here) {
   here->channel = ig_rpc_channel_free(here->channel);
   here->server = ig_rpc_server_free(here->server);
-  {
-    IG_LOCK_SCOPE(&seen.mu);
-    int64_t deadline_us = ig_deadline_in(PATIENCE_US);
-    while (seen.threads > 0)
-      assert_true(ig_cond_wait_until(&seen.changed, &seen.mu, deadline_us));
-  }
+  wait_for_threads();
   assert_int_equal(ig_rpc_budget_used(), 0);
 }
 

@@ -270,7 +270,7 @@ static void lost_server_ends_calls_and_is_found_again(void **state) {
   while (status == IGLOO_OK) status = receive(call, &got, &test_err);
   assert_int_equal(status, IGLOO_UNAVAILABLE);
   assert_int_equal(test_err.retryable, 1);
-  wait_until_seen(&seen.ended, 1);
+  wait_for_threads();
 
   IG_AUTO_CHAR *came = NULL;
   assert_fails(ask(&here, "/t/Echo", "x", &came, &test_err), IGLOO_UNAVAILABLE, "08001");
@@ -450,7 +450,8 @@ static void failed_allocation_ends_a_call_and_nothing_else(void **state) {
     ig_rpc_message_done(&response);
     in_a_row = has_failed ? 0 : in_a_row + 1;
     assert_int_not_equal(status, IGLOO_DEADLINE_EXCEEDED);
-    /* Where the connection went with it, the first of the next calls may still meet it. */
+    /* Where the connection went with it, the first of the next calls may still meet it.
+     */
     IG_AUTO_CHAR *came = NULL;
     do {
       status = ask(&here, "/t/Echo", "after", &came, &test_err);
