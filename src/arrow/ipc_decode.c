@@ -22,6 +22,7 @@ enum { DICTIONARY_ID, DICTIONARY_DATA, DICTIONARY_IS_DELTA };
 
 struct ig_ipc_decoder {
   uint64_t body_bytes_max;
+  uint64_t body_bytes; /* of all messages so far, unpacked */
   const struct ig_ipc_budget *budget;
   struct ArrowSchema schema;
   struct ig_ipc_field *layout;            /* NULL: no schema yet */
@@ -50,6 +51,10 @@ ig_ipc_decoder *ig_ipc_decoder_free(ig_ipc_decoder *decoder) {
   ig_schema_done(&decoder->schema);
   ig_free(decoder);
   return NULL;
+}
+
+uint64_t ig_ipc_decoder_body_bytes(const ig_ipc_decoder *decoder) {
+  return decoder->body_bytes;
 }
 
 const struct ArrowSchema *ig_ipc_decoder_schema(const ig_ipc_decoder *decoder) {
@@ -314,7 +319,7 @@ static struct ig_ipc_reading start_reading(const ig_ipc_decoder *decoder,
 }
 
 /* Read a batch of the columns (`values` NULL) or one of a dictionary's values. */
-static igloo_status read_batch(const ig_ipc_decoder *decoder, struct ig_flat *flat,
+static igloo_status read_batch(ig_ipc_decoder *decoder, struct ig_flat *flat,
                                struct ig_flat_table batch, struct ig_ipc_head head,
                                const struct ig_ipc_field *values,
                                struct ig_ipc_input *input, struct ArrowArray *ret_array,
@@ -325,6 +330,7 @@ static igloo_status read_batch(const ig_ipc_decoder *decoder, struct ig_flat *fl
     return ig_fail(reterr, IGLOO_UNSUPPORTED,
                    "cannot read Arrow unions of metadata version 4");
   IG_TRY(open_body(decoder, flat, batch, head.body_bytes, input, &body, reterr));
+  decoder->body_bytes += body.bytes;
   int64_t rows = ig_flat_int(flat, batch, BATCH_ROWS, 8, 0);
   struct ig_ipc_reading reading = start_reading(decoder, flat, batch, &body, reterr);
   if (flat->bad || rows < 0) return ig_ipc_fail(reterr, "the metadata of a message");

@@ -29,7 +29,8 @@ struct ig_ipc_input {
   uint8_t *body;          /* writable; may be NULL where body_len is 0 */
   size_t body_len;
   /* Frees what the body lies in, once, on any thread; NULL: the body is only borrowed for
-   * the call, and copied. */
+   * the call, and copied. The metadata may lie in the same memory: it is called after
+   * everything was read, also where there is no body, and after a failure. */
   void (*release)(void *owner);
   void *owner;
 };
@@ -72,6 +73,10 @@ IG_NODISCARD igloo_status ig_ipc_decoder_message(ig_ipc_decoder *decoder,
                                                  enum ig_ipc_kind *ret_kind,
                                                  struct ArrowArray *ret_batch,
                                                  struct igloo_error *reterr);
+
+/* The bytes of all bodies so far, unpacked: for limits over a whole stream, since what is
+ * compressed may become a thousand times as much. */
+uint64_t ig_ipc_decoder_body_bytes(const ig_ipc_decoder *decoder);
 
 /* The schema, a struct, borrowed from the decoder; NULL before its message came. */
 const struct ArrowSchema *ig_ipc_decoder_schema(const ig_ipc_decoder *decoder);

@@ -621,6 +621,40 @@ static void bodies_are_counted_for_as_long_as_they_live(void **state) {
                IGLOO_RESOURCE_EXHAUSTED, "53000");
 }
 
+/* Metadata and body in one piece of memory, as FlightData has them: it is freed once, and
+ * after the last look at it. */
+static void metadata_may_lie_beside_the_body(void **state) {
+  (void)state;
+  struct batch good = {3, NODES({3, 0}), BUFFERS(NONE, {0, 12}), BODY(integers)};
+  struct batch bad = {3, NODES({3, 0}), BUFFERS(NONE, {0, 8}), BODY(integers)};
+  const struct batch *batches[] = {&good, &bad};
+  IG_AUTO(ig_ipc_decoder) *decoder = open_decoder("i", true, NULL);
+  for (size_t i = 0; i < 4; i++) { /* where it lies, and copied */
+    IG_AUTO_DONE(ig_flat_builder) builder;
+    ig_flat_init(&builder, 256);
+    struct ig_str metadata =
+        finish(&builder, VERSION_5, IG_IPC_BATCH, put_batch(&builder, batches[i % 2]),
+               sizeof(integers));
+    size_t shift = i < 2 ? 0 : 4;
+    uint8_t *memory = aligned_alloc(64, 1024);
+    assert_non_null(memory);
+    memcpy(memory + shift, integers, sizeof(integers));
+    memcpy(memory + 64, metadata.data, metadata.len);
+    struct ig_ipc_input input = {
+        .metadata = ig_str_make((const char *)memory + 64, metadata.len),
+        .body = memory + shift,
+        .body_len = sizeof(integers),
+        .release = free,
+        .owner = memory};
+    enum ig_ipc_kind kind;
+    IG_AUTO_ARRAY array = {0};
+    assert_int_equal(ig_ipc_decoder_message(decoder, &input, &kind, &array, &test_err),
+                     i % 2 ? IGLOO_DATA_ERROR : IGLOO_OK);
+    if (array.release) assert_memory_equal(array.children[0]->buffers[1], integers, 12);
+  }
+  assert_int_equal(ig_ipc_decoder_body_bytes(decoder), 12 + 8 + 12 + 8);
+}
+
 /* ---- schemas that are larger than they look
  * ------------------------------------------------ */
 
@@ -775,6 +809,7 @@ int main(void) {
       cmocka_unit_test(a_frame_that_unpacks_to_more_than_the_limit_is_refused),
       cmocka_unit_test(frames_without_their_prefix_are_refused),
       cmocka_unit_test(bodies_are_counted_for_as_long_as_they_live),
+      cmocka_unit_test(metadata_may_lie_beside_the_body),
       cmocka_unit_test(schemas_that_double_at_each_level_are_refused),
       cmocka_unit_test(no_damaged_byte_does_harm),
       cmocka_unit_test(every_failed_allocation_is_survived),
