@@ -163,6 +163,20 @@ igloo_status ig_bound_rows_error(const struct ArrowArrayStream *rows,
   return bound->error.status;
 }
 
+/* What the rows will be: the type of a parameter that nothing in the text tells is known
+ * with its first value. */
+static igloo_status promise(struct bound_rows *rows, struct igloo_error *reterr) {
+  for (bool more = true; more && rows->batch.length == 0;) {
+    ig_array_done(&rows->batch);
+    IG_TRY(ig_stream_next(&rows->values, &rows->batch, reterr));
+    more = rows->batch.release != NULL;
+    if (!more) return ig_plan_schema(rows->plan, &rows->promised, reterr);
+  }
+  IG_AUTO(ig_plan) *bound = NULL;
+  IG_TRY(bind_row(rows, &bound, reterr));
+  return ig_plan_schema(bound, &rows->promised, reterr);
+}
+
 igloo_status ig_bound_rows_new(ig_plan *plan, const struct ig_sql_params *params,
                                struct ArrowArrayStream *values, ig_cancel *cancel,
                                struct igloo_error *failure,
@@ -178,10 +192,9 @@ igloo_status ig_bound_rows_new(ig_plan *plan, const struct ig_sql_params *params
   rows->failure = failure;
   rows->plan = ig_plan_ref(plan);
   rows->cancel = cancel ? ig_cancel_ref(cancel) : NULL;
-  igloo_status status = ig_plan_schema(plan, &rows->promised, reterr);
-  if (status == IGLOO_OK)
-    status = ig_stream_schema(&rows->values, &rows->value_schema, reterr);
+  igloo_status status = ig_stream_schema(&rows->values, &rows->value_schema, reterr);
   if (status == IGLOO_OK) status = map_columns(rows, params, reterr);
+  if (status == IGLOO_OK) status = promise(rows, reterr);
   if (status != IGLOO_OK) {
     free_rows(rows);
     return status;

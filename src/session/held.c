@@ -181,15 +181,14 @@ static igloo_status hold_bound(ig_held *held, ig_prepared *prepared, ig_kept *va
                                 reterr));
     return hold_result(held, &result, reterr);
   }
-  /* Made once for its checks: the columns must be the parameters. */
-  struct ArrowArrayStream checked;
+  /* Made once for its checks and its schema: the columns must be the parameters. */
+  IG_AUTO_STREAM checked = {0};
   IG_TRY(ig_bound_rows_new(plan, &ig_prepared_guarded(prepared)->params, &rows, NULL,
                            NULL, &checked, reterr));
-  checked.release(&checked);
   held->plan = ig_plan_ref(plan);
   held->prepared = ig_prepared_ref(prepared);
   held->values = ig_kept_ref(values);
-  return ig_plan_schema(plan, &held->schema, reterr);
+  return ig_stream_schema(&checked, &held->schema, reterr);
 }
 
 static igloo_status check_values(const ig_prepared *prepared, bool bound,
