@@ -4,13 +4,9 @@
 #include "shell/shell.h"
 
 const struct ig_command *const ig_commands[] = {
-    &ig_sql_command,
-    &ig_serve_command,
-    &ig_config_command,
-    &ig_doctor_command,
-    &ig_completions_command,
-    &ig_version_command,
-    NULL,
+    &ig_sql_command,         &ig_serve_command,   &ig_user_command,
+    &ig_cert_command,        &ig_config_command,  &ig_doctor_command,
+    &ig_completions_command, &ig_version_command, NULL,
 };
 
 static const struct {
@@ -20,10 +16,7 @@ static const struct {
      "Clusters come with a later version; `igloo` uses every core of this machine."},
     {"cluster",
      "Clusters come with a later version; `igloo` uses every core of this machine."},
-    {"user",
-     "Users come with the server, in a later version; file permissions hold until then."},
-    {"token", "Tokens come with the server, in a later version."},
-    {"cert", "Certificates come with the server, in a later version."},
+    {"token", "Tokens for programs come with a later version; log in with a password."},
 };
 
 const struct ig_command *ig_command_find(const char *word) {

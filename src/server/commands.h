@@ -12,6 +12,8 @@ extern const struct ig_command ig_config_command;
 extern const struct ig_command ig_doctor_command;
 extern const struct ig_command ig_completions_command;
 extern const struct ig_command ig_serve_command;
+extern const struct ig_command ig_user_command;
+extern const struct ig_command ig_cert_command;
 extern const struct ig_command ig_version_command;
 
 /* Every command but the shell, ended by NULL. */

@@ -22,6 +22,8 @@ static void append_command_names(struct ig_buf *dst) {
 static const char *positional_words(const struct ig_command *command) {
   if (command == &ig_config_command) return "show check";
   if (command == &ig_completions_command) return "bash zsh fish";
+  if (command == &ig_user_command) return "add list drop passwd";
+  if (command == &ig_cert_command) return "dev";
   return "";
 }
 

@@ -17,11 +17,16 @@ static igloo_status print(struct ArrowArrayStream *stream, bool json, struct ig_
                          &rows, reterr);
 }
 
+igloo_status ig_table_print_stream(struct ArrowArrayStream *rows, bool json,
+                                   struct igloo_error *reterr) {
+  struct ig_out out __attribute__((cleanup(ig_out_done)));
+  ig_out_init(&out, STDOUT_FILENO);
+  igloo_status status = print(rows, json, &out, reterr);
+  return out.reader_gone ? IGLOO_OK : status;
+}
+
 igloo_status ig_table_print(ig_rows *rows, bool json, struct igloo_error *reterr) {
   IG_AUTO_STREAM stream = {0};
   IG_TRY(ig_rows_finish(rows, &stream, reterr));
-  struct ig_out out __attribute__((cleanup(ig_out_done)));
-  ig_out_init(&out, STDOUT_FILENO);
-  igloo_status status = print(&stream, json, &out, reterr);
-  return out.reader_gone ? IGLOO_OK : status;
+  return ig_table_print_stream(&stream, json, reterr);
 }

@@ -12,4 +12,8 @@
 IG_NODISCARD igloo_status ig_table_print(ig_rows *rows, bool json,
                                          struct igloo_error *reterr);
 
+/* The same for a stream, which is read to its end and stays the caller's. */
+IG_NODISCARD igloo_status ig_table_print_stream(struct ArrowArrayStream *rows, bool json,
+                                                struct igloo_error *reterr);
+
 #endif

@@ -13,7 +13,6 @@
 
 #include "base/limits.h"
 #include "shell/terminal.h"
-#include "sql/redact.h"
 
 #define HISTORY_ENTRIES 2000
 #define CANDIDATES_MAX ((size_t)100000)
@@ -195,7 +194,7 @@ static void history_open(ig_editor *editor) {
 }
 
 void ig_editor_remember(ig_editor *editor, struct ig_str text) {
-  if (!editor->history || text.len == 0 || ig_sql_has_secret(text)) return;
+  if (!editor->history || text.len == 0) return;
   IG_AUTO_CHAR *entry = ig_str_dup(text);
   if (!entry) return;
   /* One line, unless a comment would then swallow the rest. */

@@ -7,8 +7,8 @@ import subprocess
 import pytest
 from conftest import program
 
-COMMANDS = ["sql", "serve", "config", "doctor", "completions", "version"]
-NOT_BUILT = ["worker", "cluster", "user", "token", "cert"]
+COMMANDS = ["sql", "serve", "user", "cert", "config", "doctor", "completions", "version"]
+NOT_BUILT = ["worker", "cluster", "token"]
 
 
 def test_each_command_explains_itself(igloo):
