@@ -203,7 +203,8 @@ igloo_status ig_rpc_call_start(ig_rpc_channel *channel,
                                const struct ig_rpc_call_options *options,
                                ig_rpc_call **ret_call, struct igloo_error *reterr) {
   ig_rpc_call *call = NULL;
-  IG_TRY(start_call(channel, options, &call, reterr));
+  igloo_status status = start_call(channel, options, &call, reterr);
+  if (!call) return status;
   write_out(call);
   *ret_call = call;
   return IGLOO_OK;
@@ -240,7 +241,7 @@ igloo_status ig_rpc_server_stream(ig_rpc_channel *channel,
                                   struct igloo_error *reterr) {
   IG_AUTO(ig_rpc_call) *call = NULL;
   igloo_status status = start_call(channel, options, &call, reterr);
-  if (status != IGLOO_OK) {
+  if (!call) {
     ig_pieces_done(request);
     return status;
   }

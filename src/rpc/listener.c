@@ -46,14 +46,19 @@ static igloo_status split_address(const char *address, char **ret_host,
   return *ret_host ? IGLOO_OK : ig_fail_oom(reterr);
 }
 
+/* An address of either family; the ports lie in the same place. */
+union address {
+  struct sockaddr any;
+  struct sockaddr_in v4;
+  struct sockaddr_in6 v6;
+};
+
 /* Returns an errno, or 0. */
 static int bind_one(const struct addrinfo *info, uint16_t port, int *ret_fd) {
-  struct sockaddr_storage bound = {0};
+  union address bound = {0};
+  if (info->ai_addrlen > sizeof(bound)) return EAFNOSUPPORT;
   memcpy(&bound, info->ai_addr, info->ai_addrlen);
-  if (info->ai_family == AF_INET6)
-    ((struct sockaddr_in6 *)&bound)->sin6_port = htons(port);
-  else
-    ((struct sockaddr_in *)&bound)->sin_port = htons(port);
+  bound.v4.sin_port = htons(port);
   IG_AUTO_FD fd =
       socket(info->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
   if (fd < 0) return errno;
@@ -61,19 +66,15 @@ static int bind_one(const struct addrinfo *info, uint16_t port, int *ret_fd) {
   (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
   if (info->ai_family == AF_INET6) /* the IPv4 addresses have sockets of their own */
     (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-  if (bind(fd, (struct sockaddr *)&bound, info->ai_addrlen) < 0 ||
-      listen(fd, BACKLOG) < 0)
-    return errno;
+  if (bind(fd, &bound.any, info->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0) return errno;
   *ret_fd = IG_TAKE_FD(fd);
   return 0;
 }
 
 static uint16_t port_of(int fd) {
-  struct sockaddr_storage bound = {0};
+  union address bound = {0};
   socklen_t len = sizeof(bound);
-  if (getsockname(fd, (struct sockaddr *)&bound, &len) < 0) return 0;
-  return ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
-                                           : ((struct sockaddr_in *)&bound)->sin_port);
+  return getsockname(fd, &bound.any, &len) < 0 ? 0 : ntohs(bound.v4.sin_port);
 }
 
 /* A machine without IPv6 has the name "localhost" for it all the same. */
@@ -189,28 +190,26 @@ void ig_rpc_listener_done(struct ig_rpc_listener *listener) {
 
 /* --- accepted sockets */
 
-static bool is_loopback(const struct sockaddr_storage *address) {
-  if (address->ss_family == AF_INET) {
-    const struct sockaddr_in *v4 = (const struct sockaddr_in *)address;
-    return ntohl(v4->sin_addr.s_addr) >> 24 == 127;
-  }
-  const struct in6_addr *v6 = &((const struct sockaddr_in6 *)address)->sin6_addr;
+static bool is_loopback(const union address *address) {
+  if (address->any.sa_family == AF_INET)
+    return ntohl(address->v4.sin_addr.s_addr) >> 24 == 127;
+  const struct in6_addr *v6 = &address->v6.sin6_addr;
   return IN6_IS_ADDR_LOOPBACK(v6) || (IN6_IS_ADDR_V4MAPPED(v6) && v6->s6_addr[12] == 127);
 }
 
 static void prepare_tcp(int fd, struct ig_rpc_peer *peer) {
   const int on = 1;
   (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-  struct sockaddr_storage address = {0};
+  union address address = {0};
   socklen_t len = sizeof(address);
   char host[48] = "";
   char port[8] = "";
-  if (getpeername(fd, (struct sockaddr *)&address, &len) < 0 ||
-      getnameinfo((struct sockaddr *)&address, len, host, sizeof(host), port,
-                  sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+  if (getpeername(fd, &address.any, &len) < 0 ||
+      getnameinfo(&address.any, len, host, sizeof(host), port, sizeof(port),
+                  NI_NUMERICHOST | NI_NUMERICSERV) != 0)
     return;
   (void)snprintf(peer->address, sizeof(peer->address),
-                 address.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+                 address.any.sa_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
   peer->is_loopback = is_loopback(&address);
   /* bbr paces what never leaves the machine: half the throughput. */
   char congestion[16] = "";

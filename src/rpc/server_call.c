@@ -115,21 +115,21 @@ static void begin_locked(ig_rpc_call *call) {
 void ig_server_call_headers_done_locked(ig_rpc_call *call) {
   ig_conn *conn = call->conn;
   if (refuse_http(call)) return;
-  struct igloo_error why = call->end;
-  if (why.status == IGLOO_OK) {
-    call->method = call->path ? find_method(conn, call->path) : NULL;
-    if (!call->method)
-      (void)ig_fail(&why, IGLOO_UNSUPPORTED, "method \"%s\" does not exist",
-                    call->path ? call->path : "");
-  }
-  if (why.status != IGLOO_OK) {
+  const struct ig_rpc_method *method = call->path ? find_method(conn, call->path) : NULL;
+  if (!method || call->end.status != IGLOO_OK) {
+    struct igloo_error why;
+    (void)ig_fail(&why, IGLOO_UNSUPPORTED, "method \"%s\" does not exist",
+                  call->path ? call->path : "");
+    note_refusal(call, &why);
+    why = call->end;
     ig_server_call_refuse_locked(call, &why);
     return;
   }
-  if (call->method->message_bytes_max > 0)
-    call->inbox.message_bytes_max = call->method->message_bytes_max;
+  call->method = method;
+  if (method->message_bytes_max > 0)
+    call->inbox.message_bytes_max = method->message_bytes_max;
   ig_cancel_set_deadline(call->token, call->deadline_us);
-  if (call->method->shape == IG_RPC_STREAM_REQUEST)
+  if (method->shape == IG_RPC_STREAM_REQUEST)
     begin_locked(call);
   else
     call->request_due_us = ig_deadline_in(conn->config.request_us);
