@@ -79,9 +79,9 @@ static const struct type types[] = {
     {"text", XDBC_VARCHAR, XDBC_VARCHAR, NONE, NONE, NONE, NONE, NONE, "'", NULL, false,
      false, SEARCHABLE_FULL},
     TIMES("date", XDBC_DATE, SUBCODE_DATE, 10),
-    TIMES("time without time zone", XDBC_TIME, SUBCODE_TIME, 15),
+    TIMES("time", XDBC_TIME, SUBCODE_TIME, 15),
+    TIMES("timestamp", XDBC_TIMESTAMP, SUBCODE_TIMESTAMP, 29),
     TIMES("timestamp with time zone", XDBC_TIMESTAMP, SUBCODE_TIMESTAMP_TZ, 35),
-    TIMES("timestamp without time zone", XDBC_TIMESTAMP, SUBCODE_TIMESTAMP, 29),
 };
 
 /* ---- rows -------------------------------------------------------------------------- */

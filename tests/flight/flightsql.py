@@ -29,11 +29,11 @@ def load():
 MESSAGES = load()
 
 
-def message(name, **fields):
+def message(name, /, **fields):
     return MESSAGES[name](**fields)
 
 
-def wrap(name, prefix=PREFIX, **fields):
+def wrap(name, /, prefix=PREFIX, **fields):
     """A message in an Any, serialized."""
     made = message(name, **fields)
     wrapped = any_pb2.Any(type_url=prefix + made.DESCRIPTOR.full_name,
@@ -54,7 +54,7 @@ def parse(name, data):
     return MESSAGES[name].FromString(data)
 
 
-def descriptor(name, **fields):
+def descriptor(name, /, **fields):
     return flight.FlightDescriptor.for_command(wrap(name, **fields))
 
 
@@ -77,7 +77,7 @@ def rows(client, text, options=None):
     return [tuple(row.values()) for row in query(client, text, options).to_pylist()]
 
 
-def metadata(client, name, **fields):
+def metadata(client, name, /, **fields):
     return read(client, client.get_flight_info(descriptor(name, **fields)))
 
 
@@ -170,7 +170,7 @@ class Raw:
         options.setdefault("timeout", 30)
         return self.channel.stream_stream(self.SERVICE + method)(iter(requests), **options)
 
-    def info(self, name, **fields):
+    def info(self, name, /, **fields):
         """GetFlightInfo of a command; call options begin with an underscore."""
         options = {key[1:]: fields.pop(key) for key in list(fields) if key.startswith("_")}
         request = message("FlightDescriptor", type=2, cmd=wrap(name, **fields))
