@@ -207,8 +207,8 @@
 /* Taken in and not yet asked for, small ones; the rest waits as bytes of the window. */
 #define IG_RPC_RECEIVED_MESSAGES_MAX 64
 
-/* Messages in memory of all calls of the process. */
-#define IG_RPC_BUDGET_BYTES (512 * IG_MIB)
+/* Messages in memory of all calls of the process: the largest one, and other calls'. */
+#define IG_RPC_BUDGET_BYTES (IG_GIB + 256 * IG_MIB)
 
 /* 64 KiB of metadata (long tokens, cookies) and HTTP/2's 32 bytes for each of them. */
 #define IG_RPC_METADATA_BYTES_MAX (80 * IG_KIB)

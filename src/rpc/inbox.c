@@ -28,19 +28,22 @@ static struct ig_rpc_block *block_free(struct ig_rpc_block *block) {
   return NULL;
 }
 
+static igloo_status charge(uint64_t bytes, struct igloo_error *reterr) {
+  if (ig_rpc_budget_try(bytes)) return IGLOO_OK;
+  (void)ig_fail_state(reterr, IGLOO_RESOURCE_EXHAUSTED, "53200",
+                      "the memory for messages is used up");
+  if (reterr) reterr->retryable = 1;
+  ig_error_hint(reterr, "Send the request again later, or smaller batches.");
+  return IGLOO_RESOURCE_EXHAUSTED;
+}
+
 /* Room for `cap` bytes of a message of `len`; `old` (or NULL) is what there was. */
 static igloo_status block_grow(struct ig_rpc_block *old, uint64_t len, uint64_t cap,
                                struct ig_rpc_block **ret_block,
                                struct igloo_error *reterr) {
   uint64_t bytes = sizeof(struct ig_rpc_block) + ALIGN_BYTES + cap;
   uint64_t more = bytes - (old ? old->charged : 0);
-  if (!ig_rpc_budget_try(more)) {
-    (void)ig_fail_state(reterr, IGLOO_RESOURCE_EXHAUSTED, "53200",
-                        "the memory for messages is used up");
-    if (reterr) reterr->retryable = 1;
-    ig_error_hint(reterr, "Send the request again later, or smaller batches.");
-    return IGLOO_RESOURCE_EXHAUSTED;
-  }
+  IG_TRY(charge(more, reterr));
   struct ig_rpc_block *block = ig_realloc(old, (size_t)bytes);
   if (!block) {
     ig_rpc_budget_give(more);
@@ -69,6 +72,7 @@ void ig_rpc_inbox_done(struct ig_rpc_inbox *inbox) {
     inbox->first = next;
   }
   (void)block_free(inbox->partial);
+  ig_rpc_budget_give(inbox->backlog.len);
   ig_buf_done(&inbox->backlog);
   ig_rpc_inbox_init(inbox, inbox->message_bytes_max, inbox->backlog.max);
 }
@@ -149,8 +153,12 @@ igloo_status ig_rpc_inbox_feed(struct ig_rpc_inbox *inbox, const uint8_t *bytes,
   size_t used = 0;
   if (inbox->backlog.len == 0) IG_TRY(deframe(inbox, bytes, len, &used, reterr));
   if (used == len) return IGLOO_OK;
+  IG_TRY(charge(len - used, reterr));
+  size_t before = inbox->backlog.len;
   ig_buf_append(&inbox->backlog, bytes + used, len - used);
-  return ig_buf_check(&inbox->backlog, reterr);
+  igloo_status status = ig_buf_check(&inbox->backlog, reterr);
+  if (status != IGLOO_OK) ig_rpc_budget_give(before + len - used); /* it is empty now */
+  return status;
 }
 
 igloo_status ig_rpc_inbox_take(struct ig_rpc_inbox *inbox,
@@ -175,6 +183,7 @@ igloo_status ig_rpc_inbox_take(struct ig_rpc_inbox *inbox,
     ig_rpc_message_done(ret_message);
     return status;
   }
+  ig_rpc_budget_give(used);
   memmove(backlog->data, backlog->data + used, backlog->len - used);
   ig_buf_truncate(backlog, backlog->len - used);
   return IGLOO_OK;

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "rpc/budget.h"
 #include "rpc/conn.h"
 #include "rpc/server_private.h"
@@ -328,4 +329,37 @@ void ig_rpc_server_stats(ig_rpc_server *server, struct ig_rpc_stats *ret_stats) 
                                      .bytes_received = GET(bytes_received),
                                      .queued_bytes_now = ig_rpc_budget_used()};
 #undef GET
+}
+
+/* In the order of struct ig_rpc_stats. */
+static struct ig_metric metrics[] = {
+    IG_GAUGE("igloo_rpc_connections", NULL, "Open connections of gRPC clients."),
+    IG_COUNTER("igloo_rpc_connections_total", NULL, "Connections that were accepted."),
+    IG_COUNTER("igloo_rpc_connections_refused_total", NULL,
+               "Connections over a limit, closed at once."),
+    IG_COUNTER("igloo_rpc_handshakes_failed_total", NULL,
+               "Connections that ended before they spoke HTTP/2."),
+    IG_GAUGE("igloo_rpc_calls", NULL, "Calls that are running."),
+    IG_COUNTER("igloo_rpc_calls_total", NULL, "Calls that have begun."),
+    IG_COUNTER("igloo_rpc_calls_failed_total", NULL, "Calls that ended with an error."),
+    IG_COUNTER("igloo_rpc_calls_cancelled_total", NULL,
+               "Calls that ended by a reset, a lost connection or a deadline."),
+    IG_COUNTER("igloo_rpc_sent_bytes_total", NULL, "Bytes that sockets took."),
+    IG_COUNTER("igloo_rpc_received_bytes_total", NULL, "Bytes that sockets gave."),
+    IG_GAUGE("igloo_rpc_queued_bytes", NULL, "Messages in memory, in and out."),
+};
+
+void ig_rpc_server_publish(ig_rpc_server *server) {
+  ig_metrics_register(metrics, IG_ARRAY_LEN(metrics));
+  struct ig_rpc_stats stats;
+  ig_rpc_server_stats(server, &stats);
+  const uint64_t values[] = {
+      stats.connections_now,   stats.connections,     stats.connections_refused,
+      stats.handshakes_failed, stats.calls_now,       stats.calls,
+      stats.calls_failed,      stats.calls_cancelled, stats.bytes_sent,
+      stats.bytes_received,    stats.queued_bytes_now};
+  static_assert(IG_ARRAY_LEN(values) == IG_ARRAY_LEN(metrics), "one value for each");
+  IG_LOCK_SCOPE(&server->mu); /* two readers at once would both add */
+  for (size_t i = 0; i < IG_ARRAY_LEN(values); i++)
+    ig_metric_add(&metrics[i], (int64_t)values[i] - ig_metric_value(&metrics[i]));
 }

@@ -142,6 +142,10 @@ struct ig_rpc_stats {
 };
 void ig_rpc_server_stats(ig_rpc_server *server, struct ig_rpc_stats *ret_stats);
 
+/* Put these figures into the metrics igloo_rpc_… (base/metrics.h): to be called before
+ * metrics are read, with the one server of the process that is watched. */
+void ig_rpc_server_publish(ig_rpc_server *server);
+
 /* Messages in memory, in and out, of all servers and channels of the process. Above it a
  * call may hold one message out, and what comes in is RESOURCE_EXHAUSTED. Starts as
  * IG_RPC_BUDGET_BYTES. */

@@ -1,6 +1,7 @@
 /* Tests of src/rpc/: our client and our server in one process. */
 #include <unistd.h>
 
+#include "base/metrics.h"
 #include "rpc/loopback.h"
 
 static struct ig_pieces text_pieces(const char *text) {
@@ -56,6 +57,12 @@ static void unary_calls_are_answered(void **state) {
   ig_rpc_server_stats(here.server, &stats);
   assert_int_equal(stats.calls, 202);
   assert_int_equal(stats.connections, 1);
+  ig_rpc_server_publish(here.server);
+  const struct ig_metric *metric = ig_metrics_first();
+  while (metric && strcmp(metric->name, "igloo_rpc_calls_total") != 0)
+    metric = ig_metrics_next(metric);
+  assert_non_null(metric);
+  assert_int_equal(ig_metric_value(metric), 202);
   loopback_close(&here);
 }
 
