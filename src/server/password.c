@@ -2,6 +2,7 @@
 #include "server/password.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <termios.h>
@@ -18,11 +19,22 @@ static void interrupt(int number) {
   interrupted = 1;
 }
 
+/* The signals that end the prompt are blocked but for this wait: none comes unseen. NULL:
+ * stdin is no terminal, signals do what they do. False: interrupted. */
+static bool wait_for_input(const sigset_t *mask) {
+  struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+  if (!mask) return true;
+  while (!interrupted && ppoll(&input, 1, NULL, mask) < 0 && errno == EINTR) {
+  }
+  return !interrupted;
+}
+
 /* One line of stdin without its end; -1 with errno, or too long (EMSGSIZE). Read byte by
  * byte: what follows is for whoever reads stdin next. */
-static ssize_t read_line(char line[LINE_BYTES]) {
+static ssize_t read_line(const sigset_t *mask, char line[LINE_BYTES]) {
   size_t len = 0;
   for (;;) {
+    if (!wait_for_input(mask)) return -1;
     ssize_t got = read(STDIN_FILENO, line + len, 1);
     if (got < 0) return -1;
     if (got == 0 || line[len] == '\n') break;
@@ -36,9 +48,10 @@ static ssize_t read_line(char line[LINE_BYTES]) {
   return (ssize_t)len;
 }
 
-static igloo_status take_line(char **ret_password, struct igloo_error *reterr) {
+static igloo_status take_line(const sigset_t *mask, char **ret_password,
+                              struct igloo_error *reterr) {
   char line[LINE_BYTES];
-  ssize_t len = read_line(line);
+  ssize_t len = read_line(mask, line);
   int errnum = errno;
   char *password = len > 0 ? ig_strndup(line, (size_t)len) : NULL;
   explicit_bzero(line, sizeof line);
@@ -62,21 +75,21 @@ static void say(const char *text) {
   if (write(STDERR_FILENO, text, strlen(text)) < 0) return; /* nobody to prompt */
 }
 
-static igloo_status ask(const char *prompt, const char *user, char **ret_password,
-                        struct igloo_error *reterr) {
+static igloo_status ask(const char *prompt, const char *user, const sigset_t *mask,
+                        char **ret_password, struct igloo_error *reterr) {
   IG_AUTO_CHAR *text = ig_asprintf("%s for user \"%s\": ", prompt, user);
   if (!text) return ig_fail_oom(reterr);
   say(text);
-  igloo_status status = take_line(ret_password, reterr);
+  igloo_status status = take_line(mask, ret_password, reterr);
   say("\n");
   return status;
 }
 
-static igloo_status ask_twice(const char *user, char **ret_password,
+static igloo_status ask_twice(const char *user, const sigset_t *mask, char **ret_password,
                               struct igloo_error *reterr) {
   char *first = NULL, *second = NULL;
-  igloo_status status = ask("New password", user, &first, reterr);
-  if (status == IGLOO_OK) status = ask("The same again", user, &second, reterr);
+  igloo_status status = ask("New password", user, mask, &first, reterr);
+  if (status == IGLOO_OK) status = ask("The same again", user, mask, &second, reterr);
   if (status == IGLOO_OK && strcmp(first, second) != 0)
     status = ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "the two passwords differ");
   ig_password_free(second);
@@ -90,18 +103,24 @@ static igloo_status ask_twice(const char *user, char **ret_password,
 igloo_status ig_password_read(const char *user, char **ret_password,
                               struct igloo_error *reterr) {
   struct termios before, silent;
-  if (tcgetattr(STDIN_FILENO, &before) != 0) return take_line(ret_password, reterr);
-  /* A signal must not leave a terminal that shows nothing: read() ends, we clean up. */
+  if (tcgetattr(STDIN_FILENO, &before) != 0) return take_line(NULL, ret_password, reterr);
+  /* A signal must not leave a terminal that shows nothing: the wait ends, we clean up. */
   static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
   struct sigaction stop = {.sa_handler = interrupt}, old[IG_ARRAY_LEN(signals)];
+  sigset_t blocked, mask;
+  (void)sigemptyset(&blocked);
   (void)sigemptyset(&stop.sa_mask);
-  for (size_t i = 0; i < IG_ARRAY_LEN(signals); i++)
+  for (size_t i = 0; i < IG_ARRAY_LEN(signals); i++) {
+    (void)sigaddset(&blocked, signals[i]);
     (void)sigaction(signals[i], &stop, &old[i]);
+  }
+  (void)sigprocmask(SIG_BLOCK, &blocked, &mask);
   silent = before;
   silent.c_lflag &= ~(tcflag_t)ECHO;
   (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
-  igloo_status status = ask_twice(user, ret_password, reterr);
+  igloo_status status = ask_twice(user, &mask, ret_password, reterr);
   (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
+  (void)sigprocmask(SIG_SETMASK, &mask, NULL);
   for (size_t i = 0; i < IG_ARRAY_LEN(signals); i++)
     (void)sigaction(signals[i], &old[i], NULL);
   return status;

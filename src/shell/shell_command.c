@@ -128,6 +128,9 @@ const struct ig_command ig_shell_command = {
     .more =
         "Commands:\n"
         "  sql          run SQL and print what it gives\n"
+        "  serve        answer Flight SQL over TCP, TLS and Unix sockets\n"
+        "  user         add, list and drop users of a server\n"
+        "  cert         make certificates for a trial\n"
         "  config       show every configuration key, or check a configuration file\n"
         "  doctor       check whether this machine is ready\n"
         "  completions  print the completions of the program for bash, zsh or fish\n"

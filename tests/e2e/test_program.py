@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import subprocess
 
 import pytest
@@ -69,12 +70,16 @@ def test_an_unknown_key_names_the_nearest(igloo):
     assert "engine.memory_limit" in done.stderr
 
 
-def test_servers_cannot_be_connected_yet(igloo):
-    for options in [["--uri", "igloo://localhost"], []]:
-        done = igloo("sql", *options, "-c", "SELECT 1",
-                     env={} if options else {"IGLOO_URI": "igloo://localhost"})
-        assert done.returncode == 2
-        assert "sqlstate: 0A000" in done.stderr
+def test_a_server_that_is_not_there_is_exit_code_3(igloo):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # nobody listens on it, and nobody else gets it
+        uri = f"igloo://127.0.0.1:{closed.getsockname()[1]}"
+        for options in [["--uri", uri], []]:
+            done = igloo("sql", *options, "-c", "SELECT 1", env={} if options else {"IGLOO_URI": uri})
+            assert done.returncode == 3
+            assert done.stderr.startswith("error: could not connect")
+        done = igloo("user", "list", "--uri", uri)
+        assert done.returncode == 3
 
 
 def test_version_is_the_one_of_the_library(igloo):
