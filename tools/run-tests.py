@@ -135,6 +135,7 @@ def list_suites(build, long):
         pytest("e2e", 150),
         pytest("ipc", 60),
         pytest("rpc", 60),
+        pytest("flight", 150),
         script("sql", 100),
         Suite("unit-san", 100, ctest(build / "san"), "tests/unit", count_ctest, tap),
         Suite("bridge", 90, ["tools/cargo.sh", "test", "--release", "--locked", "--lib",

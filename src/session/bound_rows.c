@@ -164,7 +164,7 @@ igloo_status ig_bound_rows_error(const struct ArrowArrayStream *rows,
 }
 
 /* What the rows will be: the type of a parameter that nothing in the text tells is known
- * with its first value. */
+ * with its first value; what may be NULL is known without, since others may be. */
 static igloo_status promise(struct bound_rows *rows, struct igloo_error *reterr) {
   for (bool more = true; more && rows->batch.length == 0;) {
     ig_array_done(&rows->batch);
@@ -173,8 +173,15 @@ static igloo_status promise(struct bound_rows *rows, struct igloo_error *reterr)
     if (!more) return ig_plan_schema(rows->plan, &rows->promised, reterr);
   }
   IG_AUTO(ig_plan) *bound = NULL;
+  IG_AUTO_SCHEMA unbound = {0};
   IG_TRY(bind_row(rows, &bound, reterr));
-  return ig_plan_schema(bound, &rows->promised, reterr);
+  IG_TRY(ig_plan_schema(rows->plan, &unbound, reterr));
+  IG_TRY(ig_plan_schema(bound, &rows->promised, reterr));
+  IG_ASSERT(unbound.n_children == rows->promised.n_children);
+  for (int64_t i = 0; i < unbound.n_children; i++)
+    rows->promised.children[i]->flags |=
+        unbound.children[i]->flags & ARROW_FLAG_NULLABLE;
+  return IGLOO_OK;
 }
 
 igloo_status ig_bound_rows_new(ig_plan *plan, const struct ig_sql_params *params,
