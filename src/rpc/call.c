@@ -291,11 +291,16 @@ static igloo_status receive_locked(ig_rpc_call *call, struct ig_rpc_message *ret
   }
   if (call->is_ended || call->is_finished) {
     IG_TRY(check_locked(call, reterr));
-    if (call->is_ended) return IGLOO_OK;
-    return ig_fail(reterr, IGLOO_CLOSED, "the call is finished");
+    if (!call->is_ended) return ig_fail(reterr, IGLOO_CLOSED, "the call is finished");
+  } else if (!call->conn->config.is_server || !call->is_in_ended) {
+    *ret_over = false;
+    return IGLOO_OK;
   }
-  *ret_over = call->conn->config.is_server && call->is_in_ended;
-  return IGLOO_OK;
+  if (!ig_rpc_inbox_is_cut(&call->inbox)) return IGLOO_OK;
+  bool is_server = call->conn->config.is_server;
+  return ig_fail_state(reterr, is_server ? IGLOO_INVALID_ARGUMENT : IGLOO_INTERNAL,
+                       "08P01", "the %s ends within a message",
+                       is_server ? "request" : "response");
 }
 
 igloo_status ig_rpc_call_receive(ig_rpc_call *call, struct ig_rpc_message *ret_message,

@@ -76,12 +76,8 @@ static igloo_status fail_reset(uint32_t code, struct igloo_error *reterr) {
 
 static void decide_end(ig_rpc_call *call, uint32_t code) {
   ig_error_reset(&call->end);
-  if (call->grpc_status == 0) {
-    if (!ig_rpc_inbox_is_whole(&call->inbox) &&
-        call->inbox.messages < IG_RPC_RECEIVED_MESSAGES_MAX)
-      (void)ig_fail_state(&call->end, IGLOO_INTERNAL, "08P01",
-                          "the response ends within a message");
-  } else if (call->grpc_status > 0) {
+  if (call->grpc_status == 0) return;
+  if (call->grpc_status > 0) {
     struct ig_str details;
     (void)ig_rpc_metadata_get(&call->trailers, "grpc-status-details-bin", &details);
     (void)ig_rpc_status_decode(call->grpc_status, ig_str_from_cstr(call->grpc_message),

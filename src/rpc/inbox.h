@@ -47,9 +47,10 @@ IG_NODISCARD igloo_status ig_rpc_inbox_take(struct ig_rpc_inbox *inbox,
                                             struct ig_rpc_message *ret_message,
                                             bool *ret_got, struct igloo_error *reterr);
 
-/* Nothing has begun that has not ended: a stream may end here. */
-static inline bool ig_rpc_inbox_is_whole(const struct ig_rpc_inbox *inbox) {
-  return !inbox->partial && inbox->prefix_len == 0 && inbox->backlog.len == 0;
+/* A message has begun that has not ended: if this was all, it is cut. Where bytes still
+ * wait behind whole messages, it shows only once those are taken. */
+static inline bool ig_rpc_inbox_is_cut(const struct ig_rpc_inbox *inbox) {
+  return inbox->partial || inbox->prefix_len > 0;
 }
 
 #endif

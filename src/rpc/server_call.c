@@ -144,8 +144,7 @@ void ig_server_call_input_done_locked(ig_rpc_call *call) {
   struct igloo_error why;
   igloo_status status = IGLOO_OK;
   bool is_single = call->method->shape == IG_RPC_SINGLE_REQUEST;
-  if (!ig_rpc_inbox_is_whole(&call->inbox) &&
-      call->inbox.messages < IG_RPC_RECEIVED_MESSAGES_MAX)
+  if (ig_rpc_inbox_is_cut(&call->inbox))
     status = ig_fail_state(&why, IGLOO_INVALID_ARGUMENT, "08P01",
                            "the request ends within a message");
   else if (is_single && call->inbox.messages != 1)

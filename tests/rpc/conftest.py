@@ -78,7 +78,7 @@ def start():
         try:
             code = echo.end()
             errors = echo.process.stderr.read()
-            assert "ERROR" not in errors and "runtime error" not in errors, errors
+            assert "Sanitizer" not in errors and "runtime error" not in errors, errors
             assert code == 0, errors
         finally:
             echo.process.kill()
