@@ -46,7 +46,9 @@ static struct {
   pthread_mutex_t mu;
   pthread_cond_t changed;
   int begun, cancelled, ended, states_freed, threads; /* guarded by mu */
-  igloo_status last; /* of a handler's work, guarded by mu */
+  igloo_status last;      /* of a handler's work, guarded by mu */
+  ig_rpc_call *streaming; /* the newest of /t/Stream; only while its test takes it */
+
 } seen = {.mu = PTHREAD_MUTEX_INITIALIZER};
 
 static void see(int *counter) {
@@ -182,8 +184,24 @@ static void on_thread(ig_rpc_call *call,
   (void)pthread_detach(thread);
 }
 
+/* A reference to the call that streams. */
+static IG_UNUSED ig_rpc_call *wait_for_streaming_call(void) {
+  IG_LOCK_SCOPE(&seen.mu);
+  int64_t deadline_us = ig_deadline_in(PATIENCE_US);
+  while (!seen.streaming)
+    assert_true(ig_cond_wait_until(&seen.changed, &seen.mu, deadline_us));
+  return ig_rpc_call_ref(seen.streaming);
+}
+
+static void tell_streaming(ig_rpc_call *call) {
+  IG_LOCK_SCOPE(&seen.mu);
+  seen.streaming = call;
+  ig_cond_broadcast(&seen.changed);
+}
+
 static igloo_status stream(ig_rpc_call *call, struct igloo_error *reterr) {
   static const char zeros[1 << 20];
+  tell_streaming(call);
   struct ig_rpc_message request = request_of(call);
   struct ig_str count_text, bytes_text;
   (void)ig_str_split((struct ig_str){(const char *)request.data, request.len}, ' ',
@@ -197,6 +215,7 @@ static igloo_status stream(ig_rpc_call *call, struct igloo_error *reterr) {
     memcpy(message.parts[0].iov_base, &i, bytes < sizeof(i) ? bytes : sizeof(i));
     status = ig_rpc_call_send(call, &message, reterr);
   }
+  tell_streaming(NULL);
   return status;
 }
 

@@ -1,4 +1,5 @@
 /* Tests of src/rpc/: our client and our server in one process. */
+#include <arpa/inet.h>
 #include <unistd.h>
 
 #include "base/metrics.h"
@@ -395,6 +396,77 @@ static void nobody_there_is_unavailable(void **state) {
                IGLOO_INVALID_ARGUMENT, "22023");
 }
 
+static void calls_over_the_servers_limit_wait_for_a_place(void **state) {
+  (void)state;
+  struct loopback here;
+  loopback_open(&here, &(struct loopback_options){.server.streams_max = 2});
+  ig_rpc_call *calls[4];
+  for (size_t i = 0; i < 4; i++) {
+    calls[i] = start(&here, "/t/Hang");
+    struct ig_pieces request = text_pieces("");
+    assert_ok(ig_rpc_call_send(calls[i], &request, &test_err));
+    ig_rpc_call_half_close(calls[i]);
+  }
+  wait_until_seen(&seen.begun, 2);
+  /* One that waits is cancelled and never begins; the other gets the place of the first.
+   */
+  ig_rpc_call_cancel(calls[2]);
+  ig_rpc_call_cancel(calls[0]);
+  wait_until_seen(&seen.begun, 3);
+  wait_until_seen(&seen.cancelled, 1);
+  bool got = false;
+  assert_fails(receive(calls[2], &got, &test_err), IGLOO_CANCELLED, "57014");
+  for (size_t i = 0; i < 4; i++) (void)ig_rpc_call_unref(calls[i]);
+  wait_until_seen(&seen.cancelled, 3);
+  assert_answers(&here, "/t/Echo", "free", "free");
+  assert_int_equal(seen.begun, 3);
+  loopback_close(&here);
+}
+
+static void abort_ends_a_sender_that_waits(void **state) {
+  (void)state;
+  struct loopback here;
+  loopback_open(&here, &(struct loopback_options){0});
+  IG_AUTO(ig_rpc_call) *call =
+      start_stream(&here, "100 1000000", ig_deadline_in(PATIENCE_US), NULL);
+  ig_rpc_call *theirs = wait_for_streaming_call();
+  struct igloo_error why;
+  (void)ig_fail(&why, IGLOO_CANCELLED, "canceling statement by order");
+  ig_rpc_call_abort(theirs, &why);
+  (void)ig_rpc_call_unref(theirs);
+  wait_until_seen(&seen.ended, 1);
+  assert_int_equal(seen.last, IGLOO_CANCELLED);
+  igloo_status status = IGLOO_OK;
+  bool got = true;
+  while (status == IGLOO_OK && got) status = receive(call, &got, &test_err);
+  assert_int_equal(status, IGLOO_CANCELLED);
+  loopback_close(&here);
+}
+
+static void server_that_says_nothing_is_given_up_in_time(void **state) {
+  (void)state;
+  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  struct sockaddr_in address = {.sin_family = AF_INET,
+                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  socklen_t len = sizeof(address);
+  assert_int_equal(bind(fd, (struct sockaddr *)&address, len), 0);
+  assert_int_equal(listen(fd, 1), 0);
+  assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+  struct ig_rpc_channel_options options = {.host = "127.0.0.1",
+                                           .port = ntohs(address.sin_port),
+                                           .connect_us = 100 * IG_US_PER_MS};
+  ig_rpc_channel *channel = NULL;
+  igloo_status status = ig_rpc_channel_open(&options, NULL, &channel, &test_err);
+  assert_true(status == IGLOO_DEADLINE_EXCEEDED || status == IGLOO_UNAVAILABLE);
+  IG_AUTO(ig_cancel) *cancel = NULL;
+  assert_ok(ig_cancel_new(IG_NEVER_US, &cancel, &test_err));
+  ig_cancel_set(cancel);
+  options.connect_us = PATIENCE_US;
+  assert_fails(ig_rpc_channel_open(&options, cancel, &channel, &test_err),
+               IGLOO_CANCELLED, "57014");
+  assert_int_equal(close(fd), 0);
+}
+
 struct caller {
   struct loopback *here;
   pthread_t thread;
@@ -503,6 +575,9 @@ int main(void) {
       cmocka_unit_test(unix_socket_tells_who_calls),
       cmocka_unit_test(addresses_that_are_none_are_refused),
       cmocka_unit_test(nobody_there_is_unavailable),
+      cmocka_unit_test(calls_over_the_servers_limit_wait_for_a_place),
+      cmocka_unit_test(abort_ends_a_sender_that_waits),
+      cmocka_unit_test(server_that_says_nothing_is_given_up_in_time),
       cmocka_unit_test(many_threads_share_a_channel),
       cmocka_unit_test(failed_allocation_ends_a_call_and_nothing_else),
       cmocka_unit_test(server_without_memory_is_an_error),
