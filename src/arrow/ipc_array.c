@@ -602,28 +602,6 @@ static igloo_status read_run_ends(struct ig_ipc_reading *reading,
 /* ---- any field ----------------------------------------------------------------------
  */
 
-static size_t buffers_of(enum ig_ipc_shape shape) {
-  switch (shape) {
-    case IG_IPC_SHAPE_NULL:
-    case IG_IPC_SHAPE_RUN_ENDS:
-      return 0;
-    case IG_IPC_SHAPE_STRUCT:
-    case IG_IPC_SHAPE_FIXED_LIST:
-    case IG_IPC_SHAPE_SPARSE:
-      return 1;
-    case IG_IPC_SHAPE_BITS:
-    case IG_IPC_SHAPE_FIXED:
-    case IG_IPC_SHAPE_LIST:
-    case IG_IPC_SHAPE_DENSE:
-      return 2;
-    case IG_IPC_SHAPE_BYTES:
-    case IG_IPC_SHAPE_LIST_VIEW:
-    case IG_IPC_SHAPE_VIEWS:
-      break;
-  }
-  return 3;
-}
-
 /* Fill an array whose memory is there. Views make theirs themselves. */
 static igloo_status read_array(struct ig_ipc_reading *reading,
                                const struct ig_ipc_field *field, struct node node,
@@ -675,8 +653,8 @@ igloo_status ig_ipc_array_read(struct ig_ipc_reading *reading,
   if (field->shape == IG_IPC_SHAPE_VIEWS) {
     IG_TRY(read_views(reading, field, node, &array));
   } else {
-    IG_TRY(new_array(reading->block, buffers_of(field->shape), field->children_count, 0,
-                     &array, reading->reterr));
+    IG_TRY(new_array(reading->block, ig_ipc_buffers_of(field->shape),
+                     field->children_count, 0, &array, reading->reterr));
     IG_TRY(read_array(reading, field, node, &array));
   }
   *ret_array = array;

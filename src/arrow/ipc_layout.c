@@ -243,6 +243,28 @@ igloo_status ig_ipc_layout_new(const struct ArrowSchema *schema, const int64_t *
   return IGLOO_OK;
 }
 
+size_t ig_ipc_buffers_of(enum ig_ipc_shape shape) {
+  switch (shape) {
+    case IG_IPC_SHAPE_NULL:
+    case IG_IPC_SHAPE_RUN_ENDS:
+      return 0;
+    case IG_IPC_SHAPE_STRUCT:
+    case IG_IPC_SHAPE_FIXED_LIST:
+    case IG_IPC_SHAPE_SPARSE:
+      return 1;
+    case IG_IPC_SHAPE_BITS:
+    case IG_IPC_SHAPE_FIXED:
+    case IG_IPC_SHAPE_LIST:
+    case IG_IPC_SHAPE_DENSE:
+      return 2;
+    case IG_IPC_SHAPE_BYTES:
+    case IG_IPC_SHAPE_LIST_VIEW:
+    case IG_IPC_SHAPE_VIEWS:
+      break;
+  }
+  return 3;
+}
+
 size_t ig_ipc_layout_dictionaries(const struct ig_ipc_field *layout) {
   size_t count = 0;
   for (size_t i = 0; i < layout->children_count; i++)

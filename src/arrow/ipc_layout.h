@@ -59,10 +59,15 @@ IG_NODISCARD igloo_status ig_ipc_layout_new(const struct ArrowSchema *schema,
 struct ig_ipc_field *ig_ipc_layout_free(struct ig_ipc_field *layout);
 IG_DEFINE_AUTO_STRUCT(ig_ipc_field, ig_ipc_layout_free)
 
+/* How many buffers an array of the shape has in the C data interface; of views one more
+ * for each data buffer. */
+size_t ig_ipc_buffers_of(enum ig_ipc_shape shape);
+
 /* How many dictionaries a layout has. */
 size_t ig_ipc_layout_dictionaries(const struct ig_ipc_field *layout);
 
-/* ---- messages as flatbuffers (ipc_schema.c) ------------------------------------------
+/* ---- messages as flatbuffers (ipc_schema_*.c)
+ * ------------------------------------------
  */
 
 struct ig_ipc_head {
