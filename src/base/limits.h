@@ -210,6 +210,9 @@
 /* Messages in memory of all calls of the process: the largest one, and other calls'. */
 #define IG_RPC_BUDGET_BYTES (IG_GIB + 256 * IG_MIB)
 
+/* Memory of received batches that is kept for the next: the few that are on their way. */
+#define IG_RPC_KEPT_BYTES_MAX (20 * IG_MIB)
+
 /* 64 KiB of metadata (long tokens, cookies) and HTTP/2's 32 bytes for each of them. */
 #define IG_RPC_METADATA_BYTES_MAX (80 * IG_KIB)
 

@@ -2,11 +2,13 @@
 #include "rpc/inbox.h"
 
 #include "base/limits.h"
-#include "base/mem.h"
+#include "base/thread.h"
 #include "rpc/budget.h"
 
 #define ALIGN_BYTES 16
-#define FIRST_BYTES IG_MIB /* taken on the word of the prefix; more as it comes */
+#define KEPT_BYTES_MIN (128 * IG_KIB) /* what malloc maps and unmaps each time */
+#define KEPT_STEP (64 * IG_KIB)
+#define KEPT_BLOCKS_MAX 16
 
 /* Lies before the bytes; malloc aligns it to 16. */
 struct ig_rpc_block {
@@ -22,9 +24,43 @@ static uint8_t *block_bytes(struct ig_rpc_block *block) {
   return (uint8_t *)(block + 1) + (ALIGN_BYTES - block->len % ALIGN_BYTES) % ALIGN_BYTES;
 }
 
+/* Blocks of batches, kept for the next ones: fresh memory of this size is given to the
+ * process page by page, which costs as much as filling it. */
+static struct {
+  pthread_mutex_t mu;                           /* a leaf lock */
+  struct ig_rpc_block *blocks[KEPT_BLOCKS_MAX]; /* guarded by mu */
+  size_t len;                                   /* guarded by mu */
+  uint64_t bytes;                               /* of them, guarded by mu */
+} kept = {.mu = PTHREAD_MUTEX_INITIALIZER};
+
+static bool keep(struct ig_rpc_block *block) {
+  if (block->charged < KEPT_BYTES_MIN) return false;
+  IG_LOCK_SCOPE(&kept.mu);
+  if (kept.len == KEPT_BLOCKS_MAX || kept.bytes + block->charged > IG_RPC_KEPT_BYTES_MAX)
+    return false;
+  kept.bytes += block->charged;
+  kept.blocks[kept.len++] = block;
+  return true;
+}
+
+/* A kept block of at least `bytes`, and not of many more; NULL where there is none. */
+static struct ig_rpc_block *take_kept(uint64_t bytes) {
+  if (bytes < KEPT_BYTES_MIN) return NULL;
+  IG_LOCK_SCOPE(&kept.mu);
+  for (size_t i = kept.len; i-- > 0;) {
+    struct ig_rpc_block *block = kept.blocks[i];
+    if (block->charged < bytes || block->charged > bytes + bytes / 2) continue;
+    kept.bytes -= block->charged;
+    kept.blocks[i] = kept.blocks[--kept.len];
+    return block;
+  }
+  return NULL;
+}
+
 static struct ig_rpc_block *block_free(struct ig_rpc_block *block) {
-  if (block) ig_rpc_budget_give(block->charged);
-  ig_free(block);
+  if (!block) return NULL;
+  ig_rpc_budget_give(block->charged);
+  if (!keep(block)) ig_free(block);
   return NULL;
 }
 
@@ -42,9 +78,16 @@ static igloo_status block_grow(struct ig_rpc_block *old, uint64_t len, uint64_t 
                                struct ig_rpc_block **ret_block,
                                struct igloo_error *reterr) {
   uint64_t bytes = sizeof(struct ig_rpc_block) + ALIGN_BYTES + cap;
+  /* Batches differ a little; their blocks shall fit one another. */
+  if (bytes >= KEPT_BYTES_MIN) bytes = (bytes + KEPT_STEP - 1) / KEPT_STEP * KEPT_STEP;
+  struct ig_rpc_block *block = old ? NULL : take_kept(bytes);
+  if (block) bytes = block->charged;
   uint64_t more = bytes - (old ? old->charged : 0);
-  IG_TRY(charge(more, reterr));
-  struct ig_rpc_block *block = ig_realloc(old, (size_t)bytes);
+  if (charge(more, reterr) != IGLOO_OK) {
+    ig_free(block);
+    return IGLOO_RESOURCE_EXHAUSTED;
+  }
+  if (!block) block = ig_realloc(old, (size_t)bytes);
   if (!block) {
     ig_rpc_budget_give(more);
     return ig_fail_oom(reterr);
@@ -98,8 +141,9 @@ static igloo_status begin_message(struct ig_rpc_inbox *inbox,
                          (unsigned long long)inbox->message_bytes_max);
   inbox->prefix_len = 0;
   inbox->partial_len = 0;
-  return block_grow(NULL, len, len < FIRST_BYTES ? len : FIRST_BYTES, &inbox->partial,
-                    reterr);
+  /* As much as the peer may send anyway is taken on its word; more as it comes. */
+  uint64_t first = inbox->backlog.max;
+  return block_grow(NULL, len, len < first ? len : first, &inbox->partial, reterr);
 }
 
 static void end_message(struct ig_rpc_inbox *inbox) {
