@@ -1,0 +1,3 @@
+module igloo.test/clients
+
+go 1.25.0
