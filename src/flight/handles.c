@@ -84,7 +84,7 @@ bool ig_handles_remove(struct ig_handles *handles, const struct ig_handle *handl
 static igloo_status check_room(struct ig_handles *handles, const struct ig_handle *handle,
                                struct igloo_error *reterr) {
   static const char *const names[] = {"", "tickets", "prepared statements",
-                                      "transactions"};
+                                      "transactions", "polled statements"};
   IG_LOCK_SCOPE(&handles->mu);
   if (*count_locked(handle) < IG_FLIGHT_HANDLES_PER_SESSION_MAX &&
       handles->map.count < IG_FLIGHT_HANDLES_MAX)

@@ -36,6 +36,7 @@
 #define IG_FLIGHT_ARENA_BYTES (64 * IG_MIB)
 
 struct ig_flight_call;
+struct ig_flight_transaction;
 
 /* ---- handles.c: what clients hold by a handle ---------------------------------------
  */
@@ -44,7 +45,9 @@ enum ig_handle_kind {
   IG_HANDLE_STATEMENT = 1,
   IG_HANDLE_PREPARED = 2,
   IG_HANDLE_TRANSACTION = 3,
+  IG_HANDLE_POLL = 4,
 };
+#define IG_HANDLE_KINDS 5
 
 struct ig_handle {
   int32_t refs;
@@ -160,11 +163,11 @@ struct ig_flight_session {
   ig_session *session;                    /* likewise: one reference, until it ends */
   char key[80];
   int64_t user_id;
-  int64_t used_us;       /* atomic */
-  bool marked;           /* atomic: see ig_flight_session_mark */
-  size_t handles[4];     /* by kind; guarded by the mu of the handles */
-  pthread_mutex_t mu;    /* a leaf lock */
-  struct ig_map options; /* guarded by mu: options.c */
+  int64_t used_us;                 /* atomic */
+  bool marked;                     /* atomic: see ig_flight_session_mark */
+  size_t handles[IG_HANDLE_KINDS]; /* by kind; guarded by the mu of the handles */
+  pthread_mutex_t mu;              /* a leaf lock */
+  struct ig_map options;           /* guarded by mu: options.c */
 };
 
 /* The call's session, made if there is none: sets call->session. */
@@ -207,8 +210,42 @@ struct ig_flight_statement {
 igloo_status ig_flight_get_info(struct ig_flight_call *call, struct igloo_error *reterr);
 igloo_status ig_flight_get_schema(struct ig_flight_call *call,
                                   struct igloo_error *reterr);
-igloo_status ig_flight_poll_info(struct ig_flight_call *call, struct igloo_error *reterr);
 igloo_status ig_flight_do_get(struct ig_flight_call *call, struct igloo_error *reterr);
+
+/* What a descriptor or a ticket asks for: one of the Flight SQL messages. */
+struct ig_flight_command {
+  const struct ig_protobuf_message *message;
+  const void *value;
+  struct ig_str bytes; /* as it came */
+};
+IG_NODISCARD igloo_status ig_flight_read_descriptor(
+    struct ig_flight_call *call, struct ig_flight_descriptor *ret_descriptor,
+    struct ig_flight_command *ret, struct igloo_error *reterr);
+IG_NODISCARD igloo_status ig_flight_refuse_command(
+    const struct ig_flight_command *command, struct igloo_error *reterr);
+
+/* The parts of a FlightInfo that take memory. */
+struct ig_flight_answer {
+  struct ig_flight_info info;
+  struct ig_flight_endpoint endpoint;
+  struct ig_flight_ticket ticket;
+  struct ig_buf schema, ticket_bytes;
+};
+void ig_flight_answer_begin(struct ig_flight_answer *answer,
+                            struct ig_flight_descriptor *descriptor);
+void ig_flight_answer_done(struct ig_flight_answer *answer);
+/* The info of a metadata command, and of a statement that is held (shared). */
+IG_NODISCARD igloo_status
+ig_flight_answer_metadata(const struct ig_flight_command *command,
+                          struct ig_flight_answer *answer, struct igloo_error *reterr);
+IG_NODISCARD igloo_status ig_flight_answer_held(struct ig_flight_call *call,
+                                                ig_session *session, ig_held *held,
+                                                ig_cancel *cancel,
+                                                struct ig_flight_answer *answer,
+                                                struct igloo_error *reterr);
+/* A change counts in its transaction, and keeps the session from being forgotten. */
+void ig_flight_note_change(ig_session *session, const ig_held *held,
+                           struct ig_flight_transaction *transaction);
 
 /* The statement of a ticket; gives one reference. NOT_FOUND 34000. */
 IG_NODISCARD igloo_status ig_flight_find_statement(struct ig_flight_call *call,
@@ -225,6 +262,12 @@ IG_NODISCARD igloo_status ig_flight_renew(struct ig_flight_call *call,
                                           const struct ig_flight_endpoint *endpoint,
                                           struct ig_timestamp *ret_expires,
                                           struct igloo_error *reterr);
+
+/* ---- poll.c ------------------------------------------------------------------------ */
+
+igloo_status ig_flight_poll_info(struct ig_flight_call *call, struct igloo_error *reterr);
+/* Cancel what is polled for; false if there is no such (any more). */
+bool ig_flight_cancel_poll(struct ig_flight_call *call, struct ig_str handle);
 
 /* ---- prepared.c -------------------------------------------------------------------- */
 

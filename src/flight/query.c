@@ -1,4 +1,4 @@
-/* query.c -- GetFlightInfo, GetSchema, PollFlightInfo and DoGet.
+/* query.c -- GetFlightInfo, GetSchema and DoGet.
  *
  * GetFlightInfo of a statement makes an ig_held (session/held.h) and a ticket for it: the
  * schema that it tells is that of the plan that DoGet runs, and what is not a query runs
@@ -14,22 +14,17 @@
 
 /* ---- commands ---------------------------------------------------------------------- */
 
-/* What a descriptor asks for: one of the Flight SQL messages. */
-struct command {
-  const struct ig_protobuf_message *message;
-  const void *value;
-  struct ig_str bytes; /* as it came */
-};
-
 static igloo_status read_command(struct ig_flight_call *call, struct ig_str bytes,
-                                 struct command *ret, struct igloo_error *reterr) {
+                                 struct ig_flight_command *ret,
+                                 struct igloo_error *reterr) {
   ret->bytes = bytes;
   return ig_any_decode(bytes, call->arena, &ret->message, &ret->value, reterr);
 }
 
-static igloo_status read_descriptor(struct ig_flight_call *call,
-                                    struct ig_flight_descriptor *ret_descriptor,
-                                    struct command *ret, struct igloo_error *reterr) {
+igloo_status ig_flight_read_descriptor(struct ig_flight_call *call,
+                                       struct ig_flight_descriptor *ret_descriptor,
+                                       struct ig_flight_command *ret,
+                                       struct igloo_error *reterr) {
   IG_TRY(ig_flight_request(call, &ig_flight_descriptor_message, ret_descriptor, reterr));
   if (ret_descriptor->type != IG_DESCRIPTOR_CMD)
     return ig_fail_state(reterr, IGLOO_INVALID_ARGUMENT, "08P01",
@@ -37,8 +32,8 @@ static igloo_status read_descriptor(struct ig_flight_call *call,
   return read_command(call, ret_descriptor->cmd, ret, reterr);
 }
 
-static igloo_status refuse_command(const struct command *command,
-                                   struct igloo_error *reterr) {
+igloo_status ig_flight_refuse_command(const struct ig_flight_command *command,
+                                      struct igloo_error *reterr) {
   if (command->message == &ig_command_statement_substrait_plan_message) {
     (void)ig_fail(reterr, IGLOO_UNSUPPORTED, "Substrait plans are not supported");
     ig_error_hint(reterr, "Send the statement as SQL.");
@@ -67,7 +62,8 @@ static void unref_statement(struct ig_flight_statement **statement) {
 
 /* Put what is held (shared) behind a ticket. */
 static igloo_status new_ticket(struct ig_flight_call *call, ig_session *session,
-                               ig_held *held, uint8_t ret_ticket[IG_TICKET_BYTES],
+                               ig_held *held, ig_cancel *cancel,
+                               uint8_t ret_ticket[IG_TICKET_BYTES],
                                struct igloo_error *reterr) {
   struct ig_flight_statement *statement = ig_calloc(1, sizeof(*statement));
   if (!statement) return ig_fail_oom(reterr);
@@ -80,7 +76,7 @@ static igloo_status new_ticket(struct ig_flight_call *call, ig_session *session,
   };
   ig_mutex_init(&statement->mu);
   statement->held = ig_held_ref(held);
-  statement->cancel = ig_cancel_ref(call->cancel);
+  statement->cancel = ig_cancel_ref(cancel);
   return ig_handles_add(&call->flight->handles, call->who.user_id, &statement->handle,
                         ret_ticket, reterr);
 }
@@ -100,9 +96,8 @@ igloo_status ig_flight_find_statement(struct ig_flight_call *call, struct ig_str
   return IGLOO_OK;
 }
 
-/* A change counts in its transaction, and keeps the session from being forgotten. */
-static void note_change(ig_session *session, const ig_held *held,
-                        struct ig_flight_transaction *transaction) {
+void ig_flight_note_change(ig_session *session, const ig_held *held,
+                           struct ig_flight_transaction *transaction) {
   if (ig_held_gives_rows(held)) return;
   ig_flight_session_mark(session);
   if (transaction) (void)__atomic_add_fetch(&transaction->written, 1, __ATOMIC_RELAXED);
@@ -118,7 +113,7 @@ static igloo_status hold_query(struct ig_flight_call *call,
   IG_TRY(ig_flight_join_session(call, reterr));
   IG_TRY(ig_session_hold(call->session, command->query, call->cancel, ret_held, reterr));
   *ret_session = call->session;
-  note_change(call->session, *ret_held, transaction);
+  ig_flight_note_change(call->session, *ret_held, transaction);
   return IGLOO_OK;
 }
 
@@ -135,45 +130,40 @@ static igloo_status hold_prepared(struct ig_flight_call *call,
   (void)ig_session_unref(call->session);
   call->session = ig_session_ref(handle->session);
   *ret_session = call->session;
-  note_change(call->session, *ret_held, NULL);
+  ig_flight_note_change(call->session, *ret_held, NULL);
   return IGLOO_OK;
 }
 
 /* Hold the statement of a command; *ret_session is borrowed from the call. */
 static igloo_status hold_command(struct ig_flight_call *call,
-                                 const struct command *command, ig_session **ret_session,
-                                 ig_held **ret_held, struct igloo_error *reterr) {
+                                 const struct ig_flight_command *command,
+                                 ig_session **ret_session, ig_held **ret_held,
+                                 struct igloo_error *reterr) {
   if (command->message == &ig_command_statement_query_message)
     return hold_query(call, command->value, ret_session, ret_held, reterr);
   if (command->message == &ig_command_prepared_statement_query_message)
     return hold_prepared(call, command->value, ret_session, ret_held, reterr);
-  return refuse_command(command, reterr);
+  return ig_flight_refuse_command(command, reterr);
 }
 
 /* ---- GetFlightInfo ----------------------------------------------------------------- */
 
-/* The parts of a FlightInfo that take memory. */
-struct answer {
-  struct ig_flight_info info;
-  struct ig_flight_endpoint endpoint;
-  struct ig_flight_ticket ticket;
-  struct ig_buf schema, ticket_bytes;
-};
-
-static void answer_done(struct answer *answer) {
+void ig_flight_answer_done(struct ig_flight_answer *answer) {
   ig_buf_done(&answer->schema);
   ig_buf_done(&answer->ticket_bytes);
 }
 
 /* One endpoint without locations: any client reads that, on the same connection. */
-static void answer_begin(struct answer *answer, struct ig_flight_descriptor *descriptor) {
-  *answer = (struct answer){
+void ig_flight_answer_begin(struct ig_flight_answer *answer,
+                            struct ig_flight_descriptor *descriptor) {
+  *answer = (struct ig_flight_answer){
       .info = {.flight_descriptor = descriptor, .total_records = -1, .total_bytes = -1}};
   ig_buf_init(&answer->schema, IG_FLIGHT_REPLY_BYTES_MAX);
   ig_buf_init(&answer->ticket_bytes, IG_FLIGHT_REPLY_BYTES_MAX);
 }
 
-static igloo_status answer_end(struct answer *answer, const struct ArrowSchema *schema,
+static igloo_status answer_end(struct ig_flight_answer *answer,
+                               const struct ArrowSchema *schema,
                                struct igloo_error *reterr) {
   IG_TRY(ig_flight_schema_bytes(schema, &answer->schema, reterr));
   IG_TRY(ig_buf_check(&answer->ticket_bytes, reterr));
@@ -185,7 +175,7 @@ static igloo_status answer_end(struct answer *answer, const struct ArrowSchema *
   return IGLOO_OK;
 }
 
-static igloo_status metadata_schema(const struct command *command,
+static igloo_status metadata_schema(const struct ig_flight_command *command,
                                     struct ArrowSchema *ret_schema,
                                     struct igloo_error *reterr) {
   const struct ig_command_get_tables *tables = command->value;
@@ -194,57 +184,45 @@ static igloo_status metadata_schema(const struct command *command,
   return ig_result_schema(command->message, with_schema, ret_schema, reterr);
 }
 
-static igloo_status answer_statement(struct ig_flight_call *call,
-                                     const struct command *command, struct answer *answer,
-                                     struct ArrowSchema *ret_schema,
-                                     struct igloo_error *reterr) {
-  ig_session *session;
-  IG_AUTO(ig_held) *held = NULL;
+igloo_status ig_flight_answer_metadata(const struct ig_flight_command *command,
+                                       struct ig_flight_answer *answer,
+                                       struct igloo_error *reterr) {
+  IG_AUTO_SCHEMA schema = {0};
+  IG_TRY(metadata_schema(command, &schema, reterr));
+  ig_buf_append_str(&answer->ticket_bytes, command->bytes);
+  return answer_end(answer, &schema, reterr);
+}
+
+igloo_status ig_flight_answer_held(struct ig_flight_call *call, ig_session *session,
+                                   ig_held *held, ig_cancel *cancel,
+                                   struct ig_flight_answer *answer,
+                                   struct igloo_error *reterr) {
+  IG_AUTO_SCHEMA schema = {0};
   uint8_t ticket[IG_TICKET_BYTES];
-  IG_TRY(hold_command(call, command, &session, &held, reterr));
-  IG_TRY(ig_held_schema(held, ret_schema, reterr));
-  IG_TRY(new_ticket(call, session, held, ticket, reterr));
+  IG_TRY(ig_held_schema(held, &schema, reterr));
+  IG_TRY(new_ticket(call, session, held, cancel, ticket, reterr));
   answer->info.total_records = ig_held_affected(held);
   struct ig_ticket_statement_query query = {
       .statement_handle = {(const char *)ticket, sizeof ticket}};
   ig_any_encode(&ig_ticket_statement_query_message, &query, &answer->ticket_bytes);
-  return IGLOO_OK;
-}
-
-static igloo_status make_answer(struct ig_flight_call *call,
-                                const struct command *command, struct answer *answer,
-                                struct igloo_error *reterr) {
-  IG_AUTO_SCHEMA schema = {0};
-  if (ig_flight_is_metadata(command->message)) {
-    IG_TRY(metadata_schema(command, &schema, reterr));
-    ig_buf_append_str(&answer->ticket_bytes, command->bytes);
-  } else {
-    IG_TRY(answer_statement(call, command, answer, &schema, reterr));
-  }
   return answer_end(answer, &schema, reterr);
 }
 
 igloo_status ig_flight_get_info(struct ig_flight_call *call, struct igloo_error *reterr) {
   struct ig_flight_descriptor descriptor = {0};
-  struct command command;
-  IG_TRY(read_descriptor(call, &descriptor, &command, reterr));
-  IG_AUTO_DONE(answer) answer;
-  answer_begin(&answer, &descriptor);
-  IG_TRY(make_answer(call, &command, &answer, reterr));
+  struct ig_flight_command command;
+  IG_TRY(ig_flight_read_descriptor(call, &descriptor, &command, reterr));
+  IG_AUTO_DONE(ig_flight_answer) answer;
+  ig_flight_answer_begin(&answer, &descriptor);
+  if (ig_flight_is_metadata(command.message)) {
+    IG_TRY(ig_flight_answer_metadata(&command, &answer, reterr));
+  } else {
+    ig_session *session;
+    IG_AUTO(ig_held) *held = NULL;
+    IG_TRY(hold_command(call, &command, &session, &held, reterr));
+    IG_TRY(ig_flight_answer_held(call, session, held, call->cancel, &answer, reterr));
+  }
   return ig_flight_reply(call, &ig_flight_info_message, &answer.info, reterr);
-}
-
-/* Every statement is ready when the first call is answered: the answer is the last. */
-igloo_status ig_flight_poll_info(struct ig_flight_call *call,
-                                 struct igloo_error *reterr) {
-  struct ig_flight_descriptor descriptor = {0};
-  struct command command;
-  IG_TRY(read_descriptor(call, &descriptor, &command, reterr));
-  IG_AUTO_DONE(answer) answer;
-  answer_begin(&answer, &descriptor);
-  IG_TRY(make_answer(call, &command, &answer, reterr));
-  struct ig_poll_info poll = {.info = &answer.info, .has_progress = true, .progress = 1};
-  return ig_flight_reply(call, &ig_poll_info_message, &poll, reterr);
 }
 
 /* ---- GetSchema --------------------------------------------------------------------- */
@@ -277,7 +255,7 @@ static igloo_status prepared_schema(struct ig_flight_call *call,
 }
 
 static igloo_status command_schema(struct ig_flight_call *call,
-                                   const struct command *command,
+                                   const struct ig_flight_command *command,
                                    struct ArrowSchema *ret_schema,
                                    struct igloo_error *reterr) {
   if (ig_flight_is_metadata(command->message))
@@ -286,14 +264,14 @@ static igloo_status command_schema(struct ig_flight_call *call,
     return plan_schema(call, command->value, ret_schema, reterr);
   if (command->message == &ig_command_prepared_statement_query_message)
     return prepared_schema(call, command->value, ret_schema, reterr);
-  return refuse_command(command, reterr);
+  return ig_flight_refuse_command(command, reterr);
 }
 
 igloo_status ig_flight_get_schema(struct ig_flight_call *call,
                                   struct igloo_error *reterr) {
   struct ig_flight_descriptor descriptor = {0};
-  struct command command;
-  IG_TRY(read_descriptor(call, &descriptor, &command, reterr));
+  struct ig_flight_command command;
+  IG_TRY(ig_flight_read_descriptor(call, &descriptor, &command, reterr));
   IG_AUTO_SCHEMA schema = {0};
   IG_AUTO_DONE(ig_buf) bytes = IG_BUF_INIT(IG_FLIGHT_REPLY_BYTES_MAX);
   IG_TRY(command_schema(call, &command, &schema, reterr));
@@ -348,7 +326,7 @@ static igloo_status read_statement(struct ig_flight_call *call,
 
 /* A prepared statement as its own ticket, as some clients make it. */
 static igloo_status read_command_rows(struct ig_flight_call *call,
-                                      const struct command *command,
+                                      const struct ig_flight_command *command,
                                       struct igloo_error *reterr) {
   ig_session *session;
   IG_AUTO(ig_held) *held = NULL;
@@ -358,7 +336,7 @@ static igloo_status read_command_rows(struct ig_flight_call *call,
 
 igloo_status ig_flight_do_get(struct ig_flight_call *call, struct igloo_error *reterr) {
   struct ig_flight_ticket ticket = {0};
-  struct command command;
+  struct ig_flight_command command;
   IG_TRY(ig_flight_request(call, &ig_flight_ticket_message, &ticket, reterr));
   IG_TRY(read_command(call, ticket.ticket, &command, reterr));
   if (ig_flight_is_metadata(command.message)) {
@@ -369,7 +347,7 @@ igloo_status ig_flight_do_get(struct ig_flight_call *call, struct igloo_error *r
   if (command.message == &ig_command_prepared_statement_query_message)
     return read_command_rows(call, &command, reterr);
   if (command.message != &ig_ticket_statement_query_message)
-    return refuse_command(&command, reterr);
+    return ig_flight_refuse_command(&command, reterr);
   const struct ig_ticket_statement_query *query = command.value;
   AUTO_STATEMENT *statement = NULL;
   IG_TRY(ig_flight_find_statement(call, query->statement_handle, &statement, reterr));
@@ -382,7 +360,7 @@ static igloo_status statement_of_endpoint(struct ig_flight_call *call,
                                           const struct ig_flight_endpoint *endpoint,
                                           struct ig_flight_statement **ret,
                                           struct igloo_error *reterr) {
-  struct command command = {0};
+  struct ig_flight_command command = {0};
   struct ig_str bytes =
       endpoint->ticket ? endpoint->ticket->ticket : (struct ig_str){NULL, 0};
   IG_TRY(read_command(call, bytes, &command, reterr));
@@ -408,6 +386,8 @@ igloo_status ig_flight_cancel(struct ig_flight_call *call,
                               const struct ig_flight_info *info, int32_t *ret_status,
                               struct igloo_error *reterr) {
   *ret_status = IG_CANCEL_NOT_CANCELLABLE;
+  if (info->app_metadata.len && ig_flight_cancel_poll(call, info->app_metadata))
+    *ret_status = IG_CANCEL_CANCELLING;
   for (size_t i = 0; i < info->endpoint.len; i++) {
     AUTO_STATEMENT *statement = NULL;
     bool runs = false;

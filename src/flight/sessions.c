@@ -106,14 +106,26 @@ static bool make_room(ig_flight *flight) {
 
 /* ---- making one -------------------------------------------------------------------- */
 
+/* The token that a key is made of; false where it is made of something else. */
+static bool token_of_key(const char *key, struct ig_token_id *ret_id) {
+  size_t len = 0;
+  return key[0] == 't' &&
+         sodium_hex2bin(ret_id->bytes, sizeof ret_id->bytes, key + 1, strlen(key + 1),
+                        NULL, &len, NULL) == 0 &&
+         len == sizeof ret_id->bytes;
+}
+
 static igloo_status connect(struct ig_flight_call *call, struct igloo_error *reterr) {
   ig_flight *flight = call->flight;
   struct ig_flight_session *own = new_own(flight, call->key, call->who.user_id);
   if (!own) return ig_fail_oom(reterr);
+  struct ig_token_id token;
+  bool has_token = token_of_key(call->key, &token);
   struct ig_session_who who = {
       .identity = call->who,
       .peer = ig_rpc_call_peer(call->rpc)->address,
       .key = ig_str_from_cstr(call->key),
+      .token = has_token ? &token : NULL,
       .ends_idle = true,
       .ended = session_ended,
       .freed = session_freed,

@@ -174,6 +174,54 @@ def test_poll_flight_info_of_a_writing_statement_runs_it_once(raw, client, name)
     assert sql.rows(client, f"SELECT count(*) FROM {name}") == [(1,)]
 
 
+def start_polling(raw, query):
+    request = sql.message("FlightDescriptor", type=2,
+                          cmd=sql.wrap("CommandStatementQuery", query=query))
+    begin = time.monotonic()
+    found = poll(raw, request)
+    assert time.monotonic() - begin < 5
+    assert found.HasField("flight_descriptor") and found.HasField("expiration_time")
+    return found
+
+
+def test_polling_for_a_long_statement_comes_back_at_once_and_again(raw, server, name):
+    text = f"CREATE TABLE {name} AS {ENDLESS}"
+    found = start_polling(raw, text)
+    assert running(server, text) == 1
+    again = poll(raw, found.flight_descriptor)
+    assert again.HasField("info") and again.HasField("flight_descriptor")
+    request = sql.message("CancelFlightInfoRequest", info=again.info)
+    status = sql.parse("CancelFlightInfoResult", sql.action(
+        server.client(), "CancelFlightInfo", request.SerializeToString())).status
+    assert status in (CANCELLED, CANCELLING)
+    wait_for(lambda: running(server, text) == 0, 5)
+    with pytest.raises(grpc.RpcError) as error:
+        poll(raw, again.flight_descriptor)
+    assert error.value.code() in (grpc.StatusCode.CANCELLED, grpc.StatusCode.NOT_FOUND)
+
+
+def test_a_polled_statement_goes_on_when_its_client_is_gone(server, client, name):
+    text = (f"CREATE TABLE {name} AS SELECT sum(v % 7) AS n FROM "
+            "generate_series(1, 100000000) AS t(v)")
+    channel = server.channel()
+    request = sql.message("FlightDescriptor", type=2,
+                          cmd=sql.wrap("CommandStatementQuery", query=text))
+    poll(sql.Raw(channel), request)
+    channel.close()
+    wait_for(lambda: (name,) in sql.rows(
+        client, "SELECT table_name FROM igloo.information_schema.tables"))
+    wait_for(lambda: running(server, text) == 0)
+    assert sql.rows(client, f"SELECT count(*) FROM {name}") == [(1,)]
+
+
+def test_nobody_polls_for_what_is_unknown(raw):
+    request = sql.message("FlightDescriptor", type=2, cmd=sql.wrap(
+        "TicketStatementQuery", statement_handle=b"x" * 48))
+    with pytest.raises(grpc.RpcError) as error:
+        poll(raw, request)
+    assert error.value.code() == grpc.StatusCode.NOT_FOUND
+
+
 def test_poll_flight_info_of_a_wrong_statement_is_its_error(raw):
     with pytest.raises(grpc.RpcError, match="42703") as error:
         poll_to_the_end(raw, "SELECT nope")
