@@ -146,6 +146,7 @@ bool ig_login_recall(ig_logins *logins, struct ig_str user, struct ig_str passwo
 static uint64_t hash_peer(struct ig_str peer) {
   char text[INET6_ADDRSTRLEN];
   unsigned char address[16];
+  if (peer.len > 2 && peer.data[0] == '[') peer = ig_str_sub(peer, 1, peer.len - 2);
   if (peer.len < sizeof text) {
     memcpy(text, peer.data ? peer.data : "", peer.len);
     text[peer.len] = '\0';

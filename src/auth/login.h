@@ -30,7 +30,8 @@ IG_DEFINE_AUTO(ig_logins, ig_logins_free)
 struct ig_login {
   struct ig_str user;     /* copied */
   struct ig_str password; /* copied, and wiped after the check */
-  struct ig_str peer;     /* copied: an address without port, or as in "unix:1000" */
+  struct ig_str
+      peer; /* copied: an address without port ("::1", "[::1]"), or as in "unix:1000" */
   bool wants_token;
 };
 

@@ -15,6 +15,7 @@ struct user {
   struct ig_user pub;
   char password[crypto_pwhash_STRBYTES]; /* Argon2id text with salt and costs */
   int64_t password_version;              /* a new one with every new password */
+  struct ig_token_id kept;               /* goes on though its password is gone */
 };
 
 /* A copy of a user; false if there is none. */

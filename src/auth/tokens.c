@@ -7,7 +7,7 @@
 #include "base/thread.h"
 
 #define SECRET_BYTES 32
-#define HASH_BYTES crypto_generichash_BYTES
+#define HASH_BYTES sizeof(struct ig_token_id)
 
 /* Uses are written down when they are this far from what is written. */
 #define SAVE_AFTER_US (60 * 60 * IG_US_PER_S)
@@ -32,24 +32,24 @@ static struct ig_str hash_key(const unsigned char *hash) {
   return ig_str_make((const char *)hash, HASH_BYTES);
 }
 
-/* The secret has 256 bits: no salt and no slow hash is needed. */
-static void hash_secret(const unsigned char secret[SECRET_BYTES],
-                        unsigned char ret_hash[HASH_BYTES]) {
-  (void)crypto_generichash(ret_hash, HASH_BYTES, secret, SECRET_BYTES, NULL, 0);
+/* A token has 256 random bits: no salt and no slow hash is needed. */
+void ig_token_id(struct ig_str token, struct ig_token_id *ret_id) {
+  (void)crypto_generichash(ret_id->bytes, sizeof ret_id->bytes,
+                           (const unsigned char *)token.data, token.len, NULL, 0);
 }
 
 static bool read_token(struct ig_str text, unsigned char ret_hash[HASH_BYTES]) {
-  unsigned char secret[SECRET_BYTES];
-  size_t len = 0;
-  const char *end = NULL;
-  if (text.len != IG_TOKEN_BYTES - 1 ||
-      sodium_base642bin(secret, sizeof secret, text.data, text.len, NULL, &len, &end,
-                        sodium_base64_VARIANT_URLSAFE_NO_PADDING) != 0 ||
-      len != sizeof secret || end != text.data + text.len)
-    return false;
-  hash_secret(secret, ret_hash);
-  sodium_memzero(secret, sizeof secret);
+  struct ig_token_id id;
+  if (text.len != IG_TOKEN_BYTES - 1) return false;
+  ig_token_id(text, &id);
+  memcpy(ret_hash, id.bytes, HASH_BYTES);
   return true;
+}
+
+/* Is it of the password that the user has now? */
+static bool stands(const struct token *token, const struct user *user) {
+  return token->password_version == user->password_version ||
+         memcmp(token->hash, user->kept.bytes, HASH_BYTES) == 0;
 }
 
 static bool is_over(const struct token *token, int64_t now_us) {
@@ -192,16 +192,18 @@ static igloo_status issue_locked(ig_tokens *tokens, int64_t user_id, struct toke
 igloo_status ig_tokens_issue(ig_tokens *tokens, int64_t user_id,
                              char ret_token[IG_TOKEN_BYTES], struct igloo_error *reterr) {
   unsigned char secret[SECRET_BYTES];
+  char text[IG_TOKEN_BYTES];
   struct token token = {0};
   randombytes_buf(secret, sizeof secret);
-  hash_secret(secret, token.hash);
+  (void)sodium_bin2base64(text, sizeof text, secret, sizeof secret,
+                          sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+  (void)read_token(ig_str_from_cstr(text), token.hash);
   users_lock_changes(tokens->users);
   igloo_status status = issue_locked(tokens, user_id, &token, reterr);
   users_unlock_changes(tokens->users);
-  if (status == IGLOO_OK)
-    (void)sodium_bin2base64(ret_token, IG_TOKEN_BYTES, secret, sizeof secret,
-                            sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+  if (status == IGLOO_OK) memcpy(ret_token, text, sizeof text);
   sodium_memzero(secret, sizeof secret);
+  sodium_memzero(text, sizeof text);
   return status;
 }
 
@@ -226,8 +228,7 @@ igloo_status ig_tokens_check(ig_tokens *tokens, struct ig_str text,
   struct token token;
   struct user user;
   if (read_token(text, hash) && use(tokens, hash, &token) &&
-      users_copy_id(tokens->users, token.user_id, &user) &&
-      user.password_version == token.password_version) {
+      users_copy_id(tokens->users, token.user_id, &user) && stands(&token, &user)) {
     *ret_identity = user.pub.identity;
     return IGLOO_OK;
   }
@@ -260,11 +261,11 @@ struct change {
 static bool needs_saving(ig_tokens *tokens, const struct token *token, int64_t now_us,
                          struct change *ret_change) {
   struct user user;
-  bool stands = users_copy_id(tokens->users, token->user_id, &user) &&
-                user.password_version == token->password_version;
+  bool goes_on =
+      users_copy_id(tokens->users, token->user_id, &user) && stands(token, &user);
   memcpy(ret_change->hash, token->hash, HASH_BYTES);
   ret_change->used_us = token->used_us;
-  ret_change->ends = !stands || is_over(token, now_us);
+  ret_change->ends = !goes_on || is_over(token, now_us);
   return ret_change->ends || token->used_us - token->saved_us > SAVE_AFTER_US;
 }
 

@@ -29,6 +29,9 @@ IG_NODISCARD igloo_status ig_tokens_open(ig_store *store, ig_users *users,
 ig_tokens *ig_tokens_free(ig_tokens *tokens); /* takes NULL; returns NULL */
 IG_DEFINE_AUTO(ig_tokens, ig_tokens_free)
 
+/* The id of a token, or of any other text. */
+void ig_token_id(struct ig_str token, struct ig_token_id *ret_id);
+
 /* Make a token for a user. The one of the user's that was unused for longest ends where
  * there are IG_TOKENS_PER_USER_MAX. Returns UNAUTHENTICATED 28000 if the user is gone;
  * errors of the store. */

@@ -279,8 +279,9 @@ static igloo_status update_user(ig_tx *tx, const struct user *user, bool new_pas
                    "isii", user->pub.identity.user_id, user->password,
                    user->password_version, (int64_t)user->pub.identity.superuser));
   if (!new_password) return IGLOO_OK;
-  return ig_tx_run(tx, NULL, reterr, "DELETE FROM token WHERE user = ?1", "i",
-                   user->pub.identity.user_id);
+  struct ig_str kept = {(const char *)user->kept.bytes, sizeof user->kept.bytes};
+  return ig_tx_run(tx, NULL, reterr, "DELETE FROM token WHERE user = ?1 AND hash <> ?2",
+                   "ib", user->pub.identity.user_id, kept);
 }
 
 /* With `changes` held; `password` is a new Argon2id text or NULL. */
@@ -293,6 +294,7 @@ static igloo_status alter_locked(ig_users *users, struct ig_str name,
   if (password) {
     memcpy(user.password, password, sizeof user.password);
     user.password_version++;
+    user.kept = change->keeps ? *change->keeps : (struct ig_token_id){{0}};
   }
   if (change->superuser != IG_SUPERUSER_NOT_SAID)
     user.pub.identity.superuser = change->superuser == IG_SUPERUSER_YES;

@@ -23,6 +23,11 @@ struct ig_identity {
   char name[IG_IDENTIFIER_BYTES_MAX + 1];
 };
 
+/* What names a token without being one: its hash. */
+struct ig_token_id {
+  uint8_t bytes[32];
+};
+
 typedef struct ig_users ig_users;
 
 /* Read the users from `store` (borrowed for as long as the list lives), after making the
@@ -39,6 +44,9 @@ IG_DEFINE_AUTO(ig_users, ig_users_free)
 struct ig_user_change {
   struct ig_str password; /* data NULL: not said */
   enum { IG_SUPERUSER_NOT_SAID, IG_SUPERUSER_YES, IG_SUPERUSER_NO } superuser;
+  /* With a new password: the one token that goes on, that of whoever changes their own;
+   * borrowed. NULL: none. */
+  const struct ig_token_id *keeps;
 };
 
 /* Add a user; the first of all is a superuser unless IG_SUPERUSER_NO is said.

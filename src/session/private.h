@@ -71,6 +71,7 @@ struct ig_session {
   int32_t refs;
   struct ig_session_parts parts;
   struct ig_session_who who; /* peer and key are owned */
+  struct ig_token_id token;  /* what who.token points to */
   int64_t begin_wall_us;
   int64_t used_us; /* atomic, relaxed: the last use, of the monotonic clock */
   ig_session_tables *own;

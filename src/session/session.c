@@ -111,6 +111,10 @@ static igloo_status fill_session(ig_session *session, const struct ig_session_wh
   struct ig_settings settings;
   int64_t timeout_us = session->parts.config->limits_statement_timeout;
   IG_TRY(copy_who(who, &session->who, reterr));
+  if (who->token) {
+    session->token = *who->token;
+    session->who.token = &session->token;
+  }
   IG_TRY(ig_settings_init(&settings, timeout_us, reterr));
   IG_TRY(new_state(session, &settings, &session->state, reterr));
   IG_TRY(ig_session_tables_new(&session->own, reterr));

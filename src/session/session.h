@@ -36,7 +36,8 @@ struct ig_session_who {
   struct ig_identity identity;
   const char *peer;  /* copied: "embedded", "127.0.0.1:5432", "unix:1000" */
   struct ig_str key; /* copied: finds it again (ig_registry_find); empty: nothing does */
-  bool ends_idle;    /* limits.session_idle applies */
+  const struct ig_token_id *token; /* copied: the one that it stands for, or NULL */
+  bool ends_idle;                  /* limits.session_idle applies */
   void (*ended)(void *ctx); /* once, if it is ended before its last reference goes; on
                                any thread, no lock held; must not block. May be NULL */
   void (*freed)(void *ctx); /* once, after its last reference. May be NULL */

@@ -66,6 +66,9 @@ static igloo_status change_user(ig_session *session, const struct ig_identity *w
   if (parsed->kind == IG_SQL_DROP_USER)
     return drop_user(session, who, name, parsed->if_exists, reterr);
   IG_TRY(read_change(&parsed->user, &password, &change, reterr));
+  /* Who changes the own password stays logged in here, and nowhere else. */
+  if (who->user_id != 0 && ig_str_eq_cstr(name, who->name))
+    change.keeps = session->who.token;
   if (parsed->kind == IG_SQL_CREATE_USER)
     return ig_users_create(users, name, &change, reterr);
   return ig_users_alter(users, name, &change, reterr);

@@ -29,7 +29,7 @@ static void the_wait_of_a_peer_ends(void **state) {
 static void hosts_of_one_ipv6_network_are_one_peer(void **state) {
   (void)state;
   static const char *const hosts[] = {"2001:db8:1:2::1", "2001:db8:1:2::2",
-                                      "2001:db8:1:2:3:4:5:6", "2001:db8:1:2:ffff::"};
+                                      "[2001:db8:1:2:3:4:5:6]", "2001:db8:1:2:ffff::"};
   for (size_t i = 0; i < 4; i++)
     assert_fails(try("anna", "wrong", hosts[i]), IGLOO_UNAUTHENTICATED, "28P01");
   assert_fails(try("anna", "wrong", "2001:db8:1:2::9"), IGLOO_RESOURCE_EXHAUSTED,
