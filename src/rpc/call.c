@@ -224,6 +224,7 @@ const char *ig_rpc_call_path(const ig_rpc_call *call) {
 
 /* Wait for a change, with the watched token in view. */
 static igloo_status wait_locked(ig_rpc_call *call, struct igloo_error *reterr) {
+  IG_ASSERT(!ig_loop_is_here()); /* it would wait for itself */
   IG_TRY(ig_cancel_check(call->watched, reterr));
   int64_t until_us = IG_NEVER_US;
   if (call->watched) {

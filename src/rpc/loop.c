@@ -169,8 +169,15 @@ static bool run_tasks(ig_loop *loop) {
   return !is_ending;
 }
 
+static _Thread_local bool is_here;
+
+bool ig_loop_is_here(void) {
+  return is_here;
+}
+
 static void *run_loop(void *ctx) {
   ig_loop *loop = ctx;
+  is_here = true;
   struct epoll_event events[EVENTS_PER_TURN];
   while (run_tasks(loop)) {
     int count = epoll_wait(loop->epoll_fd, events, EVENTS_PER_TURN, wait_ms(loop));

@@ -60,6 +60,9 @@ void ig_loop_timer_set(ig_loop *loop, struct ig_loop_timer *timer, int64_t due_u
 IG_NODISCARD igloo_status ig_loop_timer_hold(ig_loop *loop, struct igloo_error *reterr);
 void ig_loop_timer_drop(ig_loop *loop, struct ig_loop_timer *timer);
 
+/* Whether this thread is one of a loop's: there nothing may wait. */
+bool ig_loop_is_here(void);
+
 /* 256 KiB to read into, for the loop's thread. */
 #define IG_LOOP_BUFFER_BYTES ((size_t)256 * 1024)
 uint8_t *ig_loop_buffer(ig_loop *loop);

@@ -75,8 +75,14 @@ static igloo_status set_server_name(ig_tls_session *session, const char *name,
   X509_VERIFY_PARAM *param = SSL_get0_param(session->ssl);
   int done = is_address ? X509_VERIFY_PARAM_set1_ip_asc(param, name)
                         : SSL_set1_host(session->ssl, name);
+  union { /* OpenSSL's macro would cast the const away */
+    const char *name;
+    void *argument;
+  } shown = {.name = name};
   /* RFC 6066: no addresses in the server name extension. */
-  if (done == 1 && !is_address) done = (int)SSL_set_tlsext_host_name(session->ssl, name);
+  if (done == 1 && !is_address)
+    done = (int)SSL_ctrl(session->ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME,
+                         TLSEXT_NAMETYPE_host_name, shown.argument);
   if (done == 1) return IGLOO_OK;
   return ig_tls_fail(reterr, IGLOO_INVALID_ARGUMENT, "cannot be a server's name:", name);
 }

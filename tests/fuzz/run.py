@@ -19,7 +19,7 @@ import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-NAMES = ["guard", "token", "config", "options", "protobuf", "ipc"]
+NAMES = ["guard", "token", "config", "options", "protobuf", "ipc", "rpc"]
 LENGTH_MAX = 8192  # of an input: longer ones are made by repeating it
 SHOWN_LINES = 40
 SEARCH_SECONDS = 2  # of each fuzzer in `make test`,
@@ -53,6 +53,28 @@ def protobuf_seeds():
             yield bytes([i % 8]) + data
 
 
+def rpc_seeds():
+    """Requests to the methods of fuzz_rpc.c, by hand (tests/rpc/h2raw.py)."""
+    sys.path.insert(0, str(ROOT / "tests/rpc"))
+    import h2raw
+
+    def request(path, stream, body, flags=h2raw.END_STREAM, extra=()):
+        headers = [(":method", "POST"), (":scheme", "http"), (":path", path),
+                   (":authority", "f"), ("content-type", "application/grpc"), *extra]
+        return (h2raw.frame(h2raw.HEADERS, h2raw.END_HEADERS, stream, h2raw.hpack(headers)) +
+                h2raw.frame(h2raw.DATA, flags, stream, body))
+
+    message = h2raw.message
+    yield b"\x03" + request("/e", 1, message(b"hello")) + request("/x", 3, message(b""))
+    yield b"\x03" + request("/h", 1, message(b"1") * 100, 0) + request("/r", 3, b"\0\0", 0)
+    yield b"\x03" + request("/h", 1, b"", 0, [("grpc-timeout", "1u"), ("a-bin", "AA==")]) + (
+        h2raw.frame(h2raw.RESET, 0, 1, b"\0\0\0\x08"))
+    yield b"\x03" + h2raw.frame(h2raw.PING, 0, 0, b"12345678") + (
+        h2raw.frame(h2raw.GOAWAY, 0, 0, bytes(8)))
+    yield b"\x02" + message(b"abc") * 70 + message(b"x" * 2000)
+    yield b"\x00" + b"AAE=%C3%A4100m"
+
+
 def make_seeds(name, folder, every):
     """Seeds that would only repeat other files of the repository; of SQL each `every`th."""
     if name in ("guard", "token"):
@@ -64,6 +86,9 @@ def make_seeds(name, folder, every):
         for i, data in enumerate(protobuf_seeds()):
             if i % every == 0:
                 (folder / f"message{i}").write_bytes(data)
+    elif name == "rpc":
+        for i, data in enumerate(rpc_seeds()):
+            (folder / f"request{i}").write_bytes(data)
     elif name == "config":
         section, lines = "", []
         keys = (ROOT / "src/config/keys.def").read_text(encoding="utf-8")
