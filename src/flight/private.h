@@ -196,15 +196,21 @@ IG_NODISCARD igloo_status ig_flight_schema_bytes(const struct ArrowSchema *schem
 
 /* ---- query.c: statements and what commands give ------------------------------------ */
 
+/* One DoGet that runs, on its own stack. */
+struct ig_flight_reading {
+  ig_cancel *cancel; /* borrowed */
+  struct ig_flight_reading *next;
+};
+
 /* A statement behind a ticket. */
 struct ig_flight_statement {
   struct ig_handle handle;
   ig_held *held;
   ig_cancel *cancel;  /* what runs: of a statement that ran its own, of a query unused */
   pthread_mutex_t mu; /* a leaf lock */
-  ig_cancel *reader;  /* guarded by mu: of the DoGet that runs, or NULL */
-  bool cancelled;     /* guarded by mu */
-  bool kept;          /* guarded by mu: renewed, so reading it does not use it up */
+  struct ig_flight_reading *readings; /* guarded by mu */
+  bool cancelled;                     /* guarded by mu */
+  bool kept; /* guarded by mu: renewed, so reading it does not use it up */
 };
 
 igloo_status ig_flight_get_info(struct ig_flight_call *call, struct igloo_error *reterr);

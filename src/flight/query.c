@@ -49,7 +49,6 @@ static void free_statement(struct ig_handle *handle) {
   struct ig_flight_statement *statement = (struct ig_flight_statement *)handle;
   (void)ig_held_unref(statement->held);
   (void)ig_cancel_unref(statement->cancel);
-  (void)ig_cancel_unref(statement->reader);
   ig_mutex_done(&statement->mu);
   ig_free(statement);
 }
@@ -99,7 +98,7 @@ igloo_status ig_flight_find_statement(struct ig_flight_call *call, struct ig_str
 void ig_flight_note_change(ig_session *session, const ig_held *held,
                            struct ig_flight_transaction *transaction) {
   if (ig_held_gives_rows(held)) return;
-  ig_flight_session_mark(session);
+  if (ig_held_affected(held) < 0) ig_flight_session_mark(session); /* it may be SET */
   if (transaction) (void)__atomic_add_fetch(&transaction->written, 1, __ATOMIC_RELAXED);
 }
 
@@ -289,21 +288,22 @@ static igloo_status check_cancelled(bool cancelled, struct igloo_error *reterr) 
 
 /* What runs now, for CancelFlightInfo to find. */
 static igloo_status begin_reading(struct ig_flight_statement *statement,
-                                  struct ig_flight_call *call,
+                                  struct ig_flight_reading *reading,
                                   struct igloo_error *reterr) {
   IG_LOCK_SCOPE(&statement->mu);
   IG_TRY(check_cancelled(statement->cancelled, reterr));
-  (void)ig_cancel_unref(statement->reader);
-  statement->reader = ig_cancel_ref(call->cancel);
+  reading->next = statement->readings;
+  statement->readings = reading;
   return IGLOO_OK;
 }
 
 /* Returns true if the ticket is used up by having been read. */
 static bool end_reading(struct ig_flight_statement *statement,
-                        const struct ig_flight_call *call) {
+                        const struct ig_flight_reading *reading) {
   IG_LOCK_SCOPE(&statement->mu);
-  if (statement->reader == call->cancel)
-    statement->reader = ig_cancel_unref(statement->reader);
+  struct ig_flight_reading **link = &statement->readings;
+  while (*link != reading) link = &(*link)->next;
+  *link = reading->next;
   return !statement->kept;
 }
 
@@ -317,9 +317,10 @@ static igloo_status read_held(struct ig_flight_call *call, ig_held *held,
 static igloo_status read_statement(struct ig_flight_call *call,
                                    struct ig_flight_statement *statement,
                                    struct igloo_error *reterr) {
-  IG_TRY(begin_reading(statement, call, reterr));
+  struct ig_flight_reading reading = {.cancel = call->cancel};
+  IG_TRY(begin_reading(statement, &reading, reterr));
   igloo_status status = read_held(call, statement->held, reterr);
-  if (end_reading(statement, call) && status == IGLOO_OK)
+  if (end_reading(statement, &reading) && status == IGLOO_OK)
     (void)ig_handles_remove(&call->flight->handles, &statement->handle);
   return status;
 }
@@ -376,8 +377,9 @@ static bool cancel_statement(struct ig_flight_statement *statement, bool *ret_ru
   IG_LOCK_SCOPE(&statement->mu);
   if (statement->cancelled) return false;
   statement->cancelled = true;
-  *ret_runs = statement->reader != NULL;
-  if (statement->reader) ig_cancel_set(statement->reader);
+  *ret_runs = statement->readings != NULL;
+  for (struct ig_flight_reading *each = statement->readings; each; each = each->next)
+    ig_cancel_set(each->cancel);
   ig_cancel_set(statement->cancel);
   return true;
 }
