@@ -53,9 +53,11 @@ static igloo_status answer(struct ig_flight_call *call,
   return ig_flight_reply(call, &ig_put_result_message, &result, reterr);
 }
 
+/* What counts no rows counts 0 of them: JDBC takes -1 for a result set, and runs the
+ * statement again to read it. */
 static igloo_status answer_count(struct ig_flight_call *call, int64_t affected,
                                  struct igloo_error *reterr) {
-  struct ig_do_put_update_result result = {.record_count = affected};
+  struct ig_do_put_update_result result = {.record_count = affected > 0 ? affected : 0};
   return answer(call, &ig_do_put_update_result_message, &result, reterr);
 }
 
