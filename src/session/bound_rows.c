@@ -179,8 +179,7 @@ static igloo_status promise(struct bound_rows *rows, struct igloo_error *reterr)
   IG_TRY(ig_plan_schema(bound, &rows->promised, reterr));
   IG_ASSERT(unbound.n_children == rows->promised.n_children);
   for (int64_t i = 0; i < unbound.n_children; i++)
-    rows->promised.children[i]->flags |=
-        unbound.children[i]->flags & ARROW_FLAG_NULLABLE;
+    rows->promised.children[i]->flags |= unbound.children[i]->flags & ARROW_FLAG_NULLABLE;
   return IGLOO_OK;
 }
 

@@ -375,6 +375,9 @@ static igloo_status run_prepare(ig_session *session, ig_running *running,
   IG_AUTO(ig_prepared) *prepared = NULL;
   IG_TRY(ig_session_prepare(session, ig_buf_str(&sql), ig_running_cancel(running),
                             &prepared, reterr));
+  /* It could name itself, and would run for ever. */
+  if (prepared->guarded.parsed.kind == IG_SQL_EXECUTE)
+    return ig_fail(reterr, IGLOO_SYNTAX_ERROR, "cannot prepare an EXECUTE statement");
   return keep_prepared(session, key, IG_TAKE(prepared), reterr);
 }
 
@@ -471,7 +474,6 @@ static igloo_status run_for_schema(ig_prepared *prepared, struct ArrowSchema *re
   return status;
 }
 
-/* Of what it names, unless that is EXECUTE again: names may go round in a circle. */
 static igloo_status execute_schema(const ig_prepared *prepared,
                                    struct ArrowSchema *ret_schema,
                                    struct igloo_error *reterr) {
@@ -479,8 +481,6 @@ static igloo_status execute_schema(const ig_prepared *prepared,
   IG_AUTO(ig_prepared) *named = NULL;
   IG_TRY(find_prepared(prepared->session, prepared->guarded.parsed.name, &name, &named,
                        reterr));
-  if (named->guarded.parsed.kind == IG_SQL_EXECUTE)
-    return ig_schema_new_struct(0, ret_schema, reterr);
   return ig_prepared_schema(named, ret_schema, reterr);
 }
 
