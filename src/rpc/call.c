@@ -238,11 +238,13 @@ static igloo_status wait_locked(ig_rpc_call *call, struct igloo_error *reterr) {
 
 /* --- messages in */
 
-static void consume_locked(ig_rpc_call *call, uint64_t bytes) {
+/* Give back the window of all but the last `keep` bytes that came in. */
+static void consume_locked(ig_rpc_call *call, uint64_t keep) {
   nghttp2_session *session = call->conn->session;
-  if (bytes > call->unconsumed_bytes) bytes = call->unconsumed_bytes;
-  call->unconsumed_bytes -= bytes;
-  if (bytes > 0 && session && call->stream_id > 0 &&
+  if (call->unconsumed_bytes <= keep) return;
+  uint64_t bytes = call->unconsumed_bytes - keep;
+  call->unconsumed_bytes = keep;
+  if (session && call->stream_id > 0 &&
       nghttp2_session_consume_stream(session, call->stream_id, (size_t)bytes) != 0)
     call->conn->is_broken = true;
 }
@@ -265,10 +267,12 @@ void ig_call_data_locked(ig_rpc_call *call, const uint8_t *bytes, size_t len) {
     refuse_input_locked(call, &why);
     is_wanted = false;
   }
-  if (is_wanted && call->inbox.messages > 0)
-    ig_cond_broadcast(&call->changed);
-  else
-    consume_locked(call, call->unconsumed_bytes);
+  /* A message that nobody waits for comes in only as far as the window goes; without
+   * the one request a call cannot begin. */
+  bool is_single = call->method && call->method->shape == IG_RPC_SINGLE_REQUEST;
+  if (!is_wanted || (call->inbox.messages == 0 && (call->is_receiving || is_single)))
+    consume_locked(call, 0);
+  if (call->inbox.messages > 0) ig_cond_broadcast(&call->changed);
 }
 
 /* What is there to be received; IGLOO_OK with *ret_over false says: wait. */
@@ -285,9 +289,7 @@ static igloo_status receive_locked(ig_rpc_call *call, struct ig_rpc_message *ret
     return status;
   }
   if (*ret_got) {
-    bool is_empty = call->inbox.messages == 0 && call->inbox.backlog.len == 0;
-    consume_locked(
-        call, is_empty ? call->unconsumed_bytes : ret_message->len + IG_RPC_PREFIX_BYTES);
+    consume_locked(call, call->inbox.held_bytes);
     return IGLOO_OK;
   }
   if (call->is_ended || call->is_finished) {
@@ -313,10 +315,19 @@ igloo_status ig_rpc_call_receive(ig_rpc_call *call, struct ig_rpc_message *ret_m
   ig_mutex_lock(&conn->mu);
   igloo_status status = receive_locked(call, &message, &got, &is_over, reterr);
   while (status == IGLOO_OK && !is_over) {
-    status = wait_locked(call, reterr);
+    call->is_receiving = true;
+    if (call->unconsumed_bytes > 0) {
+      consume_locked(call, 0);
+      ig_conn_write_locked(conn);
+      ig_conn_unlock(conn); /* what was written is released before this one waits */
+      ig_mutex_lock(&conn->mu);
+    } else {
+      status = wait_locked(call, reterr);
+    }
     if (status == IGLOO_OK)
       status = receive_locked(call, &message, &got, &is_over, reterr);
   }
+  call->is_receiving = false;
   ig_conn_write_locked(conn);
   ig_conn_unlock(conn);
   if (status != IGLOO_OK) return status;

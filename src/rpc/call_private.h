@@ -35,6 +35,7 @@ struct ig_rpc_call {
 
   struct ig_rpc_inbox inbox;
   uint64_t unconsumed_bytes; /* of the stream's window */
+  bool is_receiving;         /* someone waits for the next message */
   bool is_in_ended;          /* the peer sent its last byte */
 
   struct ig_rpc_outgoing *out_first, *out_last; /* not framed whole */

@@ -195,6 +195,7 @@ static igloo_status deframe(struct ig_rpc_inbox *inbox, const uint8_t *bytes, si
 igloo_status ig_rpc_inbox_feed(struct ig_rpc_inbox *inbox, const uint8_t *bytes,
                                size_t len, struct igloo_error *reterr) {
   size_t used = 0;
+  inbox->held_bytes += len;
   if (inbox->backlog.len == 0) IG_TRY(deframe(inbox, bytes, len, &used, reterr));
   if (used == len) return IGLOO_OK;
   IG_TRY(charge(len - used, reterr));
@@ -214,6 +215,7 @@ igloo_status ig_rpc_inbox_take(struct ig_rpc_inbox *inbox,
   inbox->first = block->next;
   if (!inbox->first) inbox->last = NULL;
   inbox->messages--;
+  inbox->held_bytes -= sizeof(inbox->prefix) + block->len;
   *ret_message = (struct ig_rpc_message){
       .data = block_bytes(block), .len = (size_t)block->len, .memory = block};
   if (inbox->backlog.len == 0 || inbox->messages > IG_RPC_RECEIVED_MESSAGES_MAX / 2)

@@ -26,6 +26,7 @@ struct ig_rpc_inbox {
   size_t prefix_len;
   uint64_t partial_len;  /* bytes of it that are there */
   struct ig_buf backlog; /* bytes behind the whole messages */
+  uint64_t held_bytes;   /* came in and were not taken, prefixes counted */
 };
 
 void ig_rpc_inbox_init(struct ig_rpc_inbox *inbox, uint64_t message_bytes_max,

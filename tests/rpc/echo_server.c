@@ -276,6 +276,7 @@ static const struct ig_rpc_method methods[] = {
     {"/test.Echo/ServerStream", IG_RPC_SINGLE_REQUEST, 0, begin_stream, NULL},
     {"/test.Echo/ClientStream", IG_RPC_STREAM_REQUEST, 64 * IG_MIB, begin_count, NULL},
     {"/test.Echo/Chat", IG_RPC_STREAM_REQUEST, 64 * IG_MIB, begin_chat, NULL},
+    {"/test.Echo/Ignore", IG_RPC_STREAM_REQUEST, 64 * IG_MIB, hang, NULL},
     {"/test.Echo/Refuse", IG_RPC_STREAM_REQUEST, 0, refuse, NULL},
 };
 

@@ -238,6 +238,19 @@ def test_slow_reader_suspends_the_sender_and_memory_stays_small(echo):
     wait_for(lambda: echo.stats(other)[1] == 1)
 
 
+def test_message_that_nobody_reads_stays_with_the_client(echo):
+    """A stream whose handler does not read takes no more than its window."""
+    other = echo.channel()
+    call = echo.channel().stream_stream("/test.Echo/Ignore")(
+        iter([b"x" * (50 * MIB)]), timeout=SECONDS)
+    queued = []
+    while len(queued) < 101 or queued[-1] != queued[-101]:
+        queued.append(echo.stats(other)[3])
+    assert queued[-1] <= 3 * MIB
+    call.cancel()
+    wait_for(lambda: echo.stats(other)[3] < 1000)
+
+
 def test_hundred_streams_share_one_connection(echo):
     channel = echo.channel()
     call = channel.unary_stream("/test.Echo/ServerStream")

@@ -201,7 +201,6 @@ static void tell_streaming(ig_rpc_call *call) {
 
 static igloo_status stream(ig_rpc_call *call, struct igloo_error *reterr) {
   static const char zeros[1 << 20];
-  tell_streaming(call);
   struct ig_rpc_message request = request_of(call);
   struct ig_str count_text, bytes_text;
   (void)ig_str_split((struct ig_str){(const char *)request.data, request.len}, ' ',
@@ -210,6 +209,7 @@ static igloo_status stream(ig_rpc_call *call, struct igloo_error *reterr) {
   igloo_status status = ig_parse_u64(count_text, &count, reterr);
   if (status == IGLOO_OK) status = ig_parse_u64(bytes_text, &bytes, reterr);
   ig_rpc_message_done(&request);
+  tell_streaming(call);
   for (uint64_t i = 0; status == IGLOO_OK && i < count; i++) {
     struct ig_pieces message = pieces_of(zeros, bytes);
     memcpy(message.parts[0].iov_base, &i, bytes < sizeof(i) ? bytes : sizeof(i));
