@@ -101,6 +101,9 @@
  * and for what a renewed one is kept. */
 #define IG_FLIGHT_TICKET_US INT64_C(600000000)
 
+/* Uploads that were copied or unpacked, of the process: twice the largest message. */
+#define IG_FLIGHT_UNPACKED_BYTES_MAX (2 * IG_GIB)
+
 /* Connections whose session is remembered, where clients show no token and no cookie; the
  * session itself ends as limits.session_idle says. */
 #define IG_FLIGHT_CONNECTIONS_MAX 8192

@@ -73,21 +73,31 @@ static igloo_status handle(struct ig_flight_call *call, struct igloo_error *rete
   return call->method->handle(call, reterr);
 }
 
-/* One line for what somebody must look at; what a client did wrong it is told itself. */
-static void log_failure(const struct ig_flight_call *call,
-                        const struct igloo_error *error) {
+/* One line for each call, and a louder one for what somebody must look at; what a client
+ * did wrong it is told itself. */
+static void log_call(const struct ig_flight_call *call, const struct igloo_error *error,
+                     int64_t begin_us) {
   bool ours = error->status == IGLOO_INTERNAL || error->status == IGLOO_DATA_LOSS;
-  ig_log(ours ? IG_LOG_ERROR : IG_LOG_DEBUG, "call_failed",
+  int64_t session = call->session ? ig_session_id(call->session) : 0;
+  ig_log(ours ? IG_LOG_ERROR : IG_LOG_INFO, "call",
          IG_LOG_STR("method", call->method->name),
          IG_LOG_STR("peer", ig_rpc_call_peer(call->rpc)->address),
-         IG_LOG_STR("sqlstate", error->sqlstate), IG_LOG_STR("message", error->message));
+         IG_LOG_STR("user", call->who.name), IG_LOG_I64("session", session),
+         IG_LOG_STR("status", igloo_status_name(error->status)),
+         IG_LOG_STR("sqlstate", error->sqlstate),
+         IG_LOG_I64("elapsed_us", ig_now_us() - begin_us));
+  if (error->status != IGLOO_OK)
+    ig_log(IG_LOG_DEBUG, "call_failed", IG_LOG_STR("method", call->method->name),
+           IG_LOG_STR("message", error->message));
 }
 
 static void run_call(struct ig_pool_job *job) {
   struct ig_flight_call *call = (struct ig_flight_call *)job;
   struct igloo_error error = {0};
+  int64_t begin_us = ig_now_us();
   igloo_status status = handle(call, &error);
-  if (status != IGLOO_OK) log_failure(call, &error);
+  if (status == IGLOO_OK) error = (struct igloo_error){0};
+  log_call(call, &error, begin_us);
   ig_rpc_call_finish(call->rpc, status == IGLOO_OK ? NULL : &error);
   free_call(call);
 }

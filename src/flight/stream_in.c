@@ -14,6 +14,28 @@ struct source {
   bool ended;
 };
 
+/* What decoders of this process hold beside the messages that rpc/ counts: bodies that
+ * were copied or unpacked. It outlives the service, as the arrays may. */
+static uint64_t unpacked_bytes; /* atomic */
+
+static igloo_status reserve(void *ctx IG_UNUSED, uint64_t bytes,
+                            struct igloo_error *reterr) {
+  uint64_t used = __atomic_add_fetch(&unpacked_bytes, bytes, __ATOMIC_RELAXED);
+  if (used <= IG_FLIGHT_UNPACKED_BYTES_MAX) return IGLOO_OK;
+  (void)__atomic_sub_fetch(&unpacked_bytes, bytes, __ATOMIC_RELAXED);
+  (void)ig_fail_state(reterr, IGLOO_RESOURCE_EXHAUSTED, "53200",
+                      "too many uploads at the same time: they hold %llu bytes",
+                      (unsigned long long)(used - bytes));
+  ig_error_hint(reterr, "Try again later, or send smaller batches.");
+  return IGLOO_RESOURCE_EXHAUSTED;
+}
+
+static void give_back(void *ctx IG_UNUSED, uint64_t bytes) {
+  (void)__atomic_sub_fetch(&unpacked_bytes, bytes, __ATOMIC_RELAXED);
+}
+
+static const struct ig_ipc_budget budget = {NULL, reserve, give_back};
+
 static void free_source(struct source *source) {
   (void)ig_ipc_decoder_free(source->decoder);
   ig_free(source);
@@ -34,10 +56,13 @@ static igloo_status next_message(struct source *source, struct ig_rpc_message *m
   }
 }
 
+/* As they came, and as they were unpacked. */
 static igloo_status count_bytes(struct source *source, size_t len,
                                 struct igloo_error *reterr) {
   source->bytes += len;
-  if (!source->bytes_max || source->bytes <= source->bytes_max) return IGLOO_OK;
+  uint64_t unpacked = ig_ipc_decoder_body_bytes(source->decoder);
+  uint64_t bytes = source->bytes > unpacked ? source->bytes : unpacked;
+  if (!source->bytes_max || bytes <= source->bytes_max) return IGLOO_OK;
   (void)ig_fail_state(reterr, IGLOO_RESOURCE_EXHAUSTED, "54000",
                       "too many parameters: their messages have more than %llu bytes",
                       (unsigned long long)source->bytes_max);
@@ -132,7 +157,8 @@ igloo_status ig_flight_receive_rows(struct ig_flight_call *call,
     source->call = call;
     source->told = told;
     source->bytes_max = bytes_max;
-    struct ig_ipc_limits limits = {.body_bytes = call->flight->parts.put_bytes};
+    struct ig_ipc_limits limits = {.body_bytes = call->flight->parts.put_bytes,
+                                   .budget = &budget};
     status = ig_ipc_decoder_new(&limits, &source->decoder, reterr);
   }
   if (status != IGLOO_OK)

@@ -210,6 +210,7 @@ static enum ig_console_state console_state(void *ctx) {
 static void console_collect(void *ctx) {
   const struct server *server = ctx;
   ig_instance_collect(server->instance);
+  ig_rpc_server_publish(server->rpc);
 }
 
 static igloo_status start_console(struct server *server, struct igloo_error *reterr) {
