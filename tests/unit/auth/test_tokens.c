@@ -237,8 +237,14 @@ static void a_user_has_so_many_tokens_and_the_oldest_goes(void **state) {
   struct ig_identity identity;
   assert_ok(ig_tokens_issue(tokens, anna, first, &test_err));
   assert_ok(ig_tokens_issue(tokens, anna, second, &test_err));
-  for (int i = 2; i < IG_TOKENS_PER_USER_MAX; i++)
-    assert_ok(ig_tokens_issue(tokens, anna, token, &test_err));
+  run_sql(
+      "WITH RECURSIVE n (i) AS (SELECT 3 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)"
+      " INSERT INTO token (hash, user, created, used)"
+      " SELECT randomblob(32), user, created, used + i FROM n, (SELECT * FROM token"
+      " LIMIT 1)",
+      IG_TOKENS_PER_USER_MAX);
+  close_all();
+  open_all();
   assert_ok(check(first, &identity)); /* the second is now the one unused for longest */
   assert_ok(ig_tokens_issue(tokens, anna, token, &test_err));
   assert_refused(second);
