@@ -17,7 +17,7 @@ struct authority {
 
 /* A path in a folder; borrowed until the fourth call after this one. */
 static const char *path_in(const char *folder, const char *name) {
-  static char paths[4][256];
+  static char paths[4][512];
   static size_t next;
   char *path = paths[next++ % 4];
   (void)snprintf(path, sizeof(paths[0]), "%s/%s", folder, name);
