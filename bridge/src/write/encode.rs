@@ -72,6 +72,11 @@ impl Encoding {
                 matches!(t, Interval(MonthDayNano) | Union(_, _) | RunEndEncoded(_, _))
                     || matches!(t, ListView(_) | LargeListView(_))
                     || matches!(t, Struct(fields) if fields.is_empty())
+                    // These are written, and cannot be read.
+                    || matches!(t, Dictionary(_, value) if value.is_nested())
+                    || matches!(t, Map(_, true))
+                    || matches!(t, Decimal32(_, scale) | Decimal64(_, scale) | Decimal128(_, scale)
+                        | Decimal256(_, scale) if *scale < 0)
             }
             Encoding::Csv(..) | Encoding::Json(_) => {
                 matches!(t, Union(_, _) | RunEndEncoded(_, _) | ListView(_) | LargeListView(_))
@@ -84,7 +89,9 @@ impl Encoding {
                 field.name(),
                 type_names(&field.data_type().to_string())
             );
-            return Err(Error::unsupported(message).with_hint("Cast the column to text."));
+            return Err(
+                Error::unsupported(message).with_hint("Cast the column, to text for example.")
+            );
         }
         Ok(())
     }

@@ -453,6 +453,9 @@ fn what_a_format_cannot_hold_is_refused_by_name() {
     let error = Ask::new(IGB_FORMAT_PARQUET, &[]).refusal(&interval);
     assert_eq!((error.sqlstate.as_str(), error.status), ("0A000", Status::Unsupported));
     assert!(error.message.contains("interval"), "{}", error.message);
+    let hundreds = Decimal128Array::from(vec![7]).with_precision_and_scale(7, -2).unwrap();
+    let error = Ask::new(IGB_FORMAT_PARQUET, &[]).refusal(&one(hundreds));
+    assert_eq!(error.sqlstate, "0A000");
     let n: ArrayRef = Arc::new(Int32Array::from(vec![1]));
     let twice = RecordBatch::try_from_iter([("n", Arc::clone(&n)), ("n", n)]).unwrap();
     assert_eq!(Ask::new(IGB_FORMAT_PARQUET, &[]).refusal(&twice).sqlstate, "42701");
