@@ -333,13 +333,13 @@ void ig_rpc_server_stats(ig_rpc_server *server, struct ig_rpc_stats *ret_stats) 
 
 /* In the order of struct ig_rpc_stats. */
 static struct ig_metric metrics[] = {
-    IG_GAUGE("igloo_rpc_connections", NULL, "Open connections of gRPC clients."),
+    IG_GAUGE("igloo_rpc_connections_open", NULL, "Open connections of gRPC clients."),
     IG_COUNTER("igloo_rpc_connections_total", NULL, "Connections that were accepted."),
     IG_COUNTER("igloo_rpc_connections_refused_total", NULL,
                "Connections over a limit, closed at once."),
     IG_COUNTER("igloo_rpc_handshakes_failed_total", NULL,
                "Connections that ended before they spoke HTTP/2."),
-    IG_GAUGE("igloo_rpc_calls", NULL, "Calls that are running."),
+    IG_GAUGE("igloo_rpc_calls_running", NULL, "Calls that are running."),
     IG_COUNTER("igloo_rpc_calls_total", NULL, "Calls that have begun."),
     IG_COUNTER("igloo_rpc_calls_failed_total", NULL, "Calls that ended with an error."),
     IG_COUNTER("igloo_rpc_calls_cancelled_total", NULL,
