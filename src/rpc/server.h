@@ -44,7 +44,8 @@ struct ig_rpc_server_options {
   int64_t idle_us;          /* without a call: the connection is drained */
   int64_t keepalive_us;     /* of silence, then a PING */
   int64_t handshake_us;     /* TLS and the HTTP/2 preface */
-  int64_t request_us;       /* for the one message of IG_RPC_SINGLE_REQUEST */
+  int64_t request_us; /* for the one message of IG_RPC_SINGLE_REQUEST, and to read what
+                         was queued before an error */
 };
 
 typedef struct ig_rpc_server ig_rpc_server;

@@ -243,6 +243,14 @@ static void send_trailers_only(ig_rpc_call *call) {
     ig_call_reset_locked(call, NGHTTP2_INTERNAL_ERROR);
 }
 
+/* Messages before an error are not worth waiting for a peer that does not read. */
+static void hurry_locked(ig_rpc_call *call) {
+  int64_t due_us = ig_deadline_in(call->conn->config.request_us);
+  if (!call->out_first || due_us >= call->deadline_us) return;
+  call->deadline_us = due_us;
+  ig_conn_due_locked(call->conn, due_us);
+}
+
 /* Decide the status and send it behind what is queued. */
 static void answer_locked(ig_rpc_call *call, const struct igloo_error *error) {
   if (call->is_answered) return;
@@ -251,8 +259,10 @@ static void answer_locked(ig_rpc_call *call, const struct igloo_error *error) {
   if (error && error->status != IGLOO_OK) call->end = *error;
   ig_cond_broadcast(&call->changed);
   if (call->stream_id <= 0 || !call->conn->session) return;
-  if (call->end.status != IGLOO_OK)
+  if (call->end.status != IGLOO_OK) {
     IG_COUNT(call->conn->config.counters, calls_failed, 1);
+    hurry_locked(call);
+  }
   if (call->are_headers_sent)
     ig_call_resume_locked(call);
   else

@@ -444,6 +444,29 @@ static void abort_ends_a_sender_that_waits(void **state) {
   loopback_close(&here);
 }
 
+static void failed_call_does_not_wait_for_a_client_that_does_not_read(void **state) {
+  (void)state;
+  struct loopback here;
+  loopback_open(&here, &(struct loopback_options){.server.request_us = 1000});
+  IG_AUTO(ig_rpc_call) *call = start_stream(&here, "100 1000000", 0, NULL);
+  ig_rpc_call *theirs = wait_for_streaming_call();
+  struct ig_rpc_stats stats;
+  do { /* until the window is full: it waits */
+    ig_rpc_server_stats(here.server, &stats);
+  } while (stats.bytes_sent < IG_RPC_CLIENT_WINDOW_BYTES);
+  struct igloo_error why;
+  (void)ig_fail(&why, IGLOO_DATA_ERROR, "division by zero");
+  ig_rpc_call_finish(theirs, &why);
+  (void)ig_rpc_call_unref(theirs);
+  int64_t deadline_us = ig_deadline_in(PATIENCE_US);
+  do {
+    ig_rpc_server_stats(here.server, &stats);
+    assert_true(ig_now_us() < deadline_us);
+  } while (stats.calls_now > 0);
+  call = ig_rpc_call_unref(call);
+  loopback_close(&here);
+}
+
 static void server_that_says_nothing_is_given_up_in_time(void **state) {
   (void)state;
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -578,6 +601,7 @@ int main(void) {
       cmocka_unit_test(nobody_there_is_unavailable),
       cmocka_unit_test(calls_over_the_servers_limit_wait_for_a_place),
       cmocka_unit_test(abort_ends_a_sender_that_waits),
+      cmocka_unit_test(failed_call_does_not_wait_for_a_client_that_does_not_read),
       cmocka_unit_test(server_that_says_nothing_is_given_up_in_time),
       cmocka_unit_test(many_threads_share_a_channel),
       cmocka_unit_test(failed_allocation_ends_a_call_and_nothing_else),
