@@ -240,8 +240,8 @@ static void a_user_has_so_many_tokens_and_the_oldest_goes(void **state) {
   run_sql(
       "WITH RECURSIVE n (i) AS (SELECT 3 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)"
       " INSERT INTO token (hash, user, created, used)"
-      " SELECT randomblob(32), user, created, used + i FROM n, (SELECT * FROM token"
-      " LIMIT 1)",
+      " SELECT randomblob(32), user, created, used + i"
+      " FROM n, (SELECT user, created, max(used) AS used FROM token)",
       IG_TOKENS_PER_USER_MAX);
   close_all();
   open_all();
