@@ -6,6 +6,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <pthread.h>
 #include <sys/socket.h>
 
 #include "base/buf.h"
@@ -51,8 +52,9 @@ static int bio_create(BIO *bio) {
 }
 
 static BIO_METHOD *bio_method; /* made once, kept for the life of the process */
+static pthread_once_t bio_method_once = PTHREAD_ONCE_INIT;
 
-__attribute__((constructor)) static void make_bio_method(void) {
+static void make_bio_method(void) {
   BIO_METHOD *method = BIO_meth_new(BIO_TYPE_SOURCE_SINK | 127, "igloo");
   if (method && BIO_meth_set_write(method, bio_write) &&
       BIO_meth_set_ctrl(method, bio_ctrl) && BIO_meth_set_create(method, bio_create))
@@ -60,6 +62,7 @@ __attribute__((constructor)) static void make_bio_method(void) {
 }
 
 static BIO *bio_new(ig_tls_session *session) {
+  IG_ASSERT(pthread_once(&bio_method_once, make_bio_method) == 0);
   BIO *bio = bio_method ? BIO_new(bio_method) : NULL;
   if (bio) BIO_set_data(bio, session);
   return bio;
