@@ -111,6 +111,13 @@
 /* Options of a client's own that a session keeps. */
 #define IG_FLIGHT_OPTIONS_MAX 64
 
+/* What a client may take to end its side of an upload that was answered; longer holds a
+ * thread for nothing. */
+#define IG_FLIGHT_HALF_CLOSE_US INT64_C(2000000)
+
+/* Schemas of tables in one answer to GetTables: a hundred thousand narrow ones. */
+#define IG_FLIGHT_SCHEMA_BYTES_MAX (256 * IG_MIB)
+
 /* Calls that wait for a thread and not for the engine: handshakes, cancelling. */
 #define IG_FLIGHT_ANSWER_THREADS_MAX 32
 #define IG_FLIGHT_ANSWERS_WAITING_MAX 1024

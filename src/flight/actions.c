@@ -23,7 +23,7 @@ static igloo_status create_prepared(struct ig_flight_call *call, struct ig_str b
                           reterr));
   IG_TRY(ig_flight_find_transaction(call, request.has_transaction_id,
                                     request.transaction_id, &transaction, reterr));
-  return ig_flight_prepare(call, request.query, result, reterr);
+  return ig_flight_prepare(call, request.query, transaction, result, reterr);
 }
 
 /* Closing what is closed is no error: clients that close twice would show it. */
@@ -119,8 +119,9 @@ static igloo_status end_transaction(struct ig_flight_call *call, struct ig_str b
   int64_t written = __atomic_load_n(&transaction->written, __ATOMIC_RELAXED);
   if (request.action == IG_END_COMMIT || written == 0) return IGLOO_OK;
   (void)ig_fail_state(reterr, IGLOO_FAILED_PRECONDITION, "25000",
-                      "cannot roll back: %lld statements were committed as they ran",
-                      (long long)written);
+                      "cannot roll back: %lld statement%s committed as %s ran",
+                      (long long)written, written == 1 ? " was" : "s were",
+                      written == 1 ? "it" : "they");
   ig_error_hint(reterr, "Each statement is a transaction of its own.");
   return IGLOO_FAILED_PRECONDITION;
 }

@@ -34,8 +34,8 @@ static struct ig_str id_text(const struct ig_ticket_id *id) {
   return (struct ig_str){(const char *)id->bytes, sizeof id->bytes};
 }
 
-/* How many of its kind its session has. */
-static size_t *count_locked(const struct ig_handle *handle) {
+/* How many of its kind its session has. Changed under the lock, asked without. */
+static size_t *count_of(const struct ig_handle *handle) {
   struct ig_flight_session *own = ig_session_ctx(handle->session);
   return &own->handles[handle->kind];
 }
@@ -43,32 +43,39 @@ static size_t *count_locked(const struct ig_handle *handle) {
 static struct ig_handle *steal_locked(struct ig_handles *handles,
                                       struct ig_ticket_id id) {
   struct ig_handle *handle = ig_map_steal(&handles->map, id_text(&id));
-  if (handle) --*count_locked(handle);
+  if (handle) (void)__atomic_sub_fetch(count_of(handle), 1, __ATOMIC_RELAXED);
   return handle;
 }
 
 /* ---- taking out -------------------------------------------------------------------- */
 
-/* The next that is to be dropped, with the list's reference; NULL: no more. */
-static struct ig_handle *steal_one(struct ig_handles *handles, const ig_session *session,
-                                   int64_t now_us) {
-  IG_LOCK_SCOPE(&handles->mu);
-  size_t at = 0;
+/* Of those to be dropped, as many as there is room for, each with the list's reference.
+ */
+#define DROPPED_AT_ONCE ((size_t)256)
+static size_t steal_some(struct ig_handles *handles, const ig_session *session,
+                         struct ig_handle *ret_dropped[DROPPED_AT_ONCE]) {
+  int64_t now_us = ig_now_us();
+  size_t at = 0, count = 0;
   void *value;
-  while (ig_map_next(&handles->map, &at, NULL, &value)) {
+  IG_LOCK_SCOPE(&handles->mu);
+  while (count < DROPPED_AT_ONCE && ig_map_next(&handles->map, &at, NULL, &value)) {
     struct ig_handle *handle = value;
-    if (handle->expires_us > now_us && handle->session != session &&
-        !ig_session_has_ended(handle->session))
-      continue;
-    return steal_locked(handles, handle->id);
+    if (handle->expires_us <= now_us || handle->session == session ||
+        ig_session_has_ended(handle->session))
+      ret_dropped[count++] = handle;
   }
-  return NULL;
+  for (size_t i = 0; i < count; i++) (void)steal_locked(handles, ret_dropped[i]->id);
+  return count;
 }
 
 void ig_handles_sweep(struct ig_handles *handles, const ig_session *session) {
-  struct ig_handle *handle;
-  while ((handle = steal_one(handles, session, ig_now_us())) != NULL)
-    (void)ig_handle_unref(handle); /* without the lock: it frees plans */
+  struct ig_handle *dropped[DROPPED_AT_ONCE];
+  size_t count;
+  do {
+    count = steal_some(handles, session, dropped);
+    for (size_t i = 0; i < count; i++)
+      (void)ig_handle_unref(dropped[i]); /* without the lock: it frees plans */
+  } while (count == DROPPED_AT_ONCE);
 }
 
 bool ig_handles_remove(struct ig_handles *handles, const struct ig_handle *handle) {
@@ -86,7 +93,8 @@ static igloo_status check_room(struct ig_handles *handles, const struct ig_handl
   static const char *const names[] = {"", "tickets", "prepared statements",
                                       "transactions", "polled statements"};
   IG_LOCK_SCOPE(&handles->mu);
-  if (*count_locked(handle) < IG_FLIGHT_HANDLES_PER_SESSION_MAX &&
+  if (__atomic_load_n(count_of(handle), __ATOMIC_RELAXED) <
+          IG_FLIGHT_HANDLES_PER_SESSION_MAX &&
       handles->map.count < IG_FLIGHT_HANDLES_MAX)
     return IGLOO_OK;
   (void)ig_fail_state(reterr, IGLOO_RESOURCE_EXHAUSTED, "53400",
@@ -109,7 +117,7 @@ igloo_status ig_handles_add(struct ig_handles *handles, int64_t user_id,
   (void)__atomic_add_fetch(&handle->refs, 1, __ATOMIC_RELAXED); /* freed unlocked */
   ig_mutex_lock(&handles->mu);
   status = ig_map_put(&handles->map, id_text(&handle->id), handle, reterr);
-  if (status == IGLOO_OK) ++*count_locked(handle);
+  if (status == IGLOO_OK) (void)__atomic_add_fetch(count_of(handle), 1, __ATOMIC_RELAXED);
   ig_mutex_unlock(&handles->mu);
   (void)ig_handle_unref(handle);
   return status;

@@ -61,6 +61,7 @@ static igloo_status read_basic(struct ig_str value, struct credentials *ret,
 static struct ig_str peer_host(const struct ig_rpc_peer *peer) {
   struct ig_str address = ig_str_from_cstr(peer->address);
   size_t at = address.len;
+  if (peer->transport == IG_RPC_UNIX) return address; /* a user, not a port */
   while (at > 0 && address.data[at - 1] != ':') at--;
   return at > 0 ? ig_str_sub(address, 0, at - 1) : address;
 }
@@ -175,6 +176,13 @@ igloo_status ig_flight_identify(struct ig_flight_call *call, struct igloo_error 
   return IGLOO_OK;
 }
 
+bool ig_flight_checks_password(const struct ig_flight_call *call) {
+  struct ig_str header, value;
+  return call->flight->parts.authenticates &&
+         ig_rpc_metadata_get(ig_rpc_call_metadata(call->rpc), "authorization", &header) &&
+         has_scheme(header, IG_STR("Basic "), &value);
+}
+
 /* ---- Handshake --------------------------------------------------------------------- */
 
 /* Without logins a token is only the name of a session. */
@@ -193,6 +201,12 @@ static igloo_status give_token(struct ig_flight_call *call,
   return IGLOO_OK;
 }
 
+/* Some clients wait for a message, whatever it says. */
+static igloo_status reply_empty(struct ig_flight_call *call, struct igloo_error *reterr) {
+  const struct ig_handshake answer = {0};
+  return ig_flight_reply(call, &ig_handshake_message, &answer, reterr);
+}
+
 /* Clients look for the token in the headers, some of them nowhere else. */
 static igloo_status send_token(struct ig_flight_call *call, const char *token,
                                struct igloo_error *reterr) {
@@ -201,8 +215,7 @@ static igloo_status send_token(struct ig_flight_call *call, const char *token,
   igloo_status status = ig_rpc_call_add_header(call->rpc, "authorization",
                                                ig_str_from_cstr(header), reterr);
   sodium_memzero(header, sizeof header);
-  if (status == IGLOO_OK) ig_rpc_call_send_headers(call->rpc);
-  return status;
+  return status == IGLOO_OK ? reply_empty(call, reterr) : status;
 }
 
 /* The first way of Flight: credentials in the first message, the token in the answer. */
@@ -239,8 +252,7 @@ igloo_status ig_flight_handshake(struct ig_flight_call *call,
     return shake_by_message(call, reterr);
   if (!has_scheme(header, IG_STR("Basic "), &value)) {
     IG_TRY(ig_flight_identify(call, reterr)); /* a token is only looked at */
-    ig_rpc_call_send_headers(call->rpc);
-    return IGLOO_OK;
+    return reply_empty(call, reterr);
   }
   __attribute__((cleanup(credentials_done))) struct credentials credentials = {0};
   IG_TRY(read_basic(value, &credentials, reterr));

@@ -140,6 +140,19 @@ static igloo_status append_table(struct ig_flight_call *call, bool with_schema,
   return check_arrow(ArrowArrayFinishElement(rows), reterr);
 }
 
+static igloo_status check_size(const struct ArrowArray *rows,
+                               struct igloo_error *reterr) {
+  uint64_t bytes = 0;
+  for (int64_t i = 0; i < rows->n_children; i++)
+    bytes += (uint64_t)ArrowArrayBuffer(rows->children[i], 2)->size_bytes;
+  if (bytes <= IG_FLIGHT_SCHEMA_BYTES_MAX) return IGLOO_OK;
+  (void)ig_fail_state(reterr, IGLOO_RESOURCE_EXHAUSTED, "54000",
+                      "too many tables for one answer: their schemas have over %zu MiB",
+                      IG_FLIGHT_SCHEMA_BYTES_MAX / IG_MIB);
+  ig_error_hint(reterr, "Ask for a schema or for a pattern of names.");
+  return IGLOO_RESOURCE_EXHAUSTED;
+}
+
 static igloo_status fill_tables(struct ig_flight_call *call,
                                 const struct ig_command_get_tables *command,
                                 struct ArrowArray *rows, struct igloo_error *reterr) {
@@ -157,6 +170,7 @@ static igloo_status fill_tables(struct ig_flight_call *call,
     if (!wanted) continue;
     IG_TRY(ig_cancel_check(call->cancel, reterr));
     IG_TRY(append_table(call, command->include_schema, name, &scratch, rows, reterr));
+    IG_TRY(check_size(rows, reterr));
   }
   return IGLOO_OK;
 }

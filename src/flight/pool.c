@@ -16,7 +16,7 @@ struct ig_pool {
   pthread_mutex_t mu;                /* a leaf lock */
   pthread_cond_t changed;            /* a job came, a thread ended, or all shall end */
   struct ig_pool_job *first, **last; /* guarded by mu: jobs that wait */
-  uint32_t threads, idle, waiting;   /* guarded by mu */
+  uint32_t threads, busy, waiting;   /* guarded by mu */
   bool ends;                         /* guarded by mu */
   pthread_t ended;                   /* guarded by mu: to be joined, if … */
   bool has_ended;
@@ -48,15 +48,14 @@ static void end_thread_locked(ig_pool *pool) {
 static struct ig_pool_job *take_job_locked(ig_pool *pool) {
   int64_t deadline_us = ig_deadline_in(IDLE_US);
   bool in_time = true;
-  pool->idle++;
   while (!pool->first && !pool->ends && in_time)
     in_time = ig_cond_wait_until(&pool->changed, &pool->mu, deadline_us);
-  pool->idle--;
   struct ig_pool_job *job = pool->first;
   if (!job) return NULL;
   pool->first = job->next;
   if (!pool->first) pool->last = &pool->first;
   pool->waiting--;
+  pool->busy++;
   return job;
 }
 
@@ -68,6 +67,7 @@ static void *run_thread(void *ctx) {
     ig_mutex_unlock(&pool->mu);
     job->run(job);
     ig_mutex_lock(&pool->mu);
+    pool->busy--;
   }
   end_thread_locked(pool);
   ig_mutex_unlock(&pool->mu);
@@ -76,7 +76,8 @@ static void *run_thread(void *ctx) {
 
 /* One thread more, where none is free for what waits. */
 static igloo_status grow_locked(ig_pool *pool, struct igloo_error *reterr) {
-  if (pool->idle > pool->waiting || pool->threads == pool->options.threads_max)
+  if (pool->threads - pool->busy > pool->waiting ||
+      pool->threads == pool->options.threads_max)
     return IGLOO_OK;
   pthread_t thread;
   igloo_status status =
@@ -89,7 +90,8 @@ static igloo_status grow_locked(ig_pool *pool, struct igloo_error *reterr) {
 igloo_status ig_pool_submit(ig_pool *pool, struct ig_pool_job *job,
                             struct igloo_error *reterr) {
   IG_LOCK_SCOPE(&pool->mu);
-  uint32_t free_threads = pool->options.threads_max - pool->threads + pool->idle;
+  /* A thread that was started and has no job yet is free. */
+  uint32_t free_threads = pool->options.threads_max - pool->busy;
   if (pool->ends || pool->waiting >= free_threads + pool->options.waiting_max) {
     (void)ig_fail_state(reterr, IGLOO_RESOURCE_EXHAUSTED, "53300",
                         "too many calls at the same time");

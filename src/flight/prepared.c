@@ -10,9 +10,33 @@
 static void free_prepared(struct ig_handle *handle) {
   struct ig_flight_prepared *prepared = (struct ig_flight_prepared *)handle;
   (void)ig_kept_unref(prepared->values);
+  ig_flight_transaction_unref(&prepared->transaction);
   (void)ig_prepared_free(prepared->prepared);
   ig_mutex_done(&prepared->mu);
   ig_free(prepared);
+}
+
+/* The JDBC driver before 19 writes the milliseconds that java.sql has into a vector of
+ * any unit: times would be wrong by a factor of thousands unless milliseconds are asked
+ * for. */
+static bool counts_milliseconds(const struct ig_flight_call *call) {
+  struct ig_str agent;
+  return ig_rpc_metadata_get(ig_rpc_call_metadata(call->rpc), "user-agent", &agent) &&
+         ig_str_starts(agent, IG_STR("JDBC Flight SQL Driver 18."));
+}
+
+/* Times and timestamps in milliseconds, as in "ttm" for "ttn" and "tsm:UTC" for
+ * "tsu:UTC". */
+static igloo_status make_milliseconds(struct ArrowSchema *field,
+                                      struct igloo_error *reterr) {
+  const char *before = field->format;
+  if (before[0] != 't' || (before[1] != 's' && before[1] != 't')) return IGLOO_OK;
+  IG_AUTO_DONE(ig_buf) format = IG_BUF_INIT(IG_IDENTIFIER_BYTES_MAX);
+  ig_buf_append_fmt(&format, "t%cm%s", before[1], before + 3);
+  IG_TRY(ig_buf_check(&format, reterr));
+  if (ArrowSchemaSetFormat(field, format.data) != NANOARROW_OK)
+    return ig_fail_oom(reterr);
+  return IGLOO_OK;
 }
 
 /* A type that every client can make a value of, and that takes NULL. */
@@ -24,16 +48,21 @@ static igloo_status make_bindable(struct ArrowSchema *field, struct igloo_error 
   return IGLOO_OK;
 }
 
-static igloo_status parameter_schema(ig_prepared *prepared, struct ig_buf *out,
+static igloo_status parameter_schema(const struct ig_flight_call *call,
+                                     ig_prepared *prepared, struct ig_buf *out,
                                      struct igloo_error *reterr) {
   IG_AUTO_SCHEMA schema = {0};
+  bool milliseconds = counts_milliseconds(call);
   IG_TRY(ig_prepared_parameters(prepared, &schema, reterr));
-  for (int64_t i = 0; i < schema.n_children; i++)
+  for (int64_t i = 0; i < schema.n_children; i++) {
     IG_TRY(make_bindable(schema.children[i], reterr));
+    if (milliseconds) IG_TRY(make_milliseconds(schema.children[i], reterr));
+  }
   return ig_flight_schema_bytes(&schema, out, reterr);
 }
 
 static igloo_status new_handle(struct ig_flight_call *call, ig_prepared *prepared,
+                               struct ig_flight_transaction *transaction,
                                uint8_t ret_handle[IG_TICKET_BYTES],
                                struct igloo_error *reterr) {
   IG_AUTO(ig_prepared) *taken = prepared;
@@ -48,11 +77,16 @@ static igloo_status new_handle(struct ig_flight_call *call, ig_prepared *prepare
   };
   ig_mutex_init(&made->mu);
   made->prepared = IG_TAKE(taken);
+  if (transaction) {
+    (void)__atomic_add_fetch(&transaction->handle.refs, 1, __ATOMIC_RELAXED);
+    made->transaction = transaction;
+  }
   return ig_handles_add(&call->flight->handles, call->who.user_id, &made->handle,
                         ret_handle, reterr);
 }
 
 igloo_status ig_flight_prepare(struct ig_flight_call *call, struct ig_str sql,
+                               struct ig_flight_transaction *transaction,
                                struct ig_buf *ret_result, struct igloo_error *reterr) {
   IG_AUTO(ig_prepared) *prepared = NULL;
   IG_AUTO_SCHEMA rows = {0};
@@ -61,12 +95,12 @@ igloo_status ig_flight_prepare(struct ig_flight_call *call, struct ig_str sql,
   IG_TRY(ig_flight_join_session(call, reterr));
   IG_TRY(ig_session_prepare(call->session, sql, call->cancel, &prepared, reterr));
   IG_TRY(ig_prepared_schema(prepared, &rows, reterr));
-  IG_TRY(parameter_schema(prepared, &parameters, reterr));
+  IG_TRY(parameter_schema(call, prepared, &parameters, reterr));
   bool gives_rows = ig_prepared_gives_rows(prepared, &rows);
   /* Absent, it tells older clients that this is an update. */
   if (gives_rows) IG_TRY(ig_flight_schema_bytes(&rows, &dataset, reterr));
   uint8_t handle[IG_TICKET_BYTES];
-  IG_TRY(new_handle(call, IG_TAKE(prepared), handle, reterr));
+  IG_TRY(new_handle(call, IG_TAKE(prepared), transaction, handle, reterr));
   struct ig_action_create_prepared_statement_result result = {
       .prepared_statement_handle = {(const char *)handle, sizeof handle},
       .dataset_schema = gives_rows ? ig_buf_str(&dataset) : (struct ig_str){NULL, 0},

@@ -115,6 +115,7 @@ struct ig_flight {
   size_t methods_count;
   ig_pool *statements; /* what waits for the engine */
   ig_pool *answers;    /* what does not: cancelling must be possible at any time */
+  ig_pool *logins;     /* what waits for passwords to be checked */
   struct ig_handles handles;
   pthread_mutex_t mu;                 /* a leaf lock */
   struct ig_map connections;          /* guarded by mu: connection and user to a key */
@@ -131,7 +132,8 @@ struct ig_flight_call {
   struct ig_rpc_message request; /* of methods with one */
   /* identity.c */
   struct ig_identity who;
-  char key[80]; /* of the session; empty: none was shown */
+  bool identified; /* who and key are set */
+  char key[80];    /* of the session; empty: none was shown */
   /* sessions.c: NULL until it is asked for */
   ig_session *session;
 };
@@ -150,6 +152,8 @@ IG_NODISCARD igloo_status ig_flight_request(struct ig_flight_call *call,
 /* Who asks, by the call's metadata: sets who and key. UNAUTHENTICATED 28000. */
 IG_NODISCARD igloo_status ig_flight_identify(struct ig_flight_call *call,
                                              struct igloo_error *reterr);
+/* Whether that may take a while, in a password's check. Never blocks. */
+bool ig_flight_checks_password(const struct ig_flight_call *call);
 /* The method Handshake. */
 IG_NODISCARD igloo_status ig_flight_handshake(struct ig_flight_call *call,
                                               struct igloo_error *reterr);
@@ -249,7 +253,8 @@ IG_NODISCARD igloo_status ig_flight_answer_held(struct ig_flight_call *call,
                                                 ig_cancel *cancel,
                                                 struct ig_flight_answer *answer,
                                                 struct igloo_error *reterr);
-/* A change counts in its transaction, and keeps the session from being forgotten. */
+/* What was written counts in its transaction (may be NULL); what changed the session
+ * keeps it from being forgotten. */
 void ig_flight_note_change(ig_session *session, const ig_held *held,
                            struct ig_flight_transaction *transaction);
 
@@ -280,8 +285,9 @@ bool ig_flight_cancel_poll(struct ig_flight_call *call, struct ig_str handle);
 struct ig_flight_prepared {
   struct ig_handle handle;
   ig_prepared *prepared;
-  pthread_mutex_t mu; /* a leaf lock */
-  ig_kept *values;    /* guarded by mu: bound rows, or NULL */
+  struct ig_flight_transaction *transaction; /* one reference, or NULL */
+  pthread_mutex_t mu;                        /* a leaf lock */
+  ig_kept *values;                           /* guarded by mu: bound rows, or NULL */
 };
 
 IG_NODISCARD igloo_status ig_flight_find_prepared(struct ig_flight_call *call,
@@ -292,8 +298,11 @@ IG_NODISCARD igloo_status ig_flight_find_prepared(struct ig_flight_call *call,
 ig_kept *ig_flight_prepared_values(struct ig_flight_prepared *prepared);
 /* Takes values. */
 void ig_flight_prepared_bind(struct ig_flight_prepared *prepared, ig_kept *values);
+/* `transaction` (shared; may be NULL) counts what it writes. */
 IG_NODISCARD igloo_status ig_flight_prepare(struct ig_flight_call *call,
-                                            struct ig_str sql, struct ig_buf *ret_result,
+                                            struct ig_str sql,
+                                            struct ig_flight_transaction *transaction,
+                                            struct ig_buf *ret_result,
                                             struct igloo_error *reterr);
 
 /* ---- put.c ------------------------------------------------------------------------- */

@@ -4,6 +4,7 @@
  * the answer first. Bound rows and ingest are read to their end before.
  */
 #include "arrow/stream.h"
+#include "base/clock.h"
 #include "base/limits.h"
 #include "flight/private.h"
 #include "session/ingest.h"
@@ -24,7 +25,9 @@ static void put_done(struct put *put) {
 static igloo_status read_first(struct ig_flight_call *call, struct put *put,
                                struct igloo_error *reterr) {
   bool got;
+  ig_cancel_set_deadline(call->cancel, ig_deadline_in(IG_RPC_REQUEST_US));
   IG_TRY(ig_rpc_call_receive(call->rpc, &put->first, &got, reterr));
+  ig_cancel_set_deadline(call->cancel, IG_NEVER_US);
   if (!got)
     return ig_fail_state(reterr, IGLOO_INVALID_ARGUMENT, "08P01",
                          "the upload ended before its first message");
@@ -61,11 +64,15 @@ static igloo_status answer_count(struct ig_flight_call *call, int64_t affected,
   return answer(call, &ig_do_put_update_result_message, &result, reterr);
 }
 
-/* Take what the client still sends, so that it can end its side in peace. */
+/* Take what the client still sends, so that it can end its side in peace; the answer is
+ * out, so one that does not is not waited for. */
 static igloo_status drain(struct ig_flight_call *call, struct igloo_error *reterr) {
+  ig_cancel_set_deadline(call->cancel, ig_deadline_in(IG_FLIGHT_HALF_CLOSE_US));
   for (bool got = true; got;) {
     struct ig_rpc_message message = {0};
-    IG_TRY(ig_rpc_call_receive(call->rpc, &message, &got, reterr));
+    igloo_status status = ig_rpc_call_receive(call->rpc, &message, &got, reterr);
+    if (status == IGLOO_DEADLINE_EXCEEDED) return IGLOO_OK;
+    if (status != IGLOO_OK) return status;
     if (got) ig_rpc_message_done(&message);
   }
   return IGLOO_OK;
@@ -83,36 +90,45 @@ static igloo_status discard_rows(struct ig_result *result, struct igloo_error *r
 
 /* ---- updates ----------------------------------------------------------------------- */
 
-static void note_change(ig_session *session, int64_t affected,
-                        struct ig_flight_transaction *transaction) {
-  if (affected < 0) ig_flight_session_mark(session);
-  if (transaction) (void)__atomic_add_fetch(&transaction->written, 1, __ATOMIC_RELAXED);
+/* A query that is sent as an update runs, too. */
+static igloo_status finish_update(struct ig_flight_call *call, ig_session *session,
+                                  ig_held *held,
+                                  struct ig_flight_transaction *transaction,
+                                  struct igloo_error *reterr) {
+  ig_flight_note_change(session, held, transaction);
+  if (ig_held_gives_rows(held)) {
+    struct ig_result result;
+    IG_TRY(ig_held_run(held, call->cancel, &result, reterr));
+    IG_TRY(discard_rows(&result, reterr));
+  }
+  IG_TRY(answer_count(call, ig_held_affected(held), reterr));
+  return drain(call, reterr);
 }
 
 static igloo_status put_update(struct put *put, struct igloo_error *reterr) {
   struct ig_flight_call *call = put->call;
   const struct ig_command_statement *command = put->value;
   IG_AUTO_TRANSACTION *transaction = NULL;
-  struct ig_result result;
+  IG_AUTO(ig_held) *held = NULL;
   IG_TRY(ig_flight_find_transaction(call, command->has_transaction_id,
                                     command->transaction_id, &transaction, reterr));
   IG_TRY(ig_flight_join_session(call, reterr));
-  IG_TRY(
-      ig_session_execute(call->session, command->query, call->cancel, &result, reterr));
-  note_change(call->session, result.affected, transaction);
-  IG_TRY(discard_rows(&result, reterr));
-  IG_TRY(answer_count(call, result.affected, reterr));
-  return drain(call, reterr);
+  IG_TRY(ig_session_hold(call->session, command->query, call->cancel, &held, reterr));
+  return finish_update(call, call->session, held, transaction, reterr);
 }
 
 /* The rows of the upload, kept; *ret_kept is NULL where it has no columns. */
 static igloo_status receive_values(struct put *put, ig_kept **ret_kept,
                                    struct igloo_error *reterr) {
+  struct ig_flight_call *call = put->call;
   struct igloo_error told = {0};
   struct ArrowArrayStream rows;
-  IG_TRY(ig_flight_receive_rows(
-      put->call, &put->first, put->call->flight->parts.put_bytes, &told, &rows, reterr));
+  IG_TRY(ig_flight_receive_rows(call, &put->first, call->flight->parts.put_bytes, &told,
+                                &rows, reterr));
+  /* No statement runs yet whose timeout would count. */
+  ig_cancel_set_deadline(call->cancel, ig_deadline_in(IG_RPC_REQUEST_US));
   igloo_status status = ig_kept_new(&rows, ret_kept, reterr);
+  ig_cancel_set_deadline(call->cancel, IG_NEVER_US);
   if (status == IGLOO_OK || told.status == IGLOO_OK) return status;
   if (reterr) *reterr = told;
   return told.status;
@@ -133,16 +149,7 @@ static igloo_status put_prepared_update(struct put *put, struct igloo_error *ret
   }
   IG_AUTO(ig_held) *held = NULL;
   IG_TRY(ig_prepared_hold(prepared->prepared, values, call->cancel, &held, reterr));
-  int64_t affected = ig_held_affected(held);
-  if (ig_held_gives_rows(held)) {
-    struct ig_result result;
-    IG_TRY(ig_held_run(held, call->cancel, &result, reterr));
-    IG_TRY(discard_rows(&result, reterr));
-  } else {
-    note_change(handle->session, affected, NULL);
-  }
-  IG_TRY(answer_count(call, affected, reterr));
-  return drain(call, reterr);
+  return finish_update(call, handle->session, held, prepared->transaction, reterr);
 }
 
 /* ---- binding ----------------------------------------------------------------------- */
@@ -220,7 +227,7 @@ static igloo_status put_ingest(struct put *put, struct igloo_error *reterr) {
     return told.status;
   }
   if (status != IGLOO_OK) return status;
-  note_change(call->session, affected, transaction);
+  if (transaction) (void)__atomic_add_fetch(&transaction->written, 1, __ATOMIC_RELAXED);
   IG_TRY(answer_count(call, affected, reterr));
   return drain(call, reterr);
 }

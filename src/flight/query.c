@@ -97,9 +97,10 @@ igloo_status ig_flight_find_statement(struct ig_flight_call *call, struct ig_str
 
 void ig_flight_note_change(ig_session *session, const ig_held *held,
                            struct ig_flight_transaction *transaction) {
-  if (ig_held_gives_rows(held)) return;
-  if (ig_held_affected(held) < 0) ig_flight_session_mark(session); /* it may be SET */
-  if (transaction) (void)__atomic_add_fetch(&transaction->written, 1, __ATOMIC_RELAXED);
+  if (ig_held_wrote(held) && transaction)
+    (void)__atomic_add_fetch(&transaction->written, 1, __ATOMIC_RELAXED);
+  if (!ig_held_wrote(held) && !ig_held_gives_rows(held))
+    ig_flight_session_mark(session); /* SET, USE, PREPARE … */
 }
 
 static igloo_status hold_query(struct ig_flight_call *call,
@@ -129,7 +130,7 @@ static igloo_status hold_prepared(struct ig_flight_call *call,
   (void)ig_session_unref(call->session);
   call->session = ig_session_ref(handle->session);
   *ret_session = call->session;
-  ig_flight_note_change(call->session, *ret_held, NULL);
+  ig_flight_note_change(call->session, *ret_held, prepared->transaction);
   return IGLOO_OK;
 }
 
@@ -397,6 +398,7 @@ igloo_status ig_flight_cancel(struct ig_flight_call *call,
         statement_of_endpoint(call, &info->endpoint.items[i], &statement, reterr);
     if (status == IGLOO_NOT_FOUND) continue; /* read, cancelled or too old */
     if (status != IGLOO_OK) return status;
+    if (!ig_held_gives_rows(statement->held)) continue; /* it ran when it was asked for */
     if (!cancel_statement(statement, &runs)) continue;
     (void)ig_handles_remove(&call->flight->handles, &statement->handle);
     *ret_status = runs ? IG_CANCEL_CANCELLING : IG_CANCEL_CANCELLED;

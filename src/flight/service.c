@@ -69,7 +69,8 @@ _Static_assert(IG_ARRAY_LEN(methods) <= IG_FLIGHT_METHODS_MAX, "room for every m
 
 static igloo_status handle(struct ig_flight_call *call, struct igloo_error *reterr) {
   IG_TRY(ig_rpc_call_check(call->rpc, reterr)); /* given up while it waited */
-  if (!call->method->anonymous) IG_TRY(ig_flight_identify(call, reterr));
+  if (!call->method->anonymous && !call->identified)
+    IG_TRY(ig_flight_identify(call, reterr));
   return call->method->handle(call, reterr);
 }
 
@@ -108,10 +109,24 @@ static ig_pool *choose_pool(const struct ig_flight_call *call) {
   igloo_status (*handler)(struct ig_flight_call *, struct igloo_error *) =
       call->method->handle;
   struct ig_str request = {(const char *)call->request.data, call->request.len};
-  bool answers = handler == ig_flight_handshake || handler == ig_flight_list_actions ||
-                 handler == refuse_method ||
+  bool answers = handler == ig_flight_list_actions || handler == refuse_method ||
                  (handler == ig_flight_do_action && !ig_flight_action_waits(request));
   return answers ? flight->answers : flight->statements;
+}
+
+/* With its password checked a call goes where it would have gone at once. */
+static void run_login(struct ig_pool_job *job) {
+  struct ig_flight_call *call = (struct ig_flight_call *)job;
+  struct igloo_error error = {0};
+  igloo_status status = ig_rpc_call_check(call->rpc, &error);
+  if (status == IGLOO_OK) status = ig_flight_identify(call, &error);
+  call->identified = true;
+  call->job.run = run_call;
+  if (status == IGLOO_OK) status = ig_pool_submit(choose_pool(call), &call->job, &error);
+  if (status == IGLOO_OK) return;
+  log_call(call, &error, ig_now_us());
+  ig_rpc_call_finish(call->rpc, &error);
+  free_call(call);
 }
 
 static igloo_status prepare_call(struct ig_flight_call *call,
@@ -141,12 +156,15 @@ static void begin_call(void *ctx, ig_rpc_call *rpc) {
     (void)ig_rpc_call_unref(rpc);
     return;
   }
-  call->job.run = run_call;
   call->flight = route->flight;
   call->method = route->method;
   call->rpc = rpc;
   igloo_status status = prepare_call(call, &error);
-  if (status == IGLOO_OK) status = ig_pool_submit(choose_pool(call), &call->job, &error);
+  bool logs_in = call->method->handle == ig_flight_handshake;
+  bool checks = !logs_in && ig_flight_checks_password(call);
+  ig_pool *pool = logs_in || checks ? call->flight->logins : choose_pool(call);
+  call->job.run = checks ? run_login : run_call;
+  if (status == IGLOO_OK) status = ig_pool_submit(pool, &call->job, &error);
   if (status == IGLOO_OK) return;
   ig_rpc_call_finish(rpc, &error);
   free_call(call);
@@ -192,7 +210,12 @@ igloo_status ig_flight_new(const struct ig_flight_parts *parts, ig_flight **ret_
                                     .threads_max = IG_FLIGHT_ANSWER_THREADS_MAX,
                                     .waiting_max = IG_FLIGHT_ANSWERS_WAITING_MAX};
   IG_TRY(ig_pool_new(&statements, &flight->statements, reterr));
+  /* As many as can wait for the two threads that check. */
+  struct ig_pool_options logins = {.name = "igloo-login",
+                                   .threads_max = IG_LOGINS_QUEUED_MAX + 2,
+                                   .waiting_max = IG_LOGINS_WAITING_MAX};
   IG_TRY(ig_pool_new(&answers, &flight->answers, reterr));
+  IG_TRY(ig_pool_new(&logins, &flight->logins, reterr));
   IG_TRY(list_methods(flight, reterr));
   *ret_flight = IG_TAKE(flight);
   return IGLOO_OK;
@@ -200,6 +223,7 @@ igloo_status ig_flight_new(const struct ig_flight_parts *parts, ig_flight **ret_
 
 ig_flight *ig_flight_free(ig_flight *flight) {
   if (!flight) return NULL;
+  (void)ig_pool_free(flight->logins); /* first: it hands over to the others */
   (void)ig_pool_free(flight->statements);
   (void)ig_pool_free(flight->answers);
   ig_registry_end_sessions(ig_instance_registry(flight->parts.instance), 0);

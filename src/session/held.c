@@ -13,6 +13,7 @@ struct ig_held {
   char *shown;         /* owned: the text, for lists of statements */
   struct ArrowSchema schema;
   int64_t affected;
+  bool wrote;
   /* A query … */
   ig_plan *plan;
   ig_prepared *prepared; /* with `values`: whose parameters they are */
@@ -90,6 +91,7 @@ static igloo_status hold_plan(ig_held *held, ig_running *running, ig_resolver *r
   struct ig_result result;
   IG_TRY(ig_session_run_plan(held->session, IG_TAKE(taken), resolver, plan, text, &result,
                              reterr));
+  held->wrote = true;
   return hold_result(held, &result, reterr);
 }
 
@@ -126,6 +128,13 @@ static igloo_status hold_execute(ig_held *held, ig_running *running,
   return hold_result(held, &result, reterr);
 }
 
+/* Of Igloo's own statements; those of the engine are known by their plan. */
+static bool changes_catalog(enum ig_sql_kind kind) {
+  return kind == IG_SQL_CREATE_SCHEMA || kind == IG_SQL_DROP_SCHEMA ||
+         kind == IG_SQL_CREATE_USER || kind == IG_SQL_ALTER_USER ||
+         kind == IG_SQL_DROP_USER;
+}
+
 static igloo_status hold_guarded(ig_held *held, struct ig_str sql, ig_running *running,
                                  const struct ig_guarded *guarded,
                                  struct igloo_error *reterr) {
@@ -145,6 +154,7 @@ static igloo_status hold_guarded(ig_held *held, struct ig_str sql, ig_running *r
   }
   struct ig_result result;
   IG_TRY(ig_session_run(held->session, IG_TAKE(taken), guarded, &result, reterr));
+  held->wrote = changes_catalog(parsed->kind);
   return hold_result(held, &result, reterr);
 }
 
@@ -179,6 +189,7 @@ static igloo_status hold_bound(ig_held *held, ig_prepared *prepared, ig_kept *va
     struct ig_result result;
     IG_TRY(ig_prepared_run_rows(prepared, IG_TAKE(taken), resolver, plan, &rows, &result,
                                 reterr));
+    held->wrote = true;
     return hold_result(held, &result, reterr);
   }
   /* Made once for its checks and its schema: the columns must be the parameters. */
@@ -246,6 +257,10 @@ igloo_status ig_held_schema(const ig_held *held, struct ArrowSchema *ret_schema,
 
 int64_t ig_held_affected(const ig_held *held) {
   return held->affected;
+}
+
+bool ig_held_wrote(const ig_held *held) {
+  return held->wrote;
 }
 
 bool ig_held_gives_rows(const ig_held *held) {

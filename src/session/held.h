@@ -43,6 +43,10 @@ IG_NODISCARD igloo_status ig_held_schema(const ig_held *held,
 /* Rows written by a statement that ran; -1 for a query and where none are counted. */
 int64_t ig_held_affected(const ig_held *held);
 
+/* True if it changed rows or the catalog: not for SET and its like, which change the
+ * session. */
+bool ig_held_wrote(const ig_held *held);
+
 /* True if it gives rows, which may be none. */
 bool ig_held_gives_rows(const ig_held *held);
 

@@ -87,6 +87,12 @@ def test_a_flight_info_that_nobody_read_is_cancelled_too(client, cancel):
     assert cancel(client, info) == NOT_CANCELLABLE
 
 
+def test_what_has_run_cannot_be_cancelled(client, name):
+    info = client.get_flight_info(sql.statement(f"CREATE TABLE {name} AS SELECT 1 AS a"))
+    assert cancel_by_info(client, info) == NOT_CANCELLABLE
+    assert sql.rows(client, f"SELECT count(*) FROM {name}") == [(1,)]
+
+
 def test_nobody_cancels_what_is_another_user_s(guarded):
     from conftest import OTHER, OTHER_PASSWORD, PASSWORD, USER
     from test_queries import options

@@ -52,6 +52,20 @@ def test_rollback_of_what_was_written_is_refused_and_says_how_much(raw, client, 
     assert sql.rows(client, f"SELECT count(*) FROM {name}") == [(1,)]
 
 
+def test_what_prepared_statements_wrote_counts_and_what_only_reads_does_not(client, name):
+    transaction = begin(client)
+    sql.update(client, "SELECT 1", transaction_id=transaction)
+    sql.update(client, "SET time_zone = 'UTC'", transaction_id=transaction)
+    end(client, transaction, ROLLBACK)
+    sql.update(client, f"CREATE TABLE {name} (a BIGINT)")
+    transaction = begin(client)
+    handle = sql.prepare(client, f"INSERT INTO {name} VALUES (1)",
+                         transaction_id=transaction).prepared_statement_handle
+    sql.update_prepared(client, handle)
+    with pytest.raises(pa.ArrowException, match="1 statement was committed as it ran"):
+        end(client, transaction, ROLLBACK)
+
+
 def test_commit_of_what_was_written_succeeds(client, name):
     transaction = begin(client)
     sql.update(client, f"CREATE TABLE {name} (a BIGINT)", transaction_id=transaction)

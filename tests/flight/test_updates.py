@@ -73,6 +73,49 @@ def test_a_query_that_is_sent_as_an_update_runs(client):
         sql.update(client, "SELECT 1 / (v - v) FROM generate_series(1, 3) AS t(v)")
 
 
+def test_clients_that_never_end_their_side_do_not_stop_the_server(start):
+    server = start(settings=["auth.mode=none", "limits.running=2", "limits.queued=2"])
+    wait = threading.Event()
+
+    def requests():
+        yield put("CommandStatementUpdate", query="SET time_zone = 'UTC'")
+        wait.wait(SECONDS)
+
+    calls = [sql.Raw(server.channel()).both("DoPut", requests()) for _ in range(4)]
+    for call in calls:
+        assert count_of(next(call)) == 0
+    # All threads were taken; they come back though nobody half-closes.
+    client = server.client()
+
+    def answers():
+        try:
+            return sql.rows(client, "SELECT 1") == [(1,)]
+        except pa.ArrowInvalid as error:
+            assert "53300" in str(error)
+            return False
+
+    wait_for(answers, 10)
+    assert [list(call) for call in calls] == [[]] * 4
+    wait.set()
+
+
+def test_bound_rows_are_limited_by_what_they_unpack_to(start):
+    """A little that is compressed may be a lot."""
+    server = start(settings=["auth.mode=none", "limits.put_bytes=16MiB"])
+    client = server.client()
+    handle = sql.prepare(client, "SELECT ?").prepared_statement_handle
+    options = flight.FlightCallOptions(write_options=pa.ipc.IpcWriteOptions(compression="zstd"))
+    zeros = pa.record_batch({"a": pa.array([0] * 1_000_000, pa.int64())})  # 8 MB
+    writer, reader = client.do_put(sql.descriptor(
+        "CommandPreparedStatementQuery", prepared_statement_handle=handle), zeros.schema, options)
+    with pytest.raises(pa.ArrowInvalid, match="54000"):
+        with writer:
+            for _ in range(10):
+                writer.write_batch(zeros)
+            writer.done_writing()
+            reader.read()
+
+
 # ---- ingest ------------------------------------------------------------------------------
 
 

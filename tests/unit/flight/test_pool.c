@@ -80,6 +80,23 @@ static void jobs_run_side_by_side_up_to_the_bound(void **state) {
   assert_int_equal(done, 6);
 }
 
+static void a_thread_that_is_only_starting_is_free(void **state) {
+  (void)state;
+  for (int round = 0; round < 50; round++) {
+    ig_pool *pool = make(8, 0);
+    struct job jobs[9] = {0};
+    for (size_t i = 0; i < 9; i++) jobs[i] = (struct job){{.run = run}, true};
+    let_go = false;
+    for (size_t i = 0; i < 8; i++)
+      assert_ok(ig_pool_submit(pool, &jobs[i].job, &test_err));
+    assert_fails(ig_pool_submit(pool, &jobs[8].job, &test_err), IGLOO_RESOURCE_EXHAUSTED,
+                 "53300");
+    release_all();
+    (void)ig_pool_free(pool);
+  }
+  assert_int_equal(done, 8 * 50);
+}
+
 static void freeing_waits_for_every_job(void **state) {
   (void)state;
   ig_pool *pool = make(2, 100);
@@ -115,6 +132,7 @@ static void a_pool_without_jobs_has_no_threads_to_wait_for(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup(jobs_run_side_by_side_up_to_the_bound, set_up),
+      cmocka_unit_test_setup(a_thread_that_is_only_starting_is_free, set_up),
       cmocka_unit_test_setup(freeing_waits_for_every_job, set_up),
       cmocka_unit_test_setup(a_thread_takes_one_job_after_the_other, set_up),
       cmocka_unit_test_setup(a_pool_without_jobs_has_no_threads_to_wait_for, set_up),
