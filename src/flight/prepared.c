@@ -16,13 +16,13 @@ static void free_prepared(struct ig_handle *handle) {
   ig_free(prepared);
 }
 
-/* The JDBC driver before 19 writes the milliseconds that java.sql has into a vector of
- * any unit: times would be wrong by a factor of thousands unless milliseconds are asked
- * for. */
+/* The JDBC driver 18, which only says that it is gRPC of Java, writes the milliseconds
+ * that java.sql has into a vector of any unit: unless milliseconds are asked for, what it
+ * binds is wrong by a factor of a thousand or a million. */
 static bool counts_milliseconds(const struct ig_flight_call *call) {
   struct ig_str agent;
   return ig_rpc_metadata_get(ig_rpc_call_metadata(call->rpc), "user-agent", &agent) &&
-         ig_str_starts(agent, IG_STR("JDBC Flight SQL Driver 18."));
+         ig_str_starts(agent, IG_STR("grpc-java-netty/"));
 }
 
 /* Times and timestamps in milliseconds, as in "ttm" for "ttn" and "tsm:UTC" for
