@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Build the programs of tests/clients/ that hold clients of other languages, into
-# build/clients/: arrow-go's, arrow-flight's of Rust, those of npm. What they are made of is
-# pinned by their lock files and kept in the cache folder. tools/setup.sh installs the tools.
+# build/clients/: arrow-go's, arrow-flight's of Rust, those of npm, the JDBC driver. What they
+# are made of is pinned by lock files or by hash and kept in the cache folder. tools/setup.sh
+# installs the tools.
 #   tools/build-clients.sh [BUILD-FOLDER]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -25,4 +26,25 @@ if [ "$(cat "$out/node/installed" 2>/dev/null)" != "$wanted" ]; then
   (cd "$out/node" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error \
     --cache "$IGLOO_CACHE/npm" >&2)
   echo "$wanted" > "$out/node/installed"
+fi
+
+# Maven only fetches: the hash of the driver, which holds all it needs, is ours.
+name=flight-sql-jdbc-driver-$JDBC_DRIVER_VERSION.jar
+driver=$IGLOO_CACHE/downloads/$name
+if [ ! -f "$driver" ]; then
+  echo "build-clients.sh: fetching $name into $IGLOO_CACHE" >&2
+  mkdir -p "$IGLOO_CACHE/downloads"
+  fetched=$(mktemp -d "$IGLOO_CACHE/unpack-XXXXXX")
+  mvn --batch-mode --quiet "-Dmaven.repo.local=$IGLOO_CACHE/maven" \
+    org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy \
+    "-Dartifact=org.apache.arrow:flight-sql-jdbc-driver:$JDBC_DRIVER_VERSION" \
+    "-DoutputDirectory=$fetched" >&2
+  echo "$JDBC_DRIVER_SHA256  $fetched/$name" | sha256sum --check --quiet
+  mv "$fetched/$name" "$driver"
+  rmdir "$fetched"
+fi
+mkdir -p "$out/jdbc"
+ln -sf "$driver" "$out/jdbc/driver.jar"
+if [ tests/clients/jdbc/Client.java -nt "$out/jdbc/Client.class" ]; then
+  javac -Xlint:all -Werror -d "$out/jdbc" tests/clients/jdbc/Client.java
 fi
