@@ -300,9 +300,15 @@ def test_explain_is_readable(shell):
 
 def test_what_is_not_built_is_refused_by_name(shell):
     one = shell()
-    for command in [".cache", ".queries", ".connect igloo://localhost"]:
-        assert "sqlstate: 0A000" in one.run(command), command
+    assert "sqlstate: 0A000" in one.run(".cache")
     assert "(1 row)" in one.run("SELECT 1 AS a;")
+
+
+def test_queries_shows_what_runs(shell):
+    one = shell("--data", "d", size=(24, 200))
+    printed = one.run(".queries")
+    assert "SHOW QUERIES" in printed and "embedded" in printed
+    assert "(1 row" in printed
 
 
 def test_unknown_commands_name_the_nearest(shell):
