@@ -266,7 +266,8 @@
 /* Ciphertext waiting for a socket: sixteen records of 16 KiB. */
 #define IG_RPC_CIPHER_BYTES_MAX (256 * IG_KIB)
 
-/* Streams that a peer resets: a pool that cancels a lot stays below, an attack does not. */
+/* Streams that a peer resets: a pool that cancels a lot stays below, an attack does not.
+ */
 #define IG_RPC_RESETS_BURST 1000
 #define IG_RPC_RESETS_PER_S 50
 
