@@ -42,6 +42,7 @@ build-tests: build
 	@tools/build.sh san unit_tests
 	@tools/build.sh fuzz fuzzers
 	@tools/cargo.sh test --release --locked --lib --no-run --manifest-path bridge/Cargo.toml
+	@tools/build-clients.sh
 	@echo "analysing what changed with gcc -fanalyzer and clang-tidy"
 	@$(PYTHON) tools/check.py clang-tidy fanalyzer > build/analysis.log || true  # the checks suite tells
 

@@ -1,13 +1,22 @@
 #!/usr/bin/env bash
 # Build the programs of tests/clients/ that hold clients of other languages, into
 # build/clients/: arrow-go's, arrow-flight's of Rust, those of npm, the JDBC driver. What they
-# are made of is pinned by lock files or by hash and kept in the cache folder. tools/setup.sh
-# installs the tools.
+# are made of is pinned by lock files or by hash and kept in the cache folder. Installs Go, Node
+# and Java where they are missing.
 #   tools/build-clients.sh [BUILD-FOLDER]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/versions.sh
 build=${1:-build}
+
+missing=()
+command -v go >/dev/null || missing+=(golang-go)
+command -v node >/dev/null || missing+=(nodejs)
+command -v npm >/dev/null || missing+=(npm)
+command -v javac >/dev/null || missing+=(default-jdk-headless)
+command -v mvn >/dev/null || missing+=(maven)
+[ ${#missing[@]} -eq 0 ] || tools/setup.sh "${missing[@]}"
+
 mkdir -p "$build/clients/node"
 out=$(cd "$build/clients" && pwd)
 

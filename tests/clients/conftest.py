@@ -66,21 +66,17 @@ class Server:
         self.tls = tls
         self.token = None
         for user, password in (USER, PASSWORD), (OTHER, OTHER_PASSWORD):
-            self.run("sql", "--data", "data", "-c", f"CREATE USER {user} PASSWORD '{password}'")
+            self.run("user", "add", user, "--data", "data", input=f"{password}\n")
         words = ["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0",
                  "--set", "auth.mode=password", "--data", "data",
                  "--set", "limits.running=128"]  # a hundred streams are open at once
         self.authority = None
         if tls:
-            self.authority = folder / "cert.pem"
-            subprocess.run(
-                ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-                 "ec_paramgen_curve:P-256", "-keyout", folder / "key.pem", "-out",
-                 self.authority, "-days", "2", "-nodes", "-subj", "/CN=localhost",
-                 "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
-                check=True, capture_output=True, timeout=SECONDS)
-            words += ["--set", f"tls.cert={self.authority}",
-                      "--set", f"tls.key={folder / 'key.pem'}"]
+            self.run("cert", "dev", "certificates")
+            made = folder / "certificates"
+            self.authority = made / "ca.crt"
+            words += ["--set", f"tls.cert={made / 'server.crt'}",
+                      "--set", f"tls.key={made / 'server.key'}"]
         self.process = subprocess.Popen(
             [program(), "serve", *words], cwd=folder, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True, env=environment(folder))
