@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "console/console.h"
 #include "flight/service.h"
@@ -162,8 +163,17 @@ static void raise_open_files(void) {
   (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* Messages in memory: the share of C's buffers, but never less than one upload and what
+ * goes on beside it. */
+static void set_budget(const struct ig_config *config) {
+  uint64_t share = config->engine_memory_limit / 100 * 15;
+  uint64_t least = config->limits_put_bytes + 256 * IG_MIB;
+  ig_rpc_set_budget(share > least ? share : least);
+}
+
 static igloo_status start_service(struct server *server, struct igloo_error *reterr) {
   const struct ig_config *config = ig_instance_config(server->instance);
+  set_budget(config);
   struct ig_flight_parts parts = {
       .instance = server->instance,
       .authenticates = authenticates(config),
