@@ -24,9 +24,10 @@
  * Threads: a database may be shared by threads. A connection and its statements are
  *          used by one thread at a time; igloo_cancel() and igloo_progress_get() may
  *          be called from any thread at any time while the connection exists.
- * Blocks:  igloo_database_open(), igloo_query(), igloo_prepare(), igloo_execute(),
- *          and get_next() of a result, all of them until done, cancelled or past the
- *          session's statement_timeout. Use after fork() is refused.
+ * Blocks:  igloo_database_open(), igloo_connect(), igloo_query(), igloo_prepare(),
+ *          igloo_execute(), and get_next() of a result, all of them until done, cancelled
+ *          or past the session's statement_timeout; with a server, igloo_disconnect()
+ *          and igloo_statement_free() up to a second. Use after fork() is refused.
  */
 #ifndef IGLOO_IGLOO_H
 #define IGLOO_IGLOO_H
@@ -67,12 +68,20 @@ IGLOO_API const char *igloo_version(void);
 /* ---- databases and connections ------------------------------------------------ */
 
 /* Open a database. `uri` NULL is the embedded engine: it lives in this process and,
- * unless the option "server.data_dir" names a folder, keeps nothing. Other URIs name a
- * server (IGLOO_UNSUPPORTED until remote connections exist). Options are copied; the key
- * "config" names a configuration file. Returns IGLOO_OK and gives *ret_database (free:
- * igloo_database_close); IGLOO_INVALID_ARGUMENT for an unknown key or a bad value, with
+ * unless the option "server.data_dir" names a folder, keeps nothing. Otherwise it names a
+ * server: "igloo://[user@]host[:port]/[catalog]?tls=on|off|insecure&tls_ca=FILE
+ * &tls_cert=FILE&tls_key=FILE" or "igloo+unix:///path"; TLS is on unless the host is
+ * this one (localhost, 127.…, ::1) and no tls_… is said. Every other call does the same
+ * in both cases, but for igloo_register_stream().
+ * Options are copied. For the embedded engine they are configuration keys; "config" names
+ * a configuration file. For a server they are "user", "password", "token" and "tls_ca";
+ * what is not given is taken from IGLOO_USER, IGLOO_PASSWORD and IGLOO_TLS_CA.
+ * Returns IGLOO_OK and gives *ret_database (free: igloo_database_close);
+ * IGLOO_INVALID_ARGUMENT for a malformed URI, an unknown key or a bad value, with
  * the nearest known key as hint; IGLOO_FAILED_PRECONDITION when another process holds the
- * data folder; IGLOO_IO_ERROR, IGLOO_PERMISSION_DENIED, IGLOO_OUT_OF_MEMORY. */
+ * data folder; IGLOO_NOT_FOUND for a file of TLS that is not there; IGLOO_IO_ERROR,
+ * IGLOO_PERMISSION_DENIED, IGLOO_OUT_OF_MEMORY. A server is not asked before
+ * igloo_connect(). */
 IGLOO_API IGLOO_NODISCARD igloo_status igloo_database_open(
     const char *uri, const struct igloo_option *options, size_t options_count,
     igloo_database **ret_database, struct igloo_error *reterr);
@@ -81,8 +90,10 @@ IGLOO_API IGLOO_NODISCARD igloo_status igloo_database_open(
  * released. NULL is allowed. Returns NULL. */
 IGLOO_API igloo_database *igloo_database_close(igloo_database *database);
 
-/* Start a session. Returns IGLOO_OK and gives *ret_connection (free: igloo_disconnect);
- * IGLOO_RESOURCE_EXHAUSTED at limits.sessions; IGLOO_OUT_OF_MEMORY. */
+/* Start a session; with a server, over a connection of its own, logged in. Returns
+ * IGLOO_OK and gives *ret_connection (free: igloo_disconnect);
+ * IGLOO_RESOURCE_EXHAUSTED at limits.sessions; IGLOO_UNAVAILABLE where no server answers;
+ * IGLOO_UNAUTHENTICATED; IGLOO_NOT_FOUND for the URI's catalog; IGLOO_OUT_OF_MEMORY. */
 IGLOO_API IGLOO_NODISCARD igloo_status igloo_connect(igloo_database *database,
                                                      igloo_connection **ret_connection,
                                                      struct igloo_error *reterr);
@@ -95,7 +106,8 @@ IGLOO_API igloo_connection *igloo_disconnect(igloo_connection *connection);
  * IGLOO_CANCELLED (57014). Safe from any thread at any time; never blocks. */
 IGLOO_API void igloo_cancel(igloo_connection *connection);
 
-/* How far the running (or last) statement of a connection has come. */
+/* How far the running (or last) statement of a connection has come. A server tells none
+ * of what it scans and holds: -1 and 0. */
 struct igloo_progress {
   int64_t elapsed_us;   /* since the statement began */
   int64_t rows_scanned; /* rows that left the sources; -1 unknown */

@@ -53,8 +53,11 @@ void ig_progress_text(const struct igloo_progress *state, size_t columns_max,
     append_bytes(&text, (uint64_t)state->bytes_scanned);
     ig_buf_append_cstr(&text, " read");
   }
-  ig_buf_append_cstr(&text, ", memory ");
-  append_bytes(&text, state->memory_bytes);
+  bool is_told = state->memory_bytes > 0 || state->rows_scanned >= 0;
+  if (is_told) { /* not by a server */
+    ig_buf_append_cstr(&text, ", memory ");
+    append_bytes(&text, state->memory_bytes);
+  }
   if (state->spilled_bytes > 0) {
     ig_buf_append_cstr(&text, ", spilled ");
     append_bytes(&text, state->spilled_bytes);

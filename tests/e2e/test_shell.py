@@ -5,6 +5,7 @@ import signal
 
 from conftest import ANSI, PROMPT, program
 
+RUNS = r"\d\.\d s"  # the progress line
 ENDLESS = "SELECT count(*) FROM generate_series(1, 1000000000000) AS t(v);"
 
 
@@ -64,7 +65,7 @@ def test_interrupt_cancels_the_statement_and_the_next_one_is_right(shell):
     one = shell()
     for _ in range(2):
         one.send(ENDLESS)
-        one.expect("memory")  # the progress line: it runs
+        one.process.expect(RUNS)
         one.interrupt()
         printed = one.expect(PROMPT)
         assert "sqlstate: 57014" in printed
@@ -304,6 +305,14 @@ def test_what_is_not_built_is_refused_by_name(shell):
     assert "(1 row)" in one.run("SELECT 1 AS a;")
 
 
+def test_a_server_that_is_not_there_leaves_the_shell_where_it_was(shell):
+    one = shell()
+    one.run("CREATE VIEW here AS SELECT 17 AS a;")
+    assert "sqlstate: 08001" in one.run(".connect igloo://127.0.0.1:1")
+    assert "sqlstate: 22023" in one.run(".connect nowhere")
+    assert "17" in one.run("SELECT a FROM here;")
+
+
 def test_queries_shows_what_runs(shell):
     one = shell("--data", "d", size=(24, 200))
     printed = one.run(".queries")
@@ -344,7 +353,7 @@ def test_a_terminal_that_goes_away_ends_the_statement(shell, tmp_path):
     temporary.mkdir()
     one = shell(TMPDIR=str(temporary))
     one.send(ENDLESS)
-    one.expect("memory")
+    one.process.expect(RUNS)
     assert one.hang_up() in (0, 130)
     assert list(temporary.iterdir()) == []
 

@@ -1,0 +1,149 @@
+"""The shell and `igloo sql` connected to a server: the tests of the embedded ones again, and
+what only a connection has.
+
+Each test has a server of its own, in the folder in which the shell runs and with the right to
+read there, so that nothing but the connection differs.
+"""
+
+import signal
+import subprocess
+import time
+
+import pytest
+
+import test_shell
+import test_sql_command
+from conftest import PROMPT, SECONDS, program
+
+
+class Server:
+    """`igloo serve` as a process, ended by its own number."""
+
+    def __init__(self, folder, environment, *arguments):
+        self.process = subprocess.Popen(
+            [program(), "serve", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0",
+             "--set", "log.level=error", *arguments],
+            cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            text=True)
+        said = iter(self.process.stdout.readline, "")
+        self.uri = next((f"igloo://{line.split('//')[1].strip()}" for line in said
+                         if line.startswith("listening on grpc://")), None)
+        if self.uri is None:
+            self.end()
+        assert self.uri, "the server says no address"
+
+    def end(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def server(igloo):
+    """A server that asks nobody who they are."""
+    one = Server(igloo.folder, igloo.environment, "--set", "auth.mode=none", "--set",
+                 f"files.roots={igloo.folder}:rw")
+    yield one
+    one.end()
+
+
+@pytest.fixture(autouse=True)
+def connected(igloo, server):
+    """Every program that a test starts finds the server by $IGLOO_URI."""
+    igloo.environment["IGLOO_URI"] = server.uri
+
+
+NOT_TOLD = "test_the_progress_line_appears_and_is_gone_before_the_output"  # memory of a server
+
+for module in (test_shell, test_sql_command):
+    for name, value in vars(module).items():
+        if name.startswith("test_") and name != NOT_TOLD:
+            globals()[f"{name}__connected"] = value
+
+
+# ---- what only a connection has ------------------------------------------------------------
+
+
+def count_running(igloo, server):
+    """Statements on the server, the one that asks left out."""
+    sql = "SELECT count(*) - 1 AS n FROM igloo.system.queries"
+    done = igloo("sql", "--uri", server.uri, "--format", "csv", "-c", sql)
+    return int(done.stdout.split()[1])
+
+
+def test_the_tests_above_are_connected(igloo, server):
+    done = igloo("sql", "--format", "csv", "-c", "SELECT peer FROM igloo.system.sessions")
+    assert done.stdout.split()[1].startswith("127.0.0.1:")
+
+
+def test_interrupt_ends_the_statement_on_the_server(igloo, server, shell):
+    one = shell()
+    one.send(test_shell.ENDLESS)
+    one.process.expect(test_shell.RUNS)
+    assert count_running(igloo, server) == 1
+    one.interrupt()
+    assert "sqlstate: 57014" in one.expect(PROMPT)
+    until = time.monotonic() + SECONDS
+    while count_running(igloo, server) and time.monotonic() < until:
+        pass
+    assert count_running(igloo, server) == 0
+
+
+def test_copy_runs_on_the_server_and_backslash_copy_in_the_shell(igloo, server, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    script = "SELECT a FROM 'there.csv';\n\\copy (SELECT 1 AS a) TO 'here.csv'\n"
+    (igloo.folder / "there.csv").write_text("a\n7\n")
+    done = subprocess.run([program()], input=script, text=True, cwd=elsewhere,
+                          env=igloo.environment, capture_output=True, timeout=SECONDS)
+    assert done.returncode == 0, done.stderr
+    assert "7" in done.stdout  # the server's folder
+    assert (elsewhere / "here.csv").read_text() == "a\n1\n"
+    refused = igloo("sql", "-c", "COPY (SELECT 1 AS a) TO 'there2.csv'")
+    assert refused.returncode == 1 and "sqlstate: 42501" in refused.stderr
+
+
+def test_connect_goes_to_a_server_and_back(server, shell):
+    one = shell("--data", "own")  # the flag wins over $IGLOO_URI
+    peer = "SELECT peer FROM igloo.system.sessions;"
+    assert "embedded" in one.run(peer)
+    one.run(f".connect {server.uri}")
+    assert "127.0.0.1:" in one.run(peer)
+    one.run(".connect")
+    assert "embedded" in one.run(peer)
+
+
+def test_who_cannot_connect_ends_with_three_and_wrong_uris_with_two(igloo):
+    for uri, code, state in [("igloo://127.0.0.1:1", 3, "08001"),
+                             ("igloo+unix:///nowhere.sock", 3, "08001"),
+                             ("grpc://127.0.0.1:1", 2, "22023"),
+                             ("igloo://a:secret@127.0.0.1:1", 2, "22023"),
+                             ("igloo://127.0.0.1:1?tls=on&tls_ca=/no", 2, "58P01")]:
+        done = igloo("sql", "--uri", uri, "-c", "SELECT 1")
+        assert (done.returncode, f"sqlstate: {state}" in done.stderr) == (code, True), done.stderr
+        assert "secret" not in done.stderr
+
+
+def test_a_password_comes_from_the_environment(igloo):
+    folder = igloo.folder / "kept"
+    made = igloo("user", "add", "anna", "--data", str(folder), env={"IGLOO_PASSWORD": "geheim"})
+    assert made.returncode == 0, made.stderr
+    one = Server(igloo.folder, igloo.environment, "--data", str(folder), "--set",
+                 f"files.roots={igloo.folder}:rw")
+    try:
+        select = ["sql", "--uri", one.uri, "--format", "csv", "-c", "SELECT 42 AS a"]
+        right = igloo(*select, env={"IGLOO_USER": "anna", "IGLOO_PASSWORD": "geheim"})
+        assert right.stdout == "a\n42\n", right.stderr
+        wrong = igloo(*select, env={"IGLOO_USER": "anna", "IGLOO_PASSWORD": "falsch"})
+        assert wrong.returncode == 3 and "sqlstate: 28" in wrong.stderr
+        assert "falsch" not in wrong.stderr
+        nobody = igloo(*select)
+        assert nobody.returncode == 3 and "sqlstate: 28000" in nobody.stderr
+        # The first user is a superuser, who may write files.
+        copy = "COPY (SELECT 1 AS a) TO 'made.csv'"
+        wrote = igloo("sql", "--uri", one.uri, "-c", copy,
+                      env={"IGLOO_USER": "anna", "IGLOO_PASSWORD": "geheim"})
+        assert wrote.returncode == 0, wrote.stderr
+        assert (igloo.folder / "made.csv").read_text() == "a\n1\n"
+    finally:
+        one.end()
