@@ -104,9 +104,9 @@
 /* Uploads that were copied or unpacked, of the process: twice the largest message. */
 #define IG_FLIGHT_UNPACKED_BYTES_MAX (2 * IG_GIB)
 
-/* Connections whose session is remembered, where clients show no token and no cookie; the
- * session itself ends as limits.session_idle says. */
-#define IG_FLIGHT_CONNECTIONS_MAX 8192
+/* Connections whose session is remembered, where clients show no token and no cookie: at
+ * most one for each session, of which limits.sessions allows so many. */
+#define IG_FLIGHT_CONNECTIONS_MAX 65536
 
 /* Options of a client's own that a session keeps. */
 #define IG_FLIGHT_OPTIONS_MAX 64

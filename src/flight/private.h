@@ -166,7 +166,9 @@ struct ig_flight_session {
   struct ig_flight_session *next, **link; /* guarded by the service's mu */
   ig_session *session;                    /* likewise: one reference, until it ends */
   char key[80];
+  char connection[64]; /* under which it is found by those who show nothing */
   int64_t user_id;
+  uint32_t calls;                  /* atomic: that run in it */
   int64_t used_us;                 /* atomic */
   bool marked;                     /* atomic: see ig_flight_session_mark */
   size_t handles[IG_HANDLE_KINDS]; /* by kind; guarded by the mu of the handles */
@@ -181,6 +183,8 @@ IG_NODISCARD igloo_status ig_flight_join_session(struct ig_flight_call *call,
 IG_NODISCARD igloo_status ig_flight_find_session(struct ig_flight_call *call,
                                                  bool *ret_found,
                                                  struct igloo_error *reterr);
+/* Make `session` (taken; NULL: none) the call's. */
+void ig_flight_enter_session(struct ig_flight_call *call, ig_session *session);
 /* From now on the session has more than its name: it is not ended to make room. */
 void ig_flight_session_mark(ig_session *session);
 /* End it, and make the client forget it. */

@@ -127,8 +127,7 @@ static igloo_status hold_prepared(struct ig_flight_call *call,
   IG_AUTO_STRUCT(ig_handle) *handle = &prepared->handle;
   IG_AUTO(ig_kept) *values = ig_flight_prepared_values(prepared);
   IG_TRY(ig_prepared_hold(prepared->prepared, values, call->cancel, ret_held, reterr));
-  (void)ig_session_unref(call->session);
-  call->session = ig_session_ref(handle->session);
+  ig_flight_enter_session(call, ig_session_ref(handle->session));
   *ret_session = call->session;
   ig_flight_note_change(call->session, *ret_held, prepared->transaction);
   return IGLOO_OK;

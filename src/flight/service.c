@@ -12,7 +12,7 @@
 /* ---- calls ------------------------------------------------------------------------- */
 
 static void free_call(struct ig_flight_call *call) {
-  (void)ig_session_unref(call->session);
+  ig_flight_enter_session(call, NULL);
   (void)ig_arena_free(call->arena);
   ig_rpc_message_done(&call->request);
   (void)ig_cancel_unref(call->cancel);

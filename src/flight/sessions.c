@@ -27,6 +27,8 @@ static ig_session *leave_list(struct ig_flight_session *own) {
   *own->link = own->next;
   if (own->next) own->next->link = own->link;
   own->link = NULL;
+  if (own->connection[0])
+    (void)ig_map_remove(&own->flight->connections, ig_str_from_cstr(own->connection));
   return IG_TAKE(own->session);
 }
 
@@ -42,14 +44,23 @@ static void session_freed(void *ctx) {
   ig_free(own);
 }
 
-static struct ig_flight_session *new_own(ig_flight *flight, const char *key,
-                                         int64_t user_id) {
+/* A connection may carry several users. */
+static struct ig_str connection_name(const struct ig_flight_call *call, char name[64]) {
+  int len = snprintf(name, 64, "%llu %lld",
+                     (unsigned long long)ig_rpc_call_peer(call->rpc)->connection,
+                     (long long)call->who.user_id);
+  return (struct ig_str){name, (size_t)len};
+}
+
+static struct ig_flight_session *new_own(const struct ig_flight_call *call) {
+  ig_flight *flight = call->flight;
   struct ig_flight_session *own = ig_calloc(1, sizeof(*own));
   if (!own) return NULL;
   own->flight = flight;
-  own->user_id = user_id;
+  own->user_id = call->who.user_id;
   own->used_us = ig_now_us();
-  memcpy(own->key, key, sizeof own->key);
+  memcpy(own->key, call->key, sizeof own->key);
+  if (own->key[0] != 't') (void)connection_name(call, own->connection);
   ig_mutex_init(&own->mu);
   ig_map_init(&own->options, IG_FLIGHT_OPTIONS_MAX, free_option);
   ig_mutex_lock(&flight->mu);
@@ -64,6 +75,19 @@ static struct ig_flight_session *new_own(ig_flight *flight, const char *key,
 void ig_flight_session_mark(ig_session *session) {
   struct ig_flight_session *own = ig_session_ctx(session);
   __atomic_store_n(&own->marked, true, __ATOMIC_RELAXED);
+}
+
+void ig_flight_enter_session(struct ig_flight_call *call, ig_session *session) {
+  if (call->session) {
+    struct ig_flight_session *before = ig_session_ctx(call->session);
+    (void)__atomic_sub_fetch(&before->calls, 1, __ATOMIC_RELAXED);
+    (void)ig_session_unref(call->session);
+  }
+  call->session = session;
+  if (!session) return;
+  struct ig_flight_session *own = ig_session_ctx(session);
+  (void)__atomic_add_fetch(&own->calls, 1, __ATOMIC_RELAXED);
+  __atomic_store_n(&own->used_us, ig_now_us(), __ATOMIC_RELAXED);
 }
 
 /* ---- making room ------------------------------------------------------------------- */
@@ -84,6 +108,7 @@ static bool choose_session(ig_flight *flight, char key[80], int64_t *ret_user_id
   for (const struct ig_flight_session *own = flight->sessions; own; own = own->next) {
     int64_t used_us = __atomic_load_n(&own->used_us, __ATOMIC_RELAXED);
     if (used_us >= oldest_us || has_handles(own)) continue;
+    if (__atomic_load_n(&own->calls, __ATOMIC_RELAXED) > 0) continue;
     if (__atomic_load_n(&own->marked, __ATOMIC_RELAXED)) continue;
     oldest_us = used_us;
     memcpy(key, own->key, sizeof own->key);
@@ -117,7 +142,7 @@ static bool token_of_key(const char *key, struct ig_token_id *ret_id) {
 
 static igloo_status connect(struct ig_flight_call *call, struct igloo_error *reterr) {
   ig_flight *flight = call->flight;
-  struct ig_flight_session *own = new_own(flight, call->key, call->who.user_id);
+  struct ig_flight_session *own = new_own(call);
   if (!own) return ig_fail_oom(reterr);
   struct ig_token_id token;
   bool has_token = token_of_key(call->key, &token);
@@ -131,27 +156,27 @@ static igloo_status connect(struct ig_flight_call *call, struct igloo_error *ret
       .freed = session_freed,
       .ctx = own,
   };
+  ig_session *session;
   igloo_status status =
-      ig_instance_connect(flight->parts.instance, &who, &call->session, reterr);
+      ig_instance_connect(flight->parts.instance, &who, &session, reterr);
   if (status != IGLOO_OK) {
     session_freed(own);
     return status;
   }
+  ig_flight_enter_session(call, session);
   /* Until it ends. Where it has, already, the call finds that out. */
   IG_LOCK_SCOPE(&flight->mu);
-  if (own->link) own->session = ig_session_ref(call->session);
+  if (own->link) own->session = ig_session_ref(session);
   return IGLOO_OK;
 }
 
 static bool find(struct ig_flight_call *call) {
   if (!call->key[0]) return false;
   ig_registry *registry = ig_instance_registry(call->flight->parts.instance);
-  call->session =
+  ig_session *session =
       ig_registry_find(registry, ig_str_from_cstr(call->key), call->who.user_id);
-  if (!call->session) return false;
-  struct ig_flight_session *own = ig_session_ctx(call->session);
-  __atomic_store_n(&own->used_us, ig_now_us(), __ATOMIC_RELAXED);
-  return true;
+  if (session) ig_flight_enter_session(call, session);
+  return session != NULL;
 }
 
 /* Another call of the client may make it at the same time: one of them does. */
@@ -172,14 +197,6 @@ static igloo_status find_or_connect(struct ig_flight_call *call,
 
 /* ---- connections ------------------------------------------------------------------- */
 
-/* A connection may carry several users. */
-static struct ig_str connection_name(const struct ig_flight_call *call, char name[64]) {
-  int len = snprintf(name, 64, "%llu %lld",
-                     (unsigned long long)ig_rpc_call_peer(call->rpc)->connection,
-                     (long long)call->who.user_id);
-  return (struct ig_str){name, (size_t)len};
-}
-
 /* The key of the connection's session; a new one where there is none (any more). */
 static igloo_status key_of_connection(struct ig_flight_call *call, bool make,
                                       struct igloo_error *reterr) {
@@ -193,11 +210,6 @@ static igloo_status key_of_connection(struct ig_flight_call *call, bool make,
     return IGLOO_OK;
   }
   if (!make) return IGLOO_OK;
-  /* Old connections have ended long since, and cookies still find their sessions. */
-  if (flight->connections.count == IG_FLIGHT_CONNECTIONS_MAX) {
-    ig_map_done(&flight->connections);
-    ig_map_init(&flight->connections, IG_FLIGHT_CONNECTIONS_MAX, free_option);
-  }
   unsigned char bytes[16];
   randombytes_buf(bytes, sizeof bytes);
   call->key[0] = 'c';

@@ -245,6 +245,32 @@ def test_sessions_of_gone_clients_make_room_for_new_ones(start):
     assert sql.rows(busy, "SHOW time_zone") == [("Asia/Tokyo",)]
 
 
+def test_a_session_with_a_running_call_is_not_ended_to_make_room(start, name):
+    import threading
+    import time
+    from conftest import SECONDS, wait_for
+    from test_updates import BIG, count_of, ingest_command, messages_of
+    server = start(settings=["auth.mode=none", "limits.sessions=2"])
+    watcher = server.client()
+    sql.update(watcher, "SET time_zone = 'Asia/Tokyo'")  # has more than its name
+    wait = threading.Event()
+    messages = messages_of(BIG, sql.wrap("CommandStatementIngest", **ingest_command(name)))
+
+    def requests():
+        yield from messages
+        wait.wait(SECONDS)
+
+    call = sql.Raw(server.channel()).both("DoPut", requests())
+    wait_for(lambda: sql.rows(watcher, "SELECT count(*) FROM igloo.system.queries "
+                              "WHERE query LIKE 'INGEST%'") == [(1,)])
+    begin = time.monotonic()
+    while time.monotonic() < begin + 3:  # longer than a session counts as just used
+        with pytest.raises(pa.ArrowInvalid, match="53300"):
+            sql.rows(server.client(), "SELECT 1")
+    wait.set()
+    assert [count_of(answer) for answer in call] == [20000]
+
+
 def test_kill_session_ends_it_for_its_client(start):
     server = start(settings=["auth.mode=none"])
     victim, killer = server.client(), server.client()
