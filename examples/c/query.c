@@ -1,9 +1,12 @@
 /* query.c -- one prepared query, its result batch by batch.
- * Build: cc query.c -ligloo */
+ * Build: cc query.c -ligloo
+ * Run:   ./a.out                            the engine in this process
+ *        ./a.out igloo://localhost:50051    a server */
 #include <igloo/igloo.h>
 #include <stdio.h>
 
-int main(void) {
+int main(int argc, char **argv) {
+  const char *uri = argc > 1 ? argv[1] : NULL;
   igloo_database *db = NULL;
   igloo_connection *con = NULL;
   igloo_statement *stmt = NULL;
@@ -12,7 +15,7 @@ int main(void) {
   struct igloo_error err = {0};
   const char *sql =
       "SELECT n, n * n AS square FROM generate_series(1, 9) AS t (n) WHERE n <= $1";
-  if (igloo_database_open(NULL, NULL, 0, &db, &err) || igloo_connect(db, &con, &err) ||
+  if (igloo_database_open(uri, NULL, 0, &db, &err) || igloo_connect(db, &con, &err) ||
       igloo_prepare(con, sql, &stmt, &err) || igloo_bind_int64(stmt, 1, 5, &err) ||
       igloo_execute(stmt, &rows, NULL, &err)) {
     fprintf(stderr, "error: %s (%s)\n", err.message, err.sqlstate);

@@ -4,13 +4,14 @@
   run.py --igloo build/igloo [PATTERN]
 
 Three kinds of test: each program of examples/c compiles alone against the public
-headers and prints what its .out file says; the sample question of `make run`
+headers and prints what its .out file says, embedded and over a server; the sample question of `make run`
 gives the rows that DuckDB gives for the same text over the same files; each
 `$ igloo …` command in a ```console block of README.md and docs/ prints what
 stands below it. Commands run in a folder with the sample's files. The last line is
 "N passed, M failed"."""
 
 import argparse
+import contextlib
 import csv
 import difflib
 import io
@@ -43,8 +44,26 @@ def compare(expected, found):
             "expected", "found", lineterm="")))
 
 
+@contextlib.contextmanager
+def serve(igloo, folder):
+    """A server that asks nobody who they are; gives its URI."""
+    server = subprocess.Popen(
+        [str(igloo), "serve", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--set",
+         "auth.mode=none", "--set", "log.level=error"],
+        cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    try:
+        said = iter(server.stdout.readline, "")
+        yield next("igloo://" + line.split("//")[1].strip() for line in said
+                   if line.startswith("listening on grpc://"))
+    finally:
+        server.kill()
+        server.wait()
+        server.stdout.close()
+
+
 def test_program(igloo, source):
-    """A program of examples/c: strict C11, only the public headers."""
+    """A program of examples/c: strict C11, only the public headers. It prints the same with
+    the engine in its process and, its only argument, the URI of a server."""
     expected = source.with_suffix(".out")
     if not expected.exists():
         raise Failure(f"{expected.name} is missing: what the program prints")
@@ -55,10 +74,12 @@ def test_program(igloo, source):
                             f"-L{igloo.parent}", "-ligloo", f"-Wl,-rpath,{igloo.parent}"])
         if code:
             raise Failure(output)
-        code, output = run([program], cwd=folder)
-        if code:
-            raise Failure(f"exit code {code}\n{output}")
-        compare(expected.read_text(), output)
+        with serve(igloo, folder) as uri:
+            for command in ([program], [program, uri]):
+                code, output = run(command, cwd=folder)
+                if code:
+                    raise Failure(f"exit code {code}\n{output}")
+                compare(expected.read_text(), output)
 
 
 def make_cell(value):
