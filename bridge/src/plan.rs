@@ -9,7 +9,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::DFSchema;
 use datafusion::execution::{SessionState, TaskContext};
 use datafusion::logical_expr::{
-    Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, TableSource, TableType,
+    Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, TableSource, TableType, TryCast,
 };
 use datafusion::optimizer::optimize_projections::OptimizeProjections;
 use datafusion::optimizer::{OptimizerContext, OptimizerRule};
@@ -476,6 +476,13 @@ pub(crate) fn parameters(plan: &LogicalPlan) -> Result<Vec<DataType>> {
                 return Ok(TreeNodeRecursion::Continue);
             }
             expr.apply(|expr| {
+                // As in PostgreSQL: a parameter is of the type that it is cast to.
+                let (expr, cast) = match expr {
+                    Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field }) => {
+                        (expr.as_ref(), Some(field))
+                    }
+                    expr => (expr, None),
+                };
                 if let Expr::Placeholder(placeholder) = expr {
                     let number: usize = placeholder.id.trim_start_matches('$').parse().unwrap_or(0);
                     if number == 0 || number > u16::MAX as usize {
@@ -485,7 +492,8 @@ pub(crate) fn parameters(plan: &LogicalPlan) -> Result<Vec<DataType>> {
                     if types.len() < number {
                         types.resize(number, DataType::Null);
                     }
-                    if let (DataType::Null, Some(field)) = (&types[number - 1], &placeholder.field)
+                    if let (DataType::Null, Some(field)) =
+                        (&types[number - 1], placeholder.field.as_ref().or(cast))
                     {
                         types[number - 1] = field.data_type().clone();
                     }
