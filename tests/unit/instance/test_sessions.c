@@ -1,6 +1,7 @@
 /* test_sessions.c -- sessions and statements in the registry of an instance. */
 #include "arrow/stream.h"
 #include "base/clock.h"
+#include "base/thread.h"
 #include "instance/instance.h"
 #include "support-files.h"
 
@@ -25,11 +26,29 @@ static struct ig_identity make_user(const char *name) {
   return identity;
 }
 
-static int set_up(void **state) {
+static char template[64]; /* a data folder with the two users: hashing takes time */
+
+static int make_template(void **state) {
   if (scratch_setup_in_memory(state) != 0) return -1;
+  memcpy(template, scratch, sizeof template);
   open_instance(NULL, NULL);
   anna = make_user("anna"); /* a superuser: the first */
   bernd = make_user("bernd");
+  instance = ig_instance_unref(instance);
+  return 0;
+}
+
+static int remove_template(void **state) {
+  memcpy(scratch, template, sizeof template);
+  return scratch_teardown(state);
+}
+
+static int set_up(void **state) {
+  char command[256];
+  if (scratch_setup_in_memory(state) != 0) return -1;
+  (void)snprintf(command, sizeof command, "cp -r '%s/data' '%s'", template, scratch);
+  if (system(command) != 0) return -1;
+  open_instance(NULL, NULL);
   return 0;
 }
 
@@ -321,6 +340,58 @@ static void secrets_are_masked_in_lists(void **state) {
   result.rows.release(&result.rows);
 }
 
+/* One of some threads that make, use, find, list and end sessions of the same keys. */
+static void *come_and_go(void *ctx) {
+  unsigned *seed = ctx;
+  ig_registry *registry = ig_instance_registry(instance);
+  for (int i = 0; i < 150; i++) {
+    char key[8], id[24];
+    struct ig_result result;
+    uint64_t open, running;
+    (void)snprintf(key, sizeof key, "%d", rand_r(seed) % 4);
+    struct ig_session_who who = {.identity = bernd,
+                                 .peer = "test",
+                                 .key = ig_str_from_cstr(key),
+                                 .ends_idle = true};
+    IG_AUTO(ig_session) *session = ig_registry_find(registry, who.key, bernd.user_id);
+    if (!session && ig_instance_connect(instance, &who, &session, NULL) != IGLOO_OK)
+      continue; /* another thread was first */
+    if (ig_session_execute(session, IG_STR("SHOW QUERIES"), NULL, &result, NULL) ==
+        IGLOO_OK)
+      result.rows.release(&result.rows);
+    ig_registry_counts(registry, &open, &running);
+    (void)snprintf(id, sizeof id, "%lld", (long long)ig_session_id(session));
+    switch (rand_r(seed) % 4) {
+      case 0:
+        ig_session_end(session);
+        break;
+      case 1:
+        (void)!ig_registry_kill_session(registry, &anna, ig_str_from_cstr(id), NULL);
+        break;
+      default:
+        break;
+    }
+  }
+  return NULL;
+}
+
+static void sessions_come_and_go_from_many_threads(void **state) {
+  (void)state;
+  instance = ig_instance_unref(instance);
+  open_instance("limits.session_idle", "20ms");
+  pthread_t threads[4];
+  unsigned seeds[4] = {1, 2, 3, 4};
+  for (size_t i = 0; i < 4; i++)
+    assert_ok(ig_thread_start("test", 0, come_and_go, &seeds[i], &threads[i], &test_err));
+  for (size_t i = 0; i < 4; i++) (void)ig_thread_join(threads[i]);
+  uint64_t open = 1, running = 1;
+  /* The idle clock may hold one for an instant. */
+  int64_t until_us = ig_deadline_in(30 * IG_US_PER_S);
+  while (open + running > 0 && ig_now_us() < until_us)
+    ig_registry_counts(ig_instance_registry(instance), &open, &running);
+  assert_int_equal(open + running, 0);
+}
+
 static igloo_status connect_and_end(void *ctx, struct igloo_error *reterr) {
   (void)ctx;
   struct ig_session_who who = {.identity = anna, .peer = "test", .key = IG_STR("k")};
@@ -365,8 +436,9 @@ int main(void) {
       test(a_stopping_server_ends_all_sessions),
       test(an_idle_session_ends_and_is_told_so),
       test(secrets_are_masked_in_lists),
+      test(sessions_come_and_go_from_many_threads),
       test(failed_allocations_lose_no_session),
       test(the_engine_is_watched_and_gets_its_work_done),
   };
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return cmocka_run_group_tests(tests, make_template, remove_template);
 }
