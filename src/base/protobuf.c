@@ -49,8 +49,7 @@ static size_t item_bytes(const struct ig_protobuf_field *field) {
   return field->message ? field->message->bytes : types[field->type].bytes;
 }
 
-/* ---- reading ------------------------------------------------------------------------
- */
+/* ---- reading ----------------------------------------------------------------------- */
 
 /* What stands after a tag. */
 struct payload {
@@ -286,8 +285,7 @@ igloo_status ig_protobuf_decode(const struct ig_protobuf_message *message,
   return status;
 }
 
-/* ---- writing ------------------------------------------------------------------------
- */
+/* ---- writing ----------------------------------------------------------------------- */
 
 size_t ig_protobuf_varint_bytes(uint64_t value) {
   size_t bytes = 1;

@@ -209,8 +209,7 @@ size_t ig_protobuf_encoded_bytes(const struct ig_protobuf_message *message,
 const struct ig_str *ig_protobuf_pair_find(const struct ig_protobuf_pair *pairs,
                                            size_t len, struct ig_str key);
 
-/* ---- by hand, for what a table does not suit -----------------------------------------
- */
+/* ---- by hand, for what a table does not suit --------------------------------------- */
 
 /* Append a varint; the tag and length that stand before `len` bytes of field `number`. */
 void ig_protobuf_put_varint(struct ig_buf *out, uint64_t value);

@@ -39,8 +39,7 @@ static igloo_status check_process(pid_t pid, struct igloo_error *reterr) {
   return IGLOO_CLOSED;
 }
 
-/* ---- databases and connections -------------------------------------------------------
- */
+/* ---- databases and connections ----------------------------------------------------- */
 
 igloo_status igloo_database_open(const char *uri, const struct igloo_option *options,
                                  size_t options_count, igloo_database **ret_database,
@@ -99,7 +98,7 @@ void igloo_progress_get(igloo_connection *connection,
   connection->backend->progress(connection->object, ret_progress);
 }
 
-/* ---- statements ------------------------------------------------------------------ */
+/* ---- statements -------------------------------------------------------------------- */
 
 static void give_result(const struct ig_result *result, struct ArrowArrayStream *ret_rows,
                         int64_t *ret_affected) {
@@ -219,7 +218,7 @@ igloo_status igloo_execute(igloo_statement *statement, struct ArrowArrayStream *
   return IGLOO_OK;
 }
 
-/* ---- streams --------------------------------------------------------------------- */
+/* ---- streams ----------------------------------------------------------------------- */
 
 igloo_status igloo_register_stream(igloo_connection *connection, const char *name,
                                    struct ArrowArrayStream *rows,

@@ -95,8 +95,7 @@ static igloo_status write_stream(void *connection, struct ArrowArrayStream *rows
                                reterr);
 }
 
-/* ---- statements ----------------------------------------------------------------------
- */
+/* ---- statements -------------------------------------------------------------------- */
 
 struct statement {
   ig_session *session; /* one reference: it may be freed after its connection */

@@ -11,8 +11,7 @@
 #include "client/uri.h"
 #include "wire/flight_sql.h"
 
-/* ---- databases: how to connect
- * ------------------------------------------------------------ */
+/* ---- databases: how to connect ----------------------------------------------------- */
 
 struct database {
   struct ig_uri uri;
@@ -135,8 +134,7 @@ igloo_status ig_remote_open(const char *uri, const struct igloo_option *options,
   return IGLOO_OK;
 }
 
-/* ---- connections
- * ---------------------------------------------------------------------------- */
+/* ---- connections ------------------------------------------------------------------- */
 
 struct ig_remote *ig_remote_ref(struct ig_remote *remote) {
   (void)__atomic_add_fetch(&remote->refs, 1, __ATOMIC_RELAXED);
@@ -234,8 +232,7 @@ static igloo_status register_stream(void *connection, struct ig_str name,
   return IGLOO_UNSUPPORTED;
 }
 
-/* ---- local files
- * ------------------------------------------------------------------------------ */
+/* ---- local files ------------------------------------------------------------------- */
 
 /* Files are written by an engine in this process, which keeps nothing. The configuration
  * of a server on the same host is not for it. */

@@ -32,8 +32,7 @@ struct ig_remote {
 struct ig_remote *ig_remote_ref(struct ig_remote *remote);
 struct ig_remote *ig_remote_unref(struct ig_remote *remote); /* takes NULL */
 
-/* ---- remote_run.c: statements that run, and their rows
- * --------------------------------- */
+/* ---- remote_run.c: statements that run, and their rows ----------------------------- */
 
 struct ig_remote_run {
   struct ig_remote *remote; /* one reference */
@@ -70,8 +69,7 @@ void ig_remote_no_rows(struct ig_remote_run *run, int64_t affected,
  * lives as long as the stream. */
 void ig_remote_tell(struct ArrowArrayStream *rows, struct igloo_error *told);
 
-/* ---- remote_statement.c: prepared statements
- * --------------------------------------------- */
+/* ---- remote_statement.c: prepared statements --------------------------------------- */
 
 igloo_status ig_remote_prepare(void *connection, struct ig_str sql, void **ret_statement,
                                struct igloo_error *reterr);

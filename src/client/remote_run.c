@@ -16,8 +16,7 @@
 #include "client/remote.h"
 #include "wire/flight_sql.h"
 
-/* ---- runs
- * ------------------------------------------------------------------------------ */
+/* ---- runs -------------------------------------------------------------------------- */
 
 igloo_status ig_remote_run_begin(struct ig_remote *remote, struct ig_remote_run **ret_run,
                                  struct igloo_error *reterr) {
@@ -82,8 +81,7 @@ void ig_remote_progress(struct ig_remote *remote, struct igloo_progress *ret_pro
   *ret_progress = remote->runs ? progress_locked(remote->runs) : remote->last;
 }
 
-/* ---- rows
- * ------------------------------------------------------------------------------ */
+/* ---- rows -------------------------------------------------------------------------- */
 
 struct rows {
   struct ArrowArrayStream inner;
@@ -159,8 +157,7 @@ void ig_remote_tell(struct ArrowArrayStream *stream, struct igloo_error *told) {
   if (stream->release == release) ((struct rows *)stream->private_data)->told = told;
 }
 
-/* ---- commands
- * ---------------------------------------------------------------------------- */
+/* ---- commands ---------------------------------------------------------------------- */
 
 /* A server that gives no endpoint gives no rows, but says their schema. */
 static igloo_status rows_of_schema(struct ig_str schema_bytes,

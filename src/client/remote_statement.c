@@ -38,8 +38,7 @@ static void statement_free(struct statement *statement) {
 }
 IG_DEFINE_AUTO_STRUCT(statement, statement_free)
 
-/* ---- actions
- * ------------------------------------------------------------------------------ */
+/* ---- actions ----------------------------------------------------------------------- */
 
 /* One of Flight SQL's own actions: message in an Any, result in an Any. `result` NULL: it
  * has none. */
@@ -132,8 +131,7 @@ int32_t ig_remote_parameter_number(void *object, struct ig_str name) {
   return (int32_t)(1 + ig_schema_find(&statement->parameters, name));
 }
 
-/* ---- binding
- * ------------------------------------------------------------------------------- */
+/* ---- binding ----------------------------------------------------------------------- */
 
 igloo_status ig_remote_bind(void *object, int32_t number, struct ig_value value,
                             struct igloo_error *reterr) {
@@ -168,8 +166,7 @@ static igloo_status take_rows(struct statement *statement,
   return IGLOO_OK;
 }
 
-/* ---- executing
- * ----------------------------------------------------------------------------- */
+/* ---- executing --------------------------------------------------------------------- */
 
 /* Send rows to a statement that writes: it runs with them. */
 static igloo_status write_rows(struct statement *statement, struct ig_remote_run *run,

@@ -45,8 +45,7 @@ static igloo_status decode(struct ig_str part, char **ret_text,
   return ig_buf_steal(&text, ret_text, reterr);
 }
 
-/* ---- parameters
- * -------------------------------------------------------------------------- */
+/* ---- parameters -------------------------------------------------------------------- */
 
 static igloo_status take_tls(struct ig_uri *uri, struct ig_str value,
                              struct igloo_error *reterr) {
@@ -94,8 +93,7 @@ static igloo_status take_parameters(struct ig_uri *uri, struct ig_str parameters
   return IGLOO_OK;
 }
 
-/* ---- authority
- * ----------------------------------------------------------------------------- */
+/* ---- authority --------------------------------------------------------------------- */
 
 static igloo_status take_port(struct ig_uri *uri, struct ig_str text,
                               struct igloo_error *reterr) {

@@ -17,8 +17,7 @@
 #define COOKIE "arrow_flight_session_id="
 #define CLOSE_SESSION_US (1 * IG_US_PER_S)
 
-/* ---- calls
- * ----------------------------------------------------------------------------- */
+/* ---- calls ------------------------------------------------------------------------- */
 
 igloo_status ig_flight_client_failed(const ig_cancel *cancel, igloo_status status,
                                      struct igloo_error *reterr) {
@@ -102,8 +101,7 @@ igloo_status ig_flight_client_send(ig_rpc_call *call, struct ig_buf *bytes,
   return ig_rpc_call_send(call, &pieces, reterr);
 }
 
-/* ---- the list of streams
- * ---------------------------------------------------------------- */
+/* ---- the list of streams ----------------------------------------------------------- */
 
 void ig_flight_client_enter(ig_flight_client *client, struct ig_flight_open_call *open,
                             ig_rpc_call *call, ig_cancel *cancel) {
@@ -133,8 +131,7 @@ void ig_flight_client_reset(ig_flight_client *client) {
     if (ig_cancel_is_set(open->cancel)) ig_rpc_call_cancel(open->call);
 }
 
-/* ---- connecting and logging in
- * ------------------------------------------------------------ */
+/* ---- connecting and logging in ----------------------------------------------------- */
 
 /* "Basic " and base64 with its padding, which some servers want. */
 static igloo_status basic_header(const struct ig_flight_client_options *options,
@@ -229,8 +226,7 @@ ig_flight_client *ig_flight_client_free(ig_flight_client *client) {
   return NULL;
 }
 
-/* ---- one answer
- * --------------------------------------------------------------------------- */
+/* ---- one answer -------------------------------------------------------------------- */
 
 void ig_flight_reply_done(struct ig_flight_reply *reply) {
   ig_rpc_message_done(&reply->message);

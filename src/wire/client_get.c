@@ -76,8 +76,7 @@ static igloo_status read_batch(struct reader *reader, struct ArrowArray *ret_bat
   return IGLOO_OK;
 }
 
-/* ---- the stream
- * ------------------------------------------------------------------------- */
+/* ---- the stream -------------------------------------------------------------------- */
 
 static int errno_of(igloo_status status) {
   if (status == IGLOO_OUT_OF_MEMORY) return ENOMEM;
@@ -134,8 +133,7 @@ igloo_status ig_flight_stream_error(const struct ArrowArrayStream *rows,
   return reader->error.status;
 }
 
-/* ---- beginning
- * -------------------------------------------------------------------------- */
+/* ---- beginning --------------------------------------------------------------------- */
 
 static igloo_status begin(struct reader *reader, struct ig_str ticket,
                           struct igloo_error *reterr) {

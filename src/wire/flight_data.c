@@ -119,8 +119,7 @@ igloo_status ig_pieces_of_buf(struct ig_buf *buf, struct ig_pieces *ret_pieces,
   return join(buf, &(struct ig_pieces){0}, ret_pieces, reterr);
 }
 
-/* ---- receiving -----------------------------------------------------------------------
- */
+/* ---- receiving --------------------------------------------------------------------- */
 
 struct received {
   bool has_descriptor;

@@ -14,8 +14,7 @@
 
 #include "base/protobuf.h"
 
-/* ---- metadata commands (GetFlightInfo, GetSchema, PollFlightInfo) --------------------
- */
+/* ---- metadata commands (GetFlightInfo, GetSchema, PollFlightInfo) ------------------ */
 
 struct ig_command_get_sql_info {
   IG_PROTOBUF_LIST(uint32_t) info; /* empty: all */
@@ -52,8 +51,7 @@ extern const struct ig_protobuf_message ig_command_get_sql_info_message,
     ig_command_get_exported_keys_message, ig_command_get_imported_keys_message,
     ig_command_get_cross_reference_message;
 
-/* ---- statements
- * ------------------------------------------------------------------------ */
+/* ---- statements -------------------------------------------------------------------- */
 
 struct ig_command_statement { /* CommandStatementQuery, CommandStatementUpdate */
   struct ig_str query;
@@ -116,8 +114,7 @@ struct ig_do_put_prepared_statement_result {
 extern const struct ig_protobuf_message ig_do_put_update_result_message,
     ig_do_put_prepared_statement_result_message;
 
-/* ---- actions
- * ----------------------------------------------------------------------------- */
+/* ---- actions ----------------------------------------------------------------------- */
 
 struct ig_action_create_prepared_statement_request {
   struct ig_str query;

@@ -136,8 +136,7 @@ static void free_bytes(struct ig_str bytes) {
   ig_free((void *)(uintptr_t)bytes.data);
 }
 
-/* ---- fields
- * ---------------------------------------------------------------------------- */
+/* ---- fields ------------------------------------------------------------------------ */
 
 static const char *const type_names[] = {
     [IG_PROTOBUF_BOOL] = "bool",         [IG_PROTOBUF_INT32] = "int32",
@@ -194,8 +193,7 @@ static void tables_have_the_fields_of_the_specification(void **state) {
   check_count(&last);
 }
 
-/* ---- bytes
- * ----------------------------------------------------------------------------- */
+/* ---- bytes ------------------------------------------------------------------------- */
 
 /* Read, write, compare with `expected` (NULL: any bytes will do). */
 static igloo_status read_and_write(const struct ig_protobuf_message *message,
@@ -273,8 +271,7 @@ static void damaged_messages_do_no_harm(void **state) {
   assert_true(each_line("takes", look_at_damaged_bytes, NULL) > 200);
 }
 
-/* ---- without memory
- * -------------------------------------------------------------------- */
+/* ---- without memory ---------------------------------------------------------------- */
 
 struct input {
   const struct ig_protobuf_message *message;
