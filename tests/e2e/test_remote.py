@@ -27,7 +27,7 @@ class Server:
             text=True)
         said = iter(self.process.stdout.readline, "")
         self.uri = next((f"igloo://{line.split('//')[1].strip()}" for line in said
-                         if line.startswith("listening on grpc://")), None)
+                         if line.startswith("listening on grpc")), None)
         if self.uri is None:
             self.end()
         assert self.uri, "the server says no address"
@@ -145,5 +145,26 @@ def test_a_password_comes_from_the_environment(igloo):
                       env={"IGLOO_USER": "anna", "IGLOO_PASSWORD": "geheim"})
         assert wrote.returncode == 0, wrote.stderr
         assert (igloo.folder / "made.csv").read_text() == "a\n1\n"
+    finally:
+        one.end()
+
+
+def test_tls_is_checked_and_may_be_said_to_be_insecure(igloo):
+    made = igloo("cert", "dev", "certs")
+    assert made.returncode == 0, made.stderr
+    certs = igloo.folder / "certs"
+    one = Server(igloo.folder, igloo.environment, "--set", "auth.mode=none", "--set",
+                 f"tls.cert={certs}/server.crt", "--set", f"tls.key={certs}/server.key")
+    try:
+        select = ["sql", "--format", "csv", "-c", "SELECT 42 AS a"]
+        ca = {"IGLOO_TLS_CA": f"{certs}/ca.crt"}
+        for uri, env in [(f"{one.uri}?tls_ca={certs}/ca.crt", {}), (f"{one.uri}?tls=on", ca),
+                         (f"{one.uri}?tls=insecure", {})]:
+            done = igloo(*select, "--uri", uri, env=env)
+            assert done.stdout == "a\n42\n", done.stderr
+        unknown = igloo(*select, "--uri", f"{one.uri}?tls=on")
+        assert unknown.returncode == 3 and "sqlstate: 28000" in unknown.stderr
+        plain = igloo(*select, "--uri", one.uri)  # of this host: without TLS unless asked
+        assert plain.returncode == 3 and "sqlstate: 08001" in plain.stderr
     finally:
         one.end()
