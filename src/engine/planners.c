@@ -61,13 +61,16 @@ static void *planner_main(void *ctx) {
     run_task(task);
     ig_mutex_lock(&planners->mu);
     bool abandoned = task->abandoned;
-    if (abandoned) planners->abandoned--;
     task->done = 1;
+    if (abandoned) {
+      /* Before it counts as ended: what it frees may hold the engine, whose last
+       * reference must not go on this thread. */
+      ig_mutex_unlock(&planners->mu);
+      task->free(task);
+      ig_mutex_lock(&planners->mu);
+      planners->abandoned--;
+    }
     ig_cond_broadcast(&planners->work_done);
-    if (!abandoned) continue;
-    ig_mutex_unlock(&planners->mu);
-    task->free(task);
-    ig_mutex_lock(&planners->mu);
   }
   ig_mutex_unlock(&planners->mu);
   return NULL;

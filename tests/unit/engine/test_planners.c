@@ -127,6 +127,39 @@ static void a_cancelled_caller_is_answered_while_its_task_finishes_alone(void **
   ig_cancel_unref(call.cancel);
 }
 
+static sem_t freeing, may_free;
+
+static void free_slowly(struct ig_task *task) {
+  sem_post(&freeing);
+  sem_wait(&may_free);
+  free_probe(task);
+}
+
+static void an_abandoned_task_has_ended_once_it_was_freed(void **state) {
+  (void)state;
+  IG_AUTO(ig_planners) *planners = NULL;
+  assert_ok(ig_planners_new(1, 1, &planners, &test_err));
+  struct probe probe;
+  init_probe(&probe, IGLOO_OK);
+  probe.task.free = free_slowly;
+  sem_init(&freeing, 0, 0);
+  sem_init(&may_free, 0, 0);
+  struct call call = {.planners = planners, .probe = &probe, .may_abandon = true};
+  assert_ok(ig_cancel_new(IG_NEVER_US, &call.cancel, &test_err));
+  start_call(&call);
+  sem_wait(&probe.began);
+  ig_cancel_set(call.cancel);
+  ig_thread_join(call.thread);
+  sem_post(&probe.may_end);
+  sem_wait(&freeing);
+  /* What it frees may hold the engine: nobody may think that it is gone. */
+  assert_false(ig_planners_close(planners, ig_deadline_in(20 * IG_US_PER_MS)));
+  sem_post(&may_free);
+  assert_true(ig_planners_close(planners, ig_deadline_in(30 * IG_US_PER_S)));
+  assert_int_equal(freed, 1);
+  ig_cancel_unref(call.cancel);
+}
+
 static void a_task_that_may_not_be_abandoned_is_waited_for(void **state) {
   (void)state;
   IG_AUTO(ig_planners) *planners = NULL;
@@ -195,6 +228,7 @@ int main(void) {
       cmocka_unit_test_setup(a_planning_thread_has_stack_for_deep_statements, set_up),
       cmocka_unit_test_setup(a_cancelled_caller_is_answered_while_its_task_finishes_alone,
                              set_up),
+      cmocka_unit_test_setup(an_abandoned_task_has_ended_once_it_was_freed, set_up),
       cmocka_unit_test_setup(a_task_that_may_not_be_abandoned_is_waited_for, set_up),
       cmocka_unit_test_setup(a_waiting_task_past_its_deadline_never_runs, set_up),
       cmocka_unit_test_setup(statements_beyond_the_abandoned_limit_are_refused, set_up),
