@@ -4,9 +4,9 @@
   run.py --igloo build/igloo [PATTERN]
 
 Three kinds of test: each program of examples/c compiles alone against the public
-headers and prints what its .out file says, embedded and over a server; the sample question of `make run`
-gives the rows that DuckDB gives for the same text over the same files; each
-`$ igloo …` command in a ```console block of README.md and docs/ prints what
+headers and prints what its .out file says, embedded and over a server; the sample
+question of `make run` gives the rows that DuckDB gives for the same text over the same
+files; each `$ igloo …` command in a ```console block of README.md and docs/ prints what
 stands below it. Commands run in a folder with the sample's files. The last line is
 "N passed, M failed"."""
 
