@@ -220,6 +220,12 @@
 /* Messages in memory of all calls of the process: the largest one, and other calls'. */
 #define IG_RPC_BUDGET_BYTES (IG_GIB + 256 * IG_MIB)
 
+/* Taken in by each call whatever the budget says: a login, a cancel, an ordinary query. */
+#define IG_RPC_SMALL_BYTES (64 * IG_KIB)
+
+/* Memory for a message before its bytes came, on the word of a peer that may lie. */
+#define IG_RPC_AHEAD_BYTES (4 * IG_KIB)
+
 /* Memory of received batches that is kept for the next: the few that are on their way. */
 #define IG_RPC_KEPT_BYTES_MAX (20 * IG_MIB)
 

@@ -33,6 +33,10 @@ uint64_t ig_rpc_budget_used(void) {
   return atomic_load_explicit(&used, memory_order_relaxed);
 }
 
+uint64_t ig_rpc_budget_limit(void) {
+  return atomic_load_explicit(&limit, memory_order_relaxed);
+}
+
 bool ig_rpc_budget_is_full(void) {
-  return ig_rpc_budget_used() >= atomic_load_explicit(&limit, memory_order_relaxed);
+  return ig_rpc_budget_used() >= ig_rpc_budget_limit();
 }

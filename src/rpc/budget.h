@@ -14,6 +14,7 @@ bool ig_rpc_budget_try(uint64_t bytes);
 void ig_rpc_budget_take(uint64_t bytes);
 void ig_rpc_budget_give(uint64_t bytes);
 uint64_t ig_rpc_budget_used(void);
+uint64_t ig_rpc_budget_limit(void);
 bool ig_rpc_budget_is_full(void);
 
 #endif

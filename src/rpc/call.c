@@ -29,6 +29,10 @@ igloo_status ig_call_new_locked(ig_conn *conn, ig_rpc_call **ret_call,
   ig_rpc_inbox_init(
       &call->inbox, conn->config.message_bytes_max,
       conn->config.is_server ? IG_RPC_SERVER_WINDOW_BYTES : IG_RPC_CLIENT_WINDOW_BYTES);
+  if (conn->config.is_server)
+    call->inbox.connection_bytes = &conn->in_bytes;
+  else /* it asked for what comes */
+    call->inbox.ahead_bytes = IG_RPC_CLIENT_WINDOW_BYTES;
   call->next = conn->calls;
   if (call->next) call->next->previous = call;
   conn->calls = call;
@@ -45,7 +49,9 @@ void ig_call_unref_inner(ig_rpc_call *call) {
   /* acq_rel: the last one sees what the others did before they left. */
   if (atomic_fetch_sub_explicit(&call->references, 1, memory_order_acq_rel) > 1) return;
   if (call->state_free) call->state_free(call->state);
+  ig_mutex_lock(&call->conn->mu); /* its share */
   ig_rpc_inbox_done(&call->inbox);
+  ig_mutex_unlock(&call->conn->mu);
   ig_rpc_metadata_done(&call->metadata);
   ig_rpc_metadata_done(&call->headers);
   ig_rpc_metadata_done(&call->trailers);

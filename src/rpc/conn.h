@@ -93,6 +93,7 @@ struct ig_conn {
   bool is_turn_posted; /* the task is; it holds a reference */
   ig_rpc_call *calls;
   size_t calls_len;
+  uint64_t in_bytes;      /* a server's: charged for what its calls have not taken */
   struct igloo_error end; /* why it is closed */
   /* done after the mutex is left, see ig_conn_unlock */
   struct ig_rpc_outgoing *released;

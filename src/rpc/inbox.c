@@ -64,8 +64,32 @@ static struct ig_rpc_block *block_free(struct ig_rpc_block *block) {
   return NULL;
 }
 
-static igloo_status charge(uint64_t bytes, struct igloo_error *reterr) {
-  if (ig_rpc_budget_try(bytes)) return IGLOO_OK;
+static void count(struct ig_rpc_inbox *inbox, uint64_t bytes) {
+  inbox->charged += bytes;
+  if (inbox->connection_bytes) *inbox->connection_bytes += bytes;
+}
+
+static void uncount(struct ig_rpc_inbox *inbox, uint64_t bytes) {
+  inbox->charged -= bytes;
+  if (inbox->connection_bytes) *inbox->connection_bytes -= bytes;
+}
+
+/* A connection has a quarter of the budget, so that none can take it all; but the rest of
+ * its calls being small, one of them may be of any size. */
+static bool is_over_share(const struct ig_rpc_inbox *inbox, uint64_t bytes) {
+  uint64_t share = ig_rpc_budget_limit() / 4;
+  if (!inbox->connection_bytes || *inbox->connection_bytes + bytes <= share) return false;
+  return *inbox->connection_bytes - inbox->charged > share / 2;
+}
+
+static igloo_status charge(struct ig_rpc_inbox *inbox, uint64_t bytes,
+                           struct igloo_error *reterr) {
+  bool is_small = inbox->charged + bytes <= IG_RPC_SMALL_BYTES;
+  if (is_small) ig_rpc_budget_take(bytes);
+  if (is_small || (!is_over_share(inbox, bytes) && ig_rpc_budget_try(bytes))) {
+    count(inbox, bytes);
+    return IGLOO_OK;
+  }
   (void)ig_fail_state(reterr, IGLOO_RESOURCE_EXHAUSTED, "53200",
                       "the memory for messages is used up");
   if (reterr) reterr->retryable = 1;
@@ -73,27 +97,44 @@ static igloo_status charge(uint64_t bytes, struct igloo_error *reterr) {
   return IGLOO_RESOURCE_EXHAUSTED;
 }
 
-/* Room for `cap` bytes of a message of `len`; `old` (or NULL) is what there was. */
-static igloo_status block_grow(struct ig_rpc_block *old, uint64_t len, uint64_t cap,
-                               struct ig_rpc_block **ret_block,
-                               struct igloo_error *reterr) {
+static void give(struct ig_rpc_inbox *inbox, uint64_t bytes) {
+  uncount(inbox, bytes);
+  ig_rpc_budget_give(bytes);
+}
+
+/* Free a block that is still in the inbox. */
+static void drop(struct ig_rpc_inbox *inbox, struct ig_rpc_block *block) {
+  if (block) uncount(inbox, block->charged);
+  (void)block_free(block);
+}
+
+/* Room for `cap` bytes of the message of `len` that is coming in. */
+static igloo_status grow(struct ig_rpc_inbox *inbox, uint64_t len, uint64_t cap,
+                         struct igloo_error *reterr) {
+  struct ig_rpc_block *old = inbox->partial;
   uint64_t bytes = sizeof(struct ig_rpc_block) + ALIGN_BYTES + cap;
   /* Batches differ a little; their blocks shall fit one another. */
   if (bytes >= KEPT_BYTES_MIN) bytes = (bytes + KEPT_STEP - 1) / KEPT_STEP * KEPT_STEP;
-  struct ig_rpc_block *block = old ? NULL : take_kept(bytes);
+  struct ig_rpc_block *block = take_kept(bytes);
   if (block) bytes = block->charged;
-  uint64_t more = bytes - (old ? old->charged : 0);
-  if (charge(more, reterr) != IGLOO_OK) {
+  uint64_t had = old ? old->charged : 0;
+  igloo_status status = charge(inbox, bytes - had, reterr);
+  if (status != IGLOO_OK) {
     ig_free(block);
-    return IGLOO_RESOURCE_EXHAUSTED;
+    return status;
   }
+  bool is_moved = block && old;
   if (!block) block = ig_realloc(old, (size_t)bytes);
   if (!block) {
-    ig_rpc_budget_give(more);
+    give(inbox, bytes - had);
     return ig_fail_oom(reterr);
   }
   *block = (struct ig_rpc_block){.charged = bytes, .len = len, .cap = cap};
-  *ret_block = block;
+  if (is_moved) {
+    memcpy(block_bytes(block), block_bytes(old), (size_t)inbox->partial_len);
+    ig_free(old);
+  }
+  inbox->partial = block;
   return IGLOO_OK;
 }
 
@@ -104,23 +145,29 @@ void ig_rpc_message_done(struct ig_rpc_message *message) {
 
 void ig_rpc_inbox_init(struct ig_rpc_inbox *inbox, uint64_t message_bytes_max,
                        size_t window_bytes) {
-  *inbox = (struct ig_rpc_inbox){.message_bytes_max = message_bytes_max};
+  *inbox = (struct ig_rpc_inbox){.message_bytes_max = message_bytes_max,
+                                 .ahead_bytes = IG_RPC_AHEAD_BYTES};
   ig_buf_init(&inbox->backlog, window_bytes);
 }
 
 void ig_rpc_inbox_done(struct ig_rpc_inbox *inbox) {
   while (inbox->first) {
     struct ig_rpc_block *next = inbox->first->next;
-    (void)block_free(inbox->first);
+    drop(inbox, inbox->first);
     inbox->first = next;
   }
-  (void)block_free(inbox->partial);
-  ig_rpc_budget_give(inbox->backlog.len);
+  drop(inbox, inbox->partial);
+  give(inbox, inbox->backlog.len);
   ig_buf_done(&inbox->backlog);
-  ig_rpc_inbox_init(inbox, inbox->message_bytes_max, inbox->backlog.max);
+  struct ig_rpc_inbox empty;
+  ig_rpc_inbox_init(&empty, inbox->message_bytes_max, inbox->backlog.max);
+  empty.ahead_bytes = inbox->ahead_bytes;
+  empty.connection_bytes = inbox->connection_bytes;
+  *inbox = empty;
 }
 
-static igloo_status begin_message(struct ig_rpc_inbox *inbox,
+/* `there` bytes follow the prefix. */
+static igloo_status begin_message(struct ig_rpc_inbox *inbox, uint64_t there,
                                   struct igloo_error *reterr) {
   const uint8_t *prefix = inbox->prefix;
   uint64_t len = (uint64_t)prefix[1] << 24 | (uint64_t)prefix[2] << 16 |
@@ -141,9 +188,8 @@ static igloo_status begin_message(struct ig_rpc_inbox *inbox,
                          (unsigned long long)inbox->message_bytes_max);
   inbox->prefix_len = 0;
   inbox->partial_len = 0;
-  /* As much as the peer may send anyway is taken on its word; more as it comes. */
-  uint64_t first = inbox->backlog.max;
-  return block_grow(NULL, len, len < first ? len : first, &inbox->partial, reterr);
+  uint64_t first = there > inbox->ahead_bytes ? there : inbox->ahead_bytes;
+  return grow(inbox, len, len < first ? len : first, reterr);
 }
 
 static void end_message(struct ig_rpc_inbox *inbox) {
@@ -162,7 +208,7 @@ static igloo_status fill_message(struct ig_rpc_inbox *inbox, const uint8_t *byte
   struct ig_rpc_block *block = inbox->partial;
   if (inbox->partial_len == block->cap && block->cap < block->len) {
     uint64_t cap = block->cap * 2 < block->len ? block->cap * 2 : block->len;
-    IG_TRY(block_grow(block, block->len, cap, &inbox->partial, reterr));
+    IG_TRY(grow(inbox, block->len, cap, reterr));
     block = inbox->partial;
   }
   uint64_t room = block->cap - inbox->partial_len;
@@ -180,7 +226,7 @@ static igloo_status deframe(struct ig_rpc_inbox *inbox, const uint8_t *bytes, si
     if (!inbox->partial) {
       inbox->prefix[inbox->prefix_len++] = bytes[used++];
       if (inbox->prefix_len < sizeof(inbox->prefix)) continue;
-      IG_TRY(begin_message(inbox, reterr));
+      IG_TRY(begin_message(inbox, len - used, reterr));
     } else {
       size_t step = len - used;
       IG_TRY(fill_message(inbox, bytes + used, &step, reterr));
@@ -198,11 +244,11 @@ igloo_status ig_rpc_inbox_feed(struct ig_rpc_inbox *inbox, const uint8_t *bytes,
   inbox->held_bytes += len;
   if (inbox->backlog.len == 0) IG_TRY(deframe(inbox, bytes, len, &used, reterr));
   if (used == len) return IGLOO_OK;
-  IG_TRY(charge(len - used, reterr));
+  IG_TRY(charge(inbox, len - used, reterr));
   size_t before = inbox->backlog.len;
   ig_buf_append(&inbox->backlog, bytes + used, len - used);
   igloo_status status = ig_buf_check(&inbox->backlog, reterr);
-  if (status != IGLOO_OK) ig_rpc_budget_give(before + len - used); /* it is empty now */
+  if (status != IGLOO_OK) give(inbox, before + len - used); /* it is empty now */
   return status;
 }
 
@@ -215,6 +261,7 @@ igloo_status ig_rpc_inbox_take(struct ig_rpc_inbox *inbox,
   inbox->first = block->next;
   if (!inbox->first) inbox->last = NULL;
   inbox->messages--;
+  uncount(inbox, block->charged);
   inbox->held_bytes -= sizeof(inbox->prefix) + block->len;
   *ret_message = (struct ig_rpc_message){
       .data = block_bytes(block), .len = (size_t)block->len, .memory = block};
@@ -229,7 +276,7 @@ igloo_status ig_rpc_inbox_take(struct ig_rpc_inbox *inbox,
     ig_rpc_message_done(ret_message);
     return status;
   }
-  ig_rpc_budget_give(used);
+  give(inbox, used);
   memmove(backlog->data, backlog->data + used, backlog->len - used);
   ig_buf_truncate(backlog, backlog->len - used);
   return IGLOO_OK;

@@ -5,6 +5,9 @@
  * At most IG_RPC_RECEIVED_MESSAGES_MAX whole messages are kept as such; what comes behind
  * them stays bytes, and there are never more of those than the stream's window.
  *
+ * What came is charged to the budget, and a connection has a share of that; but each
+ * inbox takes IG_RPC_SMALL_BYTES whatever others hold, so that small calls always pass.
+ *
  * Owns:    messages and bytes until they are taken.
  * Threads: one thread at a time (the connection's mutex).
  * Blocks:  never.
@@ -27,6 +30,11 @@ struct ig_rpc_inbox {
   uint64_t partial_len;  /* bytes of it that are there */
   struct ig_buf backlog; /* bytes behind the whole messages */
   uint64_t held_bytes;   /* came in and were not taken, prefixes counted */
+  /* Of a message, that much gets memory before it came: IG_RPC_AHEAD_BYTES unless the
+   * owner sets more. */
+  uint64_t ahead_bytes;
+  uint64_t charged;           /* to the budget, for what is in here */
+  uint64_t *connection_bytes; /* the same of all its connection's; borrowed; NULL: none */
 };
 
 void ig_rpc_inbox_init(struct ig_rpc_inbox *inbox, uint64_t message_bytes_max,
@@ -36,8 +44,9 @@ void ig_rpc_inbox_init(struct ig_rpc_inbox *inbox, uint64_t message_bytes_max,
 void ig_rpc_inbox_done(struct ig_rpc_inbox *inbox);
 
 /* Take bytes from the wire. Returns IGLOO_OK; RESOURCE_EXHAUSTED 54000 (a message over
- * the limit) or 53200 (the process' budget); UNSUPPORTED (compressed); INVALID_ARGUMENT
- * 08P01 (a prefix that is none); OUT_OF_MEMORY. After an error only done is allowed. */
+ * the limit) or 53200 (the budget, or the share); UNSUPPORTED (compressed);
+ * INVALID_ARGUMENT 08P01 (a prefix that is none); OUT_OF_MEMORY. After an error only done
+ * is allowed. */
 IG_NODISCARD igloo_status ig_rpc_inbox_feed(struct ig_rpc_inbox *inbox,
                                             const uint8_t *bytes, size_t len,
                                             struct igloo_error *reterr);

@@ -239,6 +239,17 @@ def test_rapid_resets_end_the_connection_and_cost_no_memory(echo):
     assert resident_kib(echo) - before < 40000  # a call that is kept has 4 KiB
 
 
+def test_promised_messages_take_no_memory_before_they_come(echo):
+    other = echo.channel()
+    with h2raw.Connection(echo.port) as raw:
+        for _ in range(256):
+            raw.request("/test.Echo/Unary", body=b"\0\0\xff\xff\xff", ends=False)
+        raw.send(h2raw.PING, 0, 0, bytes(8))
+        while not raw.frame()[:2] == (h2raw.PING, h2raw.ACK):
+            pass
+        assert echo.stats(other)[3] < 256 * 5000
+
+
 def test_endless_continuation_ends_the_connection(echo):
     with h2raw.Connection(echo.port) as raw:
         try:

@@ -117,7 +117,73 @@ static void large_message_takes_memory_as_it_comes(void **state) {
   ig_rpc_inbox_init(&inbox, IG_GIB, WINDOW);
   const uint8_t prefix[5] = {0, 64, 0, 0, 0}; /* 1 GiB is promised */
   assert_ok(ig_rpc_inbox_feed(&inbox, prefix, 5, &test_err));
-  assert_true(ig_rpc_budget_used() < 2 * IG_MIB);
+  assert_true(ig_rpc_budget_used() < 5 * IG_KIB);
+  IG_AUTO_CHAR *bytes = ig_calloc(IG_MIB, 1);
+  for (size_t came = 100000; came <= 10000000; came += 100000) {
+    assert_ok(ig_rpc_inbox_feed(&inbox, (const uint8_t *)bytes, 100000, &test_err));
+    assert_true(ig_rpc_budget_used() < 3 * came + 200000);
+  }
+}
+
+static void small_message_passes_where_the_budget_is_used_up(void **state) {
+  (void)state;
+  ig_rpc_set_budget(1000);
+  ig_rpc_budget_take(2000);
+  for (size_t len = 0; len <= 60000; len += 20000) {
+    IG_AUTO_DONE(ig_buf) wire = IG_BUF_INIT(IG_MIB);
+    put_message(&wire, len, 's');
+    IG_AUTO_DONE(ig_rpc_inbox) inbox;
+    ig_rpc_inbox_init(&inbox, IG_MIB, WINDOW);
+    assert_ok(feed(&inbox, &wire, 999, &test_err));
+    assert_next(&inbox, len, 's');
+    /* One after another, but not many at a time. */
+    assert_ok(feed(&inbox, &wire, 999, &test_err));
+    igloo_status status = IGLOO_OK;
+    for (int i = 0; i < 70 && len > 0 && status == IGLOO_OK; i++)
+      status = feed(&inbox, &wire, 999, &test_err);
+    assert_int_equal(status, len > 0 ? IGLOO_RESOURCE_EXHAUSTED : IGLOO_OK);
+  }
+  ig_rpc_budget_give(2000);
+  assert_int_equal(ig_rpc_budget_used(), 0);
+  ig_rpc_set_budget(IG_RPC_BUDGET_BYTES);
+}
+
+static void connection_has_a_share_of_the_budget_and_one_large_message(void **state) {
+  (void)state;
+  ig_rpc_set_budget(8 * IG_MIB);
+  IG_AUTO_DONE(ig_buf) wire = IG_BUF_INIT(IG_MIB);
+  put_message(&wire, 200 * IG_KIB, 'm');
+  uint64_t connection_bytes = 0;
+  struct ig_rpc_inbox inboxes[12];
+  size_t fed = 0;
+  igloo_status status = IGLOO_OK;
+  while (status == IGLOO_OK && fed < IG_ARRAY_LEN(inboxes)) {
+    ig_rpc_inbox_init(&inboxes[fed], 8 * IG_MIB, WINDOW);
+    inboxes[fed].connection_bytes = &connection_bytes;
+    status = feed(&inboxes[fed++], &wire, 5000, &test_err);
+  }
+  assert_int_equal(status, IGLOO_RESOURCE_EXHAUSTED);
+  assert_true(fed > 6 && connection_bytes <= 2 * IG_MIB + IG_RPC_SMALL_BYTES);
+  assert_int_equal(connection_bytes, ig_rpc_budget_used());
+  uint64_t other_bytes = 0; /* another connection is served */
+  IG_AUTO_DONE(ig_rpc_inbox) other;
+  ig_rpc_inbox_init(&other, 8 * IG_MIB, WINDOW);
+  other.connection_bytes = &other_bytes;
+  assert_ok(feed(&other, &wire, 5000, &test_err));
+  assert_next(&other, 200 * IG_KIB, 'm');
+  assert_int_equal(other_bytes, 0);
+  /* Beside one other call a message may be larger than the share. */
+  for (size_t i = 1; i < fed; i++) ig_rpc_inbox_done(&inboxes[i]);
+  IG_AUTO_DONE(ig_buf) large = IG_BUF_INIT(8 * IG_MIB);
+  put_message(&large, 5 * IG_MIB, 'l');
+  assert_ok(feed(&inboxes[1], &large, 50000, &test_err));
+  assert_next(&inboxes[1], 5 * IG_MIB, 'l');
+  assert_next(&inboxes[0], 200 * IG_KIB, 'm');
+  assert_int_equal(connection_bytes, 0);
+  ig_rpc_inbox_done(&inboxes[0]);
+  ig_rpc_inbox_done(&inboxes[1]);
+  assert_int_equal(ig_rpc_budget_used(), 0);
+  ig_rpc_set_budget(IG_RPC_BUDGET_BYTES);
 }
 
 static void used_up_budget_refuses_what_comes_in(void **state) {
@@ -166,6 +232,8 @@ int main(void) {
       cmocka_unit_test(prefixes_that_are_refused),
       cmocka_unit_test(large_message_takes_memory_as_it_comes),
       cmocka_unit_test(used_up_budget_refuses_what_comes_in),
+      cmocka_unit_test(small_message_passes_where_the_budget_is_used_up),
+      cmocka_unit_test(connection_has_a_share_of_the_budget_and_one_large_message),
       cmocka_unit_test(failed_allocation_is_told_and_leaves_nothing),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
