@@ -9,7 +9,7 @@ import pathlib
 import subprocess
 import threading
 
-from conftest import ROOT, environment
+from conftest import ROOT, SECONDS, environment
 
 FOLDER = pathlib.Path(os.environ.get("IGLOO_BUILD", ROOT / "build")).resolve() / "clients"
 COMMANDS = {
@@ -42,7 +42,7 @@ class Program:
                          daemon=True).start()
         try:
             assert self.receive() == {"connected": True}
-        except BaseException:
+        except Refused:
             self.end()
             raise
 
@@ -65,8 +65,7 @@ class Program:
 
     def end(self):
         self.process.stdin.close()
-        if self.process.wait(60) != 0:
-            raise AssertionError("".join(self.errors))
+        assert self.process.wait(SECONDS) == 0, "".join(self.errors)
 
 
 def plain(value):
@@ -90,11 +89,12 @@ def as_shown(found, expected):
         return [as_shown(one, like) for one, like in zip(found, expected, strict=True)]
     if isinstance(expected, datetime.datetime):
         moment = datetime.datetime.fromisoformat(found)
-        return moment.replace(tzinfo=moment.tzinfo or expected.tzinfo)
+        # Some show the zone only, or always, as UTC.
+        return moment.replace(tzinfo=expected.tzinfo)
     if isinstance(expected, datetime.date):
         return datetime.datetime.fromisoformat(found).date()
     if isinstance(expected, datetime.time):
-        return datetime.datetime.fromisoformat("0001-01-01 " + found[-15:].strip("Z").split("T")[-1]).time()
+        return datetime.time.fromisoformat(found.rstrip("Z").rpartition("T")[2])
     if isinstance(expected, decimal.Decimal):
         return decimal.Decimal(str(found))
     if isinstance(expected, dict):

@@ -8,6 +8,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -82,7 +83,9 @@ func parse(words []string) (who, error) {
 
 func answer(c client, line []byte) any {
 	var r request
-	if err := json.Unmarshal(line, &r); err != nil {
+	decoder := json.NewDecoder(bytes.NewReader(line))
+	decoder.UseNumber()
+	if err := decoder.Decode(&r); err != nil {
 		return map[string]any{"broken": err.Error()}
 	}
 	do := c[r.Do]

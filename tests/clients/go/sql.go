@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow/flight/flightsql/driver"
@@ -37,8 +38,12 @@ func sqlClient(w who) (client, error) {
 func arguments(row []any) []any {
 	values := []any{}
 	for _, value := range row {
-		if number, ok := value.(float64); ok && number == float64(int64(number)) {
-			value = int64(number) // of JSON, which has one kind of number
+		if number, ok := value.(json.Number); ok { // JSON has one kind of number
+			if whole, err := number.Int64(); err == nil {
+				value = whole
+			} else if value, err = number.Float64(); err != nil {
+				value = number.String()
+			}
 		}
 		values = append(values, value)
 	}

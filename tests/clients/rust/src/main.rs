@@ -50,6 +50,8 @@ async fn connect(words: &[String]) -> Result<Connection> {
     };
     let scheme = if ca == "-" { "http" } else { "https" };
     let mut endpoint = Endpoint::from_shared(format!("{scheme}://{host}:{port}")).map_err(other)?;
+    // Streams that wait for one another must not use up what the connection may send.
+    endpoint = endpoint.initial_connection_window_size(256 << 20);
     if ca != "-" {
         let pem = std::fs::read(ca).map_err(other)?;
         let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem));
