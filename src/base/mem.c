@@ -17,9 +17,13 @@ static atomic_bool failure_delivered;
 
 static atomic_bool process_is_own;
 
-void ig_process_own(void) { atomic_store(&process_is_own, true); }
+void ig_process_own(void) {
+  atomic_store(&process_is_own, true);
+}
 
-bool ig_process_is_own(void) { return atomic_load(&process_is_own); }
+bool ig_process_is_own(void) {
+  return atomic_load(&process_is_own);
+}
 
 static bool must_fail(void) {
   if (atomic_load_explicit(&countdown, memory_order_relaxed) == COUNTDOWN_OFF)
