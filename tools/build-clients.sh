@@ -23,10 +23,23 @@ out=$(cd "$build/clients" && pwd)
 export GOCACHE=$IGLOO_CACHE/go-build GOMODCACHE=$IGLOO_CACHE/go-mod
 export GOFLAGS='-mod=readonly -modcacherw -buildvcs=false' GOTOOLCHAIN=local GOWORK=off
 go=$(tools/find-go.sh)
-(cd tests/clients/go && "$go" build -o "$out/go-clients" .)
+# The programs of docs/connect.md are built too; the address comes from outside.
+snippet() { sed -n '/^```'"$1"'$/,/^```$/{/^```/!p}' docs/connect.md; }
+put() { mkdir -p "$(dirname "$1")" && cat > "$1.new" && { cmp -s "$1.new" "$1" || cp "$1.new" "$1"; }; }
 
-tools/cargo.sh build --quiet --release --locked --manifest-path tests/clients/rust/Cargo.toml
-cp "$(tools/cargo.sh --target-dir)/release/igloo-test-clients" "$out/rust-clients"
+mkdir -p "$out/go" "$out/rust/src"
+cp -u tests/clients/go/* "$out/go/"
+snippet go | sed 's/"localhost:50051"/os.Getenv("ADDRESS")/' | put "$out/go/connect/main.go"
+(cd "$out/go" && "$go" build -o "$out/go-clients" . && "$go" build -o "$out/go-connect" ./connect)
+
+cp -u tests/clients/rust/Cargo.* "$out/rust/"
+cp -u tests/clients/rust/src/main.rs "$out/rust/src/"
+snippet rust | sed 's|from_static("https://localhost:50051")|from_shared(std::env::var("ADDRESS")?)?|' |
+  put "$out/rust/src/bin/connect.rs"
+tools/cargo.sh build --quiet --release --locked --manifest-path "$out/rust/Cargo.toml"
+made=$(tools/cargo.sh --target-dir)/release
+cp "$made/igloo-test-clients" "$out/rust-clients"
+cp "$made/connect" "$out/rust-connect"
 
 # Node looks for packages beside the program: both lie in the build folder.
 cp tests/clients/node/* "$out/node/"
