@@ -1,6 +1,7 @@
 /* identity.c -- who asks: passwords and tokens in headers, and the method Handshake. */
 #include <sodium.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "flight/private.h"
 
@@ -223,7 +224,10 @@ static igloo_status shake_by_message(struct ig_flight_call *call,
                                      struct igloo_error *reterr) {
   struct ig_rpc_message message = {0};
   bool got;
+  /* A stream that says nothing must not keep a thread that others want to log in on. */
+  ig_cancel_set_deadline(call->cancel, ig_deadline_in(IG_RPC_HANDSHAKE_US));
   IG_TRY(ig_rpc_call_receive(call->rpc, &message, &got, reterr));
+  ig_cancel_set_deadline(call->cancel, IG_NEVER_US);
   call->request = message; /* freed with the call */
   struct ig_handshake handshake = {0};
   struct ig_basic_auth basic = {0};

@@ -25,6 +25,9 @@
 /* What a second signal leaves the statements to notice that they are over. */
 #define END_SECONDS 10
 
+/* What clients that are cut off are left to read why. */
+#define FAREWELL_US (500 * IG_US_PER_MS)
+
 enum { LISTEN_ID = 1, ADVERTISE_ID, HTTP_ID, UNIX_ID, INSECURE_ID };
 
 static const struct ig_flag flags[] = {
@@ -103,6 +106,10 @@ static bool authenticates(const struct ig_config *config) {
   return strcmp(config->auth_mode, "none") != 0;
 }
 
+static bool may_leave_host(const struct ig_config *config) {
+  return config->server_insecure || (config->tls_cert[0] && authenticates(config));
+}
+
 static igloo_status check_config(const struct ig_config *config,
                                  struct igloo_error *reterr) {
   if (strcmp(config->auth_mode, "jwt") == 0) {
@@ -128,8 +135,7 @@ static igloo_status check_address(const struct ig_config *config,
   bool loopback;
   if (!config->server_listen[0]) return IGLOO_OK;
   IG_TRY(ig_listen_is_loopback(config->server_listen, &loopback, reterr));
-  bool guarded = config->tls_cert[0] && authenticates(config);
-  if (loopback || guarded || config->server_insecure) return IGLOO_OK;
+  if (loopback || may_leave_host(config)) return IGLOO_OK;
   (void)ig_fail(reterr, IGLOO_INVALID_ARGUMENT,
                 "cannot listen on %s without TLS and authentication",
                 config->server_listen);
@@ -227,7 +233,7 @@ static igloo_status start_console(struct server *server, struct igloo_error *ret
   const struct ig_config *config = ig_instance_config(server->instance);
   if (!config->server_http_listen[0]) return IGLOO_OK;
   struct ig_console_config options = {.listen = config->server_http_listen,
-                                      .may_leave_host = config->server_insecure,
+                                      .may_leave_host = may_leave_host(config),
                                       .state = console_state,
                                       .collect = console_collect,
                                       .ctx = server};
@@ -307,13 +313,16 @@ static void drain(struct server *server, const sigset_t *set) {
   __atomic_store_n(&server->drains, true, __ATOMIC_RELAXED);
   ig_log(IG_LOG_INFO, "draining", IG_LOG_I64("limit_us", config->limits_drain));
   ig_rpc_server_drain(server->rpc, deadline_us);
-  for (int number = 0; number != SIGTERM && number != SIGINT;) {
-    if (ig_rpc_server_wait_drained(server->rpc, ig_now_us())) return;
-    if (ig_now_us() >= deadline_us) return;
+  bool is_over = false;
+  for (int number = 0; !is_over && number != SIGTERM && number != SIGINT;) {
     number = wait_signal(set, 20 * IG_US_PER_MS);
+    is_over = ig_rpc_server_wait_drained(server->rpc, ig_now_us()) ||
+              ig_now_us() >= deadline_us;
   }
   ig_rpc_server_drain(server->rpc, ig_now_us());
-  /* A third signal, or a statement that does not notice, must not keep us. */
+  /* Who is cut off is told so before the sockets are closed. */
+  (void)ig_rpc_server_wait_drained(server->rpc, ig_deadline_in(FAREWELL_US));
+  /* A further signal, or a statement that does not notice, must not keep us. */
   (void)signal(SIGALRM, SIG_DFL);
   (void)alarm(END_SECONDS);
   (void)sigprocmask(SIG_UNBLOCK, set, NULL);

@@ -48,6 +48,7 @@ static igloo_status fail_full(const ig_admission *admission, struct igloo_error 
                       "(limits.queued)",
                       admission->running, admission->queued);
   ig_error_hint(reterr, "Read or release open results, or try again later.");
+  if (reterr) reterr->retryable = 1;
   return IGLOO_RESOURCE_EXHAUSTED;
 }
 
@@ -58,6 +59,7 @@ static igloo_status fail_late(const ig_admission *admission, struct igloo_error 
                       admission->limits.running,
                       (long long)(admission->limits.queue_wait_us / IG_US_PER_MS));
   ig_error_hint(reterr, "Read or release open results, or try again later.");
+  if (reterr) reterr->retryable = 1;
   return IGLOO_RESOURCE_EXHAUSTED;
 }
 

@@ -114,10 +114,14 @@ static igloo_status put(ig_flight_client *client, struct writer *writer,
                         struct ig_flight_reply *ret_reply, struct ig_str *ret_metadata,
                         struct igloo_error *reterr) {
   struct ig_pieces none = {0};
-  IG_TRY(writer->rows->release ? send_rows(writer, reterr)
-                               : send_first(writer, &none, reterr));
+  bool has_rows = writer->rows->release != NULL;
+  IG_TRY(has_rows ? send_rows(writer, reterr) : send_first(writer, &none, reterr));
   if (!writer->stopped) ig_rpc_call_half_close(writer->call);
-  return receive_results(client, writer->call, ret_reply, ret_metadata, reterr);
+  IG_TRY(receive_results(client, writer->call, ret_reply, ret_metadata, reterr));
+  if (!has_rows || !writer->stopped) return IGLOO_OK;
+  ig_rpc_message_done(&ret_reply->message);
+  return ig_fail_state(reterr, IGLOO_INTERNAL, "08P01",
+                       "the server ended the upload before its last row");
 }
 
 igloo_status ig_flight_client_put(ig_flight_client *client,
