@@ -125,7 +125,9 @@ igloo_status ig_session_ingest(ig_session *session, const struct ig_ingest *inge
   IG_AUTO_STREAM held = *rows;
   rows->release = NULL;
   IG_AUTO_DONE(work) work = {.session = session, .ingest = ingest};
-  (void)snprintf(work.source, sizeof work.source, "igloo ingest %p", (void *)&work);
+  static _Atomic uint64_t uploads; /* names apart what one session uploads side by side */
+  (void)snprintf(work.source, sizeof work.source, "igloo ingest %llu",
+                 (unsigned long long)++uploads);
   IG_AUTO(ig_running) *running = NULL;
   IG_AUTO_DONE(ig_buf) shown = IG_BUF_INIT(SQL_BYTES_MAX);
   IG_TRY(name_target(&work, reterr));
