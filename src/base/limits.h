@@ -232,6 +232,10 @@
 /* 64 KiB of metadata (long tokens, cookies) and HTTP/2's 32 bytes for each of them. */
 #define IG_RPC_METADATA_BYTES_MAX (80 * IG_KIB)
 
+/* Headers of one block, decompressed, before the connection ends: up to here the call is
+ * refused with a status that says why. */
+#define IG_RPC_HEADER_BYTES_MAX (4 * IG_RPC_METADATA_BYTES_MAX)
+
 /* Many clients refuse trailers over 8 KiB, whatever we allow. */
 #define IG_RPC_STATUS_TEXT_MAX (4 * IG_KIB)
 #define IG_RPC_STATUS_BYTES_MAX (7 * IG_KIB)
@@ -277,7 +281,7 @@
 #define IG_RPC_RESETS_BURST 1000
 #define IG_RPC_RESETS_PER_S 50
 
-/* Acknowledgements waiting for a peer that does not read them. */
+/* Acknowledgements and resets waiting for a peer that does not read them. */
 #define IG_RPC_ACKS_MAX 1000
 
 #define IG_RPC_HANDSHAKE_US INT64_C(10000000)

@@ -93,6 +93,8 @@ struct ig_conn {
   bool is_turn_posted; /* the task is; it holds a reference */
   ig_rpc_call *calls;
   size_t calls_len;
+  uint64_t header_bytes;  /* of the block that comes in */
+  int64_t resets_us;      /* up to this time the allowance of resets is used */
   uint64_t in_bytes;      /* a server's: charged for what its calls have not taken */
   struct igloo_error end; /* why it is closed */
   /* done after the mutex is left, see ig_conn_unlock */

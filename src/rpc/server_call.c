@@ -57,6 +57,7 @@ static void read_timeout(ig_rpc_call *call, struct ig_str value) {
 
 void ig_server_call_header_locked(ig_rpc_call *call, struct ig_str name,
                                   struct ig_str value) {
+  if (call->end.status != IGLOO_OK) return; /* it is refused already */
   struct igloo_error why;
   igloo_status status = IGLOO_OK;
   if (ig_str_eq_cstr(name, ":path")) {

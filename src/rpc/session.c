@@ -31,11 +31,19 @@ static ig_rpc_call *call_of_stream(nghttp2_session *session, int32_t stream_id) 
   return nghttp2_session_get_stream_user_data(session, stream_id);
 }
 
+/* The peer goes too far: GOAWAY, and an end that does not wait for it to be read. */
+static int give_up_peer(ig_conn *conn) {
+  int64_t due_us = ig_deadline_in(IG_RPC_GOAWAY_US);
+  if (due_us < conn->close_due_us) conn->close_due_us = due_us;
+  return nghttp2_session_terminate_session(conn->session, NGHTTP2_ENHANCE_YOUR_CALM);
+}
+
 /* --- headers in */
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame,
                             void *user) {
   ig_conn *conn = user;
+  conn->header_bytes = 0;
   if (frame->hd.type != NGHTTP2_HEADERS) return 0;
   if (!conn->config.is_server) {
     ig_rpc_call *call = call_of_stream(session, frame->hd.stream_id);
@@ -57,6 +65,11 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame,
                      size_t value_len, uint8_t flags, void *user) {
   (void)flags;
   ig_conn *conn = user;
+  /* A few bytes on the wire can stand for very many here. */
+  conn->header_bytes += name_len + value_len;
+  if (conn->header_bytes > IG_RPC_HEADER_BYTES_MAX)
+    return give_up_peer(conn) == 0 ? NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE
+                                   : NGHTTP2_ERR_CALLBACK_FAILURE;
   ig_rpc_call *call = call_of_stream(session, frame->hd.stream_id);
   if (!call) return 0;
   struct ig_str key = {(const char *)name, name_len};
@@ -137,11 +150,24 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
   return 0;
 }
 
+/* Streams that we end because of what the peer did, as those that it resets itself. */
+static int count_reset(ig_conn *conn, uint32_t code) {
+  if (!conn->config.is_server || code == NGHTTP2_NO_ERROR || code == NGHTTP2_CANCEL)
+    return 0;
+  int64_t now_us = ig_now_us();
+  int64_t free_us = now_us - IG_RPC_RESETS_BURST * IG_US_PER_S / IG_RPC_RESETS_PER_S;
+  if (conn->resets_us < free_us) conn->resets_us = free_us;
+  conn->resets_us += IG_US_PER_S / IG_RPC_RESETS_PER_S;
+  return conn->resets_us > now_us ? give_up_peer(conn) : 0;
+}
+
 /* After a server's last frame a client that is still sending is told to stop. */
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame,
                          void *user) {
   ig_conn *conn = user;
   if (frame->hd.type == NGHTTP2_GOAWAY) ig_conn_goaway_sent_locked(conn);
+  if (frame->hd.type == NGHTTP2_RST_STREAM)
+    return count_reset(conn, frame->rst_stream.error_code);
   if (!conn->config.is_server || frame->hd.type != NGHTTP2_HEADERS ||
       !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
     return 0;
@@ -235,7 +261,10 @@ bool ig_session_fill_locked(ig_conn *conn) {
 
 bool ig_session_feed_locked(ig_conn *conn, const uint8_t *bytes, size_t len) {
   ssize_t used = nghttp2_session_mem_recv(conn->session, bytes, len);
-  return used >= 0 && (size_t)used == len;
+  if (used < 0 || (size_t)used != len) return false;
+  /* Answers to a peer that asks for them and does not read them. */
+  return nghttp2_session_get_outbound_queue_size(conn->session) <=
+         IG_RPC_ACKS_MAX + 4 * conn->calls_len;
 }
 
 /* --- a session */

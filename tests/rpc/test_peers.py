@@ -262,6 +262,72 @@ def test_endless_continuation_ends_the_connection(echo):
     assert echo.unary("Unary", b"1") == b"1"
 
 
+BLOCK = [(":method", "POST"), (":scheme", "http"), (":authority", "t"),
+         (":path", "/test.Echo/Unary"), ("content-type", "application/grpc")]
+
+
+def goaway_code(raw):
+    return [came[3][4:8] for came in raw.rest() if came[0] == h2raw.GOAWAY]
+
+
+def test_few_bytes_that_stand_for_very_many_headers_end_the_connection(echo):
+    # An entry of the dynamic table, then references to it: RFC 7541, sections 6.2.1, 6.1.
+    entry = b"\x40\5x-bin\x7f\xbd\x1d" + b"A" * 3900
+    with h2raw.Connection(echo.port, settings=False) as raw:
+        raw.send(h2raw.SETTINGS, 0, 0)
+        raw.send(h2raw.HEADERS, 0, 1, h2raw.hpack(BLOCK) + entry)
+        raw.send(h2raw.CONTINUATION, h2raw.END_HEADERS, 1, b"\xbe" * 100000)
+        assert goaway_code(raw) == [b"\0\0\0\x0b"], "ENHANCE_YOUR_CALM"
+    with h2raw.Connection(echo.port, settings=False) as raw:
+        raw.send(h2raw.SETTINGS, 0, 0)
+        raw.send(h2raw.HEADERS, h2raw.END_HEADERS, 1,
+                 h2raw.hpack(BLOCK) + entry + b"\xbe" * 50)
+        assert raw.trailers()["grpc-status"] == "8", "a little too much is only refused"
+    assert echo.unary("Unary", b"1") == b"1"
+
+
+def flood(raw, frames):
+    """Send until the other side has enough, reading nothing; the number of bytes."""
+    sent = 0
+    raw.socket.settimeout(5)
+    try:
+        for one in frames:
+            raw.socket.sendall(one)
+            sent += len(one)
+    except (ConnectionResetError, BrokenPipeError):
+        pass
+    return sent
+
+
+def test_refused_streams_that_nobody_reads_end_the_connection(echo):
+    assert echo.unary("Unary", b"1") == b"1"
+    before = resident_kib(echo)
+    block = h2raw.hpack([*BLOCK[:3], (":path", "/test.Echo/Hang"), BLOCK[4]])
+    with h2raw.Connection(echo.port) as raw:
+        raw.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        sent = flood(raw, (b"".join(
+            h2raw.frame(h2raw.HEADERS, h2raw.END_HEADERS, first + 2 * i + 1, block)
+            for i in range(500)) for first in range(0, 150000, 1000)))
+        assert sent < 6_000_000
+    assert resident_kib(echo) - before < 60000
+    assert echo.unary("Unary", b"1") == b"1"
+
+
+def test_streams_that_the_peer_makes_us_reset_count_as_its_resets(echo):
+    with h2raw.Connection(echo.port) as raw:
+        resets = 0
+        try:
+            for stream in range(1, 8001, 2):
+                raw.socket.sendall(
+                    h2raw.frame(h2raw.HEADERS, h2raw.END_HEADERS, stream, h2raw.hpack(BLOCK)) +
+                    h2raw.frame(8, 0, stream, b"\x7f\xff\xff\xff"))  # WINDOW_UPDATE: too much
+                resets += raw.until(h2raw.RESET, h2raw.GOAWAY)[0] == h2raw.RESET
+        except (EOFError, ConnectionResetError, BrokenPipeError):
+            pass
+        assert 900 < resets < 3999
+    assert echo.unary("Unary", b"1") == b"1"
+
+
 def test_more_streams_than_allowed_are_refused_one_by_one(echo):
     with h2raw.Connection(echo.port) as raw:
         for _ in range(257):
