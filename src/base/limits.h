@@ -295,6 +295,15 @@
 /* Connections without a call. Drivers' pools keep theirs for 10 to 30 minutes. */
 #define IG_RPC_IDLE_US INT64_C(3600000000)
 
+/* The same before the first call that was answered without an error: anyone can connect. */
+#define IG_RPC_NEW_IDLE_US INT64_C(60000000)
+
+/* Connections, which cost some 30 KiB each before anyone has logged in. */
+#define IG_RPC_CONNECTIONS_MAX 16384
+
+/* An answered call whose peer takes nothing of what is queued: its memory is needed. */
+#define IG_RPC_STALL_US INT64_C(300000000)
+
 /* Between the two GOAWAYs, for a peer that does not answer the PING between them. */
 #define IG_RPC_GOAWAY_US INT64_C(1000000)
 

@@ -24,7 +24,7 @@ igloo_status ig_call_new_locked(ig_conn *conn, ig_rpc_call **ret_call,
   atomic_init(&call->handles, 0);
   ig_cond_init(&call->changed);
   call->conn = ig_conn_ref(conn);
-  call->deadline_us = call->request_due_us = IG_NEVER_US;
+  call->deadline_us = call->request_due_us = call->stall_due_us = IG_NEVER_US;
   call->grpc_status = call->http_status = -1;
   ig_rpc_inbox_init(
       &call->inbox, conn->config.message_bytes_max,
@@ -152,11 +152,14 @@ void ig_call_end_locked(ig_rpc_call *call, const struct igloo_error *why) {
 void ig_call_expire_locked(ig_rpc_call *call, int64_t now_us) {
   struct igloo_error why;
   bool is_deadline = call->deadline_us <= now_us;
-  call->deadline_us = call->request_due_us = IG_NEVER_US;
+  call->deadline_us = call->request_due_us = call->stall_due_us = IG_NEVER_US;
   (void)ig_fail(&why, IGLOO_DEADLINE_EXCEEDED,
                 is_deadline ? "the deadline of the call has passed"
                             : "the request did not come in time");
   bool was_answered = call->is_answered;
+  /* A block of headers that does not end: nothing else can come on the connection. */
+  if (call->conn->config.is_server && !was_answered && !call->method)
+    call->conn->is_broken = true;
   ig_call_end_locked(call, &why);
   if (call->conn->config.is_server && !was_answered) {
     ig_server_call_answer_now_locked(call, &why);
@@ -278,7 +281,9 @@ void ig_call_data_locked(ig_rpc_call *call, const uint8_t *bytes, size_t len) {
   bool is_single = call->method && call->method->shape == IG_RPC_SINGLE_REQUEST;
   if (!is_wanted || (call->inbox.messages == 0 && (call->is_receiving || is_single)))
     consume_locked(call, 0);
-  if (call->inbox.messages > 0) ig_cond_broadcast(&call->changed);
+  if (call->inbox.messages == 0) return;
+  ig_cond_broadcast(&call->changed);
+  if (call->method && !is_single) call->request_due_us = IG_NEVER_US;
 }
 
 /* What is there to be received; IGLOO_OK with *ret_over false says: wait. */

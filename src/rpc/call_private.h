@@ -30,7 +30,8 @@ struct ig_rpc_call {
   pthread_cond_t changed; /* a message, room, the end */
   int32_t stream_id;      /* 0: no stream any more */
   int64_t deadline_us;    /* the token's */
-  int64_t request_due_us; /* of a server's call that waits for its one message */
+  int64_t request_due_us; /* of a server's call that waits for its first message */
+  int64_t stall_due_us;   /* of an answered one, when nothing of it goes out until then */
   ig_cancel *watched;     /* shared; NULL: none */
 
   struct ig_rpc_inbox inbox;

@@ -44,7 +44,7 @@ struct ig_conn_config {
   const struct ig_rpc_method *methods;
   size_t methods_len;
   uint32_t streams_max;
-  int64_t idle_us, keepalive_us, handshake_us, request_us;
+  int64_t idle_us, new_idle_us, stall_us, keepalive_us, handshake_us, request_us;
   uint64_t message_bytes_max; /* of a channel */
   /* Told on the I/O thread, without the mutex: when the connection comes to it (false
    * refuses it), and after the last event of its calls, whether it was refused or not;
@@ -93,6 +93,7 @@ struct ig_conn {
   bool is_turn_posted; /* the task is; it holds a reference */
   ig_rpc_call *calls;
   size_t calls_len;
+  bool has_answered;      /* a server's: a call, without an error */
   uint64_t header_bytes;  /* of the block that comes in */
   int64_t resets_us;      /* up to this time the allowance of resets is used */
   uint64_t in_bytes;      /* a server's: charged for what its calls have not taken */

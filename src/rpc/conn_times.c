@@ -30,7 +30,10 @@ static int64_t keepalive_due(const ig_conn *conn) {
 static int64_t idle_due(const ig_conn *conn) {
   if (!conn->config.is_server || conn->calls_len > 0 || conn->drain != IG_DRAIN_NONE)
     return IG_NEVER_US;
-  return conn->idle_since_us + conn->config.idle_us;
+  int64_t idle_us = conn->has_answered
+                        ? conn->config.idle_us
+                        : earlier(conn->config.idle_us, conn->config.new_idle_us);
+  return conn->idle_since_us + idle_us;
 }
 
 void ig_conn_schedule_locked(ig_conn *conn) {
@@ -53,7 +56,8 @@ static void check_calls(ig_conn *conn, int64_t now_us) {
   conn->calls_due_us = IG_NEVER_US;
   for (ig_rpc_call *call = conn->calls, *next; call; call = next) {
     next = call->next;
-    int64_t due_us = earlier(call->deadline_us, call->request_due_us);
+    int64_t due_us =
+        earlier(earlier(call->deadline_us, call->request_due_us), call->stall_due_us);
     if (due_us <= now_us)
       ig_call_expire_locked(call, now_us);
     else

@@ -156,8 +156,9 @@ static void end_io(struct ig_loop_task *task) {
 static uint64_t default_connections(void) {
   struct rlimit limit;
   if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
-    return 1u << 20;
-  return limit.rlim_cur / 4 * 3;
+    return IG_RPC_CONNECTIONS_MAX;
+  uint64_t most = limit.rlim_cur / 4 * 3;
+  return most < IG_RPC_CONNECTIONS_MAX ? most : IG_RPC_CONNECTIONS_MAX;
 }
 
 static int64_t or_default(int64_t us, int64_t default_us) {
@@ -221,6 +222,8 @@ igloo_status ig_rpc_server_new(const struct ig_rpc_server_options *options,
       .methods_len = server->methods_len,
       .streams_max = options->streams_max > 0 ? options->streams_max : IG_RPC_STREAMS_MAX,
       .idle_us = or_default(options->idle_us, IG_RPC_IDLE_US),
+      .new_idle_us = or_default(options->new_idle_us, IG_RPC_NEW_IDLE_US),
+      .stall_us = or_default(options->stall_us, IG_RPC_STALL_US),
       .keepalive_us = or_default(options->keepalive_us, IG_RPC_KEEPALIVE_US),
       .handshake_us = or_default(options->handshake_us, IG_RPC_HANDSHAKE_US),
       .request_us = or_default(options->request_us, IG_RPC_REQUEST_US),

@@ -44,6 +44,8 @@ struct ig_rpc_server_options {
   int64_t idle_us;          /* without a call: the connection is drained */
   int64_t keepalive_us;     /* of silence, then a PING */
   int64_t handshake_us;     /* TLS and the HTTP/2 preface */
+  int64_t new_idle_us;      /* the same before the first call that was answered OK */
+  int64_t stall_us;         /* an answered call whose peer reads nothing is reset */
   int64_t request_us; /* for the one message of IG_RPC_SINGLE_REQUEST, and to read what
                          was queued before an error */
 };

@@ -103,7 +103,6 @@ static bool refuse_http(ig_rpc_call *call) {
 /* Hand it to its method once the turn leaves the mutex. */
 static void begin_locked(ig_rpc_call *call) {
   ig_conn *conn = call->conn;
-  call->request_due_us = IG_NEVER_US;
   ig_call_ref_inner(call);
   call->next_begun = NULL;
   if (conn->begun_last)
@@ -130,17 +129,13 @@ void ig_server_call_headers_done_locked(ig_rpc_call *call) {
   if (method->message_bytes_max > 0)
     call->inbox.message_bytes_max = method->message_bytes_max;
   ig_cancel_set_deadline(call->token, call->deadline_us);
-  if (method->shape == IG_RPC_STREAM_REQUEST)
-    begin_locked(call);
-  else
-    call->request_due_us = ig_deadline_in(conn->config.request_us);
-  ig_conn_due_locked(conn, call->deadline_us < call->request_due_us
-                               ? call->deadline_us
-                               : call->request_due_us);
+  if (method->shape == IG_RPC_STREAM_REQUEST) begin_locked(call);
+  ig_conn_due_locked(conn, call->deadline_us);
 }
 
 void ig_server_call_input_done_locked(ig_rpc_call *call) {
   ig_cond_broadcast(&call->changed);
+  call->request_due_us = IG_NEVER_US;
   if (call->is_answered || call->is_ended || !call->method) return;
   struct igloo_error why;
   igloo_status status = IGLOO_OK;
@@ -252,6 +247,18 @@ static void hurry_locked(ig_rpc_call *call) {
   ig_conn_due_locked(call->conn, due_us);
 }
 
+/* The handler has gone, and with it the statement's time limit: what is queued must not
+ * wait for ever. */
+static void limit_stall_locked(ig_rpc_call *call) {
+  call->request_due_us = IG_NEVER_US;
+  call->stall_due_us = ig_deadline_in(call->conn->config.stall_us);
+  int64_t due_us = call->watched ? ig_cancel_deadline_us(call->watched) : IG_NEVER_US;
+  if (due_us < call->deadline_us) call->deadline_us = due_us;
+  due_us =
+      call->deadline_us < call->stall_due_us ? call->deadline_us : call->stall_due_us;
+  ig_conn_due_locked(call->conn, due_us);
+}
+
 /* Decide the status and send it behind what is queued. */
 static void answer_locked(ig_rpc_call *call, const struct igloo_error *error) {
   if (call->is_answered) return;
@@ -263,7 +270,10 @@ static void answer_locked(ig_rpc_call *call, const struct igloo_error *error) {
   if (call->end.status != IGLOO_OK) {
     IG_COUNT(call->conn->config.counters, calls_failed, 1);
     hurry_locked(call);
+  } else {
+    call->conn->has_answered = true;
   }
+  limit_stall_locked(call);
   if (call->are_headers_sent)
     ig_call_resume_locked(call);
   else

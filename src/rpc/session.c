@@ -57,6 +57,8 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
   call->stream_id = frame->hd.stream_id;
   IG_COUNT(conn->config.counters, calls, 1);
   IG_COUNT(conn->config.counters, calls_now, 1);
+  call->request_due_us = ig_deadline_in(conn->config.request_us);
+  ig_conn_due_locked(conn, call->request_due_us);
   return nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, call);
 }
 
@@ -229,6 +231,7 @@ static int send_data(nghttp2_session *session, nghttp2_frame *frame,
   ig_rpc_output_copy(&conn->output, header, FRAME_HEADER_BYTES);
   ig_rpc_output_refer(&conn->output, &call->out_first, len);
   if (!call->out_first) call->out_last = NULL;
+  if (call->is_answered) call->stall_due_us = ig_deadline_in(conn->config.stall_us);
   return 0;
 }
 

@@ -3,6 +3,7 @@
  *
  * Usage: echo_server [--unix PATH] [--cert FILE --key FILE [--client-ca FILE]]
  *                    [--keepalive-ms N] [--idle-ms N] [--handshake-ms N]
+ *                    [--new-idle-ms N] [--stall-ms N] [--request-ms N]
  *
  * Prints "port N" once it listens on 127.0.0.1, and ends, drained, when stdin does.
  */
@@ -303,6 +304,12 @@ int main(int argc, char **argv) {
       options.keepalive_us = (int64_t)number * IG_US_PER_MS;
     if (strcmp(argv[i], "--handshake-ms") == 0)
       options.handshake_us = (int64_t)number * IG_US_PER_MS;
+    if (strcmp(argv[i], "--new-idle-ms") == 0)
+      options.new_idle_us = (int64_t)number * IG_US_PER_MS;
+    if (strcmp(argv[i], "--stall-ms") == 0)
+      options.stall_us = (int64_t)number * IG_US_PER_MS;
+    if (strcmp(argv[i], "--request-ms") == 0)
+      options.request_us = (int64_t)number * IG_US_PER_MS;
     if (strcmp(argv[i], "--idle-ms") == 0)
       options.idle_us = (int64_t)number * IG_US_PER_MS;
   }

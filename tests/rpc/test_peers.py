@@ -213,6 +213,44 @@ def test_idle_connection_is_asked_to_go_in_two_steps(start):
     assert h2raw.decode(ends[0][3])["grpc-status"] == "0", "what was on its way is answered"
 
 
+def test_connection_without_a_good_call_is_idle_sooner(start):
+    echo = start("--new-idle-ms", 200)
+    with h2raw.Connection(echo.port) as raw:
+        raw.request("/test.Echo/None", body=h2raw.message(b""))
+        assert raw.trailers()["grpc-status"] == "12"
+        assert raw.until(h2raw.GOAWAY)
+    with h2raw.Connection(echo.port) as raw:
+        raw.request("/test.Echo/Unary", body=h2raw.message(b""))
+        assert raw.trailers()["grpc-status"] == "0"
+        raw.socket.settimeout(1)
+        with pytest.raises(TimeoutError):
+            raw.until(h2raw.GOAWAY)
+
+
+def test_answered_call_whose_peer_reads_nothing_is_reset(start):
+    echo = start("--stall-ms", 200)
+    with h2raw.Connection(echo.port) as raw:
+        raw.request("/test.Echo/ServerStream", body=h2raw.message(b"1 3000000"))
+        assert raw.until(h2raw.RESET)[3] == b"\0\0\0\x08", "CANCEL"
+        other = echo.channel()
+        wait_for(lambda: echo.stats(other)[3] < 1000)
+
+
+def test_stream_that_does_not_begin_in_time_is_ended(start):
+    echo = start("--request-ms", 200)
+    with h2raw.Connection(echo.port) as raw:
+        raw.request("/test.Echo/Chat", ends=False)
+        assert raw.trailers()["grpc-status"] == "4"
+        raw.request("/test.Echo/Chat", body=h2raw.message(b"1"), ends=False)
+        assert raw.until(h2raw.DATA)[3] == h2raw.message(b"1")
+        raw.socket.settimeout(1)
+        with pytest.raises(TimeoutError):
+            raw.trailers()
+    with h2raw.Connection(echo.port) as raw:
+        raw.send(h2raw.HEADERS, 0, 1, b"\0\1a\1b")  # CONTINUATION never comes
+        assert raw.is_closed()
+
+
 def resident_kib(echo):
     with open(f"/proc/{echo.process.pid}/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
