@@ -129,7 +129,7 @@ void ig_server_call_send_headers_locked(ig_rpc_call *call);
 
 void ig_client_call_header_locked(ig_rpc_call *call, struct ig_str name,
                                   struct ig_str value);
-void ig_client_call_headers_done_locked(ig_rpc_call *call);
+void ig_client_call_headers_done_locked(ig_rpc_call *call, bool is_last);
 /* The stream is over: by its last frame, or by a reset with this code. */
 void ig_client_call_over_locked(ig_rpc_call *call, uint32_t code);
 

@@ -40,13 +40,17 @@ void ig_client_call_header_locked(ig_rpc_call *call, struct ig_str name,
   ig_call_reset_locked(call, NGHTTP2_CANCEL);
 }
 
-void ig_client_call_headers_done_locked(ig_rpc_call *call) {
+void ig_client_call_headers_done_locked(ig_rpc_call *call, bool is_last) {
   /* 1xx: the response is still to come. */
   if (call->http_status >= 100 && call->http_status < 200) {
     call->http_status = -1;
     return;
   }
   call->is_response_seen = true;
+  if (!is_last) { /* only the block that ends the stream has the status */
+    call->grpc_status = -1;
+    ig_free(IG_TAKE(call->grpc_message));
+  }
   ig_cond_broadcast(&call->changed);
 }
 
@@ -76,7 +80,7 @@ static igloo_status fail_reset(uint32_t code, struct igloo_error *reterr) {
 
 static void decide_end(ig_rpc_call *call, uint32_t code) {
   ig_error_reset(&call->end);
-  if (call->grpc_status == 0) return;
+  if (call->grpc_status == 0 && code == NGHTTP2_NO_ERROR) return;
   if (call->grpc_status > 0) {
     struct ig_str details;
     (void)ig_rpc_metadata_get(&call->trailers, "grpc-status-details-bin", &details);
@@ -149,7 +153,10 @@ static igloo_status submit_locked(ig_rpc_call *call, const struct ig_header_bloc
 static igloo_status start_locked(ig_conn *conn, const struct ig_rpc_call_options *options,
                                  int64_t deadline_us, const struct ig_header_block *block,
                                  ig_rpc_call **ret_call, struct igloo_error *reterr) {
-  if (conn->state != IG_CONN_OPEN) return ig_conn_fail_locked(conn, reterr);
+  if (conn->state != IG_CONN_OPEN || conn->is_broken)
+    return ig_conn_fail_locked(conn, reterr);
+  if (conn->is_going_away) /* since it was chosen */
+    return ig_fail(reterr, IGLOO_UNAVAILABLE, "the connection takes no more calls");
   ig_rpc_call *call = NULL;
   IG_TRY(ig_call_new_locked(conn, &call, reterr));
   call->deadline_us = deadline_us;

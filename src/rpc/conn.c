@@ -12,6 +12,7 @@
 #include "rpc/conn_times.h"
 
 #define READS_PER_TURN 4                  /* then the loop's other connections */
+#define TLS_READS_PER_TURN 64             /* records of 16 KiB */
 #define WRITE_BYTES_PER_TURN (8 * IG_MIB) /* likewise */
 
 static ig_conn *conn_of_source(struct ig_loop_source *source) {
@@ -310,8 +311,14 @@ static void read_tls_locked(ig_conn *conn, uint8_t *buffer) {
   if (conn->state == IG_CONN_HANDSHAKE && !handshake_locked(conn)) return;
   struct igloo_error error;
   ig_error_reset(&error);
-  /* Until OpenSSL has no more: what it has read ahead wakes no epoll. */
-  while (conn->state != IG_CONN_CLOSED && !conn->is_broken) {
+  conn->read_due_us = IG_NEVER_US;
+  for (int i = 0; conn->state != IG_CONN_CLOSED && !conn->is_broken; i++) {
+    /* What OpenSSL has read ahead wakes no epoll, so the timer does, behind the others.
+     */
+    if (i == TLS_READS_PER_TURN) {
+      conn->read_due_us = ig_now_us();
+      return;
+    }
     size_t len = 0;
     enum ig_tls_progress progress =
         ig_tls_session_read(conn->tls, buffer, IG_LOOP_BUFFER_BYTES, &len, &error);
@@ -372,6 +379,8 @@ static void fire_timer(struct ig_loop_timer *timer) {
   begin_turn(conn);
   conn->scheduled_us = IG_NEVER_US;
   if (!ig_conn_check_times_locked(conn, &why)) close_locked(conn, &why);
+  if (conn->read_due_us != IG_NEVER_US && conn->state != IG_CONN_CLOSED)
+    read_tls_locked(conn, ig_loop_buffer(conn->loop));
   end_turn(conn);
 }
 
@@ -396,7 +405,7 @@ igloo_status ig_conn_new(const struct ig_conn_config *config, int fd, ig_tls *tl
   conn->read_us = conn->idle_since_us = ig_now_us();
   conn->handshake_due_us = ig_deadline_in(config->handshake_us);
   conn->calls_due_us = conn->goaway_due_us = conn->drain_due_us = conn->close_due_us =
-      conn->scheduled_us = IG_NEVER_US;
+      conn->scheduled_us = conn->read_due_us = IG_NEVER_US;
   igloo_status status = tls ? ig_tls_session_new(tls, fd, config->is_server, server_name,
                                                  &conn->tls, reterr)
                             : ig_session_open(conn, reterr);

@@ -37,7 +37,8 @@ static int64_t idle_due(const ig_conn *conn) {
 }
 
 void ig_conn_schedule_locked(ig_conn *conn) {
-  int64_t due_us = earlier(conn->close_due_us, conn->calls_due_us);
+  int64_t due_us =
+      earlier(conn->read_due_us, earlier(conn->close_due_us, conn->calls_due_us));
   if (conn->state == IG_CONN_HANDSHAKE || !conn->has_settings)
     due_us = earlier(due_us, conn->handshake_due_us);
   if (conn->state == IG_CONN_OPEN) {

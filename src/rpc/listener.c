@@ -170,19 +170,28 @@ igloo_status ig_rpc_listen_unix(const char *path, uint32_t mode,
   if (fd < 0 || fchmod(fd, mode) < 0 ||
       bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
     return ig_fail_errno(reterr, errno, "could not listen on \"%s\"", path);
-  if (chmod(path, mode) < 0 || listen(fd, BACKLOG) < 0) {
+  struct stat info = {0};
+  /* What the umask took away; never through a link that someone put there meanwhile. */
+  if (fchmodat(AT_FDCWD, path, mode, AT_SYMLINK_NOFOLLOW) < 0 || lstat(path, &info) < 0 ||
+      listen(fd, BACKLOG) < 0) {
     int error = errno;
     (void)unlink(path);
     return ig_fail_errno(reterr, error, "could not listen on \"%s\"", path);
   }
-  *ret_listener =
-      (struct ig_rpc_listener){.fd = IG_TAKE_FD(fd), .unix_path = IG_TAKE(copy)};
+  *ret_listener = (struct ig_rpc_listener){.fd = IG_TAKE_FD(fd),
+                                           .unix_path = IG_TAKE(copy),
+                                           .unix_device = info.st_dev,
+                                           .unix_inode = info.st_ino};
   return IGLOO_OK;
 }
 
 void ig_rpc_listener_done(struct ig_rpc_listener *listener) {
   if (listener->fd >= 0) (void)close(listener->fd);
-  if (listener->unix_path) (void)unlink(listener->unix_path);
+  struct stat info;
+  /* Another server may have put its own there. */
+  if (listener->unix_path && lstat(listener->unix_path, &info) == 0 &&
+      info.st_dev == listener->unix_device && info.st_ino == listener->unix_inode)
+    (void)unlink(listener->unix_path);
   ig_free(listener->unix_path);
   (void)ig_tls_unref(listener->tls);
   *listener = (struct ig_rpc_listener){.fd = -1};

@@ -13,11 +13,12 @@
 
 struct ig_rpc_listener {
   struct ig_loop_source source;
-  struct ig_loop_timer timer; /* set while accepting is paused */
-  ig_rpc_server *server;      /* borrowed */
-  ig_loop *loop;              /* borrowed; NULL while it is not watched */
-  ig_tls *tls;                /* NULL: plaintext */
-  char *unix_path;            /* NULL: TCP */
+  struct ig_loop_timer timer;       /* set while accepting is paused */
+  ig_rpc_server *server;            /* borrowed */
+  ig_loop *loop;                    /* borrowed; NULL while it is not watched */
+  ig_tls *tls;                      /* NULL: plaintext */
+  char *unix_path;                  /* NULL: TCP */
+  uint64_t unix_device, unix_inode; /* of the socket file that is ours */
   int fd;
 };
 

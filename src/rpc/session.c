@@ -123,7 +123,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
   ig_rpc_call *call = call_of_stream(session, frame->hd.stream_id);
   if (!call) return 0;
   if (frame->hd.type == NGHTTP2_HEADERS && !conn->config.is_server)
-    ig_client_call_headers_done_locked(call);
+    ig_client_call_headers_done_locked(call, frame->hd.flags & NGHTTP2_FLAG_END_STREAM);
   else if (frame->hd.type == NGHTTP2_HEADERS &&
            frame->headers.cat == NGHTTP2_HCAT_REQUEST)
     ig_server_call_headers_done_locked(call);
