@@ -146,8 +146,9 @@ void ig_rpc_message_done(struct ig_rpc_message *message) {
 void ig_rpc_inbox_init(struct ig_rpc_inbox *inbox, uint64_t message_bytes_max,
                        size_t window_bytes) {
   *inbox = (struct ig_rpc_inbox){.message_bytes_max = message_bytes_max,
+                                 .window_bytes = window_bytes,
                                  .ahead_bytes = IG_RPC_AHEAD_BYTES};
-  ig_buf_init(&inbox->backlog, window_bytes);
+  ig_buf_init(&inbox->backlog, 2 * window_bytes); /* the half may be used */
 }
 
 void ig_rpc_inbox_done(struct ig_rpc_inbox *inbox) {
@@ -160,7 +161,7 @@ void ig_rpc_inbox_done(struct ig_rpc_inbox *inbox) {
   give(inbox, inbox->backlog.len);
   ig_buf_done(&inbox->backlog);
   struct ig_rpc_inbox empty;
-  ig_rpc_inbox_init(&empty, inbox->message_bytes_max, inbox->backlog.max);
+  ig_rpc_inbox_init(&empty, inbox->message_bytes_max, inbox->window_bytes);
   empty.ahead_bytes = inbox->ahead_bytes;
   empty.connection_bytes = inbox->connection_bytes;
   *inbox = empty;
@@ -246,6 +247,11 @@ igloo_status ig_rpc_inbox_feed(struct ig_rpc_inbox *inbox, const uint8_t *bytes,
   if (used == len) return IGLOO_OK;
   IG_TRY(charge(inbox, len - used, reterr));
   size_t before = inbox->backlog.len;
+  if (before - inbox->backlog_used + len - used > inbox->window_bytes) {
+    give(inbox, len - used);
+    return ig_fail_state(reterr, IGLOO_RESOURCE_EXHAUSTED, "54000",
+                         "more bytes came than the window has");
+  }
   ig_buf_append(&inbox->backlog, bytes + used, len - used);
   igloo_status status = ig_buf_check(&inbox->backlog, reterr);
   if (status != IGLOO_OK) give(inbox, before + len - used); /* it is empty now */
@@ -270,12 +276,17 @@ igloo_status ig_rpc_inbox_take(struct ig_rpc_inbox *inbox,
 
   struct ig_buf *backlog = &inbox->backlog;
   size_t used = 0;
+  const uint8_t *bytes = (const uint8_t *)backlog->data + inbox->backlog_used;
   igloo_status status =
-      deframe(inbox, (const uint8_t *)backlog->data, backlog->len, &used, reterr);
+      deframe(inbox, bytes, backlog->len - inbox->backlog_used, &used, reterr);
   if (status != IGLOO_OK) {
     ig_rpc_message_done(ret_message);
     return status;
   }
+  inbox->backlog_used += used;
+  used = inbox->backlog_used;
+  if (used < backlog->len - used) return IGLOO_OK; /* each byte is moved once at most */
+  inbox->backlog_used = 0;
   give(inbox, used);
   memmove(backlog->data, backlog->data + used, backlog->len - used);
   ig_buf_truncate(backlog, backlog->len - used);

@@ -28,8 +28,10 @@ struct ig_rpc_inbox {
   uint8_t prefix[5];
   size_t prefix_len;
   uint64_t partial_len;  /* bytes of it that are there */
-  struct ig_buf backlog; /* bytes behind the whole messages */
-  uint64_t held_bytes;   /* came in and were not taken, prefixes counted */
+  struct ig_buf backlog; /* bytes behind the whole messages … */
+  size_t backlog_used;   /* … of which these have become messages */
+  size_t window_bytes;
+  uint64_t held_bytes; /* came in and were not taken, prefixes counted */
   /* Of a message, that much gets memory before it came: IG_RPC_AHEAD_BYTES unless the
    * owner sets more. */
   uint64_t ahead_bytes;
