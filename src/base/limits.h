@@ -220,7 +220,8 @@
 /* Messages in memory of all calls of the process: the largest one, and other calls'. */
 #define IG_RPC_BUDGET_BYTES (IG_GIB + 256 * IG_MIB)
 
-/* Taken in by each call whatever the budget says: a login, a cancel, an ordinary query. */
+/* Taken in by each call whatever the budget says: a login, a cancel, an ordinary query.
+ */
 #define IG_RPC_SMALL_BYTES (64 * IG_KIB)
 
 /* Memory for a message before its bytes came, on the word of a peer that may lie. */
@@ -295,7 +296,8 @@
 /* Connections without a call. Drivers' pools keep theirs for 10 to 30 minutes. */
 #define IG_RPC_IDLE_US INT64_C(3600000000)
 
-/* The same before the first call that was answered without an error: anyone can connect. */
+/* The same before the first call that was answered without an error: anyone can connect.
+ */
 #define IG_RPC_NEW_IDLE_US INT64_C(60000000)
 
 /* Connections, which cost some 30 KiB each before anyone has logged in. */

@@ -252,7 +252,9 @@ static void hurry_locked(ig_rpc_call *call) {
 static void limit_stall_locked(ig_rpc_call *call) {
   call->request_due_us = IG_NEVER_US;
   call->stall_due_us = ig_deadline_in(call->conn->config.stall_us);
-  int64_t due_us = call->watched ? ig_cancel_deadline_us(call->watched) : IG_NEVER_US;
+  /* An error, which may be that this limit has passed, is still to be read. */
+  bool is_limited = call->watched && call->end.status == IGLOO_OK;
+  int64_t due_us = is_limited ? ig_cancel_deadline_us(call->watched) : IG_NEVER_US;
   if (due_us < call->deadline_us) call->deadline_us = due_us;
   due_us =
       call->deadline_us < call->stall_due_us ? call->deadline_us : call->stall_due_us;

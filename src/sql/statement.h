@@ -86,7 +86,9 @@ struct ig_sql_statement {
   bool explain_analyze;
   bool explain_verbose;
   enum ig_sql_explain_format explain_format;
-  const char *feature; /* as in "CREATE SECRET"; NULL for other kinds */
+  /* What it is called, as in "CREATE SECRET": of TRANSACTION, NOT_BUILT, and the kinds
+   * from CREATE_USER to KILL_SESSION; NULL of the others. */
+  const char *feature;
 };
 
 /* Recognise and parse one statement; semicolons at its end are allowed.

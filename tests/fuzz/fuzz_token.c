@@ -80,8 +80,7 @@ static void check_statement(struct ig_str sql) {
     fuzz_assert(statement.text.data == sql.data + statement.offset);
   if (statement.inner.len > 0)
     fuzz_assert(statement.inner.data == sql.data + statement.inner_offset);
-  fuzz_assert((statement.feature != NULL) == (statement.kind == IG_SQL_NOT_BUILT ||
-                                              statement.kind == IG_SQL_TRANSACTION));
+  fuzz_assert((statement.feature != NULL) == (statement.kind >= IG_SQL_CREATE_USER));
   fuzz_assert(ig_sql_statement_parse(statement.text, &again, NULL) == IGLOO_OK);
   fuzz_assert(again.kind == statement.kind);
   if (statement.kind != IG_SQL_SET) return;
