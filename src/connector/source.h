@@ -1,0 +1,245 @@
+/*
+ * source.h -- an attached database: its tables, scans of them, and writes into it.
+ *
+ * A source is an ADBC driver, a dialect (igloo/connector.h) and a pool of connections
+ * with a budget for the whole process. Planning a scan asks the dialect what it can push,
+ * writes one text per part, and takes a snapshot where the source has them: at most one
+ * for each source in an execution. A part is bytes without secrets that any process with
+ * the same attached sources can open.
+ *
+ * Owns:    ig_sources, ig_source, ig_remote_table, ig_remote_run and ig_remote_scan own
+ *          themselves, counted; a stream keeps what it needs.
+ * Threads: all functions are thread-safe; a stream is used by one thread at a time.
+ * Blocks:  whatever has a cancel token or a run, in the network, until that says stop;
+ *          ig_remote_table_classify() never.
+ */
+#ifndef IG_CONNECTOR_SOURCE_H
+#define IG_CONNECTOR_SOURCE_H
+
+#include <igloo/arrow.h>
+#include <igloo/connector.h>
+
+#include "base/cancel.h"
+#include "base/error.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+typedef struct ig_sources ig_sources;           /* what is attached, by name */
+typedef struct ig_source ig_source;             /* one of them */
+typedef struct ig_remote_table ig_remote_table; /* a table as it was looked at */
+typedef struct ig_remote_run ig_remote_run;     /* one execution: its snapshots */
+typedef struct ig_remote_scan ig_remote_scan;   /* a planned scan: its parts */
+
+struct ig_source_option {
+  const char *key, *value;
+};
+
+/* What ATTACH said. Copied. */
+struct ig_source_definition {
+  const char *name; /* of the catalog */
+  const char *type; /* "postgresql", "sqlite", "adbc" */
+  const char *uri;
+  bool read_only;
+  const struct ig_source_option *options; /* of ATTACH */
+  size_t options_count;
+  const struct ig_source_option *secrets; /* of its secret, opened; wiped when freed */
+  size_t secrets_count;
+  int64_t version; /* of the definition; another one is another source */
+};
+
+struct ig_sources_settings {
+  const char *const *driver_paths; /* folders of lib*.so, searched in order; copied */
+  size_t driver_paths_count;
+  uint32_t max_connections; /* for each source, in this process */
+};
+
+/* ---- what is attached -------------------------------------------------------------- */
+
+IG_NODISCARD igloo_status ig_sources_new(const struct ig_sources_settings *settings,
+                                         ig_sources **ret_sources,
+                                         struct igloo_error *reterr);
+ig_sources *ig_sources_ref(ig_sources *sources);
+ig_sources *ig_sources_unref(ig_sources *sources); /* takes NULL; returns NULL */
+IG_DEFINE_AUTO(ig_sources, ig_sources_unref)
+
+/* Load the driver and take it up under its name, in place of an older definition; nothing
+ * is asked of the source yet. Returns NOT_FOUND 58P01 where there is no such driver or
+ * dialect; INVALID_ARGUMENT 22023 for an option that the type does not have (hint: the
+ * nearest). */
+IG_NODISCARD igloo_status ig_sources_attach(ig_sources *sources,
+                                            const struct ig_source_definition *definition,
+                                            struct igloo_error *reterr);
+/* Forget it; false if there is none. What uses it goes on. */
+bool ig_sources_detach(ig_sources *sources, struct ig_str name);
+
+/* Gives one reference, or NULL where there is none of that name. */
+ig_source *ig_sources_find(ig_sources *sources, struct ig_str name);
+ig_source *ig_source_ref(ig_source *source);
+ig_source *ig_source_unref(ig_source *source); /* takes NULL; returns NULL */
+IG_DEFINE_AUTO(ig_source, ig_source_unref)
+
+const char *ig_source_name(const ig_source *source);
+const char *ig_source_type(const ig_source *source);
+int64_t ig_source_version(const ig_source *source);
+bool ig_source_is_read_only(const ig_source *source);
+
+/* ---- looking ----------------------------------------------------------------------- */
+
+/* Connect and ask something small. Returns UNAVAILABLE 08001 or 08006, retryable where
+ * it may pass; UNAUTHENTICATED 28000 or 28P01. */
+IG_NODISCARD igloo_status ig_source_check(ig_source *source, ig_cancel *cancel,
+                                          struct igloo_error *reterr);
+
+/* Its schemas and tables, from a listing that is kept until ig_source_refresh() or for
+ * IG_LISTING_SECONDS. Rows (schema, name, kind: "table" or "view"), in order. */
+struct ig_source_listing {
+  const char *schema, *name;
+  bool view;
+};
+IG_NODISCARD igloo_status ig_source_list(ig_source *source, ig_cancel *cancel,
+                                         const struct ig_source_listing **ret_tables,
+                                         size_t *ret_count, void **ret_hold,
+                                         struct igloo_error *reterr);
+void ig_source_list_free(void *hold);
+
+/* Forget listings and tables that were looked at. Never blocks. */
+void ig_source_refresh(ig_source *source);
+
+/* The schema that a name without one means ("public", "main"). */
+const char *ig_source_default_schema(const ig_source *source);
+
+/* The table, as it is remembered or as the source says now. Gives one reference. Returns
+ * NOT_FOUND 42P01 (hint: the nearest name where a listing is at hand); as
+ * ig_source_check. */
+IG_NODISCARD igloo_status ig_source_table(ig_source *source, struct ig_str schema,
+                                          struct ig_str name, ig_cancel *cancel,
+                                          ig_remote_table **ret_table,
+                                          struct igloo_error *reterr);
+/* The result of a text of the source's own language, for remote_query(). One statement
+ * that gives rows and writes nothing. */
+IG_NODISCARD igloo_status ig_source_query(ig_source *source, struct ig_str text,
+                                          ig_cancel *cancel, ig_remote_table **ret_table,
+                                          struct igloo_error *reterr);
+
+ig_remote_table *ig_remote_table_ref(ig_remote_table *table);
+ig_remote_table *ig_remote_table_unref(ig_remote_table *table); /* NULL as above */
+IG_DEFINE_AUTO(ig_remote_table, ig_remote_table_unref)
+
+/* Struct of its columns. Borrowed. */
+const struct ArrowSchema *ig_remote_table_schema(const ig_remote_table *table);
+ig_source *ig_remote_table_peek_source(const ig_remote_table *table);
+/* Estimates; -1: unknown. */
+int64_t ig_remote_table_rows(const ig_remote_table *table);
+int64_t ig_remote_table_bytes(const ig_remote_table *table);
+
+/* ---- scanning -----------------------------------------------------------------------
+ */
+
+/* What the source can do of each conjunct. Pure: under 100 microseconds each. */
+void ig_remote_table_classify(const ig_remote_table *table,
+                              const struct igloo_expr *const *conjuncts, size_t count,
+                              enum igloo_push *ret_push);
+bool ig_remote_table_sorts(const ig_remote_table *table, const struct igloo_sort *sort,
+                           size_t count);
+
+/* One execution of a statement: what its scans share. */
+struct ig_remote_settings {
+  bool pushdown;        /* igloo.pushdown: off reads whole tables */
+  bool strict;          /* igloo.strict_pushdown */
+  int64_t strict_bytes; /* igloo.strict_pushdown_bytes */
+  int64_t query_id;     /* for igloo.system.pushdown_log; 0: EXPLAIN */
+};
+/* Shares the sources and the token (NULL: none). Gives one reference. */
+IG_NODISCARD igloo_status ig_remote_run_new(ig_sources *sources, ig_cancel *cancel,
+                                            const struct ig_remote_settings *settings,
+                                            ig_remote_run **ret_run,
+                                            struct igloo_error *reterr);
+ig_remote_run *ig_remote_run_ref(ig_remote_run *run);
+ig_remote_run *ig_remote_run_unref(ig_remote_run *run); /* takes NULL; returns NULL */
+IG_DEFINE_AUTO(ig_remote_run, ig_remote_run_unref)
+
+/* What is wanted of a table. */
+struct ig_scan_request {
+  const int32_t *columns; /* in the order of the result; none: rows are counted */
+  size_t columns_count;
+  const struct igloo_expr *const
+      *filters; /* all conjuncts; NO ones are checked locally */
+  size_t filters_count;
+  int64_t limit; /* -1: none. Done in the source where filters and sort are exact */
+  const struct igloo_sort *sort; /* with a limit: the first rows in this order */
+  size_t sort_count;
+  uint32_t parts_wanted;
+};
+
+struct ig_remote_part {
+  struct ig_str bytes; /* for ig_remote_open() */
+  const char *text;    /* what the source is asked, for EXPLAIN; literals as they are */
+  int64_t rows;        /* estimate; -1 */
+};
+
+/* Why a conjunct went where it did. */
+struct ig_remote_decision {
+  enum igloo_push push;
+  const char *reason; /* "" where EXACT */
+};
+
+/* Plan it: takes the run's snapshot of this source where there is one to be had. Gives
+ * one reference. Returns FAILED_PRECONDITION 55000 under strict pushdown where more than
+ * the allowed bytes would be read; as ig_source_check. */
+IG_NODISCARD igloo_status ig_remote_table_plan(ig_remote_table *table,
+                                               const struct ig_scan_request *request,
+                                               ig_remote_run *run,
+                                               ig_remote_scan **ret_scan,
+                                               struct igloo_error *reterr);
+ig_remote_scan *ig_remote_scan_ref(ig_remote_scan *scan);
+ig_remote_scan *ig_remote_scan_unref(ig_remote_scan *scan);
+IG_DEFINE_AUTO(ig_remote_scan, ig_remote_scan_unref)
+
+/* All borrowed from the scan. */
+const struct ig_remote_part *ig_remote_scan_parts(const ig_remote_scan *scan,
+                                                  size_t *ret_count);
+/* One for each filter of the request. */
+const struct ig_remote_decision *ig_remote_scan_decisions(const ig_remote_scan *scan);
+/* The snapshot's name, "not atomic", or "" where one part needs none. */
+const char *ig_remote_scan_snapshot(const ig_remote_scan *scan);
+bool ig_remote_scan_limit_done(const ig_remote_scan *scan);
+bool ig_remote_scan_sort_done(const ig_remote_scan *scan);
+/* Struct of what its parts give: the request's columns. */
+const struct ArrowSchema *ig_remote_scan_schema(const ig_remote_scan *scan);
+
+/* Open a part: takes a connection of the source's budget and gives it back when the
+ * stream ended or was released. Gives *ret_rows, whose schema is that of the scan; errors
+ * in it end with what ig_stream_error tells. Retries once, before the first batch, under
+ * a snapshot. Returns FAILED_PRECONDITION 0A000 `schema of "pg.s.t" changed`. */
+IG_NODISCARD igloo_status ig_remote_open(ig_remote_run *run, struct ig_str bytes,
+                                         struct ArrowArrayStream *ret_rows,
+                                         struct igloo_error *reterr);
+
+/* ---- writing ------------------------------------------------------------------------
+ */
+
+enum ig_ingest_mode {
+  IG_INGEST_APPEND,  /* INSERT */
+  IG_INGEST_CREATE,  /* CREATE TABLE AS */
+  IG_INGEST_REPLACE, /* CREATE OR REPLACE TABLE AS */
+};
+/* All rows, in one transaction of the source, once: never retried. Takes *rows, also on
+ * failure. *ret_rows_count is their number. Returns PERMISSION_DENIED 25006 where it is
+ * attached READ_ONLY; ALREADY_EXISTS 42P07. */
+IG_NODISCARD igloo_status ig_source_ingest(ig_source *source, struct ig_str schema,
+                                           struct ig_str name, enum ig_ingest_mode mode,
+                                           struct ArrowArrayStream *rows,
+                                           ig_cancel *cancel, int64_t *ret_rows_count,
+                                           struct igloo_error *reterr);
+
+/* ---- watching ------------------------------------------------------------------------
+ */
+
+struct ig_source_stats {
+  uint32_t connections, busy, waiting;                 /* now */
+  uint64_t statements, rows, bytes, failures, refused; /* since it was attached */
+  bool broken;                                         /* the circuit breaker is open */
+};
+void ig_source_stats_get(ig_source *source, struct ig_source_stats *ret_stats);
+
+#endif
