@@ -76,14 +76,19 @@ if [ "$(cat build/venv/igloo-requirements 2>/dev/null)" != "$wanted" ]; then
 fi
 
 # Third-party C sources. Renamed into place last: half an archive is never seen.
-if [ ! -d "$IGLOO_CACHE/nanoarrow-$NANOARROW_VERSION" ]; then
-  say "fetching nanoarrow $NANOARROW_VERSION into $IGLOO_CACHE"
+# fetch_source PROJECT VERSION SHA256 FOLDER-IN-ARCHIVE
+fetch_source() {
+  local project=$1 version=$2 sha256=$3 inside=$4 archive unpacked
+  [ ! -d "$IGLOO_CACHE/$project-$version" ] || return 0
+  say "fetching $project $version into $IGLOO_CACHE"
   mkdir -p "$IGLOO_CACHE"
-  archive=$(build/venv/bin/python tools/fetch.py nanoarrow "$NANOARROW_VERSION" \
-    "$NANOARROW_SHA256" "$IGLOO_CACHE/downloads")
+  archive=$(build/venv/bin/python tools/fetch.py "$project" "$version" "$sha256" \
+    "$IGLOO_CACHE/downloads")
   unpacked=$(mktemp -d "$IGLOO_CACHE/unpack-XXXXXX")
   tar -xzf "$archive" -C "$unpacked" --no-same-owner
-  mv -T "$unpacked/nanoarrow-$NANOARROW_VERSION" \
-    "$IGLOO_CACHE/nanoarrow-$NANOARROW_VERSION" 2>/dev/null || true # another build was first
+  mv -T "$unpacked/$inside" "$IGLOO_CACHE/$project-$version" 2>/dev/null || true # another was first
   rm -rf "$unpacked"
-fi
+}
+fetch_source nanoarrow "$NANOARROW_VERSION" "$NANOARROW_SHA256" "nanoarrow-$NANOARROW_VERSION"
+# Of this one only adbc.h is used: the loader is ours.
+fetch_source adbc-driver-manager "$ADBC_VERSION" "$ADBC_SHA256" "adbc_driver_manager-$ADBC_VERSION"
