@@ -48,7 +48,8 @@ struct ig_source_definition {
 };
 
 struct ig_sources_settings {
-  const char *const *driver_paths; /* folders of lib*.so, searched in order; copied */
+  /* Folders of libadbc_driver_*.so and *.toml, searched in order; copied. */
+  const char *const *driver_paths;
   size_t driver_paths_count;
   uint32_t max_connections; /* for each source, in this process */
 };
@@ -183,9 +184,9 @@ struct ig_remote_decision {
   const char *reason; /* "" where EXACT */
 };
 
-/* Plan it: takes the run's snapshot of this source where there is one to be had. Gives
- * one reference. Returns FAILED_PRECONDITION 55000 under strict pushdown where more than
- * the allowed bytes would be read; as ig_source_check. */
+/* Plan it: asks the source nothing. The run takes its snapshot of the source when the
+ * first part of several is opened. Gives one reference. Returns FAILED_PRECONDITION 55000
+ * under strict pushdown where more than the allowed bytes would be read. */
 IG_NODISCARD igloo_status ig_remote_table_plan(ig_remote_table *table,
                                                const struct ig_scan_request *request,
                                                ig_remote_run *run,
@@ -200,7 +201,10 @@ const struct ig_remote_part *ig_remote_scan_parts(const ig_remote_scan *scan,
                                                   size_t *ret_count);
 /* One for each filter of the request. */
 const struct ig_remote_decision *ig_remote_scan_decisions(const ig_remote_scan *scan);
-/* The snapshot's name, "not atomic", or "" where one part needs none. */
+/* The snapshot that its parts read: its name, once the run took it; "at execution" before
+ * (a run that is only explained takes none); "not atomic" where several statements go to
+ * a source that has no snapshots; "" where the run sends it one statement, which needs
+ * none. Ask after everything of the run was planned. */
 const char *ig_remote_scan_snapshot(const ig_remote_scan *scan);
 bool ig_remote_scan_limit_done(const ig_remote_scan *scan);
 bool ig_remote_scan_sort_done(const ig_remote_scan *scan);
@@ -208,12 +212,19 @@ bool ig_remote_scan_sort_done(const ig_remote_scan *scan);
 const struct ArrowSchema *ig_remote_scan_schema(const ig_remote_scan *scan);
 
 /* Open a part: takes a connection of the source's budget and gives it back when the
- * stream ended or was released. Gives *ret_rows, whose schema is that of the scan; errors
- * in it end with what ig_stream_error tells. Retries once, before the first batch, under
- * a snapshot. Returns FAILED_PRECONDITION 0A000 `schema of "pg.s.t" changed`. */
+ * stream ended or was released; waits for the first batch. `stop` (NULL: none; shared by
+ * the stream) ends it as the run's token does, wherever that is asked. Gives *ret_rows,
+ * whose schema is that of the scan and whose errors ig_stream_error() tells. Retries
+ * once, before the first batch, under a snapshot or where the run has no other part of
+ * this source. Returns FAILED_PRECONDITION 0A000 `schema of "pg.s.t" changed`. */
 IG_NODISCARD igloo_status ig_remote_open(ig_remote_run *run, struct ig_str bytes,
+                                         ig_cancel *stop,
                                          struct ArrowArrayStream *ret_rows,
                                          struct igloo_error *reterr);
+/* The whole of the error that the last call of such a stream ended with; IGLOO_OK where
+ * it did not fail, or the stream is none of ig_remote_open(). */
+igloo_status ig_stream_error(const struct ArrowArrayStream *rows,
+                             struct igloo_error *reterr);
 
 /* ---- writing ------------------------------------------------------------------------
  */
