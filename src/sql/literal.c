@@ -119,6 +119,9 @@ static igloo_status check_string_token(struct ig_str text, struct igloo_error *r
 igloo_status ig_sql_string_value(struct ig_str text, char **ret_value,
                                  struct igloo_error *reterr) {
   IG_TRY(check_string_token(text, reterr));
+  if (ig_str_find_char(text, '\0') != IG_STR_NONE)
+    return ig_fail_state(reterr, IGLOO_DATA_ERROR, "22021",
+                         "string literal contains a NUL character");
   IG_AUTO_DONE(ig_buf) buf = IG_BUF_INIT(text.len);
   if (text.data[0] == '$') {
     size_t tag_len = ig_str_find_char(ig_str_sub(text, 1, text.len), '$') + 2;

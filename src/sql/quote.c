@@ -213,6 +213,9 @@ static igloo_status value_of_name_token(struct ig_str token, enum ig_token_kind 
   if (buf.len == 0)
     return ig_fail_state(reterr, IGLOO_INVALID_ARGUMENT, "42602",
                          "zero-length delimited identifier");
+  if (ig_str_find_char(ig_buf_str(&buf), '\0') != IG_STR_NONE)
+    return ig_fail_state(reterr, IGLOO_INVALID_ARGUMENT, "42602",
+                         "identifier contains a NUL character");
   return ig_buf_steal(&buf, ret_name, reterr);
 }
 

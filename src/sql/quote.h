@@ -34,8 +34,8 @@ struct ig_sql_name {
 
 /* Parse a whole text such as  a . b."C d"  of at most `parts_max` parts.
  * Returns IGLOO_OK and fills *ret_name (ig_sql_name_done); SYNTAX_ERROR 42601
- * for other text; INVALID_ARGUMENT 42602 for an empty part, 42622 for one over
- * IG_IDENTIFIER_BYTES_MAX; OUT_OF_MEMORY. */
+ * for other text; INVALID_ARGUMENT 42602 for a part that is empty or has a NUL in it,
+ * 42622 for one over IG_IDENTIFIER_BYTES_MAX; OUT_OF_MEMORY. */
 IG_NODISCARD igloo_status ig_sql_name_parse(struct ig_str text, size_t parts_max,
                                             struct ig_sql_name *ret_name,
                                             struct igloo_error *reterr);
@@ -52,7 +52,7 @@ IG_NODISCARD igloo_status ig_sql_identifier_value(struct ig_str token, char **re
 /* Value of a STRING token's text: without quotes, escapes resolved, dollar
  * tags removed. Gives *ret_value (free: ig_free). Returns SYNTAX_ERROR 42601
  * where `text` is not one string token, DATA_ERROR 22025 for a wrong escape,
- * UNSUPPORTED for B'' and X'', OUT_OF_MEMORY. */
+ * 22021 for a NUL, UNSUPPORTED for B'' and X'', OUT_OF_MEMORY. */
 IG_NODISCARD igloo_status ig_sql_string_value(struct ig_str text, char **ret_value,
                                               struct igloo_error *reterr);
 

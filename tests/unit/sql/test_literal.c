@@ -40,6 +40,9 @@ static void wrong_escapes_are_refused(void **state) {
                  IGLOO_DATA_ERROR, "22025");
     assert_null(value);
   }
+  char *value = NULL;
+  assert_fails(ig_sql_string_value(IG_STR("'a\0b'"), &value, &test_err), IGLOO_DATA_ERROR,
+               "22021");
 }
 
 static void other_text_is_no_string(void **state) {

@@ -81,6 +81,8 @@ static void wrong_names_are_refused(void **state) {
                  IGLOO_SYNTAX_ERROR, "42601");
   assert_fails(ig_sql_name_parse(IG_STR("a.\"\""), 3, &name, &test_err),
                IGLOO_INVALID_ARGUMENT, "42602");
+  assert_fails(ig_sql_name_parse(IG_STR("\"a\0b\""), 3, &name, &test_err),
+               IGLOO_INVALID_ARGUMENT, "42602");
   char longest[IG_IDENTIFIER_BYTES_MAX + 2];
   memset(longest, 'x', sizeof(longest));
   assert_fails(ig_sql_name_parse(ig_str_make(longest, IG_IDENTIFIER_BYTES_MAX + 1), 3,
