@@ -108,6 +108,7 @@ struct igloo_column {
   const char *source_type; /* as the source writes it, "" if unknown: "numeric(9,2)" */
   const char *collation;   /* of text, as the driver tells it; "" if unknown */
   bool nullable;
+  bool fits; /* the source cannot hold a value of another type here */
 };
 
 enum igloo_table_kind {
@@ -128,6 +129,10 @@ struct igloo_table {
   const char *key;     /* a whole-number key that may be split by ranges, or NULL */
   int64_t key_min, key_max;
   int32_t server_version; /* as the dialect counts; 0 unknown */
+  const char *misfit;   /* what the driver makes of a value that does not fit its column:
+                           "error", "null", "text"; "" if unknown */
+  const char *datetime; /* how a source without types for them holds dates and times, as
+                           the driver tells it; "" if unknown */
 };
 
 /* Text that grows. `append` is the caller's; a failure is remembered there. */
@@ -145,7 +150,8 @@ enum igloo_push {
 /* One part of a scan, to be written. */
 struct igloo_select {
   size_t struct_size;
-  const int32_t *columns; /* in the order of the result; none: rows are only counted */
+  const int32_t *columns; /* in the order of the result; none: rows are only counted, and
+                             what columns the statement gives is not looked at */
   size_t columns_count;
   const char *where; /* the accepted conjuncts joined by AND; NULL: all rows */
   const char *split; /* a condition that `splits` gave; NULL: all of it */
