@@ -189,6 +189,7 @@ struct igloo_dialect {
                 struct igloo_text *text);
   void (*identifier)(const char *name, struct igloo_text *text);    /* quoted */
   void (*literal)(const char *text_value, struct igloo_text *text); /* a text, quoted */
+  bool limits; /* `select` can write a limit */
 };
 
 /* What a shared library exports; NULL where `abi_version` is not one of its own. */
