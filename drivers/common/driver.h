@@ -63,14 +63,23 @@ struct igd_statement {
   char *ingest_catalog, *ingest_schema;
   int ingest_mode; /* enum igd_ingest_mode */
   bool ingest_temporary;
-  uint64_t execution;         /* guarded by the connection's mu: counts executions */
+  struct igd_stream *stream;  /* guarded by the connection's mu: the last result */
   atomic_bool cancelled;      /* since the last execution began */
   uint_fast64_t cancels_seen; /* of the connection, when the execution began */
 };
 
+/* Counted; what a backend keeps of them must be given back. */
+struct igd_statement *igd_statement_ref(struct igd_statement *statement);
+void igd_statement_unref(struct igd_statement *statement);
+
 /* True where the execution at hand, or a reader of it, should stop: ask it between rows,
  * from any thread. */
 bool igd_statement_is_cancelled(const struct igd_statement *statement);
+/* The same for what has no statement (GetObjects): `seen` is what `cancels` was. */
+static inline bool igd_connection_is_cancelled(struct igd_connection *connection,
+                                               uint_fast64_t seen) {
+  return atomic_load(&connection->cancels) != seen;
+}
 /* "canceling statement due to user request" 57014. */
 igloo_status igd_fail_cancelled(struct igd_error *reterr);
 
