@@ -121,8 +121,8 @@ def list_suites(build, long):
     def pytest(name, seconds):
         junit = build / f"test-logs/{name}.xml"
         return Suite(name, seconds,
-                     [python, "-m", "pytest", "--color=no", f"--junitxml={junit}", *more,
-                      f"tests/{name}"], f"tests/{name}", count_junit(junit),
+                     [python, "-m", "pytest", "--color=no", f"--junitxml={junit}",
+                      "-o", "junit_family=xunit1", *more, f"tests/{name}"], f"tests/{name}", count_junit(junit),
                      {"IGLOO": igloo, "IGLOO_BUILD": str(build)})
 
     tap = {"CMOCKA_MESSAGE_OUTPUT": "TAP"}
@@ -132,6 +132,7 @@ def list_suites(build, long):
     return ([bench] if long else []) + [
         Suite("checks", 200, [python, "tools/check.py", "--build", str(build)], "tools/check.py"),
         pytest("hardening", 420),
+        pytest("door", 240),
         pytest("e2e", 150),
         pytest("clients", 150),
         pytest("ipc", 60),

@@ -13,6 +13,8 @@
 
 #define READS_PER_TURN 4                  /* then the loop's other connections */
 #define TLS_READS_PER_TURN 64             /* records of 16 KiB */
+#define READ_TURN_US IG_US_PER_MS         /* likewise, where the bytes cost much */
+#define READ_BYTES_MIN (16 * IG_KIB)      /* what is read of them at once */
 #define WRITE_BYTES_PER_TURN (8 * IG_MIB) /* likewise */
 
 static ig_conn *conn_of_source(struct ig_loop_source *source) {
@@ -312,10 +314,11 @@ static void read_tls_locked(ig_conn *conn, uint8_t *buffer) {
   struct igloo_error error;
   ig_error_reset(&error);
   conn->read_due_us = IG_NEVER_US;
+  int64_t until_us = ig_deadline_in(READ_TURN_US);
   for (int i = 0; conn->state != IG_CONN_CLOSED && !conn->is_broken; i++) {
     /* What OpenSSL has read ahead wakes no epoll, so the timer does, behind the others.
      */
-    if (i == TLS_READS_PER_TURN) {
+    if (i == TLS_READS_PER_TURN || (i > 0 && ig_now_us() > until_us)) {
       conn->read_due_us = ig_now_us();
       return;
     }
@@ -334,8 +337,10 @@ static void read_tls_locked(ig_conn *conn, uint8_t *buffer) {
 
 /* Plaintext is read without the mutex: only this thread closes the descriptor. */
 static void read_plain(ig_conn *conn, uint8_t *buffer) {
+  int64_t until_us = ig_deadline_in(READ_TURN_US);
   for (int i = 0; i < READS_PER_TURN; i++) {
-    ssize_t len = recv(conn->fd, buffer, IG_LOOP_BUFFER_BYTES, 0);
+    size_t room = conn->read_bytes;
+    ssize_t len = recv(conn->fd, buffer, room, 0);
     if (len < 0 && errno == EINTR) continue;
     if (len < 0 && errno == EAGAIN) return;
     ig_mutex_lock(&conn->mu);
@@ -343,7 +348,14 @@ static void read_plain(ig_conn *conn, uint8_t *buffer) {
       feed_locked(conn, buffer, (size_t)len);
     else
       conn->is_broken = true;
-    bool goes_on = !conn->is_broken && (size_t)len == IG_LOOP_BUFFER_BYTES;
+    bool goes_on = !conn->is_broken && (size_t)len == room;
+    int64_t now_us = ig_now_us();
+    /* Many streams or headers in a few bytes: the next ones wait for their turn. */
+    if (now_us - conn->read_us > READ_TURN_US)
+      conn->read_bytes = READ_BYTES_MIN;
+    else if (goes_on && room < IG_LOOP_BUFFER_BYTES)
+      conn->read_bytes = 2 * room;
+    goes_on = goes_on && now_us < until_us;
     ig_conn_unlock(conn);
     if (!goes_on) return;
   }
@@ -402,6 +414,7 @@ igloo_status ig_conn_new(const struct ig_conn_config *config, int fd, ig_tls *tl
   ig_cond_init(&conn->changed);
   conn->state = tls ? IG_CONN_HANDSHAKE : IG_CONN_OPEN;
   conn->peer.uid = conn->peer.gid = conn->peer.pid = -1;
+  conn->read_bytes = READ_BYTES_MIN;
   conn->read_us = conn->idle_since_us = ig_now_us();
   conn->handshake_due_us = ig_deadline_in(config->handshake_us);
   conn->calls_due_us = conn->goaway_due_us = conn->drain_due_us = conn->close_due_us =

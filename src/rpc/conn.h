@@ -73,6 +73,7 @@ struct ig_conn {
   struct ig_rpc_peer peer; /* complete once the handshake is */
   struct ig_tls_identity identity;
   ig_conn *previous, *next; /* of the owner's list; for the I/O thread only */
+  size_t read_bytes;        /* of plaintext at once; for the I/O thread only */
 
   pthread_mutex_t mu;
   pthread_cond_t changed; /* settings came, or the end */
