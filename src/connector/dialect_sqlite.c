@@ -1,0 +1,441 @@
+/* dialect_sqlite.c -- what SQLite can do as the engine does it.
+ *
+ * A declared type says what a column prefers to hold (its affinity), not what it holds:
+ * the driver reads values of its Arrow type and deals with others by its policy, so each
+ * rule holds for the values that fit, and for others the walk sees to what the policy
+ * makes of them.
+ *
+ * Names stand in backticks: what stands in double quotes and names no column is a text in
+ * SQLite, and a column that was dropped would be read as its own name. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "arrow/numtext.h"
+#include "connector/dialect_core.h"
+
+/* GLOB tries every place for every star. */
+#define STARS_MAX 4
+#define PATTERN_BYTES_MAX 10000 /* SQLite takes 50,000 */
+
+#define CODE_POINT_MAX 0x10FFFF
+
+#define COLLATION "the collation takes different texts for one"
+#define FLOATS "-0.0 and 0.0 are one value there"
+
+enum affinity {
+  AFFINITY_ANY = 0,
+  AFFINITY_BLOB,
+  AFFINITY_TEXT,
+  AFFINITY_NUMERIC,
+  AFFINITY_INTEGER,
+  AFFINITY_REAL,
+};
+
+/* Questions: =, <>, <, IS NULL, LIKE, truth, ORDER BY. */
+static const struct {
+  enum affinity affinity;
+  struct ig_rule rule;
+} rules[] = {
+    {AFFINITY_INTEGER, {IG_CLASS_INT, NULL, NULL, "EEEE--E", "", NULL}},
+    {AFFINITY_NUMERIC, {IG_CLASS_INT, NULL, NULL, "EEEE--E", "", NULL}},
+    {AFFINITY_REAL, {IG_CLASS_FLOAT, NULL, NULL, "EEEE---", "", FLOATS}},
+    {AFFINITY_TEXT, {IG_CLASS_TEXT, NULL, "BINARY", "EEEEE-E", "", NULL}},
+    {AFFINITY_TEXT, {IG_CLASS_TEXT, NULL, "NOCASE", "ICCEC-C", "", COLLATION}},
+    {AFFINITY_TEXT, {IG_CLASS_TEXT, NULL, "RTRIM", "ICCEC-C", "", COLLATION}},
+    {AFFINITY_BLOB, {IG_CLASS_BYTES, NULL, NULL, "EEEE--E", "", NULL}},
+};
+
+static const struct ig_rule other_type = {
+    .answers = "---E---", .reason = "values of the type compare by other rules there"};
+static const struct ig_rule unknown_type = {
+    .answers = "-------", .reason = "the driver does not tell the column's type"};
+static const struct ig_rule unknown_collation = {.answers = "---E---",
+                                                 .reason = "the collation is not known"};
+
+/* SQLite's own rules, in its order. */
+static enum affinity affinity_of(struct ig_str declared) {
+  static const struct {
+    const char *word;
+    enum affinity affinity;
+  } words[] = {
+      {"INT", AFFINITY_INTEGER}, {"CHAR", AFFINITY_TEXT}, {"CLOB", AFFINITY_TEXT},
+      {"TEXT", AFFINITY_TEXT},   {"BLOB", AFFINITY_BLOB}, {"REAL", AFFINITY_REAL},
+      {"FLOA", AFFINITY_REAL},   {"DOUB", AFFINITY_REAL},
+  };
+  if (declared.len == 0) return AFFINITY_ANY;
+  for (size_t i = 0; i < IG_ARRAY_LEN(words); i++)
+    for (size_t at = 0; at < declared.len; at++)
+      if (ig_str_starts_ci(ig_str_sub(declared, at, declared.len),
+                           ig_str_from_cstr(words[i].word)))
+        return words[i].affinity;
+  return AFFINITY_NUMERIC;
+}
+
+static const struct ig_rule *rule(const struct igloo_table *table,
+                                  const struct igloo_column *column,
+                                  const struct ig_type *type) {
+  (void)table;
+  struct ig_str declared = ig_str_from_cstr(column->source_type);
+  const struct ig_rule *found = declared.len > 0 ? &other_type : &unknown_type;
+  enum affinity affinity = affinity_of(declared);
+  for (size_t i = 0; i < IG_ARRAY_LEN(rules); i++) {
+    const struct ig_rule *candidate = &rules[i].rule;
+    if (candidate->class != type->class || rules[i].affinity != affinity) continue;
+    if (!candidate->collation ||
+        ig_str_eq_cstr_ci(ig_str_from_cstr(column->collation), candidate->collation))
+      return candidate;
+    found = &unknown_collation;
+  }
+  return found;
+}
+
+static bool may_misfit(const struct igloo_column *column, enum ig_class class) {
+  (void)class;
+  return !column->fits;
+}
+
+/* ---- names and literals ---------------------------------------------------------------
+ */
+
+static void identifier(const char *name, struct igloo_text *text) {
+  ig_text_append_quoted(text, ig_str_from_cstr(name), '`');
+}
+
+static void literal_of_text(const char *text_value, struct igloo_text *text) {
+  ig_text_append_quoted(text, ig_str_from_cstr(text_value), '\'');
+}
+
+static bool refuse(struct ig_walk *walk, const char *reason) {
+  walk->reason = reason;
+  return false;
+}
+
+static bool append_text(struct ig_walk *walk, struct ig_str value) {
+  if (!ig_utf8_valid(value, NULL) || ig_str_find_char(value, '\0') != IG_STR_NONE)
+    return refuse(walk, "the text has no form there");
+  walk->bytes += value.len + 2;
+  if (walk->text) ig_text_append_quoted(walk->text, value, '\'');
+  return true;
+}
+
+static bool append_blob(struct ig_walk *walk, struct ig_str value) {
+  static const char digits[] = "0123456789abcdef";
+  ig_walk_append_cstr(walk, "x'");
+  for (size_t i = 0; i < value.len; i++) {
+    uint8_t byte = (uint8_t)value.data[i];
+    char pair[2] = {digits[byte >> 4], digits[byte & 15]};
+    ig_walk_append(walk, ig_str_make(pair, 2));
+  }
+  ig_walk_append_cstr(walk, "'");
+  return true;
+}
+
+static bool append_int(struct ig_walk *walk, __int128 whole) {
+  IG_SMALL_TEXT(number);
+  if (whole > INT64_MAX) return refuse(walk, "the number has no form there");
+  ig_text_i64(&number, (int64_t)whole);
+  ig_walk_append(walk, ig_buf_str(&number));
+  return true;
+}
+
+/* A whole number below 2^62 with a point: read without rounding. */
+static void append_whole(struct ig_walk *walk, int64_t whole) {
+  IG_SMALL_TEXT(number);
+  ig_text_i64(&number, whole);
+  ig_buf_append_cstr(&number, ".0");
+  ig_walk_append(walk, ig_buf_str(&number));
+}
+
+/* SQLite does not read every decimal to the last bit. What it reads so are whole numbers
+ * and decimals of few digits that are no approximation; others are written as a whole
+ * number by a power of two, which it divides or multiplies without rounding. */
+static bool append_real(struct ig_walk *walk, double value) {
+  if (isinf(value)) {
+    ig_walk_append_cstr(walk, value < 0 ? "-9e999" : "9e999");
+    return true;
+  }
+  int exponent = 0;
+  double fraction = frexp(fabs(value), &exponent);
+  int64_t whole = (int64_t)ldexp(fraction, 53);
+  exponent -= 53;
+  for (; whole != 0 && whole % 2 == 0; exponent++) whole /= 2;
+  if (whole == 0) exponent = 0;
+  if (exponent < -124 || exponent > 62)
+    return refuse(walk, "the number has no exact form there");
+
+  int64_t digits = whole; /* as a decimal: times 5 for each place */
+  for (int i = exponent; i < 0 && digits < INT64_C(1000000000000000); i++) digits *= 5;
+  if (exponent < 0 && digits < INT64_C(1000000000000000)) {
+    IG_SMALL_TEXT(number);
+    ig_text_double(&number, value);
+    ig_walk_append(walk, ig_buf_str(&number));
+    return true;
+  }
+  ig_walk_append_cstr(walk, signbit(value) && whole != 0 ? "-" : "");
+  if (exponent >= 0 && fabs(value) < 0x1p62) {
+    append_whole(walk, (int64_t)fabs(value));
+    return true;
+  }
+  ig_walk_append_cstr(walk, "(");
+  append_whole(walk, whole);
+  for (int left = abs(exponent); left > 0; left -= 61) {
+    ig_walk_append_cstr(walk, exponent < 0 ? " / " : " * ");
+    append_whole(walk, INT64_C(1) << (left < 61 ? left : 61));
+  }
+  ig_walk_append_cstr(walk, ")");
+  return true;
+}
+
+static bool literal(struct ig_walk *walk, const struct ig_rule *rule_of_column,
+                    const struct ig_value *value) {
+  (void)rule_of_column;
+  switch (value->type.class) {
+    case IG_CLASS_INT:
+      return append_int(walk, value->whole);
+    case IG_CLASS_FLOAT:
+      return append_real(walk, value->number);
+    case IG_CLASS_TEXT:
+      return append_text(walk, value->bytes);
+    case IG_CLASS_BYTES:
+      return append_blob(walk, value->bytes);
+    case IG_CLASS_BOOL:
+    case IG_CLASS_DECIMAL:
+    case IG_CLASS_DATE:
+    case IG_CLASS_TIME:
+    case IG_CLASS_TIMESTAMP:
+    case IG_CLASS_INSTANT:
+    case IG_CLASS_OTHER:
+      break;
+  }
+  return refuse(walk, "the constant has no form there");
+}
+
+/* ---- patterns -------------------------------------------------------------------------
+ *
+ * LIKE folds ASCII letters here, and GLOB sees a text end at a NUL. So a pattern becomes
+ * what is the same: a comparison, a range, a search; or GLOB, which is asked for the
+ * texts with a NUL as well.
+ */
+
+enum shape { SHAPE_EQUAL, SHAPE_PREFIX, SHAPE_CONTAINS, SHAPE_OTHER };
+
+static enum shape shape_of(const struct ig_pattern *pattern, size_t *ret_stars) {
+  struct ig_str part = {NULL, 0};
+  enum ig_pattern_item item, first = IG_PATTERN_END, last = IG_PATTERN_END;
+  size_t stars = 0, ones = 0;
+  for (size_t at = 0; (item = ig_pattern_next(pattern, &at, &part)) != IG_PATTERN_END;) {
+    if (first == IG_PATTERN_END) first = item;
+    last = item;
+    stars += item == IG_PATTERN_MANY;
+    ones += item == IG_PATTERN_ONE;
+  }
+  *ret_stars = stars;
+  if (ones > 0) return SHAPE_OTHER;
+  if (stars == 0) return SHAPE_EQUAL;
+  if (stars == 1 && last == IG_PATTERN_MANY) return SHAPE_PREFIX;
+  if (stars == 2 && first == IG_PATTERN_MANY && last == IG_PATTERN_MANY)
+    return SHAPE_CONTAINS;
+  return SHAPE_OTHER;
+}
+
+static void append_char(struct ig_walk *walk, struct ig_str c) {
+  if (c.data[0] == '\'') ig_walk_append(walk, c);
+  ig_walk_append(walk, c);
+}
+
+/* The pattern's characters as a literal, without wildcards; at most `count`. */
+static size_t append_chars(struct ig_walk *walk, const struct ig_pattern *pattern,
+                           size_t count) {
+  struct ig_str part = {NULL, 0};
+  enum ig_pattern_item item;
+  size_t chars = 0;
+  for (size_t at = 0; (item = ig_pattern_next(pattern, &at, &part)) != IG_PATTERN_END;) {
+    if (item != IG_PATTERN_CHAR || chars == count) continue;
+    append_char(walk, part);
+    chars++;
+  }
+  return chars;
+}
+
+/* The last character that has one above it: *ret_kept characters stand before it, and
+ * *ret_next is that one. False where there is none. */
+static bool next_prefix(const struct ig_pattern *pattern, size_t *ret_kept,
+                        uint32_t *ret_next) {
+  struct ig_str part = {NULL, 0};
+  enum ig_pattern_item item;
+  size_t chars = 0;
+  bool found = false;
+  for (size_t at = 0; (item = ig_pattern_next(pattern, &at, &part)) != IG_PATTERN_END;) {
+    if (item != IG_PATTERN_CHAR) continue;
+    size_t start = 0;
+    uint32_t code = (uint32_t)ig_utf8_decode(part, &start);
+    if (code < CODE_POINT_MAX) {
+      found = true;
+      *ret_kept = chars;
+      *ret_next = code == 0xD7FF ? 0xE000 : code + 1; /* past the surrogates */
+    }
+    chars++;
+  }
+  return found;
+}
+
+/* Texts that begin so are those from the prefix to before the next one. */
+static enum igloo_push like_prefix(struct ig_walk *walk, const struct ig_operand *operand,
+                                   const char *collate, const struct ig_pattern *pattern,
+                                   bool negated) {
+  size_t kept = 0;
+  uint32_t next = 0;
+  char bytes[4];
+  if (!next_prefix(pattern, &kept, &next)) {
+    walk->reason = "the pattern has no form there";
+    return IGLOO_PUSH_NO;
+  }
+  ig_walk_append_cstr(walk, "(");
+  ig_walk_append_name(walk, operand->column);
+  ig_walk_append_cstr(walk, collate);
+  ig_walk_append_cstr(walk, negated ? " < '" : " >= '");
+  (void)append_chars(walk, pattern, SIZE_MAX);
+  ig_walk_append_cstr(walk, negated ? "' OR " : "' AND ");
+  ig_walk_append_name(walk, operand->column);
+  ig_walk_append_cstr(walk, collate);
+  ig_walk_append_cstr(walk, negated ? " >= '" : " < '");
+  (void)append_chars(walk, pattern, kept);
+  append_char(walk, ig_str_make(bytes, ig_utf8_encode(next, bytes)));
+  ig_walk_append_cstr(walk, "')");
+  return IGLOO_PUSH_EXACT;
+}
+
+static enum igloo_push like_glob(struct ig_walk *walk, const struct ig_operand *operand,
+                                 const struct ig_pattern *pattern, bool negated) {
+  struct ig_str part = {NULL, 0};
+  enum ig_pattern_item item;
+  walk->reason = "a text with a NUL ends there for GLOB";
+  ig_walk_append_cstr(walk, "(");
+  ig_walk_append_name(walk, operand->column);
+  ig_walk_append_cstr(walk, negated ? " NOT GLOB '" : " GLOB '");
+  for (size_t at = 0; (item = ig_pattern_next(pattern, &at, &part)) != IG_PATTERN_END;) {
+    if (item != IG_PATTERN_CHAR) {
+      ig_walk_append_cstr(walk, item == IG_PATTERN_MANY ? "*" : "?");
+      continue;
+    }
+    bool special = part.data[0] == '*' || part.data[0] == '?' || part.data[0] == '[';
+    ig_walk_append_cstr(walk, special ? "[" : "");
+    append_char(walk, part);
+    ig_walk_append_cstr(walk, special ? "]" : "");
+  }
+  ig_walk_append_cstr(walk, "' OR instr(");
+  ig_walk_append_name(walk, operand->column);
+  ig_walk_append_cstr(walk, ", char(0)) > 0)");
+  return IGLOO_PUSH_INEXACT;
+}
+
+static enum igloo_push like(struct ig_walk *walk, const struct ig_operand *operand,
+                            const char *collate, const struct ig_pattern *pattern,
+                            bool negated) {
+  size_t stars = 0;
+  enum shape shape = shape_of(pattern, &stars);
+  if (shape == SHAPE_PREFIX) return like_prefix(walk, operand, collate, pattern, negated);
+  if (shape == SHAPE_OTHER && stars <= STARS_MAX &&
+      pattern->text.len <= PATTERN_BYTES_MAX)
+    return like_glob(walk, operand, pattern, negated);
+  if (shape == SHAPE_OTHER) {
+    walk->reason = "the pattern is too large";
+    return IGLOO_PUSH_NO;
+  }
+  bool contains = shape == SHAPE_CONTAINS;
+  ig_walk_append_cstr(walk, contains ? "instr(" : "");
+  ig_walk_append_name(walk, operand->column);
+  ig_walk_append_cstr(walk, contains ? ", '" : collate);
+  if (!contains) ig_walk_append_cstr(walk, negated ? " <> '" : " = '");
+  (void)append_chars(walk, pattern, SIZE_MAX);
+  ig_walk_append_cstr(walk, !contains ? "'" : negated ? "') = 0" : "') > 0");
+  return IGLOO_PUSH_EXACT;
+}
+
+static const struct ig_language language = {
+    .rule = rule,
+    .may_misfit = may_misfit,
+    .identifier = identifier,
+    .literal = literal,
+    .like = like,
+    .collate = " COLLATE BINARY",
+    .distinct = " IS NOT ",
+    .not_distinct = " IS ",
+    .is_null_of_any = " IS NULL",
+    .is_not_null_of_any = " IS NOT NULL",
+};
+
+/* ---- the dialect ----------------------------------------------------------------------
+ */
+
+static enum igloo_push conjunct(const struct igloo_table *table,
+                                const struct igloo_expr *expr, struct igloo_text *text,
+                                const char **ret_reason) {
+  return ig_walk_conjunct(&language, table, expr, text, ret_reason);
+}
+
+static bool sorts(const struct igloo_table *table, const struct igloo_sort *sort,
+                  size_t sort_count, const char **ret_reason) {
+  return ig_walk_sorts(&language, table, sort, sort_count, ret_reason);
+}
+
+/* A query's columns take their names by place: what it calls them by itself, SQLite does
+ * not promise. */
+static void write_query(const struct igloo_table *table, struct igloo_text *text) {
+  ig_text_append_cstr(text, "WITH `query`");
+  for (size_t i = 0; i < table->columns_count; i++) {
+    ig_text_append_cstr(text, i == 0 ? " (" : ", ");
+    identifier(table->columns[i].name, text);
+  }
+  ig_text_append_cstr(text, table->columns_count > 0 ? ") AS (\n" : " AS (\n");
+  ig_text_append_cstr(text, table->name);
+  ig_text_append_cstr(text, "\n) ");
+}
+
+static void select_part(const struct igloo_table *table, const struct igloo_select *what,
+                        struct igloo_text *text) {
+  bool query = table->kind == IGLOO_TABLE_QUERY;
+  const char *schema = table->schema && *table->schema ? table->schema : table->catalog;
+  if (query) write_query(table, text);
+  ig_write_columns(&language, table, what, " NULL", text);
+  ig_text_append_cstr(text, " FROM ");
+  if (!query && schema && *schema) {
+    identifier(schema, text);
+    ig_text_append_cstr(text, ".");
+  }
+  identifier(query ? "query" : table->name, text);
+  ig_write_clauses(&language, table, what, text);
+}
+
+/* By the rowid, which is never NULL. The ends that were seen may have moved since: the
+ * first and the last part have none. */
+static bool split(const struct igloo_table *table, uint32_t index, uint32_t count,
+                  struct igloo_text *text) {
+  if (table->kind != IGLOO_TABLE_BASE || !table->key || table->key_min > table->key_max ||
+      count < 2 || index >= count)
+    return false;
+  for (uint32_t end = 0; end < 2; end++) {
+    uint32_t boundary = index + end;
+    if (boundary == 0 || boundary == count) continue;
+    IG_SMALL_TEXT(key);
+    ig_text_i64(&key, ig_split_boundary(table->key_min, table->key_max, boundary, count));
+    identifier(table->key, text);
+    ig_text_append_cstr(text, end == 0 ? " >= " : " < ");
+    ig_text_append(text, ig_buf_str(&key));
+    if (end == 0 && boundary + 1 < count) ig_text_append_cstr(text, " AND ");
+  }
+  return true;
+}
+
+const struct igloo_dialect ig_dialect_sqlite = {
+    .abi_version = IGLOO_CONNECTOR_ABI_VERSION,
+    .struct_size = sizeof(struct igloo_dialect),
+    .name = "sqlite",
+    .conjunct = conjunct,
+    .sorts = sorts,
+    .select = select_part,
+    .split = split,
+    .identifier = identifier,
+    .literal = literal_of_text,
+    .limits = true,
+};

@@ -1,0 +1,532 @@
+/* dialect_walk.c -- see dialect_core.h: the walk that classifies and writes. */
+#include <math.h>
+
+#include "connector/dialect_core.h"
+
+/* ---- writing --------------------------------------------------------------------------
+ */
+
+void ig_walk_append(struct ig_walk *walk, struct ig_str part) {
+  walk->bytes += part.len;
+  if (walk->text) ig_text_append(walk->text, part);
+}
+
+void ig_walk_append_cstr(struct ig_walk *walk, const char *part) {
+  ig_walk_append(walk, ig_str_from_cstr(part));
+}
+
+void ig_walk_append_name(struct ig_walk *walk, const struct igloo_column *column) {
+  walk->bytes += strlen(column->name) + 2;
+  if (walk->text) walk->language->identifier(column->name, walk->text);
+}
+
+/* ---- answers --------------------------------------------------------------------------
+ */
+
+static enum igloo_push refuse(struct ig_walk *walk, const char *reason) {
+  walk->reason = reason;
+  return IGLOO_PUSH_NO;
+}
+
+static enum igloo_push weaker(enum igloo_push a, enum igloo_push b) {
+  return a < b ? a : b;
+}
+
+static enum igloo_push walk_node(struct ig_walk *walk, const struct igloo_expr *expr,
+                                 bool nested);
+
+/* What walk_node() would answer, with nothing written. */
+static enum igloo_push ask(const struct ig_walk *walk, const struct igloo_expr *expr,
+                           const char **ret_reason) {
+  struct ig_walk asking = *walk;
+  asking.text = NULL;
+  enum igloo_push push = walk_node(&asking, expr, true);
+  if (push != IGLOO_PUSH_EXACT) *ret_reason = asking.reason;
+  return push;
+}
+
+/* True where the source may hold what the engine sees as NULL. */
+static bool hides_nulls(const struct ig_walk *walk, const struct ig_operand *operand) {
+  return ig_str_eq_cstr(ig_str_from_cstr(walk->table->misfit), "null") &&
+         walk->language->may_misfit(operand->column, operand->rule->class);
+}
+
+/* True where the rule allows it: *ret_push and *ret_collate are then set. */
+static bool rule_allows(struct ig_walk *walk, const struct ig_operand *operand,
+                        enum ig_ask what, enum igloo_push *ret_push,
+                        const char **ret_collate) {
+  char answer = operand->rule->answers[what];
+  *ret_push = answer == 'I' ? IGLOO_PUSH_INEXACT : IGLOO_PUSH_EXACT;
+  *ret_collate = answer == 'C' ? walk->language->collate : "";
+  if (answer != 'E' && answer != 'C') walk->reason = operand->rule->reason;
+  if (answer != 'E' && answer != 'C' && answer != 'I') return false;
+  if (!hides_nulls(walk, operand)) return true;
+  /* A value that does not fit is no value that a literal has: a comparison keeps it or
+   * not, and the engine never does. */
+  walk->reason = "values that do not fit are NULL here";
+  *ret_push = IGLOO_PUSH_INEXACT;
+  return what != IG_ASK_SORT;
+}
+
+/* ---- columns --------------------------------------------------------------------------
+ */
+
+static bool operand_of(struct ig_walk *walk, const struct igloo_expr *expr,
+                       struct ig_operand *ret_operand) {
+  if (++walk->nodes > IG_DIALECT_NODES_MAX)
+    return refuse(walk, "the condition is too large") != IGLOO_PUSH_NO;
+  if (expr->kind == IGLOO_EXPR_COLUMN && expr->column >= 0 &&
+      (size_t)expr->column < walk->table->columns_count) {
+    const struct igloo_column *column = &walk->table->columns[expr->column];
+    struct ig_type type = ig_type_of(column->type);
+    *ret_operand = (struct ig_operand){
+        column, walk->language->rule(walk->table, column, &type), type};
+    return true;
+  }
+  const char *reason = "one side is not a column";
+  if (expr->kind == IGLOO_EXPR_ARITHMETIC) reason = "arithmetic is not pushed";
+  if (expr->kind == IGLOO_EXPR_FUNCTION) reason = "functions are not pushed";
+  if (expr->kind == IGLOO_EXPR_CASE) reason = "CASE is not pushed";
+  if (expr->kind == IGLOO_EXPR_OPAQUE) reason = "the expression is not known there";
+  if (expr->kind != IGLOO_EXPR_CAST || expr->children_count != 1)
+    return refuse(walk, reason) != IGLOO_PUSH_NO;
+
+  if (!operand_of(walk, expr->children[0], ret_operand)) return false;
+  struct ig_type to = ig_type_of(expr->type);
+  if (!ig_type_widens(&ret_operand->type, &to))
+    return refuse(walk, "the cast may change values") != IGLOO_PUSH_NO;
+  ret_operand->type = to;
+  return true;
+}
+
+/* ---- comparisons ----------------------------------------------------------------------
+ */
+
+static enum ig_ask ask_of(int32_t op) {
+  switch (op) {
+    case IGLOO_OP_EQ:
+    case IGLOO_OP_NOT_DISTINCT:
+      return IG_ASK_EQUAL;
+    case IGLOO_OP_NE:
+    case IGLOO_OP_DISTINCT:
+      return IG_ASK_UNEQUAL;
+    case IGLOO_OP_LT:
+    case IGLOO_OP_LE:
+    case IGLOO_OP_GT:
+    case IGLOO_OP_GE:
+      return IG_ASK_RANGE;
+    default:
+      return IG_ASKS;
+  }
+}
+
+static int32_t flip(int32_t op) {
+  switch (op) {
+    case IGLOO_OP_LT:
+      return IGLOO_OP_GT;
+    case IGLOO_OP_LE:
+      return IGLOO_OP_GE;
+    case IGLOO_OP_GT:
+      return IGLOO_OP_LT;
+    case IGLOO_OP_GE:
+      return IGLOO_OP_LE;
+    default:
+      return op;
+  }
+}
+
+static void append_op(struct ig_walk *walk, int32_t op) {
+  static const char *const words[] = {
+      [IGLOO_OP_EQ] = " = ",  [IGLOO_OP_NE] = " <> ", [IGLOO_OP_LT] = " < ",
+      [IGLOO_OP_LE] = " <= ", [IGLOO_OP_GT] = " > ",  [IGLOO_OP_GE] = " >= ",
+  };
+  const char *word = op == IGLOO_OP_DISTINCT       ? walk->language->distinct
+                     : op == IGLOO_OP_NOT_DISTINCT ? walk->language->not_distinct
+                                                   : words[op];
+  ig_walk_append_cstr(walk, word);
+}
+
+/* The engine tells -0.0 from 0.0 and puts it below; sources do not. So where zero is the
+ * bound that the engine cuts between the two, the source is asked for both. */
+static enum igloo_push push_float(struct ig_walk *walk, int32_t *op, double bound) {
+  const char *one_zero = "-0.0 and 0.0 are one value there";
+  if (isnan(bound)) return refuse(walk, "NaN is another value there");
+  if (bound != 0) return IGLOO_PUSH_EXACT;
+  bool negative = signbit(bound) != 0;
+  switch (*op) {
+    case IGLOO_OP_NE:
+    case IGLOO_OP_DISTINCT:
+      return refuse(walk, one_zero);
+    case IGLOO_OP_LT:
+      if (negative) return IGLOO_PUSH_EXACT;
+      *op = IGLOO_OP_LE;
+      break;
+    case IGLOO_OP_LE:
+      if (!negative) return IGLOO_PUSH_EXACT;
+      break;
+    case IGLOO_OP_GT:
+      if (!negative) return IGLOO_PUSH_EXACT;
+      *op = IGLOO_OP_GE;
+      break;
+    case IGLOO_OP_GE:
+      if (negative) return IGLOO_PUSH_EXACT;
+      break;
+    default:
+      break; /* = */
+  }
+  walk->reason = one_zero;
+  return IGLOO_PUSH_INEXACT;
+}
+
+/* False where it is no value of the column's kind. */
+static bool value_for(struct ig_walk *walk, const struct ig_operand *operand,
+                      const struct igloo_expr *literal, struct ig_value *ret_value) {
+  if (literal->kind != IGLOO_EXPR_LITERAL)
+    return refuse(walk, "one side is not a constant") != IGLOO_PUSH_NO;
+  if (!ig_value_of(literal, ret_value))
+    return refuse(walk, "the constant has no form there") != IGLOO_PUSH_NO;
+  if (!ret_value->is_null && ret_value->type.class != operand->type.class)
+    return refuse(walk, "the types of the two sides differ") != IGLOO_PUSH_NO;
+  return true;
+}
+
+static enum igloo_push compare_value(struct ig_walk *walk,
+                                     const struct ig_operand *operand, int32_t op,
+                                     const struct igloo_expr *literal) {
+  enum igloo_push push;
+  const char *collate;
+  struct ig_value value;
+  walk->nodes++;
+  if (!rule_allows(walk, operand, ask_of(op), &push, &collate)) return IGLOO_PUSH_NO;
+  if (!value_for(walk, operand, literal, &value)) return IGLOO_PUSH_NO;
+  if (value.is_null) return refuse(walk, "the comparison is with NULL");
+  if (value.type.class == IG_CLASS_FLOAT)
+    push = weaker(push, push_float(walk, &op, value.number));
+  if (push == IGLOO_PUSH_NO) return push;
+
+  ig_walk_append_name(walk, operand->column);
+  ig_walk_append_cstr(walk, collate);
+  append_op(walk, op);
+  return walk->language->literal(walk, operand->rule, &value) ? push : IGLOO_PUSH_NO;
+}
+
+/* Two columns are compared where both are of one rule, or plain numbers: a rule says how
+ * its own values compare, not how they do with others. */
+static enum igloo_push compare_columns(struct ig_walk *walk,
+                                       const struct ig_operand *left, int32_t op,
+                                       const struct ig_operand *right) {
+  enum igloo_push push, right_push;
+  const char *collate, *right_collate;
+  enum ig_ask what = ask_of(op);
+  enum ig_class class = left->type.class;
+  if (!rule_allows(walk, left, what, &push, &collate) ||
+      !rule_allows(walk, right, what, &right_push, &right_collate))
+    return IGLOO_PUSH_NO;
+  bool plain = class == IG_CLASS_INT || class == IG_CLASS_FLOAT ||
+               class == IG_CLASS_DECIMAL || class == IG_CLASS_TEXT;
+  bool exact = push == IGLOO_PUSH_EXACT && right_push == IGLOO_PUSH_EXACT;
+  if (hides_nulls(walk, left) || hides_nulls(walk, right))
+    return refuse(walk, "values that do not fit are NULL here");
+  if (class != right->type.class || (left->rule != right->rule && !(plain && exact)))
+    return refuse(walk, "the types of the two sides differ");
+  if (class == IG_CLASS_FLOAT) {
+    if (what == IG_ASK_UNEQUAL) return refuse(walk, "-0.0 and 0.0 are one value there");
+    if (op == IGLOO_OP_LT) op = IGLOO_OP_LE;
+    if (op == IGLOO_OP_GT) op = IGLOO_OP_GE;
+    walk->reason = "-0.0 and 0.0 are one value there";
+    push = IGLOO_PUSH_INEXACT;
+  }
+  if (class == IG_CLASS_TEXT && exact) collate = walk->language->collate;
+
+  ig_walk_append_name(walk, left->column);
+  ig_walk_append_cstr(walk, collate);
+  append_op(walk, op);
+  ig_walk_append_name(walk, right->column);
+  return weaker(push, right_push);
+}
+
+static enum igloo_push walk_compare(struct ig_walk *walk, const struct igloo_expr *expr) {
+  if (expr->children_count != 2 || ask_of(expr->op) == IG_ASKS)
+    return refuse(walk, "the operator is not known there");
+  const struct igloo_expr *left = expr->children[0], *right = expr->children[1];
+  int32_t op = expr->op;
+  if (left->kind == IGLOO_EXPR_LITERAL) {
+    left = expr->children[1];
+    right = expr->children[0];
+    op = flip(op);
+  }
+  struct ig_operand operand, other;
+  if (!operand_of(walk, left, &operand)) return IGLOO_PUSH_NO;
+  if (right->kind == IGLOO_EXPR_LITERAL) return compare_value(walk, &operand, op, right);
+  if (!operand_of(walk, right, &other)) return IGLOO_PUSH_NO;
+  return compare_columns(walk, &operand, op, &other);
+}
+
+/* As the two comparisons that it stands for. */
+static enum igloo_push walk_between(struct ig_walk *walk, const struct igloo_expr *expr,
+                                    bool nested) {
+  if (expr->children_count != 3) return refuse(walk, "the operator is not known there");
+  bool negated = (expr->flags & IGLOO_EXPR_NEGATED) != 0;
+  const struct igloo_expr *low_sides[] = {expr->children[0], expr->children[1]};
+  const struct igloo_expr *high_sides[] = {expr->children[0], expr->children[2]};
+  struct igloo_expr low = {.kind = IGLOO_EXPR_COMPARE,
+                           .op = negated ? IGLOO_OP_LT : IGLOO_OP_GE,
+                           .children = low_sides,
+                           .children_count = 2};
+  struct igloo_expr high = {.kind = IGLOO_EXPR_COMPARE,
+                            .op = negated ? IGLOO_OP_GT : IGLOO_OP_LE,
+                            .children = high_sides,
+                            .children_count = 2};
+  const struct igloo_expr *both[] = {&low, &high};
+  struct igloo_expr joined = {.kind = negated ? IGLOO_EXPR_OR : IGLOO_EXPR_AND,
+                              .children = both,
+                              .children_count = 2};
+  return walk_node(walk, &joined, nested);
+}
+
+/* Append a value of a list; false where the list cannot be pushed. */
+static bool append_listed(struct ig_walk *walk, const struct ig_operand *operand,
+                          bool negated, const struct igloo_expr *literal,
+                          enum igloo_push *push) {
+  struct ig_value value;
+  if (!value_for(walk, operand, literal, &value)) return false;
+  if (value.is_null) {
+    ig_walk_append_cstr(walk, "NULL");
+    return true;
+  }
+  if (value.type.class == IG_CLASS_FLOAT) {
+    int32_t op = negated ? IGLOO_OP_NE : IGLOO_OP_EQ;
+    *push = weaker(*push, push_float(walk, &op, value.number));
+    if (*push == IGLOO_PUSH_NO) return false;
+  }
+  return walk->language->literal(walk, operand->rule, &value);
+}
+
+static enum igloo_push walk_in_list(struct ig_walk *walk, const struct igloo_expr *expr) {
+  enum igloo_push push;
+  const char *collate;
+  struct ig_operand operand;
+  bool negated = (expr->flags & IGLOO_EXPR_NEGATED) != 0;
+  enum ig_ask what = negated ? IG_ASK_UNEQUAL : IG_ASK_EQUAL;
+  if (expr->children_count < 2) return refuse(walk, "the list is empty");
+  if (expr->children_count - 1 > IG_DIALECT_LIST_MAX)
+    return refuse(walk, "the list has more than 1000 values");
+  if (!operand_of(walk, expr->children[0], &operand)) return IGLOO_PUSH_NO;
+  if (!rule_allows(walk, &operand, what, &push, &collate)) return IGLOO_PUSH_NO;
+
+  ig_walk_append_name(walk, operand.column);
+  ig_walk_append_cstr(walk, collate);
+  ig_walk_append_cstr(walk, negated ? " NOT IN (" : " IN (");
+  for (size_t i = 1; i < expr->children_count; i++) {
+    if (i > 1) ig_walk_append_cstr(walk, ", ");
+    if (!append_listed(walk, &operand, negated, expr->children[i], &push))
+      return IGLOO_PUSH_NO;
+  }
+  ig_walk_append_cstr(walk, ")");
+  return push;
+}
+
+/* ---- the other conditions -------------------------------------------------------------
+ */
+
+static enum igloo_push walk_is_null(struct ig_walk *walk, const struct igloo_expr *expr) {
+  enum igloo_push push;
+  const char *collate;
+  struct ig_operand operand;
+  bool negated = (expr->flags & IGLOO_EXPR_NEGATED) != 0;
+  if (expr->children_count != 1) return refuse(walk, "the operator is not known there");
+  if (!operand_of(walk, expr->children[0], &operand)) return IGLOO_PUSH_NO;
+  if (!rule_allows(walk, &operand, IG_ASK_NULL, &push, &collate) ||
+      (!negated && hides_nulls(walk, &operand)))
+    return IGLOO_PUSH_NO;
+  ig_walk_append_name(walk, operand.column);
+  if (operand.rule->class == IG_CLASS_OTHER)
+    ig_walk_append_cstr(walk, negated ? walk->language->is_not_null_of_any
+                                      : walk->language->is_null_of_any);
+  else
+    ig_walk_append_cstr(walk, negated ? " IS NOT NULL" : " IS NULL");
+  return push;
+}
+
+static enum igloo_push walk_truth(struct ig_walk *walk, const struct igloo_expr *expr) {
+  enum igloo_push push;
+  const char *collate;
+  struct ig_operand operand;
+  if (!operand_of(walk, expr, &operand) ||
+      !rule_allows(walk, &operand, IG_ASK_TRUTH, &push, &collate))
+    return IGLOO_PUSH_NO;
+  if (operand.type.class != IG_CLASS_BOOL)
+    return refuse(walk, "the column is not boolean");
+  ig_walk_append_name(walk, operand.column);
+  return push;
+}
+
+enum ig_pattern_item ig_pattern_next(const struct ig_pattern *pattern, size_t *at,
+                                     struct ig_str *ret_char) {
+  if (*at >= pattern->text.len) return IG_PATTERN_END;
+  size_t start = *at;
+  int32_t code = ig_utf8_decode(pattern->text, at);
+  if (code == pattern->escape && code != 0 && *at < pattern->text.len) {
+    start = *at;
+    (void)ig_utf8_decode(pattern->text, at);
+  } else if (code == '%' || code == '_') {
+    return code == '%' ? IG_PATTERN_MANY : IG_PATTERN_ONE;
+  }
+  *ret_char = ig_str_sub(pattern->text, start, *at - start);
+  return IG_PATTERN_CHAR;
+}
+
+/* What a pattern that ends in its escape means, each system decides for itself. */
+static bool ends_in_escape(const struct ig_pattern *pattern) {
+  bool escaped = false;
+  for (size_t at = 0; at < pattern->text.len;) {
+    int32_t code = ig_utf8_decode(pattern->text, &at);
+    escaped = !escaped && pattern->escape != 0 && code == pattern->escape;
+  }
+  return escaped;
+}
+
+static enum igloo_push walk_like(struct ig_walk *walk, const struct igloo_expr *expr) {
+  enum igloo_push push;
+  const char *collate;
+  struct ig_operand operand;
+  struct ig_value value;
+  if (expr->children_count != 2) return refuse(walk, "the operator is not known there");
+  if (expr->flags & IGLOO_EXPR_IGNORE_CASE)
+    return refuse(walk, "ILIKE folds letters by other rules there");
+  if (!operand_of(walk, expr->children[0], &operand)) return IGLOO_PUSH_NO;
+  if (!rule_allows(walk, &operand, IG_ASK_LIKE, &push, &collate)) return IGLOO_PUSH_NO;
+  if (!value_for(walk, &operand, expr->children[1], &value)) return IGLOO_PUSH_NO;
+  if (value.is_null || value.type.class != IG_CLASS_TEXT)
+    return refuse(walk, "the pattern is not a text");
+  struct ig_pattern pattern = {value.bytes, expr->escape};
+  if (!ig_utf8_valid(pattern.text, NULL) ||
+      ig_str_find_char(pattern.text, '\0') != IG_STR_NONE)
+    return refuse(walk, "the constant has no form there");
+  if (pattern.escape == '%' || pattern.escape == '_' || ends_in_escape(&pattern))
+    return refuse(walk, "the pattern's escape means something else there");
+  return weaker(push, walk->language->like(walk, &operand, collate, &pattern,
+                                           (expr->flags & IGLOO_EXPR_NEGATED) != 0));
+}
+
+/* ---- logic ----------------------------------------------------------------------------
+ */
+
+/* What cannot be asked for may be left out: more rows come, never fewer. */
+static enum igloo_push walk_and(struct ig_walk *walk, const struct igloo_expr *expr,
+                                bool nested) {
+  enum igloo_push all = IGLOO_PUSH_EXACT;
+  bool empty = true;
+  for (size_t i = 0; i < expr->children_count; i++) {
+    size_t bytes = walk->bytes;
+    if (walk->text && ask(walk, expr->children[i], &walk->reason) == IGLOO_PUSH_NO) {
+      all = IGLOO_PUSH_INEXACT;
+      continue;
+    }
+    ig_walk_append_cstr(walk, !empty ? " AND " : nested ? "(" : "");
+    enum igloo_push push = walk_node(walk, expr->children[i], true);
+    if (push != IGLOO_PUSH_EXACT) all = IGLOO_PUSH_INEXACT;
+    if (push == IGLOO_PUSH_NO)
+      walk->bytes = bytes; /* only counted */
+    else
+      empty = false;
+  }
+  if (!empty && nested) ig_walk_append_cstr(walk, ")");
+  return empty ? IGLOO_PUSH_NO : all;
+}
+
+static enum igloo_push walk_or(struct ig_walk *walk, const struct igloo_expr *expr) {
+  enum igloo_push all = IGLOO_PUSH_EXACT;
+  if (expr->children_count < 1) return refuse(walk, "the operator is not known there");
+  for (size_t i = 0; i < expr->children_count && all != IGLOO_PUSH_NO; i++) {
+    ig_walk_append_cstr(walk, i == 0 ? "(" : " OR ");
+    all = weaker(all, walk_node(walk, expr->children[i], true));
+  }
+  ig_walk_append_cstr(walk, ")");
+  return all;
+}
+
+/* The opposite of "more rows" is "fewer rows". */
+static enum igloo_push walk_not(struct ig_walk *walk, const struct igloo_expr *expr) {
+  if (expr->children_count != 1) return refuse(walk, "the operator is not known there");
+  ig_walk_append_cstr(walk, "NOT (");
+  enum igloo_push push = walk_node(walk, expr->children[0], false);
+  ig_walk_append_cstr(walk, ")");
+  return push == IGLOO_PUSH_EXACT ? push : IGLOO_PUSH_NO;
+}
+
+static enum igloo_push walk_node(struct ig_walk *walk, const struct igloo_expr *expr,
+                                 bool nested) {
+  if (++walk->nodes > IG_DIALECT_NODES_MAX || walk->bytes > IG_DIALECT_CONJUNCT_MAX)
+    return refuse(walk, "the condition is too large");
+  switch (expr->kind) {
+    case IGLOO_EXPR_COLUMN:
+    case IGLOO_EXPR_CAST:
+      return walk_truth(walk, expr);
+    case IGLOO_EXPR_COMPARE:
+      return walk_compare(walk, expr);
+    case IGLOO_EXPR_AND:
+      return walk_and(walk, expr, nested);
+    case IGLOO_EXPR_OR:
+      return walk_or(walk, expr);
+    case IGLOO_EXPR_NOT:
+      return walk_not(walk, expr);
+    case IGLOO_EXPR_IS_NULL:
+      return walk_is_null(walk, expr);
+    case IGLOO_EXPR_IN_LIST:
+      return walk_in_list(walk, expr);
+    case IGLOO_EXPR_BETWEEN:
+      return walk_between(walk, expr, nested);
+    case IGLOO_EXPR_LIKE:
+      return walk_like(walk, expr);
+    case IGLOO_EXPR_LITERAL:
+      return refuse(walk, "it names no column");
+    case IGLOO_EXPR_ARITHMETIC:
+      return refuse(walk, "arithmetic is not pushed");
+    case IGLOO_EXPR_FUNCTION:
+      return refuse(walk, "functions are not pushed");
+    case IGLOO_EXPR_CASE:
+      return refuse(walk, "CASE is not pushed");
+    default:
+      return refuse(walk, "the expression is not known there");
+  }
+}
+
+/* ---- the functions of a dialect -------------------------------------------------------
+ */
+
+enum igloo_push ig_walk_conjunct(const struct ig_language *language,
+                                 const struct igloo_table *table,
+                                 const struct igloo_expr *conjunct,
+                                 struct igloo_text *text, const char **ret_reason) {
+  struct ig_walk asking = {.language = language, .table = table, .reason = ""};
+  enum igloo_push push = walk_node(&asking, conjunct, false);
+  if (push != IGLOO_PUSH_NO && asking.bytes > IG_DIALECT_CONJUNCT_MAX)
+    push = refuse(&asking, "the condition is too large");
+  *ret_reason = push == IGLOO_PUSH_EXACT ? "" : asking.reason;
+  if (push == IGLOO_PUSH_NO || !text) return push;
+
+  struct ig_walk writing = {
+      .language = language, .table = table, .text = text, .reason = ""};
+  return walk_node(&writing, conjunct, false);
+}
+
+bool ig_walk_sorts(const struct ig_language *language, const struct igloo_table *table,
+                   const struct igloo_sort *sort, size_t sort_count,
+                   const char **ret_reason) {
+  struct ig_walk walk = {.language = language, .table = table};
+  enum igloo_push push = IGLOO_PUSH_NO;
+  const char *collate;
+  *ret_reason = "";
+  for (size_t i = 0; i < sort_count; i++) {
+    const struct igloo_column *column = &table->columns[sort[i].column];
+    struct ig_type type = ig_type_of(column->type);
+    struct ig_operand operand = {column, language->rule(table, column, &type), type};
+    if (!rule_allows(&walk, &operand, IG_ASK_SORT, &push, &collate) ||
+        push != IGLOO_PUSH_EXACT) {
+      *ret_reason = walk.reason;
+      return false;
+    }
+  }
+  return sort_count > 0;
+}
