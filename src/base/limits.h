@@ -108,6 +108,10 @@
  * most one for each session, of which limits.sessions allows so many. */
 #define IG_FLIGHT_CONNECTIONS_MAX 65536
 
+/* Connections that are counted as users of one session, by a token that they share; with
+ * more at a time it ends only when it is idle. */
+#define IG_FLIGHT_SESSION_CONNECTIONS_MAX 32
+
 /* Options of a client's own that a session keeps. */
 #define IG_FLIGHT_OPTIONS_MAX 64
 

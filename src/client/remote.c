@@ -149,20 +149,19 @@ struct ig_remote *ig_remote_unref(struct ig_remote *remote) {
   (void)ig_session_unref(remote->writer_session);
   (void)ig_instance_unref(remote->writer);
   ig_mutex_done(&remote->mu);
+  ig_free(remote->catalog);
   ig_free(remote);
   return NULL;
 }
 IG_DEFINE_AUTO_STRUCT(ig_remote, ig_remote_unref)
 
-/* Make names without a catalog those of the URI's. */
-static igloo_status choose_catalog(struct ig_remote *remote, const char *catalog,
-                                   struct igloo_error *reterr) {
+static igloo_status set_catalog(struct ig_remote *remote, struct igloo_error *reterr) {
   IG_AUTO_DONE(ig_buf) body = IG_BUF_INIT(IG_URI_BYTES_MAX);
   IG_AUTO_DONE(ig_flight_reply) reply = {0};
   struct ig_session_option option = {
       .key = IG_STR("catalog"),
       .value = {.which = IG_SESSION_VALUE_STRING,
-                .string_value = ig_str_from_cstr(catalog)}};
+                .string_value = ig_str_from_cstr(remote->catalog)}};
   struct ig_session_options options = {.session_options = {&option, 1}};
   struct ig_set_session_options_result result;
   struct ig_str bytes;
@@ -174,7 +173,20 @@ static igloo_status choose_catalog(struct ig_remote *remote, const char *catalog
                             &result, reterr));
   if (result.errors.len == 0) return IGLOO_OK;
   return ig_fail_state(reterr, IGLOO_NOT_FOUND, "3D000", "catalog \"%s\" does not exist",
-                       catalog);
+                       remote->catalog);
+}
+
+igloo_status ig_remote_choose_catalog(struct ig_remote *remote,
+                                      struct igloo_error *reterr) {
+  uint32_t session = ig_flight_client_session(remote->client);
+  ig_mutex_lock(&remote->mu);
+  bool is_chosen = !remote->catalog || remote->session == session;
+  ig_mutex_unlock(&remote->mu);
+  if (is_chosen) return IGLOO_OK;
+  IG_TRY(set_catalog(remote, reterr));
+  IG_LOCK_SCOPE(&remote->mu);
+  remote->session = session;
+  return IGLOO_OK;
 }
 
 static igloo_status connect_server(void *object, void **ret_connection,
@@ -193,8 +205,11 @@ static igloo_status connect_server(void *object, void **ret_connection,
   ig_mutex_init(&made->mu);
   IG_AUTO_STRUCT(ig_remote) *remote = made;
   IG_TRY(ig_flight_client_open(&options, NULL, &remote->client, reterr));
-  if (database->uri.catalog)
-    IG_TRY(choose_catalog(remote, database->uri.catalog, reterr));
+  if (database->uri.catalog) {
+    remote->catalog = ig_strdup(database->uri.catalog);
+    if (!remote->catalog) return ig_fail_oom(reterr);
+    IG_TRY(set_catalog(remote, reterr));
+  }
   *ret_connection = IG_TAKE(remote);
   return IGLOO_OK;
 }

@@ -22,6 +22,8 @@ struct ig_remote_run;
 struct ig_remote {
   int32_t refs; /* atomic */
   ig_flight_client *client;
+  char *catalog;       /* of the URI, or NULL; fixed */
+  uint32_t session;    /* guarded by mu: the number of the one that has the catalog */
   ig_instance *writer; /* for igloo_write_stream(): NULL until it is called */
   ig_session *writer_session;
   pthread_mutex_t mu;         /* a leaf lock */
@@ -31,6 +33,10 @@ struct ig_remote {
 
 struct ig_remote *ig_remote_ref(struct ig_remote *remote);
 struct ig_remote *ig_remote_unref(struct ig_remote *remote); /* takes NULL */
+
+/* After a session was lost: make names without a catalog those of the URI's again. */
+IG_NODISCARD igloo_status ig_remote_choose_catalog(struct ig_remote *remote,
+                                                   struct igloo_error *reterr);
 
 /* ---- remote_run.c: statements that run, and their rows ----------------------------- */
 

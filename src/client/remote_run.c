@@ -20,6 +20,7 @@
 
 igloo_status ig_remote_run_begin(struct ig_remote *remote, struct ig_remote_run **ret_run,
                                  struct igloo_error *reterr) {
+  IG_TRY(ig_remote_choose_catalog(remote, reterr));
   struct ig_remote_run *run = ig_calloc(1, sizeof(*run));
   if (!run) return ig_fail_oom(reterr);
   igloo_status status = ig_cancel_new(IG_NEVER_US, &run->cancel, reterr);

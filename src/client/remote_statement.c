@@ -20,6 +20,8 @@
 struct statement {
   struct ig_remote *remote; /* one reference */
   struct ig_buf handle;     /* the server's name for it */
+  uint32_t session;         /* the number of the one that it is in … */
+  bool is_held;             /* … once it is */
   bool writes;
   struct ArrowSchema schema;     /* of the result */
   struct ArrowSchema parameters; /* with their names */
@@ -28,6 +30,8 @@ struct statement {
 };
 
 static void statement_free(struct statement *statement) {
+  if (statement->is_held)
+    ig_flight_client_let_go(statement->remote->client, statement->session);
   ig_stream_done(&statement->rows);
   ig_values_done(&statement->values);
   ig_schema_done(&statement->schema);
@@ -68,6 +72,8 @@ static igloo_status read_result(
     struct statement *statement,
     const struct ig_action_create_prepared_statement_result *result,
     struct igloo_error *reterr) {
+  statement->session = ig_flight_client_hold(statement->remote->client);
+  statement->is_held = true;
   ig_buf_append_str(&statement->handle, result->prepared_statement_handle);
   IG_TRY(ig_buf_check(&statement->handle, reterr));
   IG_TRY(read_schema(result->dataset_schema, &statement->schema, reterr));

@@ -7,6 +7,7 @@ struct action {
   const char *type, *description;
   bool waits; /* may wait for the engine */
   bool hidden;
+  bool ends; /* only takes something away: it may be gone with its session */
   /* Append what the one Result carries; nothing appended: there is none. */
   igloo_status (*run)(struct ig_flight_call *call, struct ig_str body,
                       struct ig_buf *result, struct igloo_error *reterr);
@@ -91,8 +92,7 @@ static igloo_status begin_transaction(struct ig_flight_call *call,
       .free = free_transaction,
   };
   uint8_t id[IG_TICKET_BYTES];
-  IG_TRY(ig_handles_add(&call->flight->handles, call->who.user_id, &made->handle, id,
-                        reterr));
+  IG_TRY(ig_handles_add(call, &made->handle, id, reterr));
   struct ig_action_begin_transaction_result answer = {
       .transaction_id = {(const char *)id, sizeof id}};
   ig_any_encode(&ig_action_begin_transaction_result_message, &answer, result);
@@ -208,24 +208,28 @@ static igloo_status close_session(struct ig_flight_call *call,
 
 static const struct action actions[] = {
     {"BeginTransaction", "Begin a transaction: each statement still commits as it runs.",
-     false, false, begin_transaction},
-    {"CancelFlightInfo", "Cancel the statement of a FlightInfo.", false, false,
+     false, false, false, begin_transaction},
+    {"CancelFlightInfo", "Cancel the statement of a FlightInfo.", false, false, false,
      cancel_flight_info},
-    {"CancelQuery", "The older form of CancelFlightInfo.", false, false, cancel_query},
-    {"ClosePreparedStatement", "Forget a prepared statement.", false, false,
+    {"CancelQuery", "The older form of CancelFlightInfo.", false, false, false,
+     cancel_query},
+    {"ClosePreparedStatement", "Forget a prepared statement.", false, false, true,
      close_prepared},
-    {"CloseSession", "End the session and all that it holds.", false, false,
+    {"CloseSession", "End the session and all that it holds.", false, false, true,
      close_session},
-    {"CreatePreparedStatement", "Prepare a statement.", true, false, create_prepared},
-    {"EndTransaction", "End a transaction.", false, false, end_transaction},
-    {"GetSessionOptions", "The options of the session.", false, false, get_options},
+    {"CreatePreparedStatement", "Prepare a statement.", true, false, false,
+     create_prepared},
+    {"EndTransaction", "End a transaction.", false, false, false, end_transaction},
+    {"GetSessionOptions", "The options of the session.", false, false, false,
+     get_options},
     {"RenewFlightEndpoint", "Keep a ticket for some minutes more, to be read repeatedly.",
-     false, false, renew_endpoint},
-    {"SetSessionOptions", "Change options of the session.", true, false, set_options},
+     false, false, false, renew_endpoint},
+    {"SetSessionOptions", "Change options of the session.", true, false, false,
+     set_options},
     /* Known by name, and refused. */
-    {"BeginSavepoint", "", false, true, refuse_savepoint},
-    {"EndSavepoint", "", false, true, refuse_savepoint},
-    {"CreatePreparedSubstraitPlan", "", false, true, create_substrait},
+    {"BeginSavepoint", "", false, true, false, refuse_savepoint},
+    {"EndSavepoint", "", false, true, false, refuse_savepoint},
+    {"CreatePreparedSubstraitPlan", "", false, true, false, create_substrait},
 };
 
 static const struct action *find_action(struct ig_str type) {
@@ -252,6 +256,7 @@ igloo_status ig_flight_do_action(struct ig_flight_call *call,
   if (!action)
     return ig_fail(reterr, IGLOO_UNSUPPORTED, "unknown action \"%.*s\"",
                    IG_STR_ARG(request.type));
+  if (!action->ends) IG_TRY(ig_flight_check_session(call, reterr));
   IG_TRY(action->run(call, request.body, &bytes, reterr));
   IG_TRY(ig_buf_check(&bytes, reterr));
   /* One Result also where it says nothing: some clients take none for a failure. */

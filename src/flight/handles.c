@@ -53,6 +53,7 @@ static struct ig_handle *steal_locked(struct ig_handles *handles,
  */
 #define DROPPED_AT_ONCE ((size_t)256)
 static size_t steal_some(struct ig_handles *handles, const ig_session *session,
+                         uint64_t connection,
                          struct ig_handle *ret_dropped[DROPPED_AT_ONCE]) {
   int64_t now_us = ig_now_us();
   size_t at = 0, count = 0;
@@ -60,22 +61,28 @@ static size_t steal_some(struct ig_handles *handles, const ig_session *session,
   IG_LOCK_SCOPE(&handles->mu);
   while (count < DROPPED_AT_ONCE && ig_map_next(&handles->map, &at, NULL, &value)) {
     struct ig_handle *handle = value;
-    if (handle->expires_us <= now_us || handle->session == session ||
-        ig_session_has_ended(handle->session))
+    bool is_meant = handle->session == session && handle->connection == connection;
+    if (is_meant && handle->cancel) ig_cancel_set(handle->cancel);
+    if (handle->expires_us <= now_us || is_meant || ig_session_has_ended(handle->session))
       ret_dropped[count++] = handle;
   }
   for (size_t i = 0; i < count; i++) (void)steal_locked(handles, ret_dropped[i]->id);
   return count;
 }
 
-void ig_handles_sweep(struct ig_handles *handles, const ig_session *session) {
+void ig_handles_drop(struct ig_handles *handles, const ig_session *session,
+                     uint64_t connection) {
   struct ig_handle *dropped[DROPPED_AT_ONCE];
   size_t count;
   do {
-    count = steal_some(handles, session, dropped);
+    count = steal_some(handles, session, connection, dropped);
     for (size_t i = 0; i < count; i++)
       (void)ig_handle_unref(dropped[i]); /* without the lock: it frees plans */
   } while (count == DROPPED_AT_ONCE);
+}
+
+void ig_handles_sweep(struct ig_handles *handles) {
+  ig_handles_drop(handles, NULL, 0);
 }
 
 bool ig_handles_remove(struct ig_handles *handles, const struct ig_handle *handle) {
@@ -104,10 +111,12 @@ static igloo_status check_room(struct ig_handles *handles, const struct ig_handl
   return IGLOO_RESOURCE_EXHAUSTED;
 }
 
-igloo_status ig_handles_add(struct ig_handles *handles, int64_t user_id,
-                            struct ig_handle *handle, uint8_t ret_ticket[IG_TICKET_BYTES],
+igloo_status ig_handles_add(const struct ig_flight_call *call, struct ig_handle *handle,
+                            uint8_t ret_ticket[IG_TICKET_BYTES],
                             struct igloo_error *reterr) {
-  handle->user_id = user_id;
+  struct ig_handles *handles = &call->flight->handles;
+  int64_t user_id = handle->user_id = call->who.user_id;
+  handle->connection = ig_rpc_call_peer(call->rpc)->connection;
   igloo_status status = check_room(handles, handle, reterr);
   if (status != IGLOO_OK) {
     (void)ig_handle_unref(handle);

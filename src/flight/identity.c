@@ -22,10 +22,11 @@ static void be_nobody(struct ig_flight_call *call, struct ig_str name) {
 
 /* Sessions are found by a hash: the key is listed, the token is a secret. */
 static void key_of_token(struct ig_flight_call *call, struct ig_str token) {
-  struct ig_token_id id;
-  ig_token_id(token, &id);
+  struct ig_token_id *id = &call->token;
+  ig_token_id(token, id);
+  call->has_token = true;
   call->key[0] = 't';
-  (void)sodium_bin2hex(call->key + 1, sizeof call->key - 1, id.bytes, sizeof id.bytes);
+  (void)sodium_bin2hex(call->key + 1, sizeof call->key - 1, id->bytes, sizeof id->bytes);
 }
 
 /* ---- passwords --------------------------------------------------------------------- */
@@ -155,7 +156,28 @@ static void take_cookie(struct ig_flight_call *call) {
   }
 }
 
-igloo_status ig_flight_identify(struct ig_flight_call *call, struct igloo_error *reterr) {
+/* A client may name its session itself, with "; kept" where it has something in it. */
+static igloo_status take_session_name(struct ig_flight_call *call,
+                                      struct igloo_error *reterr) {
+  struct ig_str header, name, rest;
+  if (!ig_rpc_metadata_get(ig_rpc_call_metadata(call->rpc), IG_SESSION_HEADER, &header))
+    return IGLOO_OK;
+  (void)ig_str_split(header, ';', &name, &rest);
+  name = ig_str_trim(name);
+  rest = ig_str_trim(rest);
+  call->expects_session = ig_str_eq_cstr(rest, IG_SESSION_KEPT);
+  if (name.len < IG_SESSION_NAME_BYTES_MIN || name.len > sizeof call->key - 2 ||
+      (rest.len > 0 && !call->expects_session))
+    return ig_fail_state(reterr, IGLOO_INVALID_ARGUMENT, "08P01",
+                         "the header \"" IG_SESSION_HEADER "\" names no session");
+  call->key[0] = 'i';
+  memcpy(call->key + 1, name.data, name.len);
+  call->key[1 + name.len] = '\0';
+  return IGLOO_OK;
+}
+
+static igloo_status authenticate(struct ig_flight_call *call,
+                                 struct igloo_error *reterr) {
   const struct ig_rpc_metadata *metadata = ig_rpc_call_metadata(call->rpc);
   struct ig_str header, value;
   if (ig_rpc_metadata_get(metadata, "authorization", &header)) {
@@ -175,6 +197,11 @@ igloo_status ig_flight_identify(struct ig_flight_call *call, struct igloo_error 
   }
   if (!call->key[0]) take_cookie(call);
   return IGLOO_OK;
+}
+
+igloo_status ig_flight_identify(struct ig_flight_call *call, struct igloo_error *reterr) {
+  IG_TRY(authenticate(call, reterr));
+  return take_session_name(call, reterr);
 }
 
 bool ig_flight_checks_password(const struct ig_flight_call *call) {

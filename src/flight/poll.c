@@ -126,8 +126,8 @@ static igloo_status start_poll(struct ig_flight_call *call,
   AUTO_POLL *poll = made;
   IG_TRY(take_command(call, poll, command, reterr));
   (void)__atomic_add_fetch(&poll->handle.refs, 1, __ATOMIC_RELAXED); /* the list's */
-  IG_TRY(ig_handles_add(&call->flight->handles, call->who.user_id, &poll->handle, ticket,
-                        reterr));
+  poll->handle.cancel = poll->cancel;
+  IG_TRY(ig_handles_add(call, &poll->handle, ticket, reterr));
   (void)__atomic_add_fetch(&poll->handle.refs, 1, __ATOMIC_RELAXED); /* the job's */
   igloo_status status = ig_pool_submit(call->flight->statements, &poll->job, reterr);
   if (status != IGLOO_OK) {

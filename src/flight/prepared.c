@@ -81,8 +81,7 @@ static igloo_status new_handle(struct ig_flight_call *call, ig_prepared *prepare
     (void)__atomic_add_fetch(&transaction->handle.refs, 1, __ATOMIC_RELAXED);
     made->transaction = transaction;
   }
-  return ig_handles_add(&call->flight->handles, call->who.user_id, &made->handle,
-                        ret_handle, reterr);
+  return ig_handles_add(call, &made->handle, ret_handle, reterr);
 }
 
 igloo_status ig_flight_prepare(struct ig_flight_call *call, struct ig_str sql,

@@ -35,6 +35,14 @@
 /* Decoded commands: their lists, at some bytes for each item of a message. */
 #define IG_FLIGHT_ARENA_BYTES (64 * IG_MIB)
 
+/* A client's own name for its session, hard to guess, which it sends with every call:
+ * "NAME", or "NAME; kept" once it has something in it that it would miss. The answer says
+ * "kept" when that begins, and "lost" with the error where the session is gone. */
+#define IG_SESSION_HEADER "igloo-session"
+#define IG_SESSION_KEPT "kept"
+#define IG_SESSION_LOST "lost"
+#define IG_SESSION_NAME_BYTES_MIN 16
+
 struct ig_flight_call;
 struct ig_flight_transaction;
 
@@ -54,8 +62,10 @@ struct ig_handle {
   enum ig_handle_kind kind;
   struct ig_ticket_id id;
   int64_t user_id;
+  uint64_t connection; /* of who made it */
   ig_session *session; /* one reference */
-  int64_t expires_us;  /* guarded by the list's mu; IG_NEVER_US: with its session */
+  ig_cancel *cancel;  /* of what runs for it where it ends with its connection, or NULL */
+  int64_t expires_us; /* guarded by the list's mu; IG_NEVER_US: with its session */
   void (*free)(struct ig_handle *handle); /* what is around it, not these members */
 };
 
@@ -69,10 +79,10 @@ IG_NODISCARD igloo_status ig_handles_init(struct ig_handles *handles,
                                           struct igloo_error *reterr);
 void ig_handles_done(struct ig_handles *handles);
 
-/* List a new handle, whose kind, session, expires_us and free are set and which has one
- * reference; takes it, also on failure. Writes what the client gets.
+/* List a new handle of who calls, whose kind, session, expires_us and free are set and
+ * which has one reference; takes it, also on failure. Writes what the client gets.
  * RESOURCE_EXHAUSTED 53400 over a bound. */
-IG_NODISCARD igloo_status ig_handles_add(struct ig_handles *handles, int64_t user_id,
+IG_NODISCARD igloo_status ig_handles_add(const struct ig_flight_call *call,
                                          struct ig_handle *handle,
                                          uint8_t ret_ticket[IG_TICKET_BYTES],
                                          struct igloo_error *reterr);
@@ -87,9 +97,11 @@ bool ig_handles_remove(struct ig_handles *handles, const struct ig_handle *handl
 /* Until when it is kept. */
 void ig_handles_extend(struct ig_handles *handles, struct ig_handle *handle,
                        int64_t expires_us);
-/* Drop those of a session (NULL: none), of sessions that have ended, and those whose time
- * has passed. */
-void ig_handles_sweep(struct ig_handles *handles, const ig_session *session);
+/* Drop those of sessions that have ended, and those whose time has passed. */
+void ig_handles_sweep(struct ig_handles *handles);
+/* Drop those that a connection made in a session, and cancel what runs for them. */
+void ig_handles_drop(struct ig_handles *handles, const ig_session *session,
+                     uint64_t connection);
 
 /* ---- the service ------------------------------------------------------------------- */
 
@@ -132,10 +144,14 @@ struct ig_flight_call {
   struct ig_rpc_message request; /* of methods with one */
   /* identity.c */
   struct ig_identity who;
-  bool identified; /* who and key are set */
-  char key[80];    /* of the session; empty: none was shown */
+  bool identified;          /* who and key are set */
+  char key[80];             /* of the session; empty: none was shown */
+  bool expects_session;     /* the client has something in it: it must be there */
+  struct ig_token_id token; /* that was shown … */
+  bool has_token;           /* … if one was */
   /* sessions.c: NULL until it is asked for */
   ig_session *session;
+  struct ig_flight_call *next, **link; /* guarded by the session's mu */
 };
 
 /* Send one message, bare. */
@@ -174,6 +190,11 @@ struct ig_flight_session {
   size_t handles[IG_HANDLE_KINDS]; /* by kind; guarded by the mu of the handles */
   pthread_mutex_t mu;              /* a leaf lock */
   struct ig_map options;           /* guarded by mu: options.c */
+  struct ig_flight_call *running;  /* guarded by mu: calls in it */
+  /* The connections that use it, guarded by mu; too many to count: it ends when idle. */
+  uint64_t connections[IG_FLIGHT_SESSION_CONNECTIONS_MAX];
+  size_t connections_count;
+  bool has_many_connections;
 };
 
 /* The call's session, made if there is none: sets call->session. */
@@ -183,11 +204,18 @@ IG_NODISCARD igloo_status ig_flight_join_session(struct ig_flight_call *call,
 IG_NODISCARD igloo_status ig_flight_find_session(struct ig_flight_call *call,
                                                  bool *ret_found,
                                                  struct igloo_error *reterr);
+/* UNAVAILABLE 08006 where the client has something in its session, and it is gone. */
+IG_NODISCARD igloo_status ig_flight_check_session(struct ig_flight_call *call,
+                                                  struct igloo_error *reterr);
+/* Before the first message: tell the client that it now has something in its session. */
+IG_NODISCARD igloo_status ig_flight_tell_session(struct ig_flight_call *call,
+                                                 struct igloo_error *reterr);
 /* Make `session` (taken; NULL: none) the call's. */
 void ig_flight_enter_session(struct ig_flight_call *call, ig_session *session);
 /* From now on the session has more than its name: it is not ended to make room. */
 void ig_flight_session_mark(ig_session *session);
-/* End it, and make the client forget it. */
+/* CloseSession: end it, and make the client forget it. One that others use too, by the
+ * same token, only loses what this connection has in it. */
 IG_NODISCARD igloo_status ig_flight_close_session(struct ig_flight_call *call,
                                                   struct igloo_error *reterr);
 

@@ -76,8 +76,7 @@ static igloo_status new_ticket(struct ig_flight_call *call, ig_session *session,
   ig_mutex_init(&statement->mu);
   statement->held = ig_held_ref(held);
   statement->cancel = ig_cancel_ref(cancel);
-  return ig_handles_add(&call->flight->handles, call->who.user_id, &statement->handle,
-                        ret_ticket, reterr);
+  return ig_handles_add(call, &statement->handle, ret_ticket, reterr);
 }
 
 igloo_status ig_flight_find_statement(struct ig_flight_call *call, struct ig_str ticket,
@@ -318,6 +317,7 @@ static igloo_status read_statement(struct ig_flight_call *call,
                                    struct ig_flight_statement *statement,
                                    struct igloo_error *reterr) {
   struct ig_flight_reading reading = {.cancel = call->cancel};
+  ig_flight_enter_session(call, ig_session_ref(statement->handle.session));
   IG_TRY(begin_reading(statement, &reading, reterr));
   igloo_status status = read_held(call, statement->held, reterr);
   if (end_reading(statement, &reading) && status == IGLOO_OK)
@@ -351,6 +351,8 @@ igloo_status ig_flight_do_get(struct ig_flight_call *call, struct igloo_error *r
     return ig_flight_refuse_command(&command, reterr);
   const struct ig_ticket_statement_query *query = command.value;
   AUTO_STATEMENT *statement = NULL;
+  bool found; /* first: CloseSession ends the calls that are in a session */
+  IG_TRY(ig_flight_find_session(call, &found, reterr));
   IG_TRY(ig_flight_find_statement(call, query->statement_handle, &statement, reterr));
   return read_statement(call, statement, reterr);
 }

@@ -33,6 +33,7 @@ igloo_status ig_flight_reply(struct ig_flight_call *call,
                              struct igloo_error *reterr) {
   IG_AUTO_DONE(ig_buf) bytes = IG_BUF_INIT(IG_FLIGHT_REPLY_BYTES_MAX);
   struct ig_pieces pieces = {0};
+  IG_TRY(ig_flight_tell_session(call, reterr));
   ig_protobuf_encode(message, value, &bytes);
   IG_TRY(ig_pieces_of_buf(&bytes, &pieces, reterr));
   return ig_rpc_call_send(call->rpc, &pieces, reterr);
@@ -71,6 +72,8 @@ static igloo_status handle(struct ig_flight_call *call, struct igloo_error *rete
   IG_TRY(ig_rpc_call_check(call->rpc, reterr)); /* given up while it waited */
   if (!call->method->anonymous && !call->identified)
     IG_TRY(ig_flight_identify(call, reterr));
+  if (call->method->handle != ig_flight_do_action)
+    IG_TRY(ig_flight_check_session(call, reterr));
   return call->method->handle(call, reterr);
 }
 
@@ -243,5 +246,5 @@ const struct ig_rpc_method *ig_flight_methods(const ig_flight *flight,
 }
 
 void ig_flight_tick(ig_flight *flight) {
-  ig_handles_sweep(&flight->handles, NULL);
+  ig_handles_sweep(&flight->handles);
 }

@@ -1,7 +1,9 @@
 /* sessions.c -- which session a call belongs to, and what is kept with it.
  *
- * A session is found by what the client shows: its token, else the cookie that we gave
- * it, else its connection. It is made by the first call that needs one.
+ * A session is found by what the client shows: its own name for it, else its token, else
+ * the cookie that we gave it, else its connection. It is made by the first call that
+ * needs one. Several connections may show one token: each is counted by its first call
+ * and leaves by CloseSession, and the session ends with the last.
  */
 #include <sodium.h>
 
@@ -60,7 +62,7 @@ static struct ig_flight_session *new_own(const struct ig_flight_call *call) {
   own->user_id = call->who.user_id;
   own->used_us = ig_now_us();
   memcpy(own->key, call->key, sizeof own->key);
-  if (own->key[0] != 't') (void)connection_name(call, own->connection);
+  if (own->key[0] == 'c') (void)connection_name(call, own->connection);
   ig_mutex_init(&own->mu);
   ig_map_init(&own->options, IG_FLIGHT_OPTIONS_MAX, free_option);
   ig_mutex_lock(&flight->mu);
@@ -77,17 +79,68 @@ void ig_flight_session_mark(ig_session *session) {
   __atomic_store_n(&own->marked, true, __ATOMIC_RELAXED);
 }
 
+static void leave_session(struct ig_flight_call *call) {
+  struct ig_flight_session *own = ig_session_ctx(call->session);
+  ig_mutex_lock(&own->mu);
+  *call->link = call->next;
+  if (call->next) call->next->link = call->link;
+  ig_mutex_unlock(&own->mu);
+  (void)__atomic_sub_fetch(&own->calls, 1, __ATOMIC_RELAXED);
+  call->session = ig_session_unref(call->session);
+}
+
 void ig_flight_enter_session(struct ig_flight_call *call, ig_session *session) {
-  if (call->session) {
-    struct ig_flight_session *before = ig_session_ctx(call->session);
-    (void)__atomic_sub_fetch(&before->calls, 1, __ATOMIC_RELAXED);
-    (void)ig_session_unref(call->session);
+  if (session && call->session == session) {
+    (void)ig_session_unref(session);
+    return;
   }
+  if (call->session) leave_session(call);
   call->session = session;
   if (!session) return;
   struct ig_flight_session *own = ig_session_ctx(session);
   (void)__atomic_add_fetch(&own->calls, 1, __ATOMIC_RELAXED);
   __atomic_store_n(&own->used_us, ig_now_us(), __ATOMIC_RELAXED);
+  IG_LOCK_SCOPE(&own->mu);
+  call->next = own->running;
+  if (call->next) call->next->link = &call->next;
+  call->link = &own->running;
+  own->running = call;
+}
+
+/* ---- connections that use it --------------------------------------------------------
+ */
+
+static uint64_t connection_of(const struct ig_flight_call *call) {
+  return ig_rpc_call_peer(call->rpc)->connection;
+}
+
+/* Count the call's connection as one that uses its session. */
+static void attach(const struct ig_flight_call *call) {
+  struct ig_flight_session *own = ig_session_ctx(call->session);
+  uint64_t connection = connection_of(call);
+  IG_LOCK_SCOPE(&own->mu);
+  for (size_t i = 0; i < own->connections_count; i++)
+    if (own->connections[i] == connection) return;
+  if (own->connections_count == IG_ARRAY_LEN(own->connections))
+    own->has_many_connections = true;
+  else
+    own->connections[own->connections_count++] = connection;
+}
+
+/* Cancel what the call's connection runs, and count it no more. Returns true where no
+ * other is left. */
+static bool detach(const struct ig_flight_call *call) {
+  struct ig_flight_session *own = ig_session_ctx(call->session);
+  uint64_t connection = connection_of(call);
+  IG_LOCK_SCOPE(&own->mu);
+  for (struct ig_flight_call *each = own->running; each; each = each->next)
+    if (each != call && connection_of(each) == connection) ig_cancel_set(each->cancel);
+  for (size_t i = 0; i < own->connections_count; i++) {
+    if (own->connections[i] != connection) continue;
+    own->connections[i] = own->connections[--own->connections_count];
+    break;
+  }
+  return own->connections_count == 0 && !own->has_many_connections;
 }
 
 /* ---- making room ------------------------------------------------------------------- */
@@ -131,26 +184,15 @@ static bool make_room(ig_flight *flight) {
 
 /* ---- making one -------------------------------------------------------------------- */
 
-/* The token that a key is made of; false where it is made of something else. */
-static bool token_of_key(const char *key, struct ig_token_id *ret_id) {
-  size_t len = 0;
-  return key[0] == 't' &&
-         sodium_hex2bin(ret_id->bytes, sizeof ret_id->bytes, key + 1, strlen(key + 1),
-                        NULL, &len, NULL) == 0 &&
-         len == sizeof ret_id->bytes;
-}
-
 static igloo_status connect(struct ig_flight_call *call, struct igloo_error *reterr) {
   ig_flight *flight = call->flight;
   struct ig_flight_session *own = new_own(call);
   if (!own) return ig_fail_oom(reterr);
-  struct ig_token_id token;
-  bool has_token = token_of_key(call->key, &token);
   struct ig_session_who who = {
       .identity = call->who,
       .peer = ig_rpc_call_peer(call->rpc)->address,
       .key = ig_str_from_cstr(call->key),
-      .token = has_token ? &token : NULL,
+      .token = call->has_token ? &call->token : NULL,
       .ends_idle = true,
       .ended = session_ended,
       .freed = session_freed,
@@ -164,6 +206,7 @@ static igloo_status connect(struct ig_flight_call *call, struct igloo_error *ret
     return status;
   }
   ig_flight_enter_session(call, session);
+  attach(call);
   /* Until it ends. Where it has, already, the call finds that out. */
   IG_LOCK_SCOPE(&flight->mu);
   if (own->link) own->session = ig_session_ref(session);
@@ -175,8 +218,10 @@ static bool find(struct ig_flight_call *call) {
   ig_registry *registry = ig_instance_registry(call->flight->parts.instance);
   ig_session *session =
       ig_registry_find(registry, ig_str_from_cstr(call->key), call->who.user_id);
-  if (session) ig_flight_enter_session(call, session);
-  return session != NULL;
+  if (!session) return false;
+  ig_flight_enter_session(call, session);
+  attach(call);
+  return true;
 }
 
 /* Another call of the client may make it at the same time: one of them does. */
@@ -229,10 +274,15 @@ static igloo_status set_cookie(struct ig_flight_call *call, struct igloo_error *
 
 /* ---- entry ----------------------------------------------------------------------- */
 
+/* By what does not depend on us: it finds no other session, and makes one by its name. */
+static bool is_named(const struct ig_flight_call *call) {
+  return call->key[0] == 't' || call->key[0] == 'i';
+}
+
 igloo_status ig_flight_find_session(struct ig_flight_call *call, bool *ret_found,
                                     struct igloo_error *reterr) {
   *ret_found = call->session || find(call);
-  if (*ret_found || call->key[0] == 't') return IGLOO_OK;
+  if (*ret_found || is_named(call)) return IGLOO_OK;
   IG_TRY(key_of_connection(call, false, reterr));
   *ret_found = find(call);
   return IGLOO_OK;
@@ -243,7 +293,7 @@ igloo_status ig_flight_join_session(struct ig_flight_call *call,
   bool found;
   IG_TRY(ig_flight_find_session(call, &found, reterr));
   if (found) return IGLOO_OK;
-  if (call->key[0] == 't') return find_or_connect(call, reterr);
+  if (is_named(call)) return find_or_connect(call, reterr);
   call->key[0] = '\0'; /* a cookie of a session that has ended is no key for a new one */
   IG_TRY(key_of_connection(call, true, reterr));
   if (!find(call)) {
@@ -253,19 +303,46 @@ igloo_status ig_flight_join_session(struct ig_flight_call *call,
   return IGLOO_OK;
 }
 
+igloo_status ig_flight_check_session(struct ig_flight_call *call,
+                                     struct igloo_error *reterr) {
+  if (!call->expects_session || find(call)) return IGLOO_OK;
+  IG_TRY(ig_rpc_call_add_header(call->rpc, IG_SESSION_HEADER, IG_STR(IG_SESSION_LOST),
+                                reterr));
+  (void)ig_fail_state(reterr, IGLOO_UNAVAILABLE, "08006", "the session was lost");
+  ig_error_detail(reterr,
+                  "It was ended, or the server was started anew: its settings and its "
+                  "prepared statements are gone.");
+  ig_error_hint(reterr, "The next statement runs in a new session.");
+  return IGLOO_UNAVAILABLE;
+}
+
+igloo_status ig_flight_tell_session(struct ig_flight_call *call,
+                                    struct igloo_error *reterr) {
+  if (call->key[0] != 'i' || call->expects_session || !call->session) return IGLOO_OK;
+  struct ig_flight_session *own = ig_session_ctx(call->session);
+  if (!__atomic_load_n(&own->marked, __ATOMIC_RELAXED)) return IGLOO_OK;
+  call->expects_session = true; /* once is enough */
+  return ig_rpc_call_add_header(call->rpc, IG_SESSION_HEADER, IG_STR(IG_SESSION_KEPT),
+                                reterr);
+}
+
 igloo_status ig_flight_close_session(struct ig_flight_call *call,
                                      struct igloo_error *reterr) {
   bool found;
   IG_TRY(ig_flight_find_session(call, &found, reterr));
+  if (found && !detach(call) && call->key[0] == 't') {
+    ig_handles_drop(&call->flight->handles, call->session, connection_of(call));
+    return IGLOO_OK;
+  }
   if (found) {
     ig_session_end(call->session);
-    ig_handles_sweep(&call->flight->handles, call->session);
+    ig_handles_sweep(&call->flight->handles);
   }
   char name[64];
   ig_mutex_lock(&call->flight->mu);
   (void)ig_map_remove(&call->flight->connections, connection_name(call, name));
   ig_mutex_unlock(&call->flight->mu);
-  if (call->key[0] == 't') return IGLOO_OK;
+  if (is_named(call)) return IGLOO_OK;
   return ig_rpc_call_add_header(call->rpc, "set-cookie",
                                 IG_STR("arrow_flight_session_id=; Max-Age=0"), reterr);
 }

@@ -4,6 +4,9 @@
  * Only streams are in the list of open calls: where one answer is awaited, somebody waits
  * and looks at the token.
  */
+#include <errno.h>
+#include <sys/random.h>
+
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/thread.h"
@@ -15,6 +18,9 @@
 #define SERVICE "/arrow.flight.protocol.FlightService/"
 #define PATH_BYTES_MAX 80
 #define COOKIE "arrow_flight_session_id="
+/* What flight/ of a server knows; others ignore it. */
+#define SESSION "igloo-session"
+#define KEPT "; kept"
 #define CLOSE_SESSION_US (1 * IG_US_PER_S)
 
 /* ---- calls ------------------------------------------------------------------------- */
@@ -47,14 +53,18 @@ static igloo_status start_with(ig_flight_client *client, const char *method,
 igloo_status ig_flight_client_start(ig_flight_client *client, const char *method,
                                     ig_cancel *cancel, int64_t deadline_us,
                                     ig_rpc_call **ret_call, struct igloo_error *reterr) {
-  struct ig_rpc_header headers[2];
+  struct ig_rpc_header headers[3];
   size_t count = 0;
+  char session[IG_FLIGHT_SESSION_NAME_BYTES + sizeof(KEPT)];
   IG_AUTO_CHAR *cookie = NULL;
   ig_mutex_lock(&client->mu);
   bool has_cookie = client->cookie != NULL;
   if (has_cookie) cookie = ig_strdup(client->cookie);
+  bool misses = client->is_kept || client->holds > 0;
   ig_mutex_unlock(&client->mu);
   if (has_cookie && !cookie) return ig_fail_oom(reterr);
+  (void)snprintf(session, sizeof session, "%s%s", client->session, misses ? KEPT : "");
+  headers[count++] = (struct ig_rpc_header){IG_STR(SESSION), ig_str_from_cstr(session)};
   if (client->authorization)
     headers[count++] = (struct ig_rpc_header){IG_STR("authorization"),
                                               ig_str_from_cstr(client->authorization)};
@@ -79,8 +89,19 @@ static bool read_cookie(struct ig_str header, struct ig_str *ret_pair) {
   return true;
 }
 
+static void note_session(ig_flight_client *client, struct ig_str says) {
+  IG_LOCK_SCOPE(&client->mu);
+  if (ig_str_eq_cstr(says, "kept")) client->is_kept = true;
+  if (!ig_str_eq_cstr(says, "lost")) return;
+  client->is_kept = false;
+  client->holds = 0;
+  client->lost++;
+}
+
 void ig_flight_client_note(ig_flight_client *client, ig_rpc_call *call) {
   const struct ig_rpc_metadata *metadata = ig_rpc_call_metadata(call);
+  struct ig_str says;
+  if (ig_rpc_metadata_get(metadata, SESSION, &says)) note_session(client, says);
   for (size_t i = 0; i < metadata->len; i++) {
     struct ig_str pair;
     if (!ig_str_eq_cstr(metadata->items[i].name, "set-cookie") ||
@@ -92,6 +113,22 @@ void ig_flight_client_note(ig_flight_client *client, ig_rpc_call *call) {
     ig_free(client->cookie);
     client->cookie = cookie;
   }
+}
+
+uint32_t ig_flight_client_hold(ig_flight_client *client) {
+  IG_LOCK_SCOPE(&client->mu);
+  client->holds++;
+  return client->lost;
+}
+
+void ig_flight_client_let_go(ig_flight_client *client, uint32_t session) {
+  IG_LOCK_SCOPE(&client->mu);
+  if (client->lost == session && client->holds > 0) client->holds--;
+}
+
+uint32_t ig_flight_client_session(ig_flight_client *client) {
+  IG_LOCK_SCOPE(&client->mu);
+  return client->lost;
 }
 
 igloo_status ig_flight_client_send(ig_rpc_call *call, struct ig_buf *bytes,
@@ -192,6 +229,15 @@ static igloo_status log_in(ig_flight_client *client,
   return ig_flight_client_failed(cancel, hand_shake(client, call, reterr), reterr);
 }
 
+static igloo_status name_session(ig_flight_client *client, struct igloo_error *reterr) {
+  uint8_t bytes[(IG_FLIGHT_SESSION_NAME_BYTES - 1) / 2];
+  if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
+    return ig_fail_errno(reterr, errno, "could not get random bytes");
+  for (size_t i = 0; i < sizeof bytes; i++)
+    (void)snprintf(client->session + 2 * i, 3, "%02x", bytes[i]);
+  return IGLOO_OK;
+}
+
 igloo_status ig_flight_client_open(const struct ig_flight_client_options *options,
                                    ig_cancel *cancel, ig_flight_client **ret_client,
                                    struct igloo_error *reterr) {
@@ -205,6 +251,7 @@ igloo_status ig_flight_client_open(const struct ig_flight_client_options *option
                                            .tls = options->tls};
   igloo_status status = ig_rpc_channel_open(&channel, cancel, &client->channel, reterr);
   IG_TRY(ig_flight_client_failed(cancel, status, reterr));
+  IG_TRY(name_session(client, reterr));
   IG_TRY(log_in(client, options, cancel, reterr));
   *ret_client = IG_TAKE(client);
   return IGLOO_OK;
@@ -241,8 +288,9 @@ static igloo_status exchange(ig_flight_client *client, ig_rpc_call *call,
   bool got = false, more = true;
   IG_TRY(ig_flight_client_send(call, request, reterr));
   ig_rpc_call_half_close(call);
-  IG_TRY(ig_rpc_call_receive(call, &ret_reply->message, &got, reterr));
+  igloo_status status = ig_rpc_call_receive(call, &ret_reply->message, &got, reterr);
   ig_flight_client_note(client, call);
+  if (status != IGLOO_OK) return status;
   while (got && more) {
     struct ig_rpc_message rest = {0};
     IG_TRY(ig_rpc_call_receive(call, &rest, &more, reterr));

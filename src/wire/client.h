@@ -1,9 +1,13 @@
 /*
  * client.h -- a Flight client: one connection to a server, as one user in one session.
  *
- * It logs in when it is opened, sends the token and the session's cookie with every call,
- * and turns what the server says into errors with SQLSTATE, position, detail and hint.
- * Commands are given as messages of flight_sql.h and leave wrapped in an Any.
+ * It logs in when it is opened, sends the token, the session's cookie and, for Igloo, its
+ * own name for the session with every call, and turns what the server says into errors
+ * with SQLSTATE, position, detail and hint. Commands are given as messages of
+ * flight_sql.h and leave wrapped in an Any.
+ *
+ * Where the server has lost a session that had something in it (settings, prepared
+ * statements), the next call fails with UNAVAILABLE 08006, once.
  *
  * Owns:    its connection. Streams that it gave must be released before it is freed.
  * Threads: all functions are thread-safe, except free; a stream has one reader.
@@ -94,6 +98,13 @@ IG_NODISCARD igloo_status ig_flight_client_act(ig_flight_client *client, const c
                                                struct ig_flight_reply *ret_reply,
                                                struct ig_str *ret_body,
                                                struct igloo_error *reterr);
+
+/* Something on the server goes with its session, as a prepared statement does: until it
+ * is let go, a session that is lost is missed. Gives the session's number for that. */
+uint32_t ig_flight_client_hold(ig_flight_client *client);
+void ig_flight_client_let_go(ig_flight_client *client, uint32_t session);
+/* The number of the session: how many were lost before. */
+uint32_t ig_flight_client_session(ig_flight_client *client);
 
 /* End the session, by the action CloseSession, within a second; what goes wrong does not
  * matter to anybody. */

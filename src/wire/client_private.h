@@ -17,6 +17,9 @@
 /* "user:password" in base64, a token, or a cookie: fits a header block. */
 #define IG_FLIGHT_CREDENTIAL_BYTES_MAX (16 * IG_KIB)
 
+/* 128 bits in hexadecimal digits. */
+#define IG_FLIGHT_SESSION_NAME_BYTES 33
+
 /* A call in the list of those that ig_flight_client_reset() looks at. */
 struct ig_flight_open_call {
   ig_rpc_call *call;                        /* one reference */
@@ -29,6 +32,10 @@ struct ig_flight_client {
   char *authorization; /* the header's value, or NULL; fixed once it is open */
   pthread_mutex_t mu;  /* a leaf lock, but for that of a call that is reset */
   char *cookie;        /* guarded by mu: "name=value", or NULL */
+  char session[IG_FLIGHT_SESSION_NAME_BYTES]; /* fixed: our name for the session */
+  bool is_kept;   /* guarded by mu: the server says that there is something in it */
+  uint32_t holds; /* guarded by mu: ig_flight_client_hold() */
+  uint32_t lost;  /* guarded by mu: how many sessions were */
   struct ig_flight_open_call *open; /* guarded by mu */
 };
 
@@ -38,7 +45,7 @@ IG_NODISCARD igloo_status ig_flight_client_start(ig_flight_client *client,
                                                  int64_t deadline_us,
                                                  ig_rpc_call **ret_call,
                                                  struct igloo_error *reterr);
-/* Keep the cookie that a call's answer sets. */
+/* Keep what a call's answer, also a bad one, says of the session. */
 void ig_flight_client_note(ig_flight_client *client, ig_rpc_call *call);
 
 /* Send a message made by base/protobuf.h; takes the buffer's memory, also on failure. */

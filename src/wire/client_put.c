@@ -95,8 +95,9 @@ static igloo_status receive_results(ig_flight_client *client, ig_rpc_call *call,
                                     struct igloo_error *reterr) {
   bool got = false, more = true;
   struct ig_put_result result = {0};
-  IG_TRY(ig_rpc_call_receive(call, &ret_reply->message, &got, reterr));
+  igloo_status status = ig_rpc_call_receive(call, &ret_reply->message, &got, reterr);
   ig_flight_client_note(client, call);
+  if (status != IGLOO_OK) return status;
   while (got && more) {
     struct ig_rpc_message rest = {0};
     IG_TRY(ig_rpc_call_receive(call, &rest, &more, reterr));

@@ -168,3 +168,72 @@ def test_tls_is_checked_and_may_be_said_to_be_insecure(igloo):
         assert plain.returncode == 3 and "sqlstate: 08001" in plain.stderr
     finally:
         one.end()
+
+
+# ---- a session that is lost ----------------------------------------------------------------
+
+
+@pytest.fixture
+def restarted(igloo):
+    """A server behind a Unix socket that can be started anew: gives its URI and how."""
+    socket = igloo.folder / "igloo.sock"
+    servers = []
+
+    def start():
+        for one in servers:
+            one.end()
+        servers[:] = [Server(igloo.folder, igloo.environment, "--set", "auth.mode=none",
+                             "--unix", str(socket), "--data", "kept")]
+
+    start()
+    yield f"igloo+unix://{socket}", start
+    servers[0].end()
+
+
+def test_a_lost_session_is_told_once_and_the_next_statement_runs(restarted, shell):
+    uri, restart = restarted
+    one = shell("--uri", uri)
+    one.run("SET time_zone = 'Asia/Tokyo';")
+    restart()
+    lost = one.run("SHOW time_zone;")
+    assert "the session was lost" in lost and "sqlstate: 08006" in lost
+    assert "UTC" in one.run("SHOW time_zone;")
+    one.run("PREPARE two AS SELECT 2;")
+    restart()
+    assert "the session was lost" in one.run("CREATE TABLE not_there AS SELECT 1 AS a;")
+    assert "sqlstate: 42P01" in one.run("SELECT * FROM not_there;")
+
+
+def test_who_had_nothing_in_a_lost_session_is_not_told(restarted, shell):
+    uri, restart = restarted
+    one = shell("--uri", uri)
+    one.run("CREATE TABLE a AS SELECT 41 AS n;")
+    restart()
+    assert "42" in one.run("SELECT n + 1 FROM a;")
+
+
+def test_a_session_that_was_killed_is_told_too(restarted, shell):
+    uri, _ = restarted
+    victim, killer = shell("--uri", uri), shell("--uri", uri)
+    victim.run("SET time_zone = 'Asia/Tokyo';")
+    shown = victim.run("SELECT 'number ' || id AS n FROM igloo.system.sessions "
+                       "ORDER BY started_at LIMIT 1;")
+    number = shown.split("number ")[1].split()[0]
+    killer.run(f"KILL SESSION '{number}';")
+    assert "the session was lost" in victim.run("SHOW time_zone;")
+    assert "UTC" in victim.run("SHOW time_zone;")
+
+
+def test_the_catalog_of_the_uri_is_that_of_the_next_session_too(igloo, shell):
+    options = ["--set", "auth.mode=none"]
+    server = Server(igloo.folder, igloo.environment, *options)
+    address = server.uri.split("//")[1]
+    one = shell("--uri", f"{server.uri}/igloo")
+    try:
+        for _ in range(2):  # the catalog was chosen again, so it is missed again
+            server.end()
+            server = Server(igloo.folder, igloo.environment, *options, "--listen", address)
+            assert "the session was lost" in one.run("SELECT 1;")
+            assert "42" in one.run("SELECT 40 + 2;")
+    finally:
+        server.end()

@@ -239,3 +239,39 @@ def test_incremental_execution_polls_to_the_end(connection):
         assert schema.names == ["a"]
         cursor.adbc_read_partition(partitions[0])
         assert cursor.fetchall() == [(7,)]
+
+
+def test_connections_that_share_a_token_do_not_hurt_each_other(guarded):
+    """The driver ends the session of its token with each connection that it closes."""
+    header = guarded.client().authenticate_basic_token(USER, PASSWORD)[1].decode()
+
+    def open_one():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return adbc_driver_flightsql.dbapi.connect(
+                f"grpc://{guarded.target}",
+                db_kwargs={FLIGHT.AUTHORIZATION_HEADER.value: header})
+
+    def sessions():
+        with connect(guarded, "guarded") as watcher, watcher.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM igloo.system.sessions "
+                           f"WHERE user_name = '{USER}' AND state <> 'ended'")
+            return cursor.fetchall()[0][0]
+
+    before = sessions()
+    first, second = open_one(), open_one()
+    with first.cursor() as cursor, first.cursor() as reading:
+        cursor.execute("SET time_zone = 'Asia/Tokyo'")
+        reading.execute("SELECT v FROM generate_series(1, 3000000) AS t(v)")
+        batches = reading.fetch_record_batch()
+        count = batches.read_next_batch().num_rows
+        with second.cursor() as other:
+            other.execute("SELECT 1")
+            assert other.fetchall() == [(1,)]
+        second.close()
+        assert count + sum(batch.num_rows for batch in batches) == 3000000
+        cursor.execute("SHOW time_zone")
+        assert cursor.fetchall() == [("Asia/Tokyo",)]
+    assert sessions() == before + 1
+    first.close()
+    assert sessions() == before

@@ -6,7 +6,7 @@ import pyarrow.flight as flight
 import pytest
 
 import flightsql as sql
-from conftest import PASSWORD, USER
+from conftest import OTHER, OTHER_PASSWORD, PASSWORD, USER, wait_for
 
 
 def begin(client):
@@ -278,3 +278,151 @@ def test_kill_session_ends_it_for_its_client(start):
     ((session,),) = sql.rows(victim, "SELECT id FROM igloo.system.sessions")
     sql.update(killer, f"KILL SESSION '{session}'")
     assert sql.rows(victim, "SHOW time_zone") == [("UTC",)]  # a fresh one
+
+
+# ---- connections that share a token ------------------------------------------------------
+
+
+ENDLESS = "SELECT count(*) FROM generate_series(1, 1000000000000) AS t(v)"
+
+
+def shared(guarded, count):
+    """Clients on connections of their own that show one token, and how they call."""
+    header = guarded.client().authenticate_basic_token(USER, PASSWORD)
+    options = flight.FlightCallOptions(headers=[header])
+    return [guarded.client() for _ in range(count)], options
+
+
+def close(client, options):
+    closed = sql.parse("CloseSessionResult", sql.action(client, "CloseSession", b"", options))
+    assert closed.status == 1
+
+
+def prepared(handle):
+    return sql.descriptor("CommandPreparedStatementQuery", prepared_statement_handle=handle)
+
+
+def test_close_session_takes_away_only_what_its_connection_has(guarded):
+    (first, second), options = shared(guarded, 2)
+    sql.update(first, "SET time_zone = 'Asia/Tokyo'", options)
+
+    def held_by(client):
+        handle = sql.prepare(client, "SELECT 1 AS n", options).prepared_statement_handle
+        return handle, client.get_flight_info(sql.statement("SELECT 2 AS n"), options)
+
+    kept, gone = held_by(first), held_by(second)
+    close(second, options)
+    handle, info = kept
+    assert sql.read(first, info, options).num_rows == 1
+    info = first.get_flight_info(prepared(handle), options)
+    assert sql.read(first, info, options).num_rows == 1
+    handle, info = gone
+    with pytest.raises(pa.ArrowKeyError):
+        first.get_flight_info(prepared(handle), options)
+    with pytest.raises(pa.ArrowKeyError):
+        sql.read(first, info, options)
+    assert sql.rows(first, "SHOW time_zone", options) == [("Asia/Tokyo",)]
+    close(first, options)  # the last: with it goes the session
+    assert sql.rows(first, "SHOW time_zone", options) == [("UTC",)]
+
+
+def bearer(guarded):
+    """A header of gRPC with a token of its own."""
+    key, token = guarded.client().authenticate_basic_token(USER, PASSWORD)
+    return key.decode(), token.decode()
+
+
+def close_raw(raw, header):
+    action_of = sql.message("Action", type="CloseSession")
+    list(raw.stream("DoAction", action_of.SerializeToString(), metadata=[header]))
+
+
+def running(client, header, text):
+    """Needs no place to run."""
+    options = flight.FlightCallOptions(headers=[tuple(word.encode() for word in header)])
+    shown = sql.query(client, "SHOW QUERIES", options).to_pylist()
+    return sum(row["query"] == text for row in shown)
+
+
+def test_close_session_cancels_only_what_its_connection_runs(guarded):
+    header = bearer(guarded)
+    first, second = sql.Raw(guarded.channel()), sql.Raw(guarded.channel())
+    watcher = guarded.client()
+
+    def begin(raw):
+        info = raw.info("CommandStatementQuery", query=ENDLESS, _metadata=[header])
+        return raw.stream("DoGet", info.endpoint[0].ticket.SerializeToString(),
+                          metadata=[header])
+
+    calls = begin(first), begin(second)
+    wait_for(lambda: running(watcher, header, ENDLESS) == 2)
+    for raw, call, left in [(second, calls[1], 1), (first, calls[0], 0)]:
+        close_raw(raw, header)
+        with pytest.raises(grpc.RpcError) as error:
+            list(call)
+        assert "[57014]" in error.value.details()
+        assert running(watcher, header, ENDLESS) == left
+
+
+def test_what_is_polled_for_ends_with_its_connection(guarded, name):
+    header = bearer(guarded)
+    watcher, raw = guarded.client(), sql.Raw(guarded.channel())
+    text = f"CREATE TABLE {name} AS {ENDLESS}"
+    request = sql.message("FlightDescriptor", type=2,
+                          cmd=sql.wrap("CommandStatementQuery", query=text))
+    poll = sql.parse("PollInfo", raw.unary("PollFlightInfo", request.SerializeToString(),
+                                           metadata=[header]))
+    assert poll.HasField("flight_descriptor")
+    assert running(watcher, header, text) == 1
+    close_raw(raw, header)
+    wait_for(lambda: running(watcher, header, text) == 0)
+
+
+# ---- sessions that a client names itself -------------------------------------------------
+
+
+def named(name, *more):
+    return flight.FlightCallOptions(headers=[(b"igloo-session", name.encode()), *more])
+
+
+def test_a_session_that_is_named_is_found_on_another_connection_and_kept_apart(guarded):
+    header = guarded.client().authenticate_basic_token(USER, PASSWORD)
+    first, second = named("a" * 32, header), named("b" * 32, header)
+    sql.update(guarded.client(), "SET time_zone = 'Asia/Tokyo'", first)
+    assert sql.rows(guarded.client(), "SHOW time_zone", first) == [("Asia/Tokyo",)]
+    assert sql.rows(guarded.client(), "SHOW time_zone", second) == [("UTC",)]
+    other = guarded.client().authenticate_basic_token(OTHER, OTHER_PASSWORD)
+    assert sql.rows(guarded.client(), "SHOW time_zone", named("a" * 32, other)) == [("UTC",)]
+    close(guarded.client(), first)
+    assert sql.rows(guarded.client(), "SHOW time_zone", first) == [("UTC",)]
+
+
+@pytest.mark.parametrize("name", ["", "short", "; kept", "x" * 200, "a" * 32 + "; what"])
+def test_a_name_that_anybody_could_guess_or_is_none_is_refused(client, name):
+    with pytest.raises(pa.ArrowInvalid, match="08P01"):
+        sql.rows(client, "SELECT 1", named(name))
+
+
+def test_the_answer_says_when_there_is_something_in_it_and_when_it_is_lost(server, raw):
+    def said(text, header):
+        request = sql.message("FlightDescriptor", type=2,
+                              cmd=sql.wrap("CommandStatementQuery", query=text))
+        call = raw.channel.unary_unary(raw.SERVICE + "GetFlightInfo")
+        try:
+            _, done = call.with_call(request.SerializeToString(), timeout=30,
+                                     metadata=[("igloo-session", header)])
+        except grpc.RpcError as error:
+            done = error
+        told = {**dict(done.initial_metadata()), **dict(done.trailing_metadata())}
+        return done.code(), told.get("igloo-session"), done
+
+    ok = grpc.StatusCode.OK
+    name = "c" * 32
+    assert said("SELECT 1", name)[:2] == (ok, None)
+    assert said("SET time_zone = 'Asia/Tokyo'", name)[:2] == (ok, "kept")
+    assert said("SELECT 1", name + "; kept")[:2] == (ok, None)
+    sql.action(server.client(), "CloseSession", b"", named(name))
+    code, told, error = said("SELECT 1", name + "; kept")
+    assert (code, told) == (grpc.StatusCode.UNAVAILABLE, "lost")
+    assert "[08006] the session was lost" in error.details()
+    assert said("SELECT 1", name)[:2] == (ok, None)

@@ -254,6 +254,55 @@ static void a_result_keeps_the_session_of_its_connection(void **state) {
   assert_becomes_zero(count_sessions);
 }
 
+/* As KILL SESSION and a restart do. */
+static void lose_the_session(void) {
+  ig_registry_end_sessions(ig_instance_registry(instance), 0);
+}
+
+static void assert_loss_is_told_once(void) {
+  struct ArrowArrayStream rows;
+  lose_the_session();
+  assert_fails(igloo_query(con, "SELECT 1", &rows, NULL, &test_err), IGLOO_UNAVAILABLE,
+               "08006");
+  assert_message_has("the session was lost");
+  assert_int_equal(test_err.retryable, 1);
+  assert_int_equal(query_int("SELECT CAST(8 AS bigint)"), 8);
+}
+
+static void a_lost_session_with_settings_is_told_once(void **state) {
+  (void)state;
+  (void)run("SET time_zone = '+05:00'");
+  assert_loss_is_told_once();
+  assert_shows("SHOW time_zone", "UTC");
+  lose_the_session(); /* there is nothing in it (any more) */
+  assert_int_equal(query_int("SELECT CAST(9 AS bigint)"), 9);
+}
+
+static void a_lost_session_with_a_prepared_statement_is_told_once(void **state) {
+  (void)state;
+  igloo_statement *first, *second;
+  assert_ok(igloo_prepare(con, "SELECT 1", &first, &test_err));
+  assert_ok(igloo_prepare(con, "SELECT 2", &second, &test_err));
+  first = igloo_statement_free(first);
+  assert_loss_is_told_once();
+  assert_int_equal(query_int("SELECT CAST(9 AS bigint)"), 9);
+  second = igloo_statement_free(second);
+  lose_the_session();
+  assert_int_equal(query_int("SELECT CAST(9 AS bigint)"), 9);
+}
+
+static void giving_a_statement_back_does_not_hide_a_loss(void **state) {
+  (void)state;
+  igloo_statement *statement;
+  struct ArrowArrayStream rows;
+  (void)run("SET time_zone = '+05:00'");
+  assert_ok(igloo_prepare(con, "SELECT 1", &statement, &test_err));
+  lose_the_session();
+  statement = igloo_statement_free(statement);
+  assert_fails(igloo_query(con, "SELECT 1", &rows, NULL, &test_err), IGLOO_UNAVAILABLE,
+               "08006");
+}
+
 /* ---- statements -------------------------------------------------------------------- */
 
 /* Nobody reads: the reset alone tells the server. */
@@ -372,6 +421,9 @@ int main(void) {
       CASE(each_connection_is_a_session_of_its_own),
       CASE(disconnecting_ends_the_session),
       CASE(a_result_keeps_the_session_of_its_connection),
+      CASE(a_lost_session_with_settings_is_told_once),
+      CASE(a_lost_session_with_a_prepared_statement_is_told_once),
+      CASE(giving_a_statement_back_does_not_hide_a_loss),
       CASE(cancelling_stops_the_server_although_nobody_reads),
       CASE(a_result_that_is_given_back_early_ends_the_statement),
       CASE(a_server_that_goes_away_is_an_error_and_no_short_result),

@@ -164,6 +164,49 @@ static void the_sessions_cookie_comes_back_until_it_is_deleted(void **state) {
   assert_string_equal(cookies[3], "");
 }
 
+/* ---- the session's name ------------------------------------------------------------ */
+
+static char session_name[128];    /* of the last call */
+static const char *session_state; /* that the server tells, or NULL */
+
+static igloo_status tell_session(ig_rpc_call *call, struct igloo_error *reterr) {
+  (void)snprintf(session_name, sizeof(session_name), "%.*s",
+                 IG_STR_ARG(header_of(call, "igloo-session")));
+  if (session_state)
+    IG_TRY(ig_rpc_call_add_header(call, "igloo-session", ig_str_from_cstr(session_state),
+                                  reterr));
+  if (session_state && strcmp(session_state, "lost") == 0)
+    return ig_fail(reterr, IGLOO_UNAVAILABLE, "lost");
+  return answer_catalogs(call, reterr);
+}
+
+/* What a call sends; the server tells `says`. */
+static const char *name_sent(const char *says) {
+  int64_t records;
+  session_state = says;
+  (void)!ask_info(&records, &test_err);
+  return session_name;
+}
+
+static void a_session_is_missed_while_there_is_something_in_it(void **state) {
+  (void)state;
+  char name[sizeof session_name], kept[sizeof session_name + 8];
+  script = tell_session;
+  (void)snprintf(name, sizeof(name), "%s", name_sent(NULL));
+  (void)snprintf(kept, sizeof(kept), "%s; kept", name);
+  assert_int_equal(strlen(name), 32);
+  assert_string_equal(name_sent("kept"), name);
+  assert_string_equal(name_sent("lost"), kept);
+  assert_string_equal(name_sent(NULL), name);
+  uint32_t session = ig_flight_client_hold(client);
+  assert_int_equal(session, 1);
+  assert_string_equal(name_sent(NULL), kept);
+  ig_flight_client_let_go(client, session - 1); /* it went with the one before */
+  assert_string_equal(name_sent(NULL), kept);
+  ig_flight_client_let_go(client, session);
+  assert_string_equal(name_sent(NULL), name);
+}
+
 /* ---- DoGet ------------------------------------------------------------------------- */
 
 /* Read to the end: the number of rows, -1 for a failure. */
@@ -466,6 +509,7 @@ int main(void) {
       login(a_name_with_a_colon_is_refused_here),
       login(a_login_without_a_token_in_the_answer_has_failed),
       test(the_sessions_cookie_comes_back_until_it_is_deleted),
+      test(a_session_is_missed_while_there_is_something_in_it),
       test(batches_come_in_order_and_metadata_alone_is_skipped),
       test(what_is_refused_before_the_schema_is_told_by_the_call),
       test(what_fails_later_is_told_by_the_stream),
