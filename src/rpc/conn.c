@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -335,29 +336,46 @@ static void read_tls_locked(ig_conn *conn, uint8_t *buffer) {
   }
 }
 
-/* Plaintext is read without the mutex: only this thread closes the descriptor. */
+/* Plaintext is read without the mutex (only this thread closes the descriptor), as far as
+ * it is known into the messages that it belongs to. Returns what came, as recv() does. */
+static ssize_t read_once(ig_conn *conn, uint8_t *buffer, size_t *room) {
+  struct ig_session_loan loan;
+  ig_mutex_lock(&conn->mu);
+  ig_session_lend_locked(conn, &loan);
+  ig_mutex_unlock(&conn->mu);
+  struct iovec parts[] = {{loan.bytes, loan.len}, {buffer, *room}};
+  *room += loan.len;
+  ssize_t len = readv(conn->fd, parts, IG_ARRAY_LEN(parts));
+  int errnum = errno;
+  size_t lent = len > 0 && (size_t)len < loan.len ? (size_t)len : loan.len;
+  ig_mutex_lock(&conn->mu);
+  ig_session_end_loan_locked(&loan);
+  if (len > 0 && lent > 0) feed_locked(conn, loan.bytes, lent);
+  if (len > 0 && (size_t)len > lent && !conn->is_broken)
+    feed_locked(conn, buffer, (size_t)len - lent);
+  if (len == 0 || (len < 0 && errnum != EAGAIN && errnum != EINTR))
+    conn->is_broken = true;
+  bool is_broken = conn->is_broken;
+  ig_conn_unlock(conn);
+  ig_session_loan_done(&loan);
+  errno = errnum;
+  return is_broken ? 0 : len;
+}
+
 static void read_plain(ig_conn *conn, uint8_t *buffer) {
   int64_t until_us = ig_deadline_in(READ_TURN_US);
   for (int i = 0; i < READS_PER_TURN; i++) {
     size_t room = conn->read_bytes;
-    ssize_t len = recv(conn->fd, buffer, room, 0);
+    ssize_t len = read_once(conn, buffer, &room);
     if (len < 0 && errno == EINTR) continue;
-    if (len < 0 && errno == EAGAIN) return;
-    ig_mutex_lock(&conn->mu);
-    if (len > 0)
-      feed_locked(conn, buffer, (size_t)len);
-    else
-      conn->is_broken = true;
-    bool goes_on = !conn->is_broken && (size_t)len == room;
+    if (len <= 0) return;
     int64_t now_us = ig_now_us();
     /* Many streams or headers in a few bytes: the next ones wait for their turn. */
     if (now_us - conn->read_us > READ_TURN_US)
       conn->read_bytes = READ_BYTES_MIN;
-    else if (goes_on && room < IG_LOOP_BUFFER_BYTES)
-      conn->read_bytes = 2 * room;
-    goes_on = goes_on && now_us < until_us;
-    ig_conn_unlock(conn);
-    if (!goes_on) return;
+    else if ((size_t)len == room && conn->read_bytes < IG_LOOP_BUFFER_BYTES)
+      conn->read_bytes *= 2;
+    if ((size_t)len < room || now_us >= until_us) return;
   }
 }
 

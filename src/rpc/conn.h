@@ -97,6 +97,8 @@ struct ig_conn {
   bool has_answered;      /* a server's: a call, without an error */
   uint64_t header_bytes;  /* of the block that comes in */
   int64_t resets_us;      /* up to this time the allowance of resets is used */
+  uint64_t data_left;     /* of the DATA frame that comes in, unless it is padded */
+  int32_t data_stream;    /* whose it is */
   uint64_t in_bytes;      /* a server's: charged for what its calls have not taken */
   struct igloo_error end; /* why it is closed */
   /* done after the mutex is left, see ig_conn_unlock */
@@ -151,6 +153,21 @@ igloo_status ig_conn_fail_locked(const ig_conn *conn, struct igloo_error *reterr
 
 /* Make the HTTP/2 state and queue our settings. */
 IG_NODISCARD igloo_status ig_session_open(ig_conn *conn, struct igloo_error *reterr);
+/* Memory of a message into which the next bytes of the socket can be read, so that they
+ * need not be copied; `call` is NULL where there is none. */
+struct ig_session_loan {
+  ig_rpc_call *call; /* inner reference */
+  struct ig_rpc_block *block;
+  uint8_t *bytes;
+  size_t len;
+};
+void ig_session_lend_locked(ig_conn *conn, struct ig_session_loan *ret_loan);
+/* Give it back, before the bytes in it are fed. Where nobody wants them any more they are
+ * fed all the same, for the frame's sake: the block is then the loan's to free. */
+void ig_session_end_loan_locked(struct ig_session_loan *loan);
+/* After that, without the mutex; does nothing where there was no loan. */
+void ig_session_loan_done(struct ig_session_loan *loan);
+
 /* Bytes of the peer; false where the connection must end. */
 bool ig_session_feed_locked(ig_conn *conn, const uint8_t *bytes, size_t len);
 /* Frames into the output, as far as there is room; false where the connection must end.

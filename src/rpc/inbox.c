@@ -9,6 +9,7 @@
 #define KEPT_BYTES_MIN (128 * IG_KIB) /* what malloc maps and unmaps each time */
 #define KEPT_STEP (64 * IG_KIB)
 #define KEPT_BLOCKS_MAX 16
+#define LOAN_BYTES_MIN (16 * IG_KIB) /* below, a copy costs less than a second part */
 
 /* Lies before the bytes; malloc aligns it to 16. */
 struct ig_rpc_block {
@@ -57,7 +58,7 @@ static struct ig_rpc_block *take_kept(uint64_t bytes) {
   return NULL;
 }
 
-static struct ig_rpc_block *block_free(struct ig_rpc_block *block) {
+struct ig_rpc_block *ig_rpc_block_free(struct ig_rpc_block *block) {
   if (!block) return NULL;
   ig_rpc_budget_give(block->charged);
   if (!keep(block)) ig_free(block);
@@ -102,10 +103,10 @@ static void give(struct ig_rpc_inbox *inbox, uint64_t bytes) {
   ig_rpc_budget_give(bytes);
 }
 
-/* Free a block that is still in the inbox. */
+/* Free a block that is still in the inbox; a lent one when its loan ends. */
 static void drop(struct ig_rpc_inbox *inbox, struct ig_rpc_block *block) {
   if (block) uncount(inbox, block->charged);
-  (void)block_free(block);
+  if (block != inbox->partial || !inbox->is_lent) (void)ig_rpc_block_free(block);
 }
 
 /* Room for `cap` bytes of the message of `len` that is coming in. */
@@ -139,7 +140,7 @@ static igloo_status grow(struct ig_rpc_inbox *inbox, uint64_t len, uint64_t cap,
 }
 
 void ig_rpc_message_done(struct ig_rpc_message *message) {
-  (void)block_free(message->memory);
+  (void)ig_rpc_block_free(message->memory);
   *message = (struct ig_rpc_message){0};
 }
 
@@ -214,7 +215,8 @@ static igloo_status fill_message(struct ig_rpc_inbox *inbox, const uint8_t *byte
   }
   uint64_t room = block->cap - inbox->partial_len;
   if (*len > room) *len = (size_t)room;
-  memcpy(block_bytes(block) + inbox->partial_len, bytes, *len);
+  uint8_t *place = block_bytes(block) + inbox->partial_len;
+  if (bytes != place) memcpy(place, bytes, *len); /* otherwise it was lent */
   inbox->partial_len += *len;
   return IGLOO_OK;
 }
@@ -256,6 +258,26 @@ igloo_status ig_rpc_inbox_feed(struct ig_rpc_inbox *inbox, const uint8_t *bytes,
   igloo_status status = ig_buf_check(&inbox->backlog, reterr);
   if (status != IGLOO_OK) give(inbox, before + len - used); /* it is empty now */
   return status;
+}
+
+struct ig_rpc_block *ig_rpc_inbox_lend(struct ig_rpc_inbox *inbox, uint64_t max,
+                                       uint8_t **ret_bytes, size_t *ret_len) {
+  struct ig_rpc_block *block = inbox->partial;
+  if (!block || inbox->backlog.len > 0 || inbox->messages >= IG_RPC_RECEIVED_MESSAGES_MAX)
+    return NULL;
+  uint64_t room = block->cap - inbox->partial_len;
+  if (room > max) room = max;
+  if (room < LOAN_BYTES_MIN) return NULL;
+  inbox->is_lent = true;
+  *ret_bytes = block_bytes(block) + inbox->partial_len;
+  *ret_len = (size_t)room;
+  return block;
+}
+
+bool ig_rpc_inbox_end_loan(struct ig_rpc_inbox *inbox, struct ig_rpc_block *block) {
+  bool is_here = inbox->is_lent && inbox->partial == block;
+  inbox->is_lent = false;
+  return is_here;
 }
 
 igloo_status ig_rpc_inbox_take(struct ig_rpc_inbox *inbox,

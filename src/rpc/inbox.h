@@ -28,6 +28,7 @@ struct ig_rpc_inbox {
   uint8_t prefix[5];
   size_t prefix_len;
   uint64_t partial_len;  /* bytes of it that are there */
+  bool is_lent;          /* `partial` is: see ig_rpc_inbox_lend() */
   struct ig_buf backlog; /* bytes behind the whole messages … */
   size_t backlog_used;   /* … of which these have become messages */
   size_t window_bytes;
@@ -52,6 +53,16 @@ void ig_rpc_inbox_done(struct ig_rpc_inbox *inbox);
 IG_NODISCARD igloo_status ig_rpc_inbox_feed(struct ig_rpc_inbox *inbox,
                                             const uint8_t *bytes, size_t len,
                                             struct igloo_error *reterr);
+
+/* Lend the memory that the next bytes of a message belong into, so that they can be read
+ * from the socket to where they stay: at most `max` of them, none (NULL) where it is not
+ * worth it. Until the loan ends the inbox may be emptied, and not be fed. Feeding it the
+ * lent bytes then copies nothing. */
+struct ig_rpc_block *ig_rpc_inbox_lend(struct ig_rpc_inbox *inbox, uint64_t max,
+                                       uint8_t **ret_bytes, size_t *ret_len);
+/* Returns false where the inbox was emptied: the block is then the caller's to free. */
+bool ig_rpc_inbox_end_loan(struct ig_rpc_inbox *inbox, struct ig_rpc_block *block);
+struct ig_rpc_block *ig_rpc_block_free(struct ig_rpc_block *block); /* NULL: nothing */
 
 /* Give the first whole message; *ret_got is false where there is none. Then bytes that
  * waited may become messages: returns as feed. */

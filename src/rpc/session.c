@@ -63,21 +63,16 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
   return nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, call);
 }
 
-/* A few bytes on the wire can stand for very many here. */
-static int count_header(ig_conn *conn, size_t bytes) {
-  conn->header_bytes += bytes + HEADER_OVERHEAD_BYTES;
-  if (conn->header_bytes <= IG_RPC_HEADER_BYTES_MAX) return 0;
-  return give_up_peer(conn) == 0 ? NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE
-                                 : NGHTTP2_ERR_CALLBACK_FAILURE;
-}
-
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame,
                      const uint8_t *name, size_t name_len, const uint8_t *value,
                      size_t value_len, uint8_t flags, void *user) {
   (void)flags;
   ig_conn *conn = user;
-  int failed = count_header(conn, name_len + value_len);
-  if (failed != 0) return failed;
+  /* A few bytes on the wire can stand for very many here. */
+  conn->header_bytes += name_len + value_len + HEADER_OVERHEAD_BYTES;
+  if (conn->header_bytes > IG_RPC_HEADER_BYTES_MAX)
+    return give_up_peer(conn) == 0 ? NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE
+                                   : NGHTTP2_ERR_CALLBACK_FAILURE;
   ig_rpc_call *call = call_of_stream(session, frame->hd.stream_id);
   if (!call) return 0;
   struct ig_str key = {(const char *)name, name_len};
@@ -89,24 +84,46 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame,
   return 0;
 }
 
-/* Names and values that HTTP does not allow are passed over. */
-static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *frame,
-                             const uint8_t *name, size_t name_len, const uint8_t *value,
-                             size_t value_len, uint8_t flags, void *user) {
+/* --- data in */
+
+static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *frame,
+                          void *user) {
   (void)session;
-  (void)frame;
-  (void)name;
-  (void)value;
-  (void)flags;
-  return count_header(user, name_len + value_len);
+  ig_conn *conn = user;
+  bool is_plain = frame->type == NGHTTP2_DATA && !(frame->flags & NGHTTP2_FLAG_PADDED);
+  conn->data_left = is_plain ? frame->length : 0;
+  conn->data_stream = frame->stream_id;
+  return 0;
 }
 
-/* --- data in */
+void ig_session_lend_locked(ig_conn *conn, struct ig_session_loan *ret_loan) {
+  *ret_loan = (struct ig_session_loan){0};
+  if (conn->data_left == 0 || !conn->session) return;
+  ig_rpc_call *call = call_of_stream(conn->session, conn->data_stream);
+  if (!call || call->is_ended || call->is_answered) return;
+  ret_loan->block =
+      ig_rpc_inbox_lend(&call->inbox, conn->data_left, &ret_loan->bytes, &ret_loan->len);
+  if (!ret_loan->block) return;
+  ig_call_ref_inner(call);
+  ret_loan->call = call;
+}
+
+void ig_session_end_loan_locked(struct ig_session_loan *loan) {
+  if (loan->call && ig_rpc_inbox_end_loan(&loan->call->inbox, loan->block))
+    loan->block = NULL;
+}
+
+void ig_session_loan_done(struct ig_session_loan *loan) {
+  if (!loan->call) return;
+  (void)ig_rpc_block_free(loan->block);
+  ig_call_unref_inner(loan->call);
+}
 
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id,
                    const uint8_t *bytes, size_t len, void *user) {
   (void)flags;
-  (void)user;
+  ig_conn *conn = user;
+  conn->data_left -= len < conn->data_left ? len : conn->data_left;
   /* The connection's window is given back at once: only streams hold one another up. */
   if (nghttp2_session_consume_connection(session, len) != 0)
     return NGHTTP2_ERR_CALLBACK_FAILURE;
@@ -295,7 +312,7 @@ static nghttp2_session_callbacks *make_callbacks(void) {
   if (nghttp2_session_callbacks_new(&callbacks) != 0) return NULL;
   nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
   nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
-  nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks, on_invalid_header);
+  nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
   nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
   nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
   nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
