@@ -63,16 +63,21 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
   return nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, call);
 }
 
+/* A few bytes on the wire can stand for very many here. */
+static int count_header(ig_conn *conn, size_t bytes) {
+  conn->header_bytes += bytes + HEADER_OVERHEAD_BYTES;
+  if (conn->header_bytes <= IG_RPC_HEADER_BYTES_MAX) return 0;
+  return give_up_peer(conn) == 0 ? NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE
+                                 : NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame,
                      const uint8_t *name, size_t name_len, const uint8_t *value,
                      size_t value_len, uint8_t flags, void *user) {
   (void)flags;
   ig_conn *conn = user;
-  /* A few bytes on the wire can stand for very many here. */
-  conn->header_bytes += name_len + value_len + HEADER_OVERHEAD_BYTES;
-  if (conn->header_bytes > IG_RPC_HEADER_BYTES_MAX)
-    return give_up_peer(conn) == 0 ? NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE
-                                   : NGHTTP2_ERR_CALLBACK_FAILURE;
+  int failed = count_header(conn, name_len + value_len);
+  if (failed != 0) return failed;
   ig_rpc_call *call = call_of_stream(session, frame->hd.stream_id);
   if (!call) return 0;
   struct ig_str key = {(const char *)name, name_len};
@@ -82,6 +87,18 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame,
   else if (frame->headers.cat == NGHTTP2_HCAT_REQUEST)
     ig_server_call_header_locked(call, key, text);
   return 0;
+}
+
+/* Names and values that HTTP does not allow are passed over. */
+static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *frame,
+                             const uint8_t *name, size_t name_len, const uint8_t *value,
+                             size_t value_len, uint8_t flags, void *user) {
+  (void)session;
+  (void)frame;
+  (void)name;
+  (void)value;
+  (void)flags;
+  return count_header(user, name_len + value_len);
 }
 
 /* --- data in */
@@ -312,6 +329,7 @@ static nghttp2_session_callbacks *make_callbacks(void) {
   if (nghttp2_session_callbacks_new(&callbacks) != 0) return NULL;
   nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
   nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
+  nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks, on_invalid_header);
   nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
   nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
   nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
