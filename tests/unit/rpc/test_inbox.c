@@ -224,6 +224,66 @@ static void failed_allocation_is_told_and_leaves_nothing(void **state) {
   assert_int_equal(ig_rpc_budget_used(), 0);
 }
 
+/* As the connection does it: as many bytes as are lent go where they belong at once. */
+static igloo_status feed_lent(struct ig_rpc_inbox *inbox, const struct ig_buf *wire,
+                              size_t *ret_lent, struct igloo_error *reterr) {
+  const uint8_t *from = (const uint8_t *)wire->data;
+  for (size_t at = 0; at < wire->len;) {
+    size_t left = wire->len - at, len = 0;
+    uint8_t *bytes = NULL;
+    struct ig_rpc_block *block = ig_rpc_inbox_lend(inbox, left, &bytes, &len);
+    if (block) {
+      memcpy(bytes, from + at, len);
+      assert_true(ig_rpc_inbox_end_loan(inbox, block));
+      IG_TRY(ig_rpc_inbox_feed(inbox, bytes, len, reterr));
+      *ret_lent += len;
+    } else {
+      len = left < 1000 ? left : 1000;
+      IG_TRY(ig_rpc_inbox_feed(inbox, from + at, len, reterr));
+    }
+    at += len;
+  }
+  return IGLOO_OK;
+}
+
+static void lent_memory_makes_the_same_messages(void **state) {
+  (void)state;
+  static const size_t sizes[] = {20000, 3, 3 * IG_MIB + 1, 0, 100000};
+  IG_AUTO_DONE(ig_buf) wire = IG_BUF_INIT(16 * IG_MIB);
+  IG_AUTO_DONE(ig_rpc_inbox) inbox;
+  size_t lent = 0;
+  for (size_t i = 0; i < IG_ARRAY_LEN(sizes); i++)
+    put_message(&wire, sizes[i], (char)('a' + i));
+  ig_rpc_inbox_init(&inbox, 4 * IG_MIB, WINDOW);
+  assert_ok(feed_lent(&inbox, &wire, &lent, &test_err));
+  assert_true(lent > 3 * IG_MIB);
+  for (size_t i = 0; i < IG_ARRAY_LEN(sizes); i++)
+    assert_next(&inbox, sizes[i], (char)('a' + i));
+  assert_nothing(&inbox);
+  assert_int_equal(ig_rpc_budget_used(), 0);
+}
+
+static void lent_memory_outlives_the_inbox_that_is_emptied(void **state) {
+  (void)state;
+  IG_AUTO_DONE(ig_buf) wire = IG_BUF_INIT(IG_MIB);
+  put_message(&wire, 100000, 'x');
+  struct ig_rpc_inbox inbox;
+  uint8_t *bytes = NULL;
+  size_t len = 0;
+  ig_rpc_inbox_init(&inbox, 4 * IG_MIB, WINDOW);
+  inbox.ahead_bytes = IG_MIB;
+  assert_ok(ig_rpc_inbox_feed(&inbox, (const uint8_t *)wire.data, 10, &test_err));
+  struct ig_rpc_block *block = ig_rpc_inbox_lend(&inbox, 50000, &bytes, &len);
+  assert_non_null(block);
+  assert_int_equal(len, 50000);
+  ig_rpc_inbox_done(&inbox);
+  memset(bytes, 'y', len); /* a sanitizer tells where it is freed */
+  assert_false(ig_rpc_inbox_end_loan(&inbox, block));
+  (void)ig_rpc_block_free(block);
+  assert_int_equal(ig_rpc_budget_used(), 0);
+  assert_int_equal(inbox.charged, 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(messages_come_whole_however_the_bytes_come),
@@ -234,6 +294,8 @@ int main(void) {
       cmocka_unit_test(used_up_budget_refuses_what_comes_in),
       cmocka_unit_test(small_message_passes_where_the_budget_is_used_up),
       cmocka_unit_test(connection_has_a_share_of_the_budget_and_one_large_message),
+      cmocka_unit_test(lent_memory_makes_the_same_messages),
+      cmocka_unit_test(lent_memory_outlives_the_inbox_that_is_emptied),
       cmocka_unit_test(failed_allocation_is_told_and_leaves_nothing),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
