@@ -54,13 +54,13 @@ extern const struct ig_backend ig_backend_embedded, ig_backend_remote;
 IG_NODISCARD igloo_status ig_embedded_open(const struct igloo_option *options,
                                            size_t options_count, void **ret_database,
                                            struct igloo_error *reterr);
-IG_NODISCARD igloo_status ig_remote_open(const char *uri,
+IG_NODISCARD igloo_status ig_served_open(const char *uri,
                                          const struct igloo_option *options,
                                          size_t options_count, void **ret_database,
                                          struct igloo_error *reterr);
 
 /* The error that ended a remote result; *ret_is_ours is false for other streams. */
-igloo_status ig_remote_stream_error(const struct ArrowArrayStream *rows,
+igloo_status ig_served_stream_error(const struct ArrowArrayStream *rows,
                                     bool *ret_is_ours, struct igloo_error *reterr);
 
 /* The session of a new, empty engine in this process, as connect() of an embedded

@@ -46,7 +46,7 @@ igloo_status igloo_database_open(const char *uri, const struct igloo_option *opt
                                  struct igloo_error *reterr) {
   bool remote = uri && uri[0];
   void *object = NULL;
-  IG_TRY(remote ? ig_remote_open(uri, options, options_count, &object, reterr)
+  IG_TRY(remote ? ig_served_open(uri, options, options_count, &object, reterr)
                 : ig_embedded_open(options, options_count, &object, reterr));
   const struct ig_backend *backend = remote ? &ig_backend_remote : &ig_backend_embedded;
   igloo_database *database = ig_calloc(1, sizeof(*database));
@@ -120,7 +120,7 @@ igloo_status igloo_query(igloo_connection *connection, const char *sql,
 igloo_status igloo_stream_error(struct ArrowArrayStream *rows,
                                 struct igloo_error *reterr) {
   bool is_remote;
-  igloo_status status = ig_remote_stream_error(rows, &is_remote, reterr);
+  igloo_status status = ig_served_stream_error(rows, &is_remote, reterr);
   return is_remote ? status : ig_result_error(rows, reterr);
 }
 

@@ -115,7 +115,7 @@ static igloo_status load_tls(struct database *database, struct igloo_error *rete
   return ig_tls_new_client(&options, &database->tls, reterr);
 }
 
-igloo_status ig_remote_open(const char *uri, const struct igloo_option *options,
+igloo_status ig_served_open(const char *uri, const struct igloo_option *options,
                             size_t options_count, void **ret_database,
                             struct igloo_error *reterr) {
   struct database *made = ig_calloc(1, sizeof(*made));
@@ -136,12 +136,12 @@ igloo_status ig_remote_open(const char *uri, const struct igloo_option *options,
 
 /* ---- connections ------------------------------------------------------------------- */
 
-struct ig_remote *ig_remote_ref(struct ig_remote *remote) {
+struct ig_served *ig_served_ref(struct ig_served *remote) {
   (void)__atomic_add_fetch(&remote->refs, 1, __ATOMIC_RELAXED);
   return remote;
 }
 
-struct ig_remote *ig_remote_unref(struct ig_remote *remote) {
+struct ig_served *ig_served_unref(struct ig_served *remote) {
   /* Release pairs with acquire: the last one sees what every other did before. */
   if (!remote || __atomic_sub_fetch(&remote->refs, 1, __ATOMIC_ACQ_REL) > 0) return NULL;
   if (remote->client) ig_flight_client_close_session(remote->client);
@@ -153,9 +153,9 @@ struct ig_remote *ig_remote_unref(struct ig_remote *remote) {
   ig_free(remote);
   return NULL;
 }
-IG_DEFINE_AUTO_STRUCT(ig_remote, ig_remote_unref)
+IG_DEFINE_AUTO_STRUCT(ig_served, ig_served_unref)
 
-static igloo_status set_catalog(struct ig_remote *remote, struct igloo_error *reterr) {
+static igloo_status set_catalog(struct ig_served *remote, struct igloo_error *reterr) {
   IG_AUTO_DONE(ig_buf) body = IG_BUF_INIT(IG_URI_BYTES_MAX);
   IG_AUTO_DONE(ig_flight_reply) reply = {0};
   struct ig_session_option option = {
@@ -176,7 +176,7 @@ static igloo_status set_catalog(struct ig_remote *remote, struct igloo_error *re
                        remote->catalog);
 }
 
-igloo_status ig_remote_choose_catalog(struct ig_remote *remote,
+igloo_status ig_served_choose_catalog(struct ig_served *remote,
                                       struct igloo_error *reterr) {
   uint32_t session = ig_flight_client_session(remote->client);
   ig_mutex_lock(&remote->mu);
@@ -199,11 +199,11 @@ static igloo_status connect_server(void *object, void **ret_connection,
                                                    .token = database->token,
                                                    .user = database->user,
                                                    .password = database->password};
-  struct ig_remote *made = ig_calloc(1, sizeof(*made));
+  struct ig_served *made = ig_calloc(1, sizeof(*made));
   if (!made) return ig_fail_oom(reterr);
   made->refs = 1;
   ig_mutex_init(&made->mu);
-  IG_AUTO_STRUCT(ig_remote) *remote = made;
+  IG_AUTO_STRUCT(ig_served) *remote = made;
   IG_TRY(ig_flight_client_open(&options, NULL, &remote->client, reterr));
   if (database->uri.catalog) {
     remote->catalog = ig_strdup(database->uri.catalog);
@@ -215,23 +215,23 @@ static igloo_status connect_server(void *object, void **ret_connection,
 }
 
 static void disconnect(void *connection) {
-  (void)ig_remote_unref(connection);
+  (void)ig_served_unref(connection);
 }
 
 static void cancel(void *connection) {
-  ig_remote_cancel(connection);
+  ig_served_cancel(connection);
 }
 
 static void get_progress(void *connection, struct igloo_progress *ret_progress) {
-  ig_remote_progress(connection, ret_progress);
+  ig_served_progress(connection, ret_progress);
 }
 
 static igloo_status query(void *connection, struct ig_str sql,
                           struct ig_result *ret_result, struct igloo_error *reterr) {
-  struct ig_remote_run *run = NULL;
+  struct ig_served_run *run = NULL;
   struct ig_command_statement command = {.query = sql};
-  IG_TRY(ig_remote_run_begin(connection, &run, reterr));
-  return ig_remote_run_command(run, &ig_command_statement_query_message, &command,
+  IG_TRY(ig_served_run_begin(connection, &run, reterr));
+  return ig_served_run_command(run, &ig_command_statement_query_message, &command,
                                ret_result, reterr);
 }
 
@@ -251,7 +251,7 @@ static igloo_status register_stream(void *connection, struct ig_str name,
 
 /* Files are written by an engine in this process, which keeps nothing. The configuration
  * of a server on the same host is not for it. */
-static igloo_status open_writer(struct ig_remote *remote, struct igloo_error *reterr) {
+static igloo_status open_writer(struct ig_served *remote, struct igloo_error *reterr) {
   const struct ig_config_override overrides[] = {{"config", "/dev/null"},
                                                  {"server.data_dir", ""}};
   struct ig_config *config = NULL;
@@ -267,14 +267,14 @@ static igloo_status open_writer(struct ig_remote *remote, struct igloo_error *re
 static igloo_status write_stream(void *connection, struct ArrowArrayStream *rows,
                                  struct ig_str path, struct ig_str format, bool overwrite,
                                  int64_t *ret_written, struct igloo_error *reterr) {
-  struct ig_remote *remote = connection;
+  struct ig_served *remote = connection;
   igloo_status status = open_writer(remote, reterr);
   if (status != IGLOO_OK) {
     ig_stream_done(rows);
     return status;
   }
   struct igloo_error told = {0};
-  ig_remote_tell(rows, &told);
+  ig_served_tell(rows, &told);
   status = ig_session_write_file(remote->writer_session, rows, path, format, overwrite,
                                  ret_written, reterr);
   if (status == IGLOO_OK || told.status == IGLOO_OK) return status;
@@ -291,12 +291,12 @@ const struct ig_backend ig_backend_remote = {
     .query = query,
     .register_stream = register_stream,
     .write_stream = write_stream,
-    .prepare = ig_remote_prepare,
-    .statement_free = ig_remote_statement_free,
-    .schema = ig_remote_statement_schema,
-    .parameters = ig_remote_statement_parameters,
-    .parameter_number = ig_remote_parameter_number,
-    .bind = ig_remote_bind,
-    .bind_stream = ig_remote_bind_stream,
-    .execute = ig_remote_execute,
+    .prepare = ig_served_prepare,
+    .statement_free = ig_served_statement_free,
+    .schema = ig_served_statement_schema,
+    .parameters = ig_served_statement_parameters,
+    .parameter_number = ig_served_parameter_number,
+    .bind = ig_served_bind,
+    .bind_stream = ig_served_bind_stream,
+    .execute = ig_served_execute,
 };

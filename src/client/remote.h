@@ -17,9 +17,9 @@
 #include "client/backend.h"
 #include "wire/client.h"
 
-struct ig_remote_run;
+struct ig_served_run;
 
-struct ig_remote {
+struct ig_served {
   int32_t refs; /* atomic */
   ig_flight_client *client;
   char *catalog;       /* of the URI, or NULL; fixed */
@@ -27,70 +27,70 @@ struct ig_remote {
   ig_instance *writer; /* for igloo_write_stream(): NULL until it is called */
   ig_session *writer_session;
   pthread_mutex_t mu;         /* a leaf lock */
-  struct ig_remote_run *runs; /* guarded by mu */
+  struct ig_served_run *runs; /* guarded by mu */
   struct igloo_progress last; /* guarded by mu: of the last run that ended */
 };
 
-struct ig_remote *ig_remote_ref(struct ig_remote *remote);
-struct ig_remote *ig_remote_unref(struct ig_remote *remote); /* takes NULL */
+struct ig_served *ig_served_ref(struct ig_served *remote);
+struct ig_served *ig_served_unref(struct ig_served *remote); /* takes NULL */
 
 /* After a session was lost: make names without a catalog those of the URI's again. */
-IG_NODISCARD igloo_status ig_remote_choose_catalog(struct ig_remote *remote,
+IG_NODISCARD igloo_status ig_served_choose_catalog(struct ig_served *remote,
                                                    struct igloo_error *reterr);
 
 /* ---- remote_run.c: statements that run, and their rows ----------------------------- */
 
-struct ig_remote_run {
-  struct ig_remote *remote; /* one reference */
+struct ig_served_run {
+  struct ig_served *remote; /* one reference */
   ig_cancel *cancel;
   int64_t begin_us;
   int64_t rows;                       /* guarded by the connection's mu */
-  struct ig_remote_run *next, **link; /* guarded by the connection's mu */
+  struct ig_served_run *next, **link; /* guarded by the connection's mu */
 };
 
 /* Begin a statement: it can be cancelled from now on. Gives *ret_run (free:
- * ig_remote_run_end). OUT_OF_MEMORY. */
-IG_NODISCARD igloo_status ig_remote_run_begin(struct ig_remote *remote,
-                                              struct ig_remote_run **ret_run,
+ * ig_served_run_end). OUT_OF_MEMORY. */
+IG_NODISCARD igloo_status ig_served_run_begin(struct ig_served *remote,
+                                              struct ig_served_run **ret_run,
                                               struct igloo_error *reterr);
-struct ig_remote_run *ig_remote_run_end(struct ig_remote_run *run); /* takes NULL */
-IG_DEFINE_AUTO_STRUCT(ig_remote_run, ig_remote_run_end)
+struct ig_served_run *ig_served_run_end(struct ig_served_run *run); /* takes NULL */
+IG_DEFINE_AUTO_STRUCT(ig_served_run, ig_served_run_end)
 
-void ig_remote_cancel(struct ig_remote *remote);
-void ig_remote_progress(struct ig_remote *remote, struct igloo_progress *ret_progress);
+void ig_served_cancel(struct ig_served *remote);
+void ig_served_progress(struct ig_served *remote, struct igloo_progress *ret_progress);
 
 /* Run a command that gives rows, or writes some: its result. Takes the run, also on
  * failure. */
-IG_NODISCARD igloo_status ig_remote_run_command(struct ig_remote_run *run,
+IG_NODISCARD igloo_status ig_served_run_command(struct ig_served_run *run,
                                                 const struct ig_protobuf_message *command,
                                                 const void *value,
                                                 struct ig_result *ret_result,
                                                 struct igloo_error *reterr);
 
 /* A result without rows; takes the run. */
-void ig_remote_no_rows(struct ig_remote_run *run, int64_t affected,
+void ig_served_no_rows(struct ig_served_run *run, int64_t affected,
                        struct ig_result *ret_result);
 
 /* The error that ends `rows`, if they are a remote result, is also put in *told, which
  * lives as long as the stream. */
-void ig_remote_tell(struct ArrowArrayStream *rows, struct igloo_error *told);
+void ig_served_tell(struct ArrowArrayStream *rows, struct igloo_error *told);
 
 /* ---- remote_statement.c: prepared statements --------------------------------------- */
 
-igloo_status ig_remote_prepare(void *connection, struct ig_str sql, void **ret_statement,
+igloo_status ig_served_prepare(void *connection, struct ig_str sql, void **ret_statement,
                                struct igloo_error *reterr);
-void ig_remote_statement_free(void *statement);
-igloo_status ig_remote_statement_schema(void *statement, struct ArrowSchema *ret_schema,
+void ig_served_statement_free(void *statement);
+igloo_status ig_served_statement_schema(void *statement, struct ArrowSchema *ret_schema,
                                         struct igloo_error *reterr);
-igloo_status ig_remote_statement_parameters(void *statement,
+igloo_status ig_served_statement_parameters(void *statement,
                                             struct ArrowSchema *ret_schema,
                                             struct igloo_error *reterr);
-int32_t ig_remote_parameter_number(void *statement, struct ig_str name);
-igloo_status ig_remote_bind(void *statement, int32_t number, struct ig_value value,
+int32_t ig_served_parameter_number(void *statement, struct ig_str name);
+igloo_status ig_served_bind(void *statement, int32_t number, struct ig_value value,
                             struct igloo_error *reterr);
-igloo_status ig_remote_bind_stream(void *statement, struct ArrowArrayStream *rows,
+igloo_status ig_served_bind_stream(void *statement, struct ArrowArrayStream *rows,
                                    struct igloo_error *reterr);
-igloo_status ig_remote_execute(void *statement, struct ig_result *ret_result,
+igloo_status ig_served_execute(void *statement, struct ig_result *ret_result,
                                struct igloo_error *reterr);
 
 #endif

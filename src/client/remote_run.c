@@ -18,17 +18,17 @@
 
 /* ---- runs -------------------------------------------------------------------------- */
 
-igloo_status ig_remote_run_begin(struct ig_remote *remote, struct ig_remote_run **ret_run,
+igloo_status ig_served_run_begin(struct ig_served *remote, struct ig_served_run **ret_run,
                                  struct igloo_error *reterr) {
-  IG_TRY(ig_remote_choose_catalog(remote, reterr));
-  struct ig_remote_run *run = ig_calloc(1, sizeof(*run));
+  IG_TRY(ig_served_choose_catalog(remote, reterr));
+  struct ig_served_run *run = ig_calloc(1, sizeof(*run));
   if (!run) return ig_fail_oom(reterr);
   igloo_status status = ig_cancel_new(IG_NEVER_US, &run->cancel, reterr);
   if (status != IGLOO_OK) {
     ig_free(run);
     return status;
   }
-  run->remote = ig_remote_ref(remote);
+  run->remote = ig_served_ref(remote);
   run->begin_us = ig_now_us();
   *ret_run = run;
   IG_LOCK_SCOPE(&remote->mu);
@@ -40,7 +40,7 @@ igloo_status ig_remote_run_begin(struct ig_remote *remote, struct ig_remote_run 
 }
 
 /* What is known here: what the server scans and holds is not. */
-static struct igloo_progress progress_locked(const struct ig_remote_run *run) {
+static struct igloo_progress progress_locked(const struct ig_served_run *run) {
   return (struct igloo_progress){.elapsed_us = ig_now_us() - run->begin_us,
                                  .rows_scanned = -1,
                                  .bytes_scanned = -1,
@@ -50,7 +50,7 @@ static struct igloo_progress progress_locked(const struct ig_remote_run *run) {
 }
 
 /* Out of the list, once; what it came to stays as the connection's last progress. */
-static void leave_list(struct ig_remote_run *run) {
+static void leave_list(struct ig_served_run *run) {
   IG_LOCK_SCOPE(&run->remote->mu);
   if (!run->link) return;
   run->remote->last = progress_locked(run);
@@ -60,24 +60,24 @@ static void leave_list(struct ig_remote_run *run) {
   run->link = NULL;
 }
 
-struct ig_remote_run *ig_remote_run_end(struct ig_remote_run *run) {
+struct ig_served_run *ig_served_run_end(struct ig_served_run *run) {
   if (!run) return NULL;
   leave_list(run);
   (void)ig_cancel_unref(run->cancel);
-  (void)ig_remote_unref(run->remote);
+  (void)ig_served_unref(run->remote);
   ig_free(run);
   return NULL;
 }
 
-void ig_remote_cancel(struct ig_remote *remote) {
+void ig_served_cancel(struct ig_served *remote) {
   ig_mutex_lock(&remote->mu);
-  for (struct ig_remote_run *run = remote->runs; run; run = run->next)
+  for (struct ig_served_run *run = remote->runs; run; run = run->next)
     ig_cancel_set(run->cancel);
   ig_mutex_unlock(&remote->mu);
   ig_flight_client_reset(remote->client);
 }
 
-void ig_remote_progress(struct ig_remote *remote, struct igloo_progress *ret_progress) {
+void ig_served_progress(struct ig_served *remote, struct igloo_progress *ret_progress) {
   IG_LOCK_SCOPE(&remote->mu);
   *ret_progress = remote->runs ? progress_locked(remote->runs) : remote->last;
 }
@@ -86,7 +86,7 @@ void ig_remote_progress(struct ig_remote *remote, struct igloo_progress *ret_pro
 
 struct rows {
   struct ArrowArrayStream inner;
-  struct ig_remote_run *run;
+  struct ig_served_run *run;
   struct igloo_error error;
   struct igloo_error *told; /* borrowed, or NULL: gets a copy of the error */
 };
@@ -127,7 +127,7 @@ static const char *get_last_error(struct ArrowArrayStream *stream) {
 /* The inner stream belongs to the client, which the run's reference keeps. */
 static void free_rows(struct rows *rows) {
   ig_stream_done(&rows->inner);
-  (void)ig_remote_run_end(rows->run);
+  (void)ig_served_run_end(rows->run);
   ig_free(rows);
 }
 
@@ -145,7 +145,7 @@ static void give_rows(struct rows *rows, struct ArrowArrayStream *ret_rows) {
                                         .private_data = rows};
 }
 
-igloo_status ig_remote_stream_error(const struct ArrowArrayStream *stream,
+igloo_status ig_served_stream_error(const struct ArrowArrayStream *stream,
                                     bool *ret_is_ours, struct igloo_error *reterr) {
   *ret_is_ours = stream->release == release;
   if (!*ret_is_ours) return IGLOO_OK;
@@ -154,7 +154,7 @@ igloo_status ig_remote_stream_error(const struct ArrowArrayStream *stream,
   return rows->error.status;
 }
 
-void ig_remote_tell(struct ArrowArrayStream *stream, struct igloo_error *told) {
+void ig_served_tell(struct ArrowArrayStream *stream, struct igloo_error *told) {
   if (stream->release == release) ((struct rows *)stream->private_data)->told = told;
 }
 
@@ -171,7 +171,7 @@ static igloo_status rows_of_schema(struct ig_str schema_bytes,
   return ig_stream_new_batch(&schema, NULL, ret_rows, reterr);
 }
 
-static igloo_status fetch(struct ig_remote_run *run, const struct ig_flight_info *info,
+static igloo_status fetch(struct ig_served_run *run, const struct ig_flight_info *info,
                           struct ArrowArrayStream *ret_rows, struct igloo_error *reterr) {
   if (info->endpoint.len == 0) return rows_of_schema(info->schema, ret_rows, reterr);
   const struct ig_flight_endpoint *endpoint = &info->endpoint.items[0];
@@ -182,7 +182,7 @@ static igloo_status fetch(struct ig_remote_run *run, const struct ig_flight_info
                               ret_rows, reterr);
 }
 
-static igloo_status run_command(struct ig_remote_run *run,
+static igloo_status run_command(struct ig_served_run *run,
                                 const struct ig_protobuf_message *command,
                                 const void *value, struct ArrowArrayStream *ret_rows,
                                 int64_t *ret_affected, struct igloo_error *reterr) {
@@ -194,11 +194,11 @@ static igloo_status run_command(struct ig_remote_run *run,
   return fetch(run, &info, ret_rows, reterr);
 }
 
-igloo_status ig_remote_run_command(struct ig_remote_run *run,
+igloo_status ig_served_run_command(struct ig_served_run *run,
                                    const struct ig_protobuf_message *command,
                                    const void *value, struct ig_result *ret_result,
                                    struct igloo_error *reterr) {
-  IG_AUTO_STRUCT(ig_remote_run) *held = run;
+  IG_AUTO_STRUCT(ig_served_run) *held = run;
   struct rows *rows = ig_calloc(1, sizeof(*rows));
   int64_t affected = -1;
   if (!rows) return ig_fail_oom(reterr);
@@ -214,8 +214,8 @@ igloo_status ig_remote_run_command(struct ig_remote_run *run,
   return IGLOO_OK;
 }
 
-void ig_remote_no_rows(struct ig_remote_run *run, int64_t affected,
+void ig_served_no_rows(struct ig_served_run *run, int64_t affected,
                        struct ig_result *ret_result) {
-  (void)ig_remote_run_end(run);
+  (void)ig_served_run_end(run);
   *ret_result = (struct ig_result){ig_stream_empty(), affected};
 }

@@ -18,7 +18,7 @@
 #define BODY_BYTES_MAX (IG_SQL_BYTES_LIMIT + IG_MIB)
 
 struct statement {
-  struct ig_remote *remote; /* one reference */
+  struct ig_served *remote; /* one reference */
   struct ig_buf handle;     /* the server's name for it */
   uint32_t session;         /* the number of the one that it is in … */
   bool is_held;             /* … once it is */
@@ -37,7 +37,7 @@ static void statement_free(struct statement *statement) {
   ig_schema_done(&statement->schema);
   ig_schema_done(&statement->parameters);
   ig_buf_done(&statement->handle);
-  (void)ig_remote_unref(statement->remote);
+  (void)ig_served_unref(statement->remote);
   ig_free(statement);
 }
 IG_DEFINE_AUTO_STRUCT(statement, statement_free)
@@ -46,7 +46,7 @@ IG_DEFINE_AUTO_STRUCT(statement, statement_free)
 
 /* One of Flight SQL's own actions: message in an Any, result in an Any. `result` NULL: it
  * has none. */
-static igloo_status act(struct ig_remote *remote, const char *type,
+static igloo_status act(struct ig_served *remote, const char *type,
                         const struct ig_protobuf_message *message, const void *value,
                         ig_cancel *cancel, const struct ig_protobuf_message *result,
                         struct ig_flight_reply *ret_reply, void *ret_value,
@@ -86,18 +86,18 @@ static igloo_status read_result(
   return ig_values_init(&statement->values, (uint32_t)count, reterr);
 }
 
-igloo_status ig_remote_prepare(void *connection, struct ig_str sql, void **ret_statement,
+igloo_status ig_served_prepare(void *connection, struct ig_str sql, void **ret_statement,
                                struct igloo_error *reterr) {
-  IG_AUTO_STRUCT(ig_remote_run) *run = NULL;
+  IG_AUTO_STRUCT(ig_served_run) *run = NULL;
   IG_AUTO_DONE(ig_flight_reply) reply = {0};
   struct statement *made = ig_calloc(1, sizeof(*made));
   if (!made) return ig_fail_oom(reterr);
   IG_AUTO_STRUCT(statement) *statement = made;
-  statement->remote = ig_remote_ref(connection);
+  statement->remote = ig_served_ref(connection);
   ig_buf_init(&statement->handle, IG_MIB);
   struct ig_action_create_prepared_statement_request request = {.query = sql};
   struct ig_action_create_prepared_statement_result result;
-  IG_TRY(ig_remote_run_begin(connection, &run, reterr));
+  IG_TRY(ig_served_run_begin(connection, &run, reterr));
   IG_TRY(act(statement->remote, "CreatePreparedStatement",
              &ig_action_create_prepared_statement_request_message, &request, run->cancel,
              &ig_action_create_prepared_statement_result_message, &reply, &result,
@@ -107,7 +107,7 @@ igloo_status ig_remote_prepare(void *connection, struct ig_str sql, void **ret_s
   return IGLOO_OK;
 }
 
-void ig_remote_statement_free(void *object) {
+void ig_served_statement_free(void *object) {
   IG_AUTO_STRUCT(statement) *statement = object;
   IG_AUTO_DONE(ig_flight_reply) reply = {0};
   IG_AUTO(ig_cancel) *cancel = NULL;
@@ -120,26 +120,26 @@ void ig_remote_statement_free(void *object) {
              &reply, NULL, NULL);
 }
 
-igloo_status ig_remote_statement_schema(void *object, struct ArrowSchema *ret_schema,
+igloo_status ig_served_statement_schema(void *object, struct ArrowSchema *ret_schema,
                                         struct igloo_error *reterr) {
   struct statement *statement = object;
   return ig_schema_copy(&statement->schema, ret_schema, reterr);
 }
 
-igloo_status ig_remote_statement_parameters(void *object, struct ArrowSchema *ret_schema,
+igloo_status ig_served_statement_parameters(void *object, struct ArrowSchema *ret_schema,
                                             struct igloo_error *reterr) {
   struct statement *statement = object;
   return ig_schema_copy(&statement->parameters, ret_schema, reterr);
 }
 
-int32_t ig_remote_parameter_number(void *object, struct ig_str name) {
+int32_t ig_served_parameter_number(void *object, struct ig_str name) {
   struct statement *statement = object;
   return (int32_t)(1 + ig_schema_find(&statement->parameters, name));
 }
 
 /* ---- binding ----------------------------------------------------------------------- */
 
-igloo_status ig_remote_bind(void *object, int32_t number, struct ig_value value,
+igloo_status ig_served_bind(void *object, int32_t number, struct ig_value value,
                             struct igloo_error *reterr) {
   struct statement *statement = object;
   IG_TRY(ig_values_set(&statement->values, number, value, reterr));
@@ -147,7 +147,7 @@ igloo_status ig_remote_bind(void *object, int32_t number, struct ig_value value,
   return IGLOO_OK;
 }
 
-igloo_status ig_remote_bind_stream(void *object, struct ArrowArrayStream *rows,
+igloo_status ig_served_bind_stream(void *object, struct ArrowArrayStream *rows,
                                    struct igloo_error *reterr) {
   struct statement *statement = object;
   if (statement->values.count == 0) {
@@ -175,7 +175,7 @@ static igloo_status take_rows(struct statement *statement,
 /* ---- executing --------------------------------------------------------------------- */
 
 /* Send rows to a statement that writes: it runs with them. */
-static igloo_status write_rows(struct statement *statement, struct ig_remote_run *run,
+static igloo_status write_rows(struct statement *statement, struct ig_served_run *run,
                                struct ArrowArrayStream *rows, int64_t *ret_affected,
                                struct igloo_error *reterr) {
   IG_AUTO_DONE(ig_flight_reply) reply = {0};
@@ -193,7 +193,7 @@ static igloo_status write_rows(struct statement *statement, struct ig_remote_run
 
 /* Send the rows that a query is to run with. The server may give the statement another
  * handle that holds them. */
-static igloo_status bind_rows(struct statement *statement, struct ig_remote_run *run,
+static igloo_status bind_rows(struct statement *statement, struct ig_served_run *run,
                               struct ArrowArrayStream *rows, struct igloo_error *reterr) {
   IG_AUTO_DONE(ig_flight_reply) reply = {0};
   struct ig_command_prepared_statement command = {ig_buf_str(&statement->handle)};
@@ -210,21 +210,21 @@ static igloo_status bind_rows(struct statement *statement, struct ig_remote_run 
   return ig_buf_check(&statement->handle, reterr);
 }
 
-igloo_status ig_remote_execute(void *object, struct ig_result *ret_result,
+igloo_status ig_served_execute(void *object, struct ig_result *ret_result,
                                struct igloo_error *reterr) {
   struct statement *statement = object;
-  IG_AUTO_STRUCT(ig_remote_run) *run = NULL;
+  IG_AUTO_STRUCT(ig_served_run) *run = NULL;
   IG_AUTO_STREAM rows = {0};
   int64_t affected = -1;
-  IG_TRY(ig_remote_run_begin(statement->remote, &run, reterr));
+  IG_TRY(ig_served_run_begin(statement->remote, &run, reterr));
   if (statement->values.count > 0) IG_TRY(take_rows(statement, &rows, reterr));
   if (rows.release && statement->writes) {
     IG_TRY(write_rows(statement, run, &rows, &affected, reterr));
-    ig_remote_no_rows(IG_TAKE(run), affected, ret_result);
+    ig_served_no_rows(IG_TAKE(run), affected, ret_result);
     return IGLOO_OK;
   }
   if (rows.release) IG_TRY(bind_rows(statement, run, &rows, reterr));
   struct ig_command_prepared_statement command = {ig_buf_str(&statement->handle)};
-  return ig_remote_run_command(IG_TAKE(run), &ig_command_prepared_statement_query_message,
+  return ig_served_run_command(IG_TAKE(run), &ig_command_prepared_statement_query_message,
                                &command, ret_result, reterr);
 }
