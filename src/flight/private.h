@@ -43,6 +43,10 @@
 #define IG_SESSION_LOST "lost"
 #define IG_SESSION_NAME_BYTES_MIN 16
 
+/* The setting igloo.compression for the rows of one call; drivers send what they do not
+ * know themselves (properties of a JDBC URL, options of ADBC) as headers. */
+#define IG_COMPRESSION_HEADER "igloo.compression"
+
 struct ig_flight_call;
 struct ig_flight_transaction;
 

@@ -4,6 +4,7 @@
 #include "arrow/stream.h"
 #include "base/limits.h"
 #include "flight/private.h"
+#include "session/options.h"
 
 igloo_status ig_flight_schema_bytes(const struct ArrowSchema *schema, struct ig_buf *out,
                                     struct igloo_error *reterr) {
@@ -45,6 +46,17 @@ static igloo_status next_batch(struct ArrowArrayStream *rows,
   return known;
 }
 
+/* What the call's header asks for, else what its session does. */
+static igloo_status choose_codec(const struct ig_flight_call *call,
+                                 enum ig_ipc_codec *ret_codec,
+                                 struct igloo_error *reterr) {
+  struct ig_str value;
+  if (ig_rpc_metadata_get(ig_rpc_call_metadata(call->rpc), IG_COMPRESSION_HEADER, &value))
+    return ig_settings_codec(ig_str_trim(value), ret_codec, reterr);
+  if (call->session) *ret_codec = ig_session_compression(call->session);
+  return IGLOO_OK;
+}
+
 igloo_status ig_flight_send_rows(struct ig_flight_call *call,
                                  struct ArrowArrayStream *rows,
                                  struct igloo_error *reterr) {
@@ -54,7 +66,9 @@ igloo_status ig_flight_send_rows(struct ig_flight_call *call,
   IG_AUTO(ig_ipc_encoder) *encoder = NULL;
   struct ig_ipc_message first = {0};
   IG_TRY(ig_stream_schema(&held, &schema, reterr));
-  IG_TRY(ig_ipc_encoder_new(&schema, NULL, &encoder, reterr));
+  struct ig_ipc_options options = {0};
+  IG_TRY(choose_codec(call, &options.codec, reterr));
+  IG_TRY(ig_ipc_encoder_new(&schema, &options, &encoder, reterr));
   IG_TRY(ig_ipc_encoder_schema(encoder, &first, reterr));
   IG_TRY(send_message(call, &first, reterr));
   for (;;) {

@@ -3,6 +3,7 @@
 
 #include "config/config.h"
 #include "scan/resolver.h"
+#include "session/settings.h"
 
 static const struct ig_rows_column settings_columns[] = {
     {"name", IG_CELL_TEXT, true},        {"value", IG_CELL_TEXT, true},
@@ -22,10 +23,29 @@ static igloo_status add_setting(void *ctx, const struct ig_config_entry *entry,
   return IGLOO_OK;
 }
 
+/* What SET changes, with what a session begins with. */
+static igloo_status add_session_settings(const struct ig_config *config, ig_rows *rows,
+                                         struct igloo_error *reterr) {
+  IG_AUTO_DONE(ig_settings) settings = {0};
+  const char *name, *doc;
+  IG_TRY(ig_settings_init(&settings, config->limits_statement_timeout, reterr));
+  for (size_t i = 0; ig_settings_at(i, &name, &doc); i++) {
+    IG_AUTO_CHAR *value = NULL;
+    IG_TRY(ig_settings_get(&settings, ig_str_from_cstr(name), &value, reterr));
+    ig_rows_cstr(rows, name);
+    ig_rows_cstr(rows, value);
+    ig_rows_cstr(rows, "text");
+    ig_rows_cstr(rows, "session");
+    ig_rows_cstr(rows, doc);
+  }
+  return IGLOO_OK;
+}
+
 static igloo_status fill_settings(void *ctx, const struct ig_identity *who IG_UNUSED,
                                   ig_snapshot *snapshot IG_UNUSED, ig_rows *rows,
                                   struct igloo_error *reterr) {
-  return ig_config_each(ctx, add_setting, rows, reterr);
+  IG_TRY(ig_config_each(ctx, add_setting, rows, reterr));
+  return add_session_settings(ctx, rows, reterr);
 }
 
 static const struct ig_rows_column catalogs_columns[] = {

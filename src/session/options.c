@@ -33,6 +33,11 @@ igloo_status ig_session_set_option(ig_session *session, struct ig_str name,
                        "catalog \"%.*s\" does not exist", IG_STR_ARG(value));
 }
 
+enum ig_ipc_codec ig_session_compression(ig_session *session) {
+  IG_AUTO(ig_session_state) *state = ig_session_state_get(session);
+  return state->settings.compression;
+}
+
 igloo_status ig_session_each_option(
     ig_session *session,
     igloo_status (*each)(void *ctx, const struct ig_session_option_text *option,
@@ -45,6 +50,8 @@ igloo_status ig_session_each_option(
       {.name = "schema",
        .text = settings->search_path_count ? ig_str_from_cstr(settings->search_path[0])
                                            : IG_STR("")},
+      {.name = "igloo.compression",
+       .text = ig_str_from_cstr(ig_settings_codec_name(settings->compression))},
       {.name = "igloo.views", .type = IG_SESSION_OPTION_BOOL, .number = settings->views},
       {.name = "search_path",
        .type = IG_SESSION_OPTION_NAMES,

@@ -7,6 +7,7 @@
 #define IG_SESSION_OPTIONS_H
 
 #include "session/session.h"
+#include "session/settings.h"
 
 /* `catalog`, `schema` and the settings of SET. */
 #define IG_SESSION_OPTIONS_MAX ((size_t)16)
@@ -17,6 +18,9 @@
 IG_NODISCARD igloo_status ig_session_set_option(ig_session *session, struct ig_str name,
                                                 struct ig_str value,
                                                 struct igloo_error *reterr);
+
+/* The setting igloo.compression of now. */
+enum ig_ipc_codec ig_session_compression(ig_session *session);
 
 enum ig_session_option_type {
   IG_SESSION_OPTION_TEXT,

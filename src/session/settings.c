@@ -132,10 +132,44 @@ static void get_views(const struct ig_settings *settings, struct ig_buf *out) {
   ig_buf_append_cstr(out, settings->views ? "on" : "off");
 }
 
+/* ---- igloo.compression ------------------------------------------------------------- */
+
+static const char *const codec_names[] = {
+    [IG_IPC_PLAIN] = "none", [IG_IPC_LZ4] = "lz4", [IG_IPC_ZSTD] = "zstd"};
+
+const char *ig_settings_codec_name(enum ig_ipc_codec codec) {
+  return codec_names[codec];
+}
+
+igloo_status ig_settings_codec(struct ig_str value, enum ig_ipc_codec *ret_codec,
+                               struct igloo_error *reterr) {
+  for (size_t i = 0; i < IG_ARRAY_LEN(codec_names); i++) {
+    if (!ig_str_eq_cstr_ci(value, codec_names[i])) continue;
+    *ret_codec = (enum ig_ipc_codec)i;
+    return IGLOO_OK;
+  }
+  (void)ig_fail(reterr, IGLOO_INVALID_ARGUMENT,
+                "invalid value for \"igloo.compression\": \"%.*s\"", IG_STR_ARG(value));
+  ig_error_hint(reterr, "Give none, lz4 or zstd.");
+  return IGLOO_INVALID_ARGUMENT;
+}
+
+static igloo_status set_compression(struct ig_settings *settings, struct ig_str value,
+                                    struct igloo_error *reterr) {
+  return ig_settings_codec(value, &settings->compression, reterr);
+}
+
+static void get_compression(const struct ig_settings *settings, struct ig_buf *out) {
+  ig_buf_append_cstr(out, ig_settings_codec_name(settings->compression));
+}
+
 /* ---- the list ---------------------------------------------------------------------- */
 
 static const struct setting list[] = {
     {"igloo.cache", NULL, "Whether scans use and fill the cache.", NULL, NULL},
+    {"igloo.compression", "none",
+     "How results over Flight SQL are compressed: none, lz4 or zstd.", set_compression,
+     get_compression},
     {"igloo.strict_pushdown", NULL, "Refuse conditions that a source cannot take.", NULL,
      NULL},
     {"igloo.strict_pushdown_bytes", NULL,

@@ -11,6 +11,7 @@
 #ifndef IG_SESSION_SETTINGS_H
 #define IG_SESSION_SETTINGS_H
 
+#include "arrow/ipc_encode.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -25,6 +26,7 @@ struct ig_settings {
   int64_t statement_timeout_us; /* 0: none */
   int64_t statement_timeout_default_us;
   bool views;
+  enum ig_ipc_codec compression; /* of results that go out as Arrow IPC */
 };
 
 /* Defaults. OUT_OF_MEMORY. Free: ig_settings_done. */
@@ -55,6 +57,12 @@ IG_NODISCARD igloo_status ig_settings_get(const struct ig_settings *settings,
 /* The name by which the list has the setting (static). Errors as ig_settings_set. */
 IG_NODISCARD igloo_status ig_settings_name(struct ig_str text, const char **ret_name,
                                            struct igloo_error *reterr);
+
+/* The codec that a value of "igloo.compression" names. INVALID_ARGUMENT 22023. */
+IG_NODISCARD igloo_status ig_settings_codec(struct ig_str value,
+                                            enum ig_ipc_codec *ret_codec,
+                                            struct igloo_error *reterr);
+const char *ig_settings_codec_name(enum ig_ipc_codec codec);
 
 /* Name and one sentence about setting `index`; false past the last one. */
 bool ig_settings_at(size_t index, const char **ret_name, const char **ret_doc);

@@ -170,6 +170,16 @@ def test_tls_is_checked_and_may_be_said_to_be_insecure(igloo):
         one.end()
 
 
+@pytest.mark.parametrize("codec", ["lz4", "zstd"])
+def test_compressed_results_are_those_of_the_engine_inside(igloo, codec):
+    text = ("SELECT v, repeat('x', CAST(v % 100 AS INT)) AS t, [v, NULL] AS l, v * 1.5 AS d "
+            "FROM generate_series(1, 20000) AS g(v) ORDER BY v")
+    inside = igloo("sql", "--data", "own", "--format", "jsonl", "-c", text)
+    over = igloo("sql", "--format", "jsonl", "-c", f"SET igloo.compression = '{codec}'",
+                 "-c", text)
+    assert over.stdout == inside.stdout and over.stdout.count("\n") == 20000, over.stderr
+
+
 # ---- a session that is lost ----------------------------------------------------------------
 
 

@@ -211,7 +211,8 @@ def test_a_setting_of_ours_changes_nothing_else(library, tmp_path):
     before = settings(library, session=1)
     for name, value, shown in (("time_zone", "'Asia/Tokyo'", "Asia/Tokyo"),
                                ("statement_timeout", "'77s'", "77s"),
-                               ("search_path", "public", "public"), ("igloo.views", "on", "on")):
+                               ("search_path", "public", "public"), ("igloo.views", "on", "on"),
+                               ("igloo.compression", "zstd", "zstd")):
         for statement in (f"SET {name} = {value}", f"SET {name} TO {value}",
                           f"SET SESSION {name} = {value}", f"SET {name.upper()} = {value}",
                           f"SET {quoted(name)} = {value}", f'SET "{name}" = {value}'):
@@ -234,7 +235,7 @@ def test_a_value_that_holds_statements_is_a_value(library):
     for value in ("UTC; SET datafusion.runtime.memory_limit = '1T'", "UTC'; SHOW ALL; --", "' OR 1",
                   "\\", "UTC\n", "../../../etc/passwd", "/etc/passwd", "x" * 5000, "\x01", "%s%n"):
         text = "'" + value.replace("'", "''") + "'"
-        for name in ("time_zone", "statement_timeout", "igloo.views"):
+        for name in ("time_zone", "statement_timeout", "igloo.views", "igloo.compression"):
             answer = library.run(f"SET {name} = {text}")
             assert answer.sqlstate in ("22023", "54000"), f"{name} = {value!r} gave {answer}"
     assert settings(library) == before

@@ -34,6 +34,18 @@ static void defaults_are_those_of_the_documentation(void **state) {
   expect("search_path", "public");
   expect("statement_timeout", "5s");
   expect("igloo.views", "off");
+  expect("igloo.compression", "none");
+}
+
+static void a_compression_is_one_of_three(void **state) {
+  (void)state;
+  assert_ok(set("igloo.compression", "zstd"));
+  assert_int_equal(settings.compression, IG_IPC_ZSTD);
+  assert_ok(set("igloo.compression", "LZ4"));
+  expect("igloo.compression", "lz4");
+  assert_fails(set("igloo.compression", ""), IGLOO_INVALID_ARGUMENT, "22023");
+  assert_fails(set("igloo.compression", "gzip"), IGLOO_INVALID_ARGUMENT, "22023");
+  expect("igloo.compression", "lz4");
 }
 
 static void a_timeout_counts_milliseconds_unless_it_has_a_unit(void **state) {
@@ -115,6 +127,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(defaults_are_those_of_the_documentation, set_up,
                                       tear_down),
+      cmocka_unit_test_setup_teardown(a_compression_is_one_of_three, set_up, tear_down),
       cmocka_unit_test_setup_teardown(a_timeout_counts_milliseconds_unless_it_has_a_unit,
                                       set_up, tear_down),
       cmocka_unit_test_setup_teardown(a_search_path_is_a_list_of_names_as_in_sql, set_up,
