@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "base/thread.h"
 #include "flight/private.h"
 
@@ -184,6 +185,20 @@ static bool make_room(ig_flight *flight) {
 
 /* ---- making one -------------------------------------------------------------------- */
 
+/* Whom the client's certificate names, or NULL: shown, and nothing more. */
+static const char *certificate_of(const struct ig_rpc_peer *peer) {
+  bool has_subject = peer->subject && peer->subject[0];
+  return has_subject || peer->names_len == 0 ? peer->subject : peer->names[0];
+}
+
+static void log_certificate(const struct ig_session_who *who, const ig_session *session) {
+  if (who->certificate)
+    ig_log(IG_LOG_INFO, "session.certificate",
+           IG_LOG_I64("session", ig_session_id(session)),
+           IG_LOG_STR("user", who->identity.name), IG_LOG_STR("peer", who->peer),
+           IG_LOG_STR("certificate", who->certificate));
+}
+
 static igloo_status connect(struct ig_flight_call *call, struct igloo_error *reterr) {
   ig_flight *flight = call->flight;
   struct ig_flight_session *own = new_own(call);
@@ -191,6 +206,7 @@ static igloo_status connect(struct ig_flight_call *call, struct igloo_error *ret
   struct ig_session_who who = {
       .identity = call->who,
       .peer = ig_rpc_call_peer(call->rpc)->address,
+      .certificate = certificate_of(ig_rpc_call_peer(call->rpc)),
       .key = ig_str_from_cstr(call->key),
       .token = call->has_token ? &call->token : NULL,
       .ends_idle = true,
@@ -207,6 +223,7 @@ static igloo_status connect(struct ig_flight_call *call, struct igloo_error *ret
   }
   ig_flight_enter_session(call, session);
   attach(call);
+  log_certificate(&who, session);
   /* Until it ends. Where it has, already, the call finds that out. */
   IG_LOCK_SCOPE(&flight->mu);
   if (own->link) own->session = ig_session_ref(session);

@@ -87,6 +87,7 @@ static const struct ig_rows_column sessions_columns[] = {
     {"started_at", IG_CELL_TIMESTAMP, true},
     {"idle_ms", IG_CELL_INT64, true},
     {"queries", IG_CELL_INT64, true},
+    {"certificate", IG_CELL_TEXT, false},
 };
 
 static int64_t count_queries(ig_session *session, bool *ret_over) {
@@ -115,6 +116,10 @@ static igloo_status fill_sessions(void *ctx, const struct ig_identity *who,
     ig_rows_i64(rows, session->begin_wall_us);
     ig_rows_i64(rows, queries ? 0 : (ig_now_us() - used_us) / IG_US_PER_MS);
     ig_rows_i64(rows, queries);
+    if (session->who.certificate)
+      ig_rows_cstr(rows, session->who.certificate);
+    else
+      ig_rows_null(rows);
   }
   return IGLOO_OK;
 }

@@ -102,8 +102,11 @@ static igloo_status copy_who(const struct ig_session_who *who,
   ret_copy->ends_idle = who->ends_idle;
   ret_copy->ctx = who->ctx;
   ret_copy->peer = ig_strdup(who->peer);
+  ret_copy->certificate = who->certificate ? ig_strdup(who->certificate) : NULL;
   ret_copy->key = ig_str_make(ig_str_dup(who->key), who->key.len);
-  return ret_copy->peer && ret_copy->key.data ? IGLOO_OK : ig_fail_oom(reterr);
+  bool whole = ret_copy->peer && ret_copy->key.data &&
+               (ret_copy->certificate || !who->certificate);
+  return whole ? IGLOO_OK : ig_fail_oom(reterr);
 }
 
 static igloo_status fill_session(ig_session *session, const struct ig_session_who *who,
@@ -173,6 +176,7 @@ ig_session *ig_session_unref(ig_session *session) {
   void *ctx = session->parts.ctx;
   if (session->who.freed) session->who.freed(session->who.ctx);
   ig_free((char *)(uintptr_t)session->who.peer);
+  ig_free((char *)(uintptr_t)session->who.certificate);
   ig_free((char *)(uintptr_t)session->who.key.data);
   ig_free(session);
   if (on_end) on_end(ctx);

@@ -34,7 +34,8 @@ struct ig_session_who {
   /* user_id 0: nobody of the list of users, whose `superuser` stands as it is given;
    * others are asked for at every statement. */
   struct ig_identity identity;
-  const char *peer;  /* copied: "embedded", "127.0.0.1:5432", "unix:1000" */
+  const char *peer;        /* copied: "embedded", "127.0.0.1:5432", "unix:1000" */
+  const char *certificate; /* copied: whom the client's certificate names, or NULL */
   struct ig_str key; /* copied: finds it again (ig_registry_find); empty: nothing does */
   const struct ig_token_id *token; /* copied: the one that it stands for, or NULL */
   bool ends_idle;                  /* limits.session_idle applies */

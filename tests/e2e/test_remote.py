@@ -170,6 +170,39 @@ def test_tls_is_checked_and_may_be_said_to_be_insecure(igloo):
         one.end()
 
 
+def test_a_client_certificate_opens_the_connection_and_is_shown_but_is_no_login(igloo):
+    assert igloo("cert", "dev", "certs").returncode == 0
+    folder = igloo.folder / "kept"
+    made = igloo("user", "add", "anna", "--data", str(folder), env={"IGLOO_PASSWORD": "geheim"})
+    assert made.returncode == 0, made.stderr
+    certs = igloo.folder / "certs"
+    one = Server(igloo.folder, igloo.environment, "--data", str(folder), "--set",
+                 f"tls.cert={certs}/server.crt", "--set", f"tls.key={certs}/server.key", "--set",
+                 f"tls.client_ca={certs}/ca.crt", "--set", "tls.client_auth=require")
+    subject = subprocess.run(
+        ["openssl", "x509", "-in", certs / "client.crt", "-noout", "-subject", "-nameopt",
+         "RFC2253"], check=True, capture_output=True, text=True).stdout.strip()
+    try:
+        select = ["sql", "--format", "csv", "-c",
+                  "SELECT user_name, certificate FROM igloo.system.sessions"]
+        uri = f"{one.uri}?tls_ca={certs}/ca.crt"
+        own = f"{uri}&tls_cert={certs}/client.crt&tls_key={certs}/client.key"
+        anna = {"IGLOO_USER": "anna", "IGLOO_PASSWORD": "geheim"}
+        done = igloo(*select, "--uri", own, env=anna)
+        shown = subject.removeprefix("subject=")
+        assert done.stdout in (f'user_name,certificate\nanna,"{shown}"\n',
+                               f"user_name,certificate\nanna,{shown}\n"), done.stderr
+        nobody = igloo(*select, "--uri", own)
+        assert nobody.returncode == 3 and "sqlstate: 28000" in nobody.stderr
+        for bad in (uri, f"{uri}&tls_cert={certs}/server.crt&tls_key={certs}/server.key"):
+            refused = igloo(*select, "--uri", bad, env=anna)
+            assert refused.returncode == 3, refused.stdout
+        half = igloo(*select, "--uri", f"{uri}&tls_cert={certs}/client.crt", env=anna)
+        assert half.returncode == 2 and "sqlstate: 22023" in half.stderr
+    finally:
+        one.end()
+
+
 @pytest.mark.parametrize("codec", ["lz4", "zstd"])
 def test_compressed_results_are_those_of_the_engine_inside(igloo, codec):
     text = ("SELECT v, repeat('x', CAST(v % 100 AS INT)) AS t, [v, NULL] AS l, v * 1.5 AS d "
