@@ -132,6 +132,18 @@
 /* Of a result or table; a Parquet footer of some MiB. */
 #define IG_COLUMNS_MAX 16384
 
+/* Sources */
+
+/* Each keeps connections and listings; more want a catalog service. */
+#define IG_ATTACHMENTS_MAX 1000
+
+/* Of ATTACH or CREATE SECRET: the longest list of connection parameters has forty. */
+#define IG_SOURCE_OPTIONS_MAX 64
+
+/* Secrets are opened one at a time; tokens and certificates are the longest. */
+#define IG_SECRETS_MAX 10000
+#define IG_SECRET_BYTES_MAX (64 * IG_KIB)
+
 /* Users and logins */
 
 /* All are in memory, half a KiB each. */
@@ -315,6 +327,64 @@
 
 /* gRPC allows eight digits of hours; a deadline beyond a year is none. */
 #define IG_RPC_TIMEOUT_US_MAX INT64_C(31536000000000)
+
+/* Connectors */
+
+/* Loaded for good, some 20 MiB each; an installation has a handful. */
+#define IG_CONNECTOR_DRIVERS_MAX 64
+
+/* Names one library. */
+#define IG_CONNECTOR_MANIFEST_BYTES_MAX (64 * IG_KIB)
+
+/* Of one error: our drivers give five. */
+#define IG_CONNECTOR_DETAILS_MAX 32
+
+/* (default) Of one source: a PostgreSQL as installed takes 100 from everybody. */
+#define IG_CONNECTOR_CONNECTIONS_MAX 16
+#define IG_CONNECTOR_CONNECTIONS_LIMIT 1024
+
+/* Connecting: a server that is there answers in milliseconds. */
+#define IG_CONNECTOR_CONNECT_US INT64_C(3000000)
+
+/* Between two attempts to reach a source that did not answer. */
+#define IG_CONNECTOR_PROBE_US INT64_C(1000000)
+
+/* Calls of drivers that were given up and hold their thread until they come back. More,
+ * and the source counts as unreachable. */
+#define IG_CONNECTOR_ABANDONED_MAX 32
+
+/* How long a cancelled driver may take to come back before it is given up. */
+#define IG_CONNECTOR_CANCEL_US INT64_C(2000000)
+
+/* How often a waiting thread asks its tokens: what a cancel costs at most. */
+#define IG_CONNECTOR_POLL_US INT64_C(20000)
+
+/* Waiting for a place in the budget of a source: as a statement waits in the queue. */
+#define IG_CONNECTOR_WAIT_US INT64_C(300000000)
+
+/* Connections without work; servers and firewalls drop them within minutes. */
+#define IG_CONNECTOR_IDLE_US INT64_C(60000000)
+
+/* How long what is known of tables and listings counts. */
+#define IG_LISTING_SECONDS 60
+
+/* Tables of one source in a listing, and looked at. */
+#define IG_CONNECTOR_LISTING_MAX 1000000
+#define IG_CONNECTOR_TABLES_MAX 10000
+
+/* A part of fewer bytes is not worth a connection of its own. */
+#define IG_CONNECTOR_PART_BYTES (8 * 1024 * 1024)
+
+/* Parts of one scan: more than engines have cores. */
+#define IG_CONNECTOR_PARTS_MAX 256
+
+/* One part: a text of IG_DIALECT_TEXT_MAX and a schema. */
+#define IG_CONNECTOR_PART_ENCODED_MAX (64 * IG_MIB)
+
+/* igloo.system.pushdown_log: some minutes of a busy server, in a few MiB. */
+#define IG_PUSHDOWN_LOG_ENTRIES_MAX 1000
+#define IG_PUSHDOWN_LOG_BYTES_MAX (8 * IG_MIB)
+#define IG_PUSHDOWN_TEXT_BYTES_MAX (64 * IG_KIB)
 
 /* Log */
 
