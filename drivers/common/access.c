@@ -1,7 +1,7 @@
 /* access.c -- options by each of ADBC's types. All of them go by way of text. */
-#include <math.h>
 #include <string.h>
 
+#include "arrow/numtext.h"
 #include "base/parse.h"
 #include "common/private.h"
 
@@ -36,9 +36,10 @@ igloo_status igd_set_option_int(const struct igd_options_of *of, const char *key
 
 igloo_status igd_set_option_double(const struct igd_options_of *of, const char *key,
                                    double value, struct igd_error *reterr) {
-  char text[32];
-  (void)snprintf(text, sizeof(text), "%.17g", value);
-  return igd_set_option(of, key, text, reterr);
+  IG_AUTO_DONE(ig_buf) text = IG_BUF_INIT(64);
+  ig_text_double(&text, value);
+  IG_TRY(ig_buf_check(&text, &reterr->base));
+  return igd_set_option(of, key, text.data, reterr);
 }
 
 igloo_status igd_set_option_bytes(const struct igd_options_of *of, const char *key,

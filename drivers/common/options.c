@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "arrow/numtext.h"
 #include "base/parse.h"
 
 /* Names that "did you mean" looks at. */
@@ -193,7 +194,7 @@ igloo_status igd_option_get(void *object, const struct igd_option *option,
       ig_buf_append_fmt(ret_value, "%lld", (long long)*(const int64_t *)slot);
       break;
     case IGD_OPTION_DOUBLE:
-      ig_buf_append_fmt(ret_value, "%.17g", *(const double *)slot);
+      ig_text_double(ret_value, *(const double *)slot);
       break;
     case IGD_OPTION_CHOICE:
       ig_buf_append_cstr(ret_value, option->choices[*(const int *)slot]);

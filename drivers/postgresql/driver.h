@@ -12,6 +12,7 @@
 #ifndef IGP_DRIVER_H
 #define IGP_DRIVER_H
 
+#include "base/limits.h"
 #include "common/driver.h"
 #include "postgresql/decode.h"
 #include "postgresql/link.h"
@@ -31,7 +32,8 @@ struct igp_database {
 struct igp_connection {
   struct igd_connection base;
   igp_link *link;
-  int isolation; /* index in IGP_ISOLATIONS */
+  char *schema;  /* set before Init: the search path */
+  int isolation; /* index of the option's choices */
   bool read_only;
 };
 
@@ -69,12 +71,13 @@ igloo_status igp_statistics(struct igd_connection *base,
                             const struct igd_objects_filter *filter, bool approximate,
                             igd_statistics *statistics, struct igd_error *reterr);
 
-/* Begin a transaction of the driver's own where none is open; *ret_ours says whether.
- * igp_transaction_end() commits or rolls it back. */
-igloo_status igp_transaction_begin(struct igp_connection *connection,
-                                   struct igd_statement *statement, bool *ret_ours,
-                                   struct igd_error *reterr);
-igloo_status igp_transaction_end(struct igp_connection *connection, bool commit,
-                                 struct igd_error *reterr);
+/* Begin a transaction of the driver's own where none is open; *ret_ours says whether. */
+IG_NODISCARD igloo_status igp_transaction_begin(struct igp_connection *connection,
+                                                bool *ret_ours, struct igd_error *reterr);
+/* Returns FAILED_PRECONDITION 25P02 where the server rolled it back instead. */
+IG_NODISCARD igloo_status igp_transaction_commit(struct igp_connection *connection,
+                                                 struct igd_error *reterr);
+/* After the link's work has ended: roll back what is open, if anything. */
+void igp_transaction_rollback(struct igp_connection *connection);
 
 #endif

@@ -21,7 +21,8 @@
 
 typedef struct igp_link igp_link;
 
-/* How long a cancelled statement may take to stop: a backend looks for it between rows. */
+/* How long a cancelled statement may take to stop: a backend looks for it between rows.
+ */
 #define IGP_CANCEL_GRACE_MS 3000
 
 struct igp_link_target {
@@ -31,8 +32,8 @@ struct igp_link_target {
 };
 
 /* Connect and set what reading depends on (UTF-8, UTC, string literals). Returns
- * UNAVAILABLE 08001; UNAUTHENTICATED 28P01 or 28000; what the server says. The password is
- * in no message. */
+ * UNAVAILABLE 08001; UNAUTHENTICATED 28P01 or 28000; what the server says. The password
+ * is in no message. */
 IG_NODISCARD igloo_status igp_link_open(const struct igp_link_target *target,
                                         igp_link **ret_link, struct igd_error *reterr);
 igp_link *igp_link_close(igp_link *link); /* takes NULL */
@@ -48,8 +49,6 @@ void igp_link_wake(igp_link *link);
  * session is lost. */
 IG_NODISCARD igloo_status igp_link_begin(igp_link *link, struct igd_statement *statement,
                                          struct igd_error *reterr);
-/* A stream stays open after the call: the link is busy until igp_link_end(). */
-void igp_link_hold(igp_link *link);
 /* Work ends: cancel what still runs and read it off. */
 void igp_link_end(igp_link *link);
 

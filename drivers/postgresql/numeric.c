@@ -203,8 +203,9 @@ bool igp_numeric_text(const uint8_t *bytes, size_t bytes_count, struct ig_buf *o
   enum igp_number state = open_numeric(bytes, bytes_count, &number);
   if (state == IGP_NUMBER_SPECIAL) {
     uint16_t sign = read_u16(bytes + 4);
-    ig_buf_append_cstr(
-        out, sign == 0xc000 ? "NaN" : sign == 0xd000 ? "Infinity" : "-Infinity");
+    ig_buf_append_cstr(out, sign == 0xc000   ? "NaN"
+                            : sign == 0xd000 ? "Infinity"
+                                             : "-Infinity");
     return true;
   }
   if (state != IGP_NUMBER_OK) return false;
@@ -218,9 +219,8 @@ bool igp_numeric_text(const uint8_t *bytes, size_t bytes_count, struct ig_buf *o
   if (number.shown) ig_buf_append_char(out, '.');
   for (int shown = 0, place = -1; shown < number.shown; place--) {
     int at = number.weight - place;
-    unsigned digit = at >= 0 && (size_t)at < number.digits_count
-                         ? digit_at(&number, (size_t)at)
-                         : 0;
+    unsigned digit =
+        at >= 0 && (size_t)at < number.digits_count ? digit_at(&number, (size_t)at) : 0;
     for (int i = DIGITS_OF_BASE - 1; i >= 0 && shown < number.shown; i--, shown++)
       ig_buf_append_char(out, (char)('0' + digit / small_power(i) % 10));
   }

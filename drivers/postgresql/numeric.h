@@ -34,7 +34,8 @@ enum igp_number igp_numeric_read_small(const uint8_t *bytes, size_t bytes_count,
 /* Append its text, as PostgreSQL writes it; false where it is malformed. */
 bool igp_numeric_text(const uint8_t *bytes, size_t bytes_count, struct ig_buf *out);
 
-/* Append the binary form of limbs / 10^scale (scale may be negative), without a length. */
+/* Append the binary form of limbs / 10^scale (scale may be negative), without a length.
+ */
 void igp_numeric_write(const uint64_t limbs[IGP_LIMBS], int scale, struct ig_buf *out);
 
 #endif

@@ -21,8 +21,8 @@ static size_t skip_quoted(struct ig_str text, size_t at, bool backslashes) {
 
 static size_t skip_comment(struct ig_str text, size_t at) {
   if (text.data[at] == '-') {
-    size_t end = ig_str_find_char(ig_str_sub(text, at, text.len), '\n');
-    return end == IG_STR_NONE ? text.len : at + end;
+    while (at < text.len && text.data[at] != '\n' && text.data[at] != '\r') at++;
+    return at;
   }
   size_t depth = 1;
   for (at += 2; at + 1 < text.len; at++) {

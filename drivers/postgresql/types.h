@@ -8,7 +8,8 @@
  *
  * Owns:    igp_types its entries; a shape its children.
  * Threads: igp_types is thread-safe; a shape is read by any once it is made.
- * Blocks:  igp_shapes_resolve(), on the server, for types not seen before.
+ * Blocks:  igp_shapes_resolve(), on the server, for types not seen before: between
+ *          igp_link_begin() and igp_link_end(), and no query may be running.
  */
 #ifndef IGP_TYPES_H
 #define IGP_TYPES_H
@@ -19,7 +20,6 @@
 #include "base/mem.h"
 #include "common/error.h"
 
-struct igd_statement;
 typedef struct igp_link igp_link;
 typedef struct igp_types igp_types;
 
@@ -62,9 +62,9 @@ struct igp_shape {
   enum igp_kind kind;
   uint32_t oid;         /* as the server sends it */
   int precision, scale; /* of decimals */
-  const char *cast;  /* static; set: the column must be cast to this type to be read so */
-  char *name;        /* of the column or attribute */
-  char *type_name;   /* of OPAQUE */
+  const char *cast; /* static; set: the column must be cast to this type to be read so */
+  char *name;       /* of the column or attribute */
+  char *type_name;  /* of OPAQUE */
   struct igp_shape *children;
   size_t children_count;
 };
@@ -92,11 +92,12 @@ IG_DEFINE_AUTO(igp_types, igp_types_free)
  * text; without, they are OPAQUE. Gives *ret_root, a COMPOSITE of them (free:
  * igp_shape_done). */
 IG_NODISCARD igloo_status igp_shapes_resolve(igp_types *types, igp_link *link,
-                                             struct igd_statement *statement,
                                              const struct igp_column *columns,
                                              size_t columns_count, bool may_cast,
                                              struct igp_shape *ret_root,
                                              struct igd_error *reterr);
+/* True where igp_shapes_resolve() would ask the server nothing. */
+bool igp_types_known(igp_types *types, const struct igp_column *columns, size_t count);
 void igp_shape_done(struct igp_shape *shape);
 static inline void igp_shape_auto(struct igp_shape *shape) {
   igp_shape_done(shape);
