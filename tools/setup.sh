@@ -12,7 +12,7 @@ packages=(
   build-essential cmake ninja-build lld pkg-config git ca-certificates
   python3 python3-venv cbindgen clang clang-tidy clang-format libclang-rt-dev
   libcmocka-dev libsqlite3-dev libedit-dev libxxhash-dev liblz4-dev libzstd-dev
-  libnghttp2-dev libssl-dev libsodium-dev libmicrohttpd-dev
+  libnghttp2-dev libssl-dev libsodium-dev libmicrohttpd-dev libpq-dev postgresql
   "$@"
 )
 
@@ -32,6 +32,12 @@ install_packages() {
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -q >&2
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
     apt-get install -q -y --no-install-recommends "$@" >&2
+  # The package makes and starts a server; the tests start their own.
+  if [[ " $* " == *" postgresql "* ]]; then
+    local version
+    version=$(pg_lsclusters -h | awk '$2 == "main" { print $1; exit }')
+    [ -z "$version" ] || "${as_root[@]}" pg_dropcluster --stop "$version" main >&2
+  fi
 }
 
 missing_packages() {
