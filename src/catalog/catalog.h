@@ -8,6 +8,9 @@
  * becomes the next snapshot at commit, or nothing at all. Changes exclude one
  * another; readers are never stopped.
  *
+ * Attached sources are kept here too, by name: what they hold is asked of them
+ * (connector/).
+ *
  * The catalog is named `igloo`. It has the schema `public` from the start;
  * `information_schema` and `system` are made elsewhere, their names are
  * reserved here. Names are exact bytes: folding was the parser's work.
@@ -60,6 +63,11 @@ struct ig_pair {
   const char *value;
 };
 
+/* Where names without a schema are looked up: `key` is the catalog (this one or an
+ * attached source), `value` a schema in it. */
+#define IG_SEARCH_ENTRY(schema) \
+  { IG_CATALOG_NAME, (schema) }
+
 /* One table or view. Immutable; borrowed for as long as a snapshot with it is held.
  * Lists that do not apply to the kind are empty, texts NULL. */
 struct ig_object {
@@ -96,11 +104,23 @@ struct ig_object {
   size_t sort_columns_count;
 
   /* VIEW */
-  const char *sql;                /* the query */
-  const char *const *search_path; /* of its creator */
+  const char *sql;                   /* the query */
+  const struct ig_pair *search_path; /* of its creator: catalogs and schemas */
   size_t search_path_count;
   const char *const *column_names; /* CREATE VIEW v (a, b), or empty */
   size_t column_names_count;
+};
+
+/* An attached source, as ATTACH said it. Immutable and borrowed as an object is. */
+struct ig_attachment {
+  const char *name;   /* of the catalog */
+  const char *type;   /* "postgresql", ... */
+  const char *uri;    /* without a password */
+  const char *secret; /* the name of its secret, or NULL */
+  bool read_only;
+  const struct ig_pair *options; /* in order */
+  size_t options_count;
+  int64_t version; /* of the catalog, when it or its secret last changed */
 };
 
 /* ---- opening ----------------------------------------------------------------------- */
@@ -147,6 +167,13 @@ const struct ig_object *ig_snapshot_object(const ig_snapshot *snapshot, size_t i
 /* The object of this name, or NULL. Borrowed while the snapshot is held. */
 const struct ig_object *ig_snapshot_find(const ig_snapshot *snapshot,
                                          struct ig_str schema, struct ig_str name);
+
+/* Attached sources in order of their names. */
+size_t ig_snapshot_attachments_count(const ig_snapshot *snapshot);
+const struct ig_attachment *ig_snapshot_attachment(const ig_snapshot *snapshot,
+                                                   size_t index);
+const struct ig_attachment *ig_snapshot_find_attachment(const ig_snapshot *snapshot,
+                                                        struct ig_str name);
 
 /* ---- changing ---------------------------------------------------------------------- */
 
@@ -220,5 +247,31 @@ IG_NODISCARD igloo_status ig_catalog_append(ig_catalog_change *change,
 IG_NODISCARD igloo_status ig_catalog_drop(ig_catalog_change *change, struct ig_str schema,
                                           struct ig_str name, bool view,
                                           struct igloo_error *reterr);
+
+/* The attached source of this name as the change sees it, or NULL. Borrowed until the
+ * next call with `change`. */
+const struct ig_attachment *ig_catalog_change_find_attachment(
+    const ig_catalog_change *change, struct ig_str name);
+
+/* Whether a source may have this name: returns INVALID_ARGUMENT 42602 as below, 42939 for
+ * the names of Igloo's own catalog and schemas. */
+IG_NODISCARD igloo_status ig_catalog_check_attachment_name(struct ig_str name,
+                                                           struct igloo_error *reterr);
+
+/* ATTACH: copies `attachment` but for its version. Returns ALREADY_EXISTS 42P04 unless
+ * `replace`; as ig_catalog_check_attachment_name; RESOURCE_EXHAUSTED 54000 over
+ * IG_ATTACHMENTS_MAX. */
+IG_NODISCARD igloo_status ig_catalog_attach(ig_catalog_change *change,
+                                            const struct ig_attachment *attachment,
+                                            bool replace, struct igloo_error *reterr);
+
+/* DETACH. NOT_FOUND 3D000. */
+IG_NODISCARD igloo_status ig_catalog_detach(ig_catalog_change *change, struct ig_str name,
+                                            struct igloo_error *reterr);
+
+/* Give every attachment with this secret a new version: its contents are others. */
+IG_NODISCARD igloo_status ig_catalog_renew_secret(ig_catalog_change *change,
+                                                  struct ig_str secret,
+                                                  struct igloo_error *reterr);
 
 #endif

@@ -6,21 +6,6 @@
 #include "base/limits.h"
 #include "catalog/internal.h"
 
-struct ig_catalog_change {
-  ig_catalog *catalog; /* borrowed */
-  ig_tx *tx;           /* owned; NULL once it ended */
-  ig_snapshot *draft;  /* owned; nobody else sees it */
-  bool failed;         /* only rollback remains */
-  /* Objects whose names are no longer theirs: their files go at commit. */
-  struct object **removed; /* one reference each */
-  size_t removed_count;
-  size_t removed_cap;
-  /* Data files this change brought: doomed until it is committed. */
-  struct ig_data_file **added; /* one reference each */
-  size_t added_count;
-  size_t added_cap;
-};
-
 /* ---- begin and end ----------------------------------------------------------------- */
 
 /* Wait until no other change exists. */
@@ -131,7 +116,7 @@ igloo_status ig_catalog_commit(ig_catalog_change *taken, ig_snapshot **ret_snaps
 
 /* ---- names ------------------------------------------------------------------------- */
 
-static igloo_status check_name(struct ig_str name, struct igloo_error *reterr) {
+igloo_status change_check_name(struct ig_str name, struct igloo_error *reterr) {
   const char *reason = NULL;
   if (name.len == 0)
     reason = "it is empty";
@@ -174,7 +159,7 @@ static igloo_status find_place(const ig_catalog_change *change, struct ig_str sc
 static igloo_status create_schema(ig_catalog_change *change, struct ig_str name,
                                   struct igloo_error *reterr) {
   size_t at;
-  IG_TRY(check_name(name, reterr));
+  IG_TRY(change_check_name(name, reterr));
   if (snapshot_schema_place(change->draft, name, &at) || is_reserved(name))
     return ig_fail_state(reterr, IGLOO_ALREADY_EXISTS, "42P06",
                          "schema \"%.*s\" already exists", IG_STR_ARG(name));
@@ -292,7 +277,7 @@ static igloo_status create_object(ig_catalog_change *change,
   struct object *object = NULL;
   size_t at;
 
-  IG_TRY(check_name(name, reterr));
+  IG_TRY(change_check_name(name, reterr));
   IG_TRY(check_schema(change, schema, reterr));
   bool exists = snapshot_object_place(change->draft, schema, name, &at);
   if (exists && !replace)
@@ -360,39 +345,39 @@ static igloo_status drop_object(ig_catalog_change *change, struct ig_str schema,
 
 /* ---- the public face: a failure ends the change ------------------------------------ */
 
-static igloo_status check_alive(const ig_catalog_change *change,
+igloo_status change_check_alive(const ig_catalog_change *change,
                                 struct igloo_error *reterr) {
   if (!change->failed) return IGLOO_OK;
   return ig_fail_state(reterr, IGLOO_FAILED_PRECONDITION, "25P02",
                        "the change of the catalog has failed already");
 }
 
-static igloo_status note(ig_catalog_change *change, igloo_status status) {
+igloo_status change_note(ig_catalog_change *change, igloo_status status) {
   if (status != IGLOO_OK) change->failed = true;
   return status;
 }
 
 igloo_status ig_catalog_create_schema(ig_catalog_change *change, struct ig_str name,
                                       struct igloo_error *reterr) {
-  IG_TRY(check_alive(change, reterr));
-  return note(change, create_schema(change, name, reterr));
+  IG_TRY(change_check_alive(change, reterr));
+  return change_note(change, create_schema(change, name, reterr));
 }
 
 igloo_status ig_catalog_drop_schema(ig_catalog_change *change, struct ig_str name,
                                     bool cascade, struct igloo_error *reterr) {
-  IG_TRY(check_alive(change, reterr));
-  return note(change, drop_schema(change, name, cascade, reterr));
+  IG_TRY(change_check_alive(change, reterr));
+  return change_note(change, drop_schema(change, name, cascade, reterr));
 }
 
 igloo_status ig_catalog_create(ig_catalog_change *change, const struct ig_object *object,
                                const struct ig_table_file *files, size_t files_count,
                                bool replace, struct igloo_error *reterr) {
   size_t before = change->added_count;
-  igloo_status status = check_alive(change, reterr);
+  igloo_status status = change_check_alive(change, reterr);
   if (status == IGLOO_OK)
     status = create_object(change, object, files, files_count, replace, reterr);
   if (status != IGLOO_OK) remove_unlisted(change, files, files_count, before);
-  return note(change, status);
+  return change_note(change, status);
 }
 
 igloo_status ig_catalog_append(ig_catalog_change *change, struct ig_str schema,
@@ -400,15 +385,15 @@ igloo_status ig_catalog_append(ig_catalog_change *change, struct ig_str schema,
                                const struct ig_table_file *files, size_t files_count,
                                struct igloo_error *reterr) {
   size_t before = change->added_count;
-  igloo_status status = check_alive(change, reterr);
+  igloo_status status = change_check_alive(change, reterr);
   if (status == IGLOO_OK)
     status = append_files(change, schema, name, expected_id, files, files_count, reterr);
   if (status != IGLOO_OK) remove_unlisted(change, files, files_count, before);
-  return note(change, status);
+  return change_note(change, status);
 }
 
 igloo_status ig_catalog_drop(ig_catalog_change *change, struct ig_str schema,
                              struct ig_str name, bool view, struct igloo_error *reterr) {
-  IG_TRY(check_alive(change, reterr));
-  return note(change, drop_object(change, schema, name, view, reterr));
+  IG_TRY(change_check_alive(change, reterr));
+  return change_note(change, drop_object(change, schema, name, view, reterr));
 }

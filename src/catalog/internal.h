@@ -5,6 +5,7 @@
  * snapshot.c  sorted arrays of them
  * persist.c   both, to and from SQLite
  * change.c    DDL
+ * attach.c    attached sources: objects, their place in a snapshot, ATTACH and DETACH
  * catalog.c   the folder: lock, sweep, current snapshot
  */
 #ifndef IG_CATALOG_INTERNAL_H
@@ -48,6 +49,12 @@ static inline struct data_file *data_file_of(struct ig_data_file *pub) {
 struct ig_data_file *data_file_new(struct tables *tables, struct ig_str name,
                                    uint64_t size, int64_t rows, bool doomed);
 
+/* ---- copying into an arena --------------------------------------------------------- */
+
+/* Make *text, or each text of the list, the arena's own; false means out of memory. */
+bool copy_text(ig_arena *arena, const char **text);
+bool copy_pairs(ig_arena *arena, const struct ig_pair **pairs, size_t count);
+
 /* ---- objects ----------------------------------------------------------------------- */
 
 struct object {
@@ -70,6 +77,22 @@ IG_DEFINE_AUTO_STRUCT(object, object_unref)
 
 void data_files_unref(struct ig_data_file **files, size_t count); /* and the array */
 
+/* ---- attachments ------------------------------------------------------------------- */
+
+struct attachment {
+  struct ig_attachment pub; /* first */
+  atomic_size_t refs;
+  ig_arena *arena; /* texts and lists of `pub` */
+};
+
+/* Copy. Gives one reference. */
+igloo_status attachment_new(const struct ig_attachment *source,
+                            struct attachment **ret_attachment,
+                            struct igloo_error *reterr);
+struct attachment *attachment_ref(struct attachment *attachment);
+struct attachment *attachment_unref(struct attachment *attachment); /* NULL as above */
+IG_DEFINE_AUTO_STRUCT(attachment, attachment_unref)
+
 /* ---- snapshots --------------------------------------------------------------------- */
 
 struct ig_snapshot {
@@ -81,6 +104,9 @@ struct ig_snapshot {
   struct object **objects; /* sorted by schema, name; one reference each */
   size_t objects_count;
   size_t objects_cap;
+  struct attachment **attachments; /* sorted by name; one reference each */
+  size_t attachments_count;
+  size_t attachments_cap;
 };
 
 /* A copy that may be changed; one reference. */
@@ -103,6 +129,14 @@ igloo_status snapshot_insert_object(ig_snapshot *snapshot, size_t at,
                                     struct object *object, struct igloo_error *reterr);
 struct object *snapshot_remove_object(ig_snapshot *snapshot, size_t at);
 
+/* The same of attachments. */
+bool snapshot_attachment_place(const ig_snapshot *snapshot, struct ig_str name,
+                               size_t *ret_at);
+igloo_status snapshot_insert_attachment(ig_snapshot *snapshot, size_t at,
+                                        struct attachment *attachment,
+                                        struct igloo_error *reterr);
+struct attachment *snapshot_remove_attachment(ig_snapshot *snapshot, size_t at);
+
 /* ---- the database ------------------------------------------------------------------ */
 
 igloo_status persist_migrate(ig_store *store, struct igloo_error *reterr);
@@ -124,6 +158,35 @@ igloo_status persist_delete_object(ig_tx *tx, int64_t id, struct igloo_error *re
 igloo_status persist_append(ig_tx *tx, int64_t id, int64_t version,
                             const struct ig_table_file *files, size_t files_count,
                             struct igloo_error *reterr);
+
+igloo_status persist_insert_attachment(ig_tx *tx, const struct ig_attachment *attachment,
+                                       struct igloo_error *reterr);
+igloo_status persist_delete_attachment(ig_tx *tx, const char *name,
+                                       struct igloo_error *reterr);
+
+/* ---- changes ----------------------------------------------------------------------- */
+
+struct ig_catalog_change {
+  ig_catalog *catalog; /* borrowed */
+  ig_tx *tx;           /* owned; NULL once it ended */
+  ig_snapshot *draft;  /* owned; nobody else sees it */
+  bool failed;         /* only rollback remains */
+  /* Objects whose names are no longer theirs: their files go at commit. */
+  struct object **removed; /* one reference each */
+  size_t removed_count;
+  size_t removed_cap;
+  /* Data files this change brought: doomed until it is committed. */
+  struct ig_data_file **added; /* one reference each */
+  size_t added_count;
+  size_t added_cap;
+};
+
+/* Fails where only rollback remains; note() makes it so after a failure. */
+igloo_status change_check_alive(const ig_catalog_change *change,
+                                struct igloo_error *reterr);
+igloo_status change_note(ig_catalog_change *change, igloo_status status);
+/* A name as catalog.h wants it. */
+igloo_status change_check_name(struct ig_str name, struct igloo_error *reterr);
 
 /* ---- the catalog ------------------------------------------------------------------- */
 

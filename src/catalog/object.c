@@ -72,7 +72,7 @@ void data_files_unref(struct ig_data_file **files, size_t count) {
 
 /* ---- copying into an arena --------------------------------------------------------- */
 
-static bool copy_text(ig_arena *arena, const char **text) {
+bool copy_text(ig_arena *arena, const char **text) {
   if (!*text) return true;
   *text = ig_arena_strdup(arena, ig_str_from_cstr(*text));
   return *text != NULL;
@@ -89,7 +89,7 @@ static bool copy_texts(ig_arena *arena, const char *const **texts, size_t count)
   return true;
 }
 
-static bool copy_pairs(ig_arena *arena, const struct ig_pair **pairs, size_t count) {
+bool copy_pairs(ig_arena *arena, const struct ig_pair **pairs, size_t count) {
   struct ig_pair *copies = ig_arena_alloc_array(arena, count, sizeof(*copies));
   if (!copies) return false;
   for (size_t i = 0; i < count; i++) {
@@ -110,7 +110,7 @@ static bool copy_members(ig_arena *arena, struct ig_object *pub) {
          copy_pairs(arena, &pub->options, pub->options_count) &&
          copy_texts(arena, &pub->partition_columns, pub->partition_columns_count) &&
          copy_texts(arena, &pub->sort_columns, pub->sort_columns_count) &&
-         copy_texts(arena, &pub->search_path, pub->search_path_count) &&
+         copy_pairs(arena, &pub->search_path, pub->search_path_count) &&
          copy_texts(arena, &pub->column_names, pub->column_names_count);
 }
 

@@ -41,7 +41,23 @@ static const char *const migrations[] = {
     " name TEXT NOT NULL UNIQUE,"
     " size INTEGER NOT NULL,"
     " rows INTEGER NOT NULL);"
-    "CREATE INDEX data_file_object ON data_file (object, id);"};
+    "CREATE INDEX data_file_object ON data_file (object, id);",
+    /* The schemas of a search path (list 5) belong to a catalog now. */
+    "UPDATE object_item SET key = '" IG_CATALOG_NAME
+    "' WHERE list = 5;"
+    "CREATE TABLE attachment ("
+    " name TEXT PRIMARY KEY,"
+    " type TEXT NOT NULL,"
+    " uri TEXT NOT NULL,"
+    " secret TEXT,"
+    " read_only INTEGER NOT NULL CHECK (read_only IN (0, 1)),"
+    " version INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE attachment_option ("
+    " attachment TEXT NOT NULL REFERENCES attachment (name) ON DELETE CASCADE,"
+    " position INTEGER NOT NULL,"
+    " key TEXT NOT NULL,"
+    " value TEXT NOT NULL,"
+    " PRIMARY KEY (attachment, position)) WITHOUT ROWID;"};
 
 /* The lists of an object, as object_item.list numbers them. The order is stored. */
 enum list {
@@ -98,6 +114,14 @@ static igloo_status insert_texts(ig_tx *tx, int64_t id, enum list list,
   return IGLOO_OK;
 }
 
+static igloo_status insert_pairs(ig_tx *tx, int64_t id, enum list list,
+                                 const struct ig_pair *pairs, size_t count,
+                                 struct igloo_error *reterr) {
+  for (size_t i = 0; i < count; i++)
+    IG_TRY(insert_item(tx, id, list, i, pairs[i].key, pairs[i].value, reterr));
+  return IGLOO_OK;
+}
+
 static igloo_status insert_lists(ig_tx *tx, int64_t id, const struct ig_object *object,
                                  struct igloo_error *reterr) {
   IG_TRY(insert_texts(tx, id, LOCATIONS, object->locations, object->locations_count,
@@ -106,14 +130,11 @@ static igloo_status insert_lists(ig_tx *tx, int64_t id, const struct ig_object *
                       object->partition_columns_count, reterr));
   IG_TRY(insert_texts(tx, id, SORTS, object->sort_columns, object->sort_columns_count,
                       reterr));
-  IG_TRY(insert_texts(tx, id, SEARCH_PATH, object->search_path, object->search_path_count,
+  IG_TRY(insert_pairs(tx, id, SEARCH_PATH, object->search_path, object->search_path_count,
                       reterr));
   IG_TRY(insert_texts(tx, id, COLUMN_NAMES, object->column_names,
                       object->column_names_count, reterr));
-  for (size_t i = 0; i < object->options_count; i++)
-    IG_TRY(insert_item(tx, id, OPTIONS, i, object->options[i].key,
-                       object->options[i].value, reterr));
-  return IGLOO_OK;
+  return insert_pairs(tx, id, OPTIONS, object->options, object->options_count, reterr);
 }
 
 /* The stored form of a schema, or no data for NULL. Free: ig_free(data). */
@@ -161,6 +182,28 @@ igloo_status persist_append(ig_tx *tx, int64_t id, int64_t version,
                      "isii", id, files[i].name, (int64_t)files[i].size, files[i].rows));
   return ig_tx_run(tx, NULL, reterr, "UPDATE object SET version = ?2 WHERE id = ?1", "ii",
                    id, version);
+}
+
+igloo_status persist_insert_attachment(ig_tx *tx, const struct ig_attachment *attachment,
+                                       struct igloo_error *reterr) {
+  IG_TRY(ig_tx_run(tx, NULL, reterr,
+                   "INSERT INTO attachment (name, type, uri, secret, read_only, version)"
+                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                   "ssssii", attachment->name, attachment->type, attachment->uri,
+                   attachment->secret, (int64_t)attachment->read_only,
+                   attachment->version));
+  for (size_t i = 0; i < attachment->options_count; i++)
+    IG_TRY(ig_tx_run(tx, NULL, reterr,
+                     "INSERT INTO attachment_option (attachment, position, key, value)"
+                     " VALUES (?1, ?2, ?3, ?4)",
+                     "siss", attachment->name, (int64_t)i, attachment->options[i].key,
+                     attachment->options[i].value));
+  return IGLOO_OK;
+}
+
+igloo_status persist_delete_attachment(ig_tx *tx, const char *name,
+                                       struct igloo_error *reterr) {
+  return ig_tx_run(tx, NULL, reterr, "DELETE FROM attachment WHERE name = ?1", "s", name);
 }
 
 /* ---- reading ----------------------------------------------------------------------- */
@@ -255,7 +298,7 @@ static void set_lists(struct ig_object *object, const struct items *items) {
   object->partition_columns_count = items->lists[PARTITIONS].count;
   object->sort_columns = items->lists[SORTS].values;
   object->sort_columns_count = items->lists[SORTS].count;
-  object->search_path = items->lists[SEARCH_PATH].values;
+  object->search_path = items->lists[SEARCH_PATH].pairs;
   object->search_path_count = items->lists[SEARCH_PATH].count;
   object->column_names = items->lists[COLUMN_NAMES].values;
   object->column_names_count = items->lists[COLUMN_NAMES].count;
@@ -335,6 +378,57 @@ static igloo_status load_schemas(ig_tx *tx, ig_snapshot *snapshot,
   }
 }
 
+/* The options of one attachment while it is read; texts lie in the arena. */
+static igloo_status load_options(ig_tx *tx, const char *name, ig_arena *arena,
+                                 struct ig_attachment *attachment,
+                                 struct igloo_error *reterr) {
+  IG_AUTO(ig_stmt) *stmt = NULL;
+  struct ig_pair *pairs =
+      ig_arena_alloc_array(arena, IG_SOURCE_OPTIONS_MAX, sizeof(*pairs));
+  if (!pairs) return ig_arena_fail(arena, reterr);
+  attachment->options = pairs;
+  IG_TRY(ig_tx_prepare(tx, &stmt, reterr,
+                       "SELECT key, value FROM attachment_option WHERE attachment = ?1"
+                       " ORDER BY position",
+                       "s", name));
+  for (bool row = true;;) {
+    IG_TRY(ig_stmt_step(stmt, &row, reterr));
+    if (!row) return IGLOO_OK;
+    if (attachment->options_count == IG_SOURCE_OPTIONS_MAX)
+      return ig_fail(reterr, IGLOO_DATA_LOSS, "the catalog holds too many options");
+    const char *key = ig_arena_strdup(arena, ig_stmt_str(stmt, 0));
+    const char *value = ig_arena_strdup(arena, ig_stmt_str(stmt, 1));
+    if (!key || !value) return ig_arena_fail(arena, reterr);
+    pairs[attachment->options_count++] = (struct ig_pair){key, value};
+  }
+}
+
+static igloo_status load_attachments(ig_tx *tx, ig_snapshot *snapshot,
+                                     struct igloo_error *reterr) {
+  IG_AUTO(ig_stmt) *stmt = NULL;
+  IG_TRY(ig_tx_prepare(tx, &stmt, reterr,
+                       "SELECT name, type, uri, secret, read_only, version"
+                       " FROM attachment ORDER BY name",
+                       ""));
+  for (bool row = true;;) {
+    IG_TRY(ig_stmt_step(stmt, &row, reterr));
+    if (!row) return IGLOO_OK;
+    IG_AUTO(ig_arena) *arena = ig_arena_new(SCRATCH_BYTES_MAX);
+    if (!arena) return ig_fail_oom(reterr);
+    struct ig_attachment source = {.name = ig_stmt_str(stmt, 0).data,
+                                   .type = ig_stmt_str(stmt, 1).data,
+                                   .uri = ig_stmt_str(stmt, 2).data,
+                                   .secret = ig_stmt_str(stmt, 3).data,
+                                   .read_only = ig_stmt_i64(stmt, 4) != 0,
+                                   .version = ig_stmt_i64(stmt, 5)};
+    struct attachment *attachment = NULL;
+    IG_TRY(load_options(tx, source.name, arena, &source, reterr));
+    IG_TRY(attachment_new(&source, &attachment, reterr));
+    IG_TRY(snapshot_insert_attachment(snapshot, snapshot->attachments_count, attachment,
+                                      reterr));
+  }
+}
+
 static igloo_status load_version(ig_tx *tx, ig_snapshot *snapshot,
                                  struct igloo_error *reterr) {
   IG_AUTO(ig_stmt) *stmt = NULL;
@@ -354,6 +448,7 @@ igloo_status persist_load(ig_tx *tx, struct tables *tables, ig_snapshot **ret_sn
   IG_TRY(load_version(tx, snapshot, reterr));
   IG_TRY(load_schemas(tx, snapshot, reterr));
   IG_TRY(load_objects(tx, tables, snapshot, reterr));
+  IG_TRY(load_attachments(tx, snapshot, reterr));
   *ret_snapshot = IG_TAKE(snapshot);
   return IGLOO_OK;
 }

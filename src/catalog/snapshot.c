@@ -16,6 +16,9 @@ ig_snapshot *ig_snapshot_unref(ig_snapshot *snapshot) {
     return NULL;
   for (size_t i = 0; i < snapshot->objects_count; i++) object_unref(snapshot->objects[i]);
   for (size_t i = 0; i < snapshot->schemas_count; i++) ig_free(snapshot->schemas[i]);
+  for (size_t i = 0; i < snapshot->attachments_count; i++)
+    attachment_unref(snapshot->attachments[i]);
+  ig_free(snapshot->attachments);
   ig_free(snapshot->objects);
   ig_free(snapshot->schemas);
   ig_free(snapshot);
@@ -148,6 +151,9 @@ igloo_status snapshot_copy(const ig_snapshot *source, ig_snapshot **ret_copy,
     IG_TRY(snapshot_insert_schema(copy, i, ig_str_from_cstr(source->schemas[i]), reterr));
   for (size_t i = 0; i < source->objects_count; i++)
     IG_TRY(snapshot_insert_object(copy, i, object_ref(source->objects[i]), reterr));
+  for (size_t i = 0; i < source->attachments_count; i++)
+    IG_TRY(snapshot_insert_attachment(copy, i, attachment_ref(source->attachments[i]),
+                                      reterr));
   *ret_copy = IG_TAKE(copy);
   return IGLOO_OK;
 }

@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "base/limits.h"
 #include "base/parse.h"
+#include "base/sensitive.h"
 #include "config/ini.h"
 #include "config/machine.h"
 
@@ -90,14 +91,7 @@ static void hint_nearest(struct ig_str name, struct igloo_error *reterr) {
 }
 
 static igloo_status fail_unknown(struct ig_str name, struct igloo_error *reterr) {
-  igloo_status status;
-  if (ig_str_starts(name, IG_STR("catalog."))) {
-    status = ig_fail(reterr, IGLOO_UNSUPPORTED, "key \"%.*s\" is not supported yet",
-                     IG_STR_ARG(name));
-    ig_error_hint(reterr, "Attaching catalogs is not built yet.");
-    return status;
-  }
-  status =
+  igloo_status status =
       ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "unknown key \"%.*s\"", IG_STR_ARG(name));
   hint_nearest(name, reterr);
   return status;
@@ -265,6 +259,129 @@ static igloo_status set_key(struct ig_config *config, const struct key *key,
   return IGLOO_OK;
 }
 
+/* ---- catalogs ---------------------------------------------------------------------- */
+
+#define CATALOG_PREFIX "catalog."
+
+static igloo_status find_catalog(struct ig_config *config, struct ig_str name,
+                                 struct ig_config_catalog **ret_catalog,
+                                 struct igloo_error *reterr) {
+  for (size_t i = 0; i < config->catalogs_count; i++)
+    if (ig_str_eq_cstr(name, config->catalogs[i].name)) {
+      *ret_catalog = &config->catalogs[i];
+      return IGLOO_OK;
+    }
+  IG_TRY(IG_RESERVE(config->catalogs, config->catalogs_cap, config->catalogs_count + 1,
+                    IG_ATTACHMENTS_MAX, "catalogs", reterr));
+  struct ig_config_catalog *made = &config->catalogs[config->catalogs_count];
+  made->name = ig_str_dup(name);
+  if (!made->name) return ig_fail_oom(reterr);
+  config->catalogs_count++;
+  *ret_catalog = made;
+  return IGLOO_OK;
+}
+
+static igloo_status refuse_password(struct ig_str name, struct igloo_error *reterr) {
+  (void)ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "key \"%.*s\" holds a password",
+                IG_STR_ARG(name));
+  ig_error_hint(
+      reterr,
+      "Make a secret by CREATE SECRET, and name it by the key \"secret\" of the "
+      "catalog.");
+  return IGLOO_INVALID_ARGUMENT;
+}
+
+static void free_item(struct ig_config_catalog_item *item) {
+  ig_free((char *)(uintptr_t)item->key);
+  ig_free((char *)(uintptr_t)item->value);
+  ig_free((char *)(uintptr_t)item->origin);
+}
+
+/* "catalog.NAME.key": the last of equal keys counts. Which keys there are, the type of
+ * the source decides. */
+static igloo_status set_catalog_key(struct ig_config *config, struct ig_str name,
+                                    struct ig_str text, const char *origin,
+                                    struct igloo_error *reterr) {
+  struct ig_str rest = ig_str_sub(name, sizeof(CATALOG_PREFIX) - 1, SIZE_MAX);
+  size_t dot = ig_str_find_char(rest, '.');
+  struct ig_str catalog_name = ig_str_sub(rest, 0, dot);
+  struct ig_str key =
+      dot == IG_STR_NONE ? IG_STR("") : ig_str_sub(rest, dot + 1, SIZE_MAX);
+  struct ig_config_catalog *catalog = NULL;
+  text = ig_str_trim(text);
+  if (!catalog_name.len || !key.len) {
+    (void)ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "unknown key \"%.*s\"",
+                  IG_STR_ARG(name));
+    ig_error_hint(reterr, "Catalogs have sections of their own: [catalog.NAME].");
+    return IGLOO_INVALID_ARGUMENT;
+  }
+  if (memchr(text.data ? text.data : "", 0, text.len))
+    return ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "the value of %.*s holds a NUL byte",
+                   IG_STR_ARG(name));
+  bool names_secret = ig_str_eq_cstr(key, "secret");
+  if ((!names_secret && ig_key_is_sensitive(key)) ||
+      (ig_str_eq_cstr(key, "uri") && ig_uri_has_password(text)))
+    return refuse_password(name, reterr);
+  IG_TRY(find_catalog(config, catalog_name, &catalog, reterr));
+  struct ig_config_catalog_item item = {ig_str_dup(key), ig_str_dup(text),
+                                        ig_strdup(origin)};
+  igloo_status status =
+      item.key && item.value && item.origin ? IGLOO_OK : ig_fail_oom(reterr);
+  if (status == IGLOO_OK)
+    status = IG_RESERVE(catalog->items, catalog->items_cap, catalog->items_count + 1,
+                        IG_SOURCE_OPTIONS_MAX, "keys of one catalog", reterr);
+  if (status != IGLOO_OK) {
+    free_item(&item);
+    return status;
+  }
+  for (size_t i = 0; i < catalog->items_count; i++) {
+    if (!ig_str_eq_cstr(key, catalog->items[i].key)) continue;
+    free_item(&catalog->items[i]);
+    catalog->items[i] = item;
+    return IGLOO_OK;
+  }
+  catalog->items[catalog->items_count++] = item;
+  return IGLOO_OK;
+}
+
+static void free_catalogs(struct ig_config *config) {
+  for (size_t i = 0; i < config->catalogs_count; i++) {
+    struct ig_config_catalog *catalog = &config->catalogs[i];
+    for (size_t j = 0; j < catalog->items_count; j++) free_item(&catalog->items[j]);
+    ig_free(catalog->items);
+    ig_free((char *)(uintptr_t)catalog->name);
+  }
+  ig_free(config->catalogs);
+}
+
+static igloo_status each_catalog_key(const struct ig_config *config,
+                                     igloo_status (*each)(void *ctx,
+                                                          const struct ig_config_entry *,
+                                                          struct igloo_error *),
+                                     void *ctx, struct igloo_error *reterr) {
+  for (size_t i = 0; i < config->catalogs_count; i++) {
+    const struct ig_config_catalog *catalog = &config->catalogs[i];
+    for (size_t j = 0; j < catalog->items_count; j++) {
+      const struct ig_config_catalog_item *item = &catalog->items[j];
+      IG_AUTO_CHAR *name = ig_asprintf(CATALOG_PREFIX "%s.%s", catalog->name, item->key);
+      if (!name) return ig_fail_oom(reterr);
+      struct ig_config_entry entry = {
+          .key = name,
+          .value = item->value,
+          .type = type_names[TEXT],
+          .doc = "What is attached at start under this name, as ATTACH says it.",
+          .fallback = "",
+          .origin = item->origin,
+          .source = ig_str_starts(ig_str_from_cstr(item->origin), IG_STR("file "))
+                        ? IG_CONFIG_FILE
+                        : IG_CONFIG_FLAG,
+          .built = true};
+      IG_TRY(each(ctx, &entry, reterr));
+    }
+  }
+  return IGLOO_OK;
+}
+
 /* ---- defaults ---------------------------------------------------------------------- */
 
 /* The text of a default that keys.def marks with "=". */
@@ -315,6 +432,9 @@ static igloo_status set_from_file(void *ctx, const struct ig_ini_entry *entry,
       ig_asprintf("%.*s.%.*s", IG_STR_ARG(entry->section), IG_STR_ARG(entry->key));
   IG_AUTO_CHAR *origin = ig_asprintf("file %s:%d", file->path, (int)entry->line);
   if (!name || !origin) return ig_fail_oom(reterr);
+  if (ig_str_starts(ig_str_from_cstr(name), IG_STR(CATALOG_PREFIX)))
+    return set_catalog_key(file->config, ig_str_from_cstr(name), entry->value, origin,
+                           reterr);
   const struct key *key = find_key(ig_str_from_cstr(name));
   if (!key) return fail_unknown(ig_str_from_cstr(name), reterr);
   int32_t *line = &file->seen[key - keys].line;
@@ -434,7 +554,13 @@ static igloo_status load_all(struct ig_config *config, const char *path,
     IG_TRY(set_from_variable(config, ig_str_from_cstr(*variable), reterr));
   for (size_t i = 0; i < overrides_count; i++) {
     if (strcmp(overrides[i].key, "config") == 0) continue;
-    const struct key *key = find_key(ig_str_from_cstr(overrides[i].key));
+    struct ig_str name = ig_str_from_cstr(overrides[i].key);
+    if (ig_str_starts(name, IG_STR(CATALOG_PREFIX))) {
+      IG_TRY(set_catalog_key(config, name, ig_str_from_cstr(overrides[i].value), "flag",
+                             reterr));
+      continue;
+    }
+    const struct key *key = find_key(name);
     if (!key) return fail_unknown(ig_str_from_cstr(overrides[i].key), reterr);
     IG_TRY(set_key(config, key, ig_str_from_cstr(overrides[i].value), IG_CONFIG_FLAG,
                    "flag", reterr));
@@ -449,6 +575,7 @@ struct ig_config *ig_config_free(struct ig_config *config) {
     ig_free(config->origins->keys[i].origin);
   }
   ig_free(config->origins);
+  free_catalogs(config);
   ig_free(config);
   return NULL;
 }
@@ -486,7 +613,7 @@ igloo_status ig_config_each(const struct ig_config *config,
         .built = keys[i].built};
     IG_TRY(each(ctx, &entry, reterr));
   }
-  return IGLOO_OK;
+  return each_catalog_key(config, each, ctx, reterr);
 }
 
 bool ig_config_is_set(const struct ig_config *config, const char *key_name) {
@@ -512,7 +639,13 @@ igloo_status ig_config_write_markdown(FILE *out, struct igloo_error *reterr) {
       "these\n"
       "after a space stands in double quotes, in which `\\\"`, `\\\\`, `\\n` and `\\t` "
       "are\n"
-      "escapes. This page is made from `src/config/keys.def`.\n",
+      "escapes. This page is made from `src/config/keys.def`.\n\n"
+      "A section `[catalog.NAME]` attaches a source at start, as `ATTACH` does: `type`, "
+      "`uri`,\n"
+      "`secret` (the name of one made by `CREATE SECRET`), `read_only`, and the options "
+      "of "
+      "its\n"
+      "type. See `sources.md`.\n",
       out);
   size_t section_len = 0;
   const char *section = "";

@@ -28,6 +28,17 @@
 #define IG_CONFIG_SIZE_FIELD uint64_t
 #define IG_CONFIG_TIME_FIELD int64_t
 
+/* A section [catalog.NAME]: a source that is attached at start. */
+struct ig_config_catalog_item {
+  const char *key, *value;
+  const char *origin; /* "file /x:12" */
+};
+struct ig_config_catalog {
+  const char *name;
+  struct ig_config_catalog_item *items; /* in order; keys are different */
+  size_t items_count, items_cap;
+};
+
 /* One field for each key: `config->engine_memory_limit`. Texts are never NULL. */
 struct ig_config {
 #define IG_KEY(section, name, type, fallback, min, max, state, doc) \
@@ -35,6 +46,8 @@ struct ig_config {
 #include "config/keys.def"
 #undef IG_KEY
   struct ig_config_origins *origins; /* see ig_config_each */
+  struct ig_config_catalog *catalogs;
+  size_t catalogs_count, catalogs_cap;
 };
 
 struct ig_config_override {
@@ -47,8 +60,8 @@ struct ig_config_override {
  * "config" stands for `path`. Gives *ret_config (free: ig_config_free). Returns
  * INVALID_ARGUMENT 22023 for an unknown key (hint: the nearest name) or a bad value, with
  * "FILE:LINE: " or the variable's name before the message; UNSUPPORTED 0A000 for a key
- * that is not built yet; NOT_FOUND 58P01, PERMISSION_DENIED, IO_ERROR for a file that was
- * asked for and cannot be read. */
+ * that is not built yet; INVALID_ARGUMENT for a password in catalog.NAME; NOT_FOUND
+ * 58P01, PERMISSION_DENIED, IO_ERROR for a file that was asked for and cannot be read. */
 IG_NODISCARD igloo_status ig_config_load(const char *path,
                                          const struct ig_config_override *overrides,
                                          size_t overrides_count,
@@ -77,8 +90,8 @@ struct ig_config_entry {
   bool built; /* false: refused unless default */
 };
 
-/* Call `each` for every key in the order of keys.def; the entry is borrowed for the call.
- * Stops at the first failure and returns it. */
+/* Call `each` for every key in the order of keys.def, then those of catalogs; the entry
+ * is borrowed for the call. Stops at the first failure and returns it. */
 IG_NODISCARD igloo_status ig_config_each(
     const struct ig_config *config,
     igloo_status (*each)(void *ctx, const struct ig_config_entry *, struct igloo_error *),

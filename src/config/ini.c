@@ -24,13 +24,13 @@ static igloo_status at_line(const struct parser *parser, igloo_status status,
 #define FAIL(parser, reterr, ...) \
   at_line(parser, ig_fail(reterr, IGLOO_INVALID_ARGUMENT, __VA_ARGS__), reterr)
 
-/* Letters, digits, `_`, `-` and, for sections, `.`. */
-static bool is_name(struct ig_str name, bool dots) {
+/* Letters, digits, `_`, `-` and `.`, which names of catalogs and options have. */
+static bool is_name(struct ig_str name) {
   if (name.len == 0 || name.len > IG_INI_NAME_BYTES_MAX) return false;
   for (size_t i = 0; i < name.len; i++) {
     char c = name.data[i];
     if (!ig_ascii_is_alpha(c) && !ig_ascii_is_digit(c) && c != '_' && c != '-' &&
-        !(dots && c == '.'))
+        c != '.')
       return false;
   }
   return true;
@@ -39,7 +39,7 @@ static bool is_name(struct ig_str name, bool dots) {
 static igloo_status read_section(struct parser *parser, struct ig_str line,
                                  struct igloo_error *reterr) {
   struct ig_str name = ig_str_trim(ig_str_sub(line, 1, line.len - 2));
-  if (line.len < 2 || line.data[line.len - 1] != ']' || !is_name(name, true))
+  if (line.len < 2 || line.data[line.len - 1] != ']' || !is_name(name))
     return FAIL(parser, reterr, "\"%.*s\" is not a section like [engine]",
                 IG_STR_ARG(line));
   ig_buf_clear(&parser->section);
@@ -90,7 +90,7 @@ static igloo_status read_entry(struct parser *parser, struct ig_str line,
                 IG_STR_ARG(line));
   key = ig_str_trim(key);
   text = ig_str_trim(text);
-  if (!is_name(key, false))
+  if (!is_name(key))
     return FAIL(parser, reterr, "\"%.*s\" is not the name of a key", IG_STR_ARG(key));
   if (parser->section.len == 0)
     return FAIL(parser, reterr, "\"%.*s\" stands before the first section",

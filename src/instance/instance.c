@@ -7,9 +7,14 @@
 #include "base/thread.h"
 #include "engine/query.h"
 #include "files/tmpdir.h"
+#include "instance/driver_paths.h"
 #include "instance/gauges.h"
 #include "instance/heartbeat.h"
+#include "instance/source_tables.h"
 #include "instance/system_tables.h"
+
+/* In the data folder, where secrets.key_file does not say another place. */
+#define KEY_FILE "secrets.key"
 
 struct ig_instance {
   int32_t refs;
@@ -23,6 +28,10 @@ struct ig_instance {
   ig_logins *logins;
   ig_system_tables *system;
   ig_registry *registry;
+  ig_sources *sources;
+  ig_secrets *secrets;
+  ig_attached *attached;
+  struct ig_driver_paths driver_paths;
   ig_admission *admission;
   ig_heartbeat *heartbeat; /* NULL: nobody watches */
   ig_plan_context *beats;  /* what it plans with */
@@ -79,6 +88,35 @@ static igloo_status open_auth(ig_instance *instance, struct igloo_error *reterr)
   return ig_logins_new(instance->users, instance->tokens, &instance->logins, reterr);
 }
 
+static igloo_status open_secrets(ig_instance *instance, struct igloo_error *reterr) {
+  const char *configured = instance->config->secrets_key_file;
+  IG_AUTO_CHAR *beside =
+      ig_asprintf("%s/" KEY_FILE, ig_catalog_folder(instance->catalog));
+  if (!beside) return ig_fail_oom(reterr);
+  return ig_secrets_open(ig_catalog_store(instance->catalog),
+                         configured[0] ? configured : beside, &instance->secrets, reterr);
+}
+
+/* Drivers are loaded, files looked at; nothing is connected to. */
+static igloo_status open_sources(ig_instance *instance, struct igloo_error *reterr) {
+  const struct ig_config *config = instance->config;
+  IG_TRY(open_secrets(instance, reterr));
+  IG_TRY(ig_driver_paths_find(config->federation_driver_paths, &instance->driver_paths,
+                              reterr));
+  struct ig_sources_settings settings = {
+      .driver_paths = (const char *const *)instance->driver_paths.folders,
+      .driver_paths_count = instance->driver_paths.count,
+      .max_connections = (uint32_t)config->federation_max_connections};
+  IG_TRY(ig_sources_new(&settings, &instance->sources, reterr));
+  struct ig_attached_parts parts = {.catalog = instance->catalog,
+                                    .secrets = instance->secrets,
+                                    .sources = instance->sources,
+                                    .settings = settings,
+                                    .roots = instance->roots,
+                                    .config = config};
+  return ig_attached_new(&parts, &instance->attached, reterr);
+}
+
 static igloo_status open_system(ig_instance *instance, struct igloo_error *reterr) {
   ig_system_tables *system;
   size_t count;
@@ -88,6 +126,8 @@ static igloo_status open_system(ig_instance *instance, struct igloo_error *reter
   system = instance->system;
   const struct ig_system_table *tables = ig_instance_tables(&count);
   IG_TRY(ig_system_tables_add(system, tables, count, instance->config, reterr));
+  tables = ig_instance_source_tables(&count);
+  IG_TRY(ig_system_tables_add(system, tables, count, instance->attached, reterr));
   tables = ig_instance_user_tables(&count);
   IG_TRY(ig_system_tables_add(system, tables, count, instance->users, reterr));
   tables = ig_registry_tables(&count);
@@ -126,6 +166,7 @@ igloo_status ig_instance_open(struct ig_config *config, ig_instance **ret_instan
   IG_TRY(open_catalog(instance, reterr));
   IG_TRY(open_spill(instance, reterr));
   IG_TRY(open_auth(instance, reterr));
+  IG_TRY(open_sources(instance, reterr));
   IG_TRY(open_system(instance, reterr));
   IG_TRY(open_admission(instance, reterr));
   IG_TRY(open_engine(instance, reterr));
@@ -151,6 +192,10 @@ ig_instance *ig_instance_unref(ig_instance *instance) {
   if (ended) { /* system tables read them */
     (void)ig_registry_free(instance->registry);
     (void)ig_users_free(instance->users);
+    (void)ig_attached_free(instance->attached);
+    (void)ig_sources_unref(instance->sources);
+    (void)ig_secrets_free(instance->secrets);
+    ig_driver_paths_done(&instance->driver_paths);
   }
   (void)ig_catalog_close(instance->catalog);
   (void)ig_tmpdir_free(instance->spill);
@@ -202,6 +247,7 @@ igloo_status ig_instance_connect(ig_instance *instance, const struct ig_session_
       .config = instance->config,
       .users = instance->users,
       .registry = instance->registry,
+      .attached = instance->attached,
       .id = id,
       .on_end = session_ended,
       .ctx = instance,

@@ -28,7 +28,11 @@ static igloo_status add_session_settings(const struct ig_config *config, ig_rows
                                          struct igloo_error *reterr) {
   IG_AUTO_DONE(ig_settings) settings = {0};
   const char *name, *doc;
-  IG_TRY(ig_settings_init(&settings, config->limits_statement_timeout, reterr));
+  struct ig_settings_defaults defaults = {
+      .statement_timeout_us = config->limits_statement_timeout,
+      .strict_pushdown = config->federation_strict_pushdown,
+      .strict_pushdown_bytes = (int64_t)config->federation_strict_pushdown_bytes};
+  IG_TRY(ig_settings_init(&settings, &defaults, reterr));
   for (size_t i = 0; ig_settings_at(i, &name, &doc); i++) {
     IG_AUTO_CHAR *value = NULL;
     IG_TRY(ig_settings_get(&settings, ig_str_from_cstr(name), &value, reterr));
@@ -48,26 +52,10 @@ static igloo_status fill_settings(void *ctx, const struct ig_identity *who IG_UN
   return add_session_settings(ctx, rows, reterr);
 }
 
-static const struct ig_rows_column catalogs_columns[] = {
-    {"name", IG_CELL_TEXT, true},
-    {"type", IG_CELL_TEXT, true},
-};
-
-static igloo_status fill_catalogs(void *ctx IG_UNUSED,
-                                  const struct ig_identity *who IG_UNUSED,
-                                  ig_snapshot *snapshot IG_UNUSED, ig_rows *rows,
-                                  struct igloo_error *reterr IG_UNUSED) {
-  ig_rows_cstr(rows, IG_CATALOG_NAME);
-  ig_rows_cstr(rows, "igloo");
-  return IGLOO_OK;
-}
-
 const struct ig_system_table *ig_instance_tables(size_t *ret_count) {
   static const struct ig_system_table tables[] = {
       {IG_SCHEMA_SYSTEM, "settings", settings_columns, IG_ARRAY_LEN(settings_columns),
        fill_settings},
-      {IG_SCHEMA_SYSTEM, "catalogs", catalogs_columns, IG_ARRAY_LEN(catalogs_columns),
-       fill_catalogs},
   };
   *ret_count = IG_ARRAY_LEN(tables);
   return tables;

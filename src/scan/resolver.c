@@ -14,7 +14,8 @@ struct ig_resolver {
   const ig_roots *roots; /* borrowed */
   ig_system_tables *system;
   ig_session_tables *own;
-  char **search_path;
+  ig_sources *sources;         /* NULL: none are attached */
+  struct ig_pair *search_path; /* texts owned */
   size_t search_path_count;
   struct ig_identity who;
   const struct ig_object **views; /* scope n + 1 is the search path of views[n] */
@@ -23,7 +24,7 @@ struct ig_resolver {
 
 /* The search path of a scope: the session's own tables are seen only in scope 0. */
 struct scope {
-  const char *const *schemas;
+  const struct ig_pair *schemas;
   size_t count;
   bool session;
 };
@@ -38,12 +39,15 @@ igloo_status ig_resolver_new(const struct ig_resolver_parts *parts,
   resolver->who = parts->who;
   resolver->system = ig_system_tables_ref(parts->system);
   resolver->own = ig_session_tables_ref(parts->own);
-  resolver->search_path = ig_calloc(parts->search_path_count + 1, sizeof(char *));
+  resolver->sources = parts->sources ? ig_sources_ref(parts->sources) : NULL;
+  resolver->search_path =
+      ig_calloc(parts->search_path_count + 1, sizeof(*resolver->search_path));
   if (!resolver->search_path) return ig_fail_oom(reterr);
   for (size_t i = 0; i < parts->search_path_count; i++) {
-    resolver->search_path[i] = ig_strdup(parts->search_path[i]);
-    if (!resolver->search_path[i]) return ig_fail_oom(reterr);
-    resolver->search_path_count++;
+    struct ig_pair *entry = &resolver->search_path[resolver->search_path_count++];
+    entry->key = ig_strdup(parts->search_path[i].key);
+    entry->value = ig_strdup(parts->search_path[i].value);
+    if (!entry->key || !entry->value) return ig_fail_oom(reterr);
   }
   *ret_resolver = IG_TAKE(resolver);
   return IGLOO_OK;
@@ -58,9 +62,12 @@ ig_resolver *ig_resolver_unref(ig_resolver *resolver) {
   /* Release pairs with acquire: the last one sees what every other did before. */
   if (!resolver || __atomic_sub_fetch(&resolver->refs, 1, __ATOMIC_ACQ_REL) > 0)
     return NULL;
-  for (size_t i = 0; i < resolver->search_path_count; i++)
-    ig_free(resolver->search_path[i]);
+  for (size_t i = 0; i < resolver->search_path_count; i++) {
+    ig_free((char *)(uintptr_t)resolver->search_path[i].key);
+    ig_free((char *)(uintptr_t)resolver->search_path[i].value);
+  }
   ig_free(resolver->search_path);
+  if (resolver->sources) (void)ig_sources_unref(resolver->sources);
   ig_free(resolver->views);
   (void)ig_session_tables_unref(resolver->own);
   (void)ig_system_tables_unref(resolver->system);
@@ -179,8 +186,7 @@ static igloo_status find_in_schema(ig_resolver *resolver, struct ig_str schema,
 
 static struct scope find_scope(const ig_resolver *resolver, uint64_t scope) {
   if (scope == 0)
-    return (struct scope){(const char *const *)resolver->search_path,
-                          resolver->search_path_count, true};
+    return (struct scope){resolver->search_path, resolver->search_path_count, true};
   IG_ASSERT(scope <= resolver->views_count);
   const struct ig_object *view = resolver->views[scope - 1];
   return (struct scope){view->search_path, view->search_path_count, false};
@@ -188,7 +194,9 @@ static struct scope find_scope(const ig_resolver *resolver, uint64_t scope) {
 
 static bool scope_has(struct scope scope, struct ig_str schema) {
   for (size_t i = 0; i < scope.count; i++)
-    if (ig_str_eq_cstr(schema, scope.schemas[i])) return true;
+    if (strcmp(scope.schemas[i].key, IG_CATALOG_NAME) == 0 &&
+        ig_str_eq_cstr(schema, scope.schemas[i].value))
+      return true;
   return false;
 }
 
@@ -286,9 +294,11 @@ igloo_status ig_resolver_table(ig_resolver *resolver, uint64_t scope_id,
     return IGLOO_OK;
   }
   if (scope.session) IG_TRY(ig_session_tables_scan(resolver->own, name, &found, reterr));
-  for (size_t i = 0; !found && i < scope.count; i++)
-    IG_TRY(find_in_schema(resolver, ig_str_from_cstr(scope.schemas[i]), name, cancel,
-                          &found, reterr));
+  for (size_t i = 0; !found && i < scope.count; i++) {
+    if (strcmp(scope.schemas[i].key, IG_CATALOG_NAME) != 0) continue;
+    IG_TRY(find_in_schema(resolver, ig_str_from_cstr(scope.schemas[i].value), name,
+                          cancel, &found, reterr));
+  }
   if (!found) return fail_no_table(resolver, scope, IG_STR(""), name, reterr);
   *ret_table = found;
   return IGLOO_OK;
@@ -308,7 +318,7 @@ igloo_status ig_resolver_target(ig_resolver *resolver, const struct ig_str *part
     if (resolver->search_path_count == 0)
       return ig_fail_state(reterr, IGLOO_NOT_FOUND, "3F000",
                            "no schema has been selected to create in");
-    schema = ig_str_from_cstr(resolver->search_path[0]);
+    schema = ig_str_from_cstr(resolver->search_path[0].value);
   }
   IG_TRY(check_schema(resolver, schema, reterr));
   if (is_virtual_schema(schema))
@@ -318,6 +328,35 @@ igloo_status ig_resolver_target(ig_resolver *resolver, const struct ig_str *part
   *ret_schema = schema;
   *ret_name = parts[parts_count - 1];
   return IGLOO_OK;
+}
+
+ig_source *ig_resolver_target_source(ig_resolver *resolver, const struct ig_str *parts,
+                                     size_t parts_count, struct ig_str *ret_schema,
+                                     struct ig_str *ret_name) {
+  if (!resolver->sources || parts_count < 1 || parts_count > 3) return NULL;
+  struct ig_str catalog = parts[0], schema = {0};
+  const struct ig_pair *first =
+      resolver->search_path_count ? &resolver->search_path[0] : NULL;
+  if (parts_count == 3) {
+    schema = parts[1];
+  } else if (parts_count == 2 && ig_snapshot_has_schema(resolver->snapshot, parts[0])) {
+    return NULL;
+  } else if (parts_count == 1) {
+    if (!first) return NULL;
+    catalog = ig_str_from_cstr(first->key);
+    schema = ig_str_from_cstr(first->value);
+  }
+  IG_AUTO(ig_source) *source = ig_sources_find(resolver->sources, catalog);
+  if (!source && parts_count == 2 && first) {
+    /* schema.table in the catalog that USE chose */
+    source = ig_sources_find(resolver->sources, ig_str_from_cstr(first->key));
+    schema = parts[0];
+  }
+  if (!source) return NULL;
+  if (!schema.len) schema = ig_str_from_cstr(ig_source_default_schema(source));
+  *ret_schema = schema;
+  *ret_name = parts[parts_count - 1];
+  return IG_TAKE(source);
 }
 
 /* ---- paths ------------------------------------------------------------------------- */

@@ -15,6 +15,7 @@
 
 #include "base/cancel.h"
 #include "base/str.h"
+#include "connector/source.h"
 #include "files/roots.h"
 #include "scan/system.h"
 #include "scan/table.h"
@@ -26,12 +27,13 @@
 typedef struct ig_resolver ig_resolver;
 
 struct ig_resolver_parts {
-  ig_snapshot *snapshot;          /* shared */
-  const ig_roots *roots;          /* borrowed until the database closes */
-  ig_system_tables *system;       /* shared */
-  ig_session_tables *own;         /* shared; the session's streams */
-  struct ig_identity who;         /* whose rows system tables show */
-  const char *const *search_path; /* schemas, copied */
+  ig_snapshot *snapshot;             /* shared */
+  const ig_roots *roots;             /* borrowed until the database closes */
+  ig_system_tables *system;          /* shared */
+  ig_session_tables *own;            /* shared; the session's streams */
+  struct ig_identity who;            /* whose rows system tables show */
+  ig_sources *sources;               /* shared; NULL: none are attached */
+  const struct ig_pair *search_path; /* catalogs and schemas, copied */
   size_t search_path_count;
 };
 
@@ -84,6 +86,13 @@ IG_NODISCARD igloo_status ig_resolver_location(
 IG_NODISCARD igloo_status ig_resolver_target(
     ig_resolver *resolver, const struct ig_str *parts, size_t parts_count,
     struct ig_str *ret_schema, struct ig_str *ret_name, struct igloo_error *reterr);
+
+/* The same where the object is one of an attached source: gives one reference to it, or
+ * NULL where the name is the catalog's own (ig_resolver_target then says the rest). Never
+ * blocks: the source is not asked whether the schema is there. */
+ig_source *ig_resolver_target_source(ig_resolver *resolver, const struct ig_str *parts,
+                                     size_t parts_count, struct ig_str *ret_schema,
+                                     struct ig_str *ret_name);
 
 ig_snapshot *ig_resolver_peek_snapshot(ig_resolver *resolver);
 

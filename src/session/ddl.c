@@ -52,6 +52,16 @@ static igloo_status copy_text(ig_arena *arena, struct ig_str from, const char **
   return *ret_text ? IGLOO_OK : ig_arena_fail(arena, reterr);
 }
 
+/* Only the catalog's own objects are made and dropped here. */
+static igloo_status refuse_source(ig_resolver *resolver,
+                                  const struct ig_plan_description *description,
+                                  const char *what, struct igloo_error *reterr) {
+  struct ig_str schema, name;
+  IG_AUTO(ig_source) *source = ig_resolver_target_source(
+      resolver, description->target, description->target_parts, &schema, &name);
+  return source ? ig_fail_of_source(source, what, reterr) : IGLOO_OK;
+}
+
 /* Names and definition of the object; *ret_exists says that IF NOT EXISTS has nothing to
  * do. */
 static igloo_status begin_object(ig_resolver *resolver,
@@ -61,6 +71,10 @@ static igloo_status begin_object(ig_resolver *resolver,
                                  struct igloo_error *reterr) {
   struct ig_str schema, name;
   IG_TRY(refuse_temporary(description, reterr));
+  IG_TRY(refuse_source(
+      resolver, description,
+      object->kind == IG_OBJECT_VIEW ? "create a view" : "create an empty table",
+      reterr));
   IG_TRY(ig_resolver_target(resolver, description->target, description->target_parts,
                             &schema, &name, reterr));
   *ret_exists = (description->flags & IG_PLAN_IF_NOT_EXISTS) &&
@@ -80,7 +94,7 @@ static igloo_status fill_view(const ig_session_state *state,
   IG_TRY(copy_texts(arena, description->view_columns, description->view_columns_count,
                     &object->column_names, reterr));
   object->column_names_count = description->view_columns_count;
-  object->search_path = (const char *const *)state->settings.search_path; /* borrowed */
+  object->search_path = state->settings.search_path; /* borrowed */
   object->search_path_count = state->settings.search_path_count;
   return IGLOO_OK;
 }
@@ -253,6 +267,8 @@ static igloo_status drop(ig_session *session, ig_resolver *resolver,
   if (!view && description->target_parts == 1 &&
       ig_session_tables_drop(session->own, description->target[0]))
     return IGLOO_OK;
+  IG_TRY(refuse_source(resolver, description, view ? "drop a view" : "drop a table",
+                       reterr));
   bool if_exists = (description->flags & IG_PLAN_IF_EXISTS) != 0;
   struct ig_str schema, name;
   struct igloo_error missing;

@@ -77,8 +77,9 @@ igloo_status ig_session_resolver(ig_session *session, ig_resolver **ret_resolver
       .roots = session->parts.roots,
       .system = session->parts.system,
       .own = session->own,
+      .sources = ig_attached_sources(session->parts.attached),
       .who = who,
-      .search_path = (const char *const *)state->settings.search_path,
+      .search_path = state->settings.search_path,
       .search_path_count = state->settings.search_path_count,
   };
   return ig_resolver_new(&parts, ret_resolver, reterr);
@@ -254,40 +255,22 @@ static igloo_status run_set(ig_session *session, const struct ig_sql_statement *
   return ig_session_change(session, parsed->name, ig_str_from_cstr(value), reterr);
 }
 
-/* USE catalog, USE schema or USE catalog.schema. */
-static igloo_status run_use(ig_session *session, struct ig_str text,
-                            struct igloo_error *reterr) {
-  IG_AUTO_DONE(ig_sql_name) name = {0};
-  IG_TRY(ig_sql_name_parse(text, 2, &name, reterr));
-  const char *schema = name.parts[name.len - 1];
-  if (name.len == 2 && strcmp(name.parts[0], IG_CATALOG_NAME) != 0)
-    return ig_fail_state(reterr, IGLOO_NOT_FOUND, "3D000",
-                         "catalog \"%s\" does not exist", name.parts[0]);
-  IG_AUTO(ig_snapshot) *snapshot = ig_catalog_snapshot(session->parts.catalog);
-  struct ig_str schema_name = ig_str_from_cstr(schema);
-  if (!ig_snapshot_has_schema(snapshot, schema_name) &&
-      strcmp(schema, IG_SCHEMA_INFORMATION) != 0 &&
-      strcmp(schema, IG_SCHEMA_SYSTEM) != 0) {
-    if (name.len == 1 && strcmp(schema, IG_CATALOG_NAME) == 0)
-      schema_name = IG_STR(IG_CATALOG_DEFAULT_SCHEMA);
-    else
-      return ig_fail_state(reterr, IGLOO_NOT_FOUND, "3F000",
-                           "schema \"%s\" does not exist", schema);
-  }
-  IG_AUTO_DONE(ig_buf) path = IG_BUF_INIT(IG_SETTING_BYTES_MAX);
-  ig_sql_append_name(&path, schema_name);
-  IG_TRY(ig_buf_check(&path, reterr));
-  return ig_session_change(session, IG_STR("search_path"), ig_buf_str(&path), reterr);
-}
-
 /* The one schema that CREATE and DROP SCHEMA name: [igloo.]name. */
 static igloo_status run_schema(ig_session *session, const struct ig_sql_statement *parsed,
                                struct igloo_error *reterr) {
   IG_AUTO_DONE(ig_sql_name) name = {0};
   IG_TRY(ig_sql_name_parse(parsed->name, 2, &name, reterr));
-  if (name.len == 2 && strcmp(name.parts[0], IG_CATALOG_NAME) != 0)
+  if (name.len == 2 && strcmp(name.parts[0], IG_CATALOG_NAME) != 0) {
+    IG_AUTO(ig_source) *source = ig_sources_find(
+        ig_attached_sources(session->parts.attached), ig_str_from_cstr(name.parts[0]));
+    if (source)
+      return ig_fail_of_source(
+          source,
+          parsed->kind == IG_SQL_CREATE_SCHEMA ? "create a schema" : "drop a schema",
+          reterr);
     return ig_fail_state(reterr, IGLOO_NOT_FOUND, "3D000",
                          "catalog \"%s\" does not exist", name.parts[0]);
+  }
   struct ig_str schema = ig_str_from_cstr(name.parts[name.len - 1]);
   if (parsed->kind == IG_SQL_CREATE_SCHEMA)
     return ig_ddl_create_schema(session, schema, parsed->if_not_exists, reterr);
@@ -341,6 +324,7 @@ igloo_status ig_session_run(ig_session *session, ig_running *running,
     case IG_SQL_SHOW_CATALOGS:
     case IG_SQL_SHOW_COLUMNS:
     case IG_SQL_SHOW_FUNCTIONS:
+    case IG_SQL_SHOW_SECRETS:
     case IG_SQL_SHOW_CREATE_TABLE:
     case IG_SQL_SHOW_QUERIES:
     case IG_SQL_DESCRIBE:
@@ -354,7 +338,12 @@ igloo_status ig_session_run(ig_session *session, ig_running *running,
     case IG_SQL_EMPTY:
       break;
     case IG_SQL_USE:
-      status = run_use(session, parsed->name, reterr);
+    case IG_SQL_ATTACH:
+    case IG_SQL_DETACH:
+    case IG_SQL_REFRESH_CATALOG:
+    case IG_SQL_CREATE_SECRET:
+    case IG_SQL_DROP_SECRET:
+      status = ig_source_run(session, ig_running_cancel(running), guarded, reterr);
       break;
     case IG_SQL_SET:
       status = run_set(session, parsed, reterr);

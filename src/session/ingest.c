@@ -15,14 +15,16 @@ struct work {
   ig_session *session;
   const struct ig_ingest *ingest;
   struct ArrowSchema columns; /* of the stream */
-  char source[40];            /* its name in the session */
+  char stream[40];            /* its name in the session */
   struct ig_buf target;       /* the table's name as SQL has it */
+  ig_source *source;          /* one reference; NULL: Igloo's own catalog */
 };
 
 static void work_done(struct work *work) {
-  (void)ig_session_tables_drop(work->session->own, ig_str_from_cstr(work->source));
+  (void)ig_session_tables_drop(work->session->own, ig_str_from_cstr(work->stream));
   ig_schema_done(&work->columns);
   ig_buf_done(&work->target);
+  (void)ig_source_unref(work->source);
 }
 
 /* Append name, name, … of the stream's columns. */
@@ -40,9 +42,16 @@ static void append_columns(const struct work *work, struct ig_buf *sql, bool typ
 static igloo_status name_target(struct work *work, struct igloo_error *reterr) {
   const struct ig_ingest *ingest = work->ingest;
   ig_buf_init(&work->target, SQL_BYTES_MAX);
-  if (ingest->catalog.len && !ig_str_eq_cstr(ingest->catalog, IG_CATALOG_NAME))
-    return ig_fail_state(reterr, IGLOO_NOT_FOUND, "3D000",
-                         "catalog \"%.*s\" does not exist", IG_STR_ARG(ingest->catalog));
+  if (ingest->catalog.len && !ig_str_eq_cstr(ingest->catalog, IG_CATALOG_NAME)) {
+    work->source = ig_sources_find(ig_attached_sources(work->session->parts.attached),
+                                   ingest->catalog);
+    if (!work->source)
+      return ig_fail_state(reterr, IGLOO_NOT_FOUND, "3D000",
+                           "catalog \"%.*s\" does not exist",
+                           IG_STR_ARG(ingest->catalog));
+    ig_sql_append_name(&work->target, ingest->catalog);
+    ig_buf_append_char(&work->target, '.');
+  }
   if (ingest->schema.len) {
     ig_sql_append_name(&work->target, ingest->schema);
     ig_buf_append_char(&work->target, '.');
@@ -85,7 +94,7 @@ static igloo_status write_sql(const struct work *work, bool exists, struct ig_bu
     ig_buf_append_str(sql, target);
     ig_buf_append_cstr(sql, " AS");
   }
-  ig_buf_append_fmt(sql, " SELECT * FROM \"%s\"", work->source);
+  ig_buf_append_fmt(sql, " SELECT * FROM \"%s\"", work->stream);
   return ig_buf_check(sql, reterr);
 }
 
@@ -119,6 +128,34 @@ static igloo_status run(struct work *work, ig_running *running, int64_t *ret_aff
                       (struct ig_write_input){.plan = plan}, ret_affected, reterr);
 }
 
+/* Into a table of a source: no plan, the columns are matched there. Takes *rows, also on
+ * failure. */
+static igloo_status run_source(struct work *work, struct ArrowArrayStream *rows,
+                               ig_running *running, int64_t *ret_affected,
+                               struct igloo_error *reterr) {
+  const struct ig_ingest *ingest = work->ingest;
+  IG_AUTO_STREAM held = *rows;
+  rows->release = NULL;
+  IG_AUTO(ig_remote_table) *table = NULL;
+  ig_cancel *cancel = ig_running_cancel(running);
+  struct ig_str schema = ingest->schema;
+  if (!schema.len) schema = ig_str_from_cstr(ig_source_default_schema(work->source));
+  igloo_status status =
+      ig_source_table(work->source, schema, ingest->table, cancel, &table, reterr);
+  if (status != IGLOO_OK && status != IGLOO_NOT_FOUND) return status;
+  bool exists = status == IGLOO_OK;
+  if (!exists && !ingest->creates) return status;
+  enum ig_ingest_mode mode = exists && ingest->appends ? IG_INGEST_APPEND
+                             : ingest->replaces        ? IG_INGEST_REPLACE
+                                                       : IG_INGEST_CREATE;
+  ig_running_enter(running, IG_RUNNING_RUNS);
+  struct ArrowArrayStream moved = held;
+  held.release = NULL;
+  return ig_source_write(work->source, schema, ingest->table, mode,
+                         (struct ig_write_input){.rows = &moved}, cancel, ret_affected,
+                         reterr);
+}
+
 igloo_status ig_session_ingest(ig_session *session, const struct ig_ingest *ingest,
                                struct ArrowArrayStream *rows, ig_cancel *cancel,
                                int64_t *ret_affected, struct igloo_error *reterr) {
@@ -126,7 +163,7 @@ igloo_status ig_session_ingest(ig_session *session, const struct ig_ingest *inge
   rows->release = NULL;
   IG_AUTO_DONE(work) work = {.session = session, .ingest = ingest};
   static _Atomic uint64_t uploads; /* names apart what one session uploads side by side */
-  (void)snprintf(work.source, sizeof work.source, "igloo ingest %llu",
+  (void)snprintf(work.stream, sizeof work.stream, "igloo ingest %llu",
                  (unsigned long long)++uploads);
   IG_AUTO(ig_running) *running = NULL;
   IG_AUTO_DONE(ig_buf) shown = IG_BUF_INIT(SQL_BYTES_MAX);
@@ -138,7 +175,8 @@ igloo_status ig_session_ingest(ig_session *session, const struct ig_ingest *inge
   IG_TRY(ig_stream_schema(&held, &work.columns, reterr));
   struct ArrowArrayStream moved = held;
   held.release = NULL;
+  if (work.source) return run_source(&work, &moved, running, ret_affected, reterr);
   IG_TRY(
-      ig_session_tables_put(session->own, ig_str_from_cstr(work.source), &moved, reterr));
+      ig_session_tables_put(session->own, ig_str_from_cstr(work.stream), &moved, reterr));
   return run(&work, running, ret_affected, reterr);
 }

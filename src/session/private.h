@@ -145,6 +145,37 @@ IG_NODISCARD igloo_status ig_kill_run(ig_session *session,
                                       const struct ig_sql_statement *parsed,
                                       struct igloo_error *reterr);
 
+/* Where the rows of a writing statement come from. */
+struct ig_write_input {
+  ig_plan *plan;                 /* the statement's own input, or */
+  struct ArrowArrayStream *rows; /* a stream (taken, also on failure) */
+};
+
+/* ---- sources.c: ATTACH, DETACH, REFRESH CATALOG, secrets, USE -----------------------
+ */
+
+struct ig_guarded;
+IG_NODISCARD igloo_status ig_source_run(ig_session *session, ig_cancel *cancel,
+                                        const struct ig_guarded *guarded,
+                                        struct igloo_error *reterr);
+/* Write rows into a table of a source: of the plan, or `input.rows` (taken, also on
+ * failure). Errors of the query, of ig_source_ingest(), or UNSUPPORTED. */
+IG_NODISCARD igloo_status ig_source_write(ig_source *source, struct ig_str schema,
+                                          struct ig_str name, enum ig_ingest_mode mode,
+                                          struct ig_write_input input, ig_cancel *cancel,
+                                          int64_t *ret_rows, struct igloo_error *reterr);
+/* What a source does not do by a statement of ours: returns UNSUPPORTED 0A000. */
+igloo_status ig_fail_of_source(const ig_source *source, const char *what,
+                               struct igloo_error *reterr);
+/* SHOW SECRETS. */
+IG_NODISCARD igloo_status ig_secrets_show(ig_session *session, ig_rows **ret_rows,
+                                          struct igloo_error *reterr);
+/* Look names up in this schema of this catalog (empty: its default schema). Returns
+ * NOT_FOUND 3D000 or 3F000; a source is not asked what schemas it has. */
+IG_NODISCARD igloo_status ig_session_use(ig_session *session, struct ig_str catalog,
+                                         struct ig_str schema,
+                                         struct igloo_error *reterr);
+
 /* ---- running.c --------------------------------------------------------------------- */
 
 void ig_running_count_all(void); /* make the metrics of statements known */
@@ -263,11 +294,6 @@ IG_NODISCARD igloo_status ig_ddl_check_columns(const struct ArrowSchema *columns
 
 /* ---- write.c: statements that write files ------------------------------------------ */
 
-/* Where the rows of a writing statement come from. */
-struct ig_write_input {
-  ig_plan *plan;                 /* the statement's own input, or */
-  struct ArrowArrayStream *rows; /* a stream (taken, also on failure) */
-};
 IG_NODISCARD igloo_status ig_write_run(ig_session *session, ig_cancel *cancel,
                                        ig_resolver *resolver, ig_plan *plan,
                                        const struct ig_plan_description *description,

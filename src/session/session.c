@@ -18,8 +18,8 @@ static igloo_status new_state(const ig_session *session, struct ig_settings *set
   struct ig_plan_settings from = {
       .time_zone = settings->time_zone,
       .user = session->who.identity.name,
-      .catalog = IG_CATALOG_NAME,
-      .schema = settings->search_path_count ? settings->search_path[0] : "",
+      .catalog = settings->search_path_count ? settings->search_path[0].key : "",
+      .schema = settings->search_path_count ? settings->search_path[0].value : "",
       .views = settings->views,
   };
   ig_plan_context *context = NULL;
@@ -112,13 +112,17 @@ static igloo_status copy_who(const struct ig_session_who *who,
 static igloo_status fill_session(ig_session *session, const struct ig_session_who *who,
                                  struct igloo_error *reterr) {
   struct ig_settings settings;
-  int64_t timeout_us = session->parts.config->limits_statement_timeout;
+  const struct ig_config *config = session->parts.config;
+  struct ig_settings_defaults defaults = {
+      .statement_timeout_us = config->limits_statement_timeout,
+      .strict_pushdown = config->federation_strict_pushdown,
+      .strict_pushdown_bytes = (int64_t)config->federation_strict_pushdown_bytes};
   IG_TRY(copy_who(who, &session->who, reterr));
   if (who->token) {
     session->token = *who->token;
     session->who.token = &session->token;
   }
-  IG_TRY(ig_settings_init(&settings, timeout_us, reterr));
+  IG_TRY(ig_settings_init(&settings, &defaults, reterr));
   IG_TRY(new_state(session, &settings, &session->state, reterr));
   IG_TRY(ig_session_tables_new(&session->own, reterr));
   return ig_registry_add(session->parts.registry, session, reterr);

@@ -24,6 +24,7 @@
 #include "files/roots.h"
 #include "scan/system.h"
 #include "session/admission.h"
+#include "session/attached.h"
 #include "session/registry.h"
 #include "session/values.h"
 
@@ -55,6 +56,7 @@ struct ig_session_parts {
   const struct ig_config *config;
   ig_users *users;
   ig_registry *registry;
+  ig_attached *attached;
   int64_t id;                /* unique in this process */
   void (*on_end)(void *ctx); /* after the last reference ended */
   void *ctx;

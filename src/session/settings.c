@@ -12,6 +12,7 @@ struct setting {
   const char *name, *fallback, *doc;
   igloo_status (*set)(struct ig_settings *, struct ig_str, struct igloo_error *);
   void (*get)(const struct ig_settings *, struct ig_buf *); /* NULL: not built */
+  void (*reset)(struct ig_settings *); /* where the configuration has the default */
 };
 
 /* ---- time_zone --------------------------------------------------------------------- */
@@ -34,8 +35,15 @@ static void get_time_zone(const struct ig_settings *settings, struct ig_buf *out
 
 /* ---- search_path ------------------------------------------------------------------- */
 
-static void free_path(char **path, size_t count) {
-  for (size_t i = 0; i < count; i++) ig_free(path[i]);
+static void free_text(const char *text) {
+  ig_free((char *)(uintptr_t)text);
+}
+
+static void free_path(struct ig_pair *path, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    free_text(path[i].key);
+    free_text(path[i].value);
+  }
   ig_free(path);
 }
 
@@ -48,8 +56,9 @@ static size_t first_name_len(struct ig_str list) {
   return at;
 }
 
-/* "public, \"My Schema\"": names as in SQL, separated by commas. */
-static igloo_status parse_path(struct ig_str value, char **path, size_t *count,
+/* "public, \"My Schema\", pg.sales": names as in SQL, separated by commas, of schemas of
+ * Igloo's own catalog or, with a dot, of another. */
+static igloo_status parse_path(struct ig_str value, struct ig_pair *path, size_t *count,
                                struct igloo_error *reterr) {
   for (;;) {
     if (*count == IG_SEARCH_PATH_MAX)
@@ -57,10 +66,12 @@ static igloo_status parse_path(struct ig_str value, char **path, size_t *count,
                            "cannot have more than %d schemas in search_path",
                            IG_SEARCH_PATH_MAX);
     size_t len = first_name_len(value);
-    struct ig_sql_name name;
-    IG_TRY(ig_sql_name_parse(ig_str_sub(value, 0, len), 1, &name, reterr));
-    path[(*count)++] = IG_TAKE(name.parts[0]);
-    ig_sql_name_done(&name);
+    IG_AUTO_DONE(ig_sql_name) name = {.len = 0};
+    IG_TRY(ig_sql_name_parse(ig_str_sub(value, 0, len), 2, &name, reterr));
+    struct ig_pair *entry = &path[(*count)++];
+    entry->key = name.len == 2 ? IG_TAKE(name.parts[0]) : ig_strdup(IG_CATALOG_NAME);
+    entry->value = IG_TAKE(name.parts[name.len - 1]);
+    if (!entry->key) return ig_fail_oom(reterr);
     if (len == value.len) return IGLOO_OK;
     value = ig_str_sub(value, len + 1, value.len);
   }
@@ -68,7 +79,7 @@ static igloo_status parse_path(struct ig_str value, char **path, size_t *count,
 
 static igloo_status set_search_path(struct ig_settings *settings, struct ig_str value,
                                     struct igloo_error *reterr) {
-  char **path = ig_calloc(IG_SEARCH_PATH_MAX, sizeof(*path));
+  struct ig_pair *path = ig_calloc(IG_SEARCH_PATH_MAX, sizeof(*path));
   if (!path) return ig_fail_oom(reterr);
   size_t count = 0;
   igloo_status status = parse_path(value, path, &count, reterr);
@@ -85,7 +96,12 @@ static igloo_status set_search_path(struct ig_settings *settings, struct ig_str 
 static void get_search_path(const struct ig_settings *settings, struct ig_buf *out) {
   for (size_t i = 0; i < settings->search_path_count; i++) {
     if (i) ig_buf_append_cstr(out, ", ");
-    ig_sql_append_name(out, ig_str_from_cstr(settings->search_path[i]));
+    const struct ig_pair *entry = &settings->search_path[i];
+    if (strcmp(entry->key, IG_CATALOG_NAME) != 0) {
+      ig_sql_append_name(out, ig_str_from_cstr(entry->key));
+      ig_buf_append_char(out, '.');
+    }
+    ig_sql_append_name(out, ig_str_from_cstr(entry->value));
   }
 }
 
@@ -107,6 +123,10 @@ static igloo_status set_timeout(struct ig_settings *settings, struct ig_str valu
   return IGLOO_OK;
 }
 
+static void reset_timeout(struct ig_settings *settings) {
+  settings->statement_timeout_us = settings->defaults.statement_timeout_us;
+}
+
 static void get_timeout(const struct ig_settings *settings, struct ig_buf *out) {
   int64_t us = settings->statement_timeout_us;
   if (us == 0)
@@ -119,17 +139,74 @@ static void get_timeout(const struct ig_settings *settings, struct ig_buf *out) 
     ig_buf_append_fmt(out, "%lldus", (long long)us);
 }
 
-/* ---- igloo.views ------------------------------------------------------------------- */
+/* ---- igloo.views, igloo.pushdown, igloo.strict_pushdown ------------------------------
+ */
+
+static igloo_status set_flag(const char *name, bool *flag, struct ig_str value,
+                             struct igloo_error *reterr) {
+  if (ig_parse_bool(value, flag, NULL) == IGLOO_OK) return IGLOO_OK;
+  return ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "invalid value for \"%s\": \"%.*s\"",
+                 name, IG_STR_ARG(value));
+}
+
+static void get_flag(bool flag, struct ig_buf *out) {
+  ig_buf_append_cstr(out, flag ? "on" : "off");
+}
 
 static igloo_status set_views(struct ig_settings *settings, struct ig_str value,
                               struct igloo_error *reterr) {
-  if (ig_parse_bool(value, &settings->views, NULL) == IGLOO_OK) return IGLOO_OK;
-  return ig_fail(reterr, IGLOO_INVALID_ARGUMENT,
-                 "invalid value for \"igloo.views\": \"%.*s\"", IG_STR_ARG(value));
+  return set_flag("igloo.views", &settings->views, value, reterr);
 }
 
 static void get_views(const struct ig_settings *settings, struct ig_buf *out) {
-  ig_buf_append_cstr(out, settings->views ? "on" : "off");
+  get_flag(settings->views, out);
+}
+
+static igloo_status set_pushdown(struct ig_settings *settings, struct ig_str value,
+                                 struct igloo_error *reterr) {
+  return set_flag("igloo.pushdown", &settings->pushdown, value, reterr);
+}
+
+static void get_pushdown(const struct ig_settings *settings, struct ig_buf *out) {
+  get_flag(settings->pushdown, out);
+}
+
+static igloo_status set_strict(struct ig_settings *settings, struct ig_str value,
+                               struct igloo_error *reterr) {
+  return set_flag("igloo.strict_pushdown", &settings->strict_pushdown, value, reterr);
+}
+
+static void reset_strict(struct ig_settings *settings) {
+  settings->strict_pushdown = settings->defaults.strict_pushdown;
+}
+
+static void get_strict(const struct ig_settings *settings, struct ig_buf *out) {
+  get_flag(settings->strict_pushdown, out);
+}
+
+/* ---- igloo.strict_pushdown_bytes -----------------------------------------------------
+ */
+
+static igloo_status set_strict_bytes(struct ig_settings *settings, struct ig_str value,
+                                     struct igloo_error *reterr) {
+  uint64_t bytes;
+  if (ig_parse_size(value, &bytes, NULL) == IGLOO_OK && bytes <= INT64_MAX) {
+    settings->strict_pushdown_bytes = (int64_t)bytes;
+    return IGLOO_OK;
+  }
+  (void)ig_fail(reterr, IGLOO_INVALID_ARGUMENT,
+                "invalid value for \"igloo.strict_pushdown_bytes\": \"%.*s\"",
+                IG_STR_ARG(value));
+  ig_error_hint(reterr, "Give a number of bytes, or a size as in '64 MiB'.");
+  return IGLOO_INVALID_ARGUMENT;
+}
+
+static void reset_strict_bytes(struct ig_settings *settings) {
+  settings->strict_pushdown_bytes = settings->defaults.strict_pushdown_bytes;
+}
+
+static void get_strict_bytes(const struct ig_settings *settings, struct ig_buf *out) {
+  ig_buf_append_fmt(out, "%lld", (long long)settings->strict_pushdown_bytes);
 }
 
 /* ---- igloo.compression ------------------------------------------------------------- */
@@ -166,23 +243,29 @@ static void get_compression(const struct ig_settings *settings, struct ig_buf *o
 /* ---- the list ---------------------------------------------------------------------- */
 
 static const struct setting list[] = {
-    {"igloo.cache", NULL, "Whether scans use and fill the cache.", NULL, NULL},
+    {"igloo.cache", NULL, "Whether scans use and fill the cache.", NULL, NULL, NULL},
     {"igloo.compression", "none",
      "How results over Flight SQL are compressed: none, lz4 or zstd.", set_compression,
-     get_compression},
-    {"igloo.strict_pushdown", NULL, "Refuse conditions that a source cannot take.", NULL,
-     NULL},
+     get_compression, NULL},
+    {"igloo.pushdown", "on",
+     "Whether sources filter, sort and limit; off reads whole tables.", set_pushdown,
+     get_pushdown, NULL},
+    {"igloo.strict_pushdown", NULL,
+     "Refuse a query that would read more of a source's table than "
+     "igloo.strict_pushdown_bytes because a condition stayed local.",
+     set_strict, get_strict, reset_strict},
     {"igloo.strict_pushdown_bytes", NULL,
-     "Bytes from which igloo.strict_pushdown refuses.", NULL, NULL},
+     "Bytes from which igloo.strict_pushdown refuses.", set_strict_bytes,
+     get_strict_bytes, reset_strict_bytes},
     {"igloo.views", "off", "Whether results keep the view types of text and binary.",
-     set_views, get_views},
+     set_views, get_views, NULL},
     {"search_path", IG_CATALOG_DEFAULT_SCHEMA,
      "Schemas in which unqualified names are looked up.", set_search_path,
-     get_search_path},
+     get_search_path, NULL},
     {"statement_timeout", NULL, "Longest time for one statement; 0 is no limit.",
-     set_timeout, get_timeout},
+     set_timeout, get_timeout, reset_timeout},
     {"time_zone", "UTC", "Time zone in which timestamps are read and shown.",
-     set_time_zone, get_time_zone},
+     set_time_zone, get_time_zone, NULL},
 };
 
 /* The name that `text` writes, as in  igloo."views" ; what is longer than any of ours, or
@@ -230,10 +313,16 @@ static igloo_status find(struct ig_str text, const struct setting **ret_setting,
   return IGLOO_NOT_FOUND;
 }
 
-igloo_status ig_settings_init(struct ig_settings *settings, int64_t statement_timeout_us,
+const char *ig_settings_catalog(const struct ig_settings *settings) {
+  return settings->search_path_count ? settings->search_path[0].key : IG_CATALOG_NAME;
+}
+
+igloo_status ig_settings_init(struct ig_settings *settings,
+                              const struct ig_settings_defaults *defaults,
                               struct igloo_error *reterr) {
-  *settings = (struct ig_settings){.statement_timeout_us = statement_timeout_us,
-                                   .statement_timeout_default_us = statement_timeout_us};
+  *settings = (struct ig_settings){.defaults = *defaults};
+  for (size_t i = 0; i < IG_ARRAY_LEN(list); i++)
+    if (list[i].reset) list[i].reset(settings);
   for (size_t i = 0; i < IG_ARRAY_LEN(list); i++) {
     if (!list[i].set || !list[i].fallback) continue;
     igloo_status status =
@@ -255,13 +344,15 @@ igloo_status ig_settings_copy(const struct ig_settings *settings,
                               struct ig_settings *ret_copy, struct igloo_error *reterr) {
   struct ig_settings copy = *settings;
   copy.time_zone = ig_strdup(settings->time_zone);
-  copy.search_path = ig_calloc(settings->search_path_count + 1, sizeof(char *));
+  copy.search_path =
+      ig_calloc(settings->search_path_count + 1, sizeof(*copy.search_path));
   bool whole = copy.time_zone && copy.search_path;
   copy.search_path_count = 0;
   for (size_t i = 0; whole && i < settings->search_path_count; i++) {
-    copy.search_path[i] = ig_strdup(settings->search_path[i]);
-    whole = copy.search_path[i] != NULL;
-    if (whole) copy.search_path_count++;
+    struct ig_pair *entry = &copy.search_path[copy.search_path_count++];
+    entry->key = ig_strdup(settings->search_path[i].key);
+    entry->value = ig_strdup(settings->search_path[i].value);
+    whole = entry->key && entry->value;
   }
   if (!whole) {
     ig_settings_done(&copy);
@@ -278,7 +369,7 @@ igloo_status ig_settings_set(struct ig_settings *settings, struct ig_str name,
   if (value.data) return setting->set(settings, value, reterr);
   if (setting->fallback)
     return setting->set(settings, ig_str_from_cstr(setting->fallback), reterr);
-  settings->statement_timeout_us = settings->statement_timeout_default_us;
+  setting->reset(settings);
   return IGLOO_OK;
 }
 

@@ -15,25 +15,40 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "catalog/catalog.h"
 
 /* Schemas of one search path. */
 #define IG_SEARCH_PATH_MAX 64
 
+/* What a configuration gives the settings of a session. */
+struct ig_settings_defaults {
+  int64_t statement_timeout_us;
+  bool strict_pushdown;
+  int64_t strict_pushdown_bytes;
+};
+
 struct ig_settings {
   char *time_zone;
-  char **search_path;
+  struct ig_pair *search_path; /* catalog and schema; texts owned */
   size_t search_path_count;
   int64_t statement_timeout_us; /* 0: none */
-  int64_t statement_timeout_default_us;
   bool views;
   enum ig_ipc_codec compression; /* of results that go out as Arrow IPC */
+  /* For tables of attached sources (connector/source.h). */
+  bool pushdown;
+  bool strict_pushdown;
+  int64_t strict_pushdown_bytes;
+  struct ig_settings_defaults defaults;
 };
 
 /* Defaults. OUT_OF_MEMORY. Free: ig_settings_done. */
 IG_NODISCARD igloo_status ig_settings_init(struct ig_settings *settings,
-                                           int64_t statement_timeout_us,
+                                           const struct ig_settings_defaults *defaults,
                                            struct igloo_error *reterr);
 void ig_settings_done(struct ig_settings *settings);
+
+/* The catalog that USE chose: that of the first schema of the search path. */
+const char *ig_settings_catalog(const struct ig_settings *settings);
 
 /* Give a copy. OUT_OF_MEMORY. */
 IG_NODISCARD igloo_status ig_settings_copy(const struct ig_settings *settings,

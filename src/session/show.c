@@ -67,35 +67,157 @@ static igloo_status append_like(struct ig_buf *sql, const char *column,
   return IGLOO_OK;
 }
 
-static igloo_status list_tables(const struct ig_sql_statement *parsed, struct ig_buf *sql,
+/* Rows made here become a table of this session, read once, by one query. */
+#define LISTED_TABLE_BYTES ((size_t)40)
+
+/* A name that no other statement of the session uses at the same time. */
+static struct ig_str listed_table(const struct ig_sql_statement *parsed,
+                                  char name[LISTED_TABLE_BYTES]) {
+  int len = snprintf(name, LISTED_TABLE_BYTES, "igloo listing %p", (const void *)parsed);
+  return (struct ig_str){name, (size_t)len};
+}
+
+/* Takes *rows, also on failure. */
+static igloo_status select_listed(ig_session *session,
+                                  const struct ig_sql_statement *parsed,
+                                  struct ArrowArrayStream *rows, struct ig_buf *sql,
+                                  struct igloo_error *reterr) {
+  char name[LISTED_TABLE_BYTES];
+  IG_TRY(ig_session_tables_put(session->own, listed_table(parsed, name), rows, reterr));
+  ig_buf_append_fmt(sql, "SELECT * FROM \"%s\" WHERE true", name);
+  return IGLOO_OK;
+}
+
+/* ---- names in a source ---------------------------------------------------------------
+ */
+
+/* What SHOW TABLES and SHOW SCHEMAS are asked about: a source, or (NULL) Igloo's own
+ * catalog; and a schema, or (empty) all that are not the system's. */
+struct place {
+  ig_source *source; /* one reference */
+  char *schema;
+};
+
+static void place_done(struct place *place) {
+  (void)ig_source_unref(place->source);
+  ig_free(place->schema);
+}
+
+/* The catalog that is named, or the one in use. */
+static igloo_status find_catalog(ig_session *session, const char *name,
+                                 struct place *place, struct igloo_error *reterr) {
+  IG_AUTO(ig_session_state) *state = ig_session_state_get(session);
+  const char *catalog = name ? name : ig_settings_catalog(&state->settings);
+  if (strcmp(catalog, IG_CATALOG_NAME) == 0) return IGLOO_OK;
+  place->source = ig_sources_find(ig_attached_sources(session->parts.attached),
+                                  ig_str_from_cstr(catalog));
+  if (place->source) return IGLOO_OK;
+  return ig_fail_state(reterr, IGLOO_NOT_FOUND, "3D000", "catalog \"%s\" does not exist",
+                       catalog);
+}
+
+/* FROM catalog.schema; FROM schema, of the catalog in use or of Igloo's own; FROM
+ * catalog; or nothing: the catalog in use. */
+static igloo_status find_place(ig_session *session, struct ig_str text,
+                               struct place *place, struct igloo_error *reterr) {
+  IG_AUTO_DONE(ig_sql_name) name = {.len = 0};
+  if (!text.len) return find_catalog(session, NULL, place, reterr);
+  IG_TRY(ig_sql_name_parse(text, 2, &name, reterr));
+  const char *last = name.parts[name.len - 1];
+  IG_AUTO(ig_snapshot) *snapshot = ig_catalog_snapshot(session->parts.catalog);
+  if (name.len == 2) {
+    IG_TRY(find_catalog(session, name.parts[0], place, reterr));
+  } else if (!ig_snapshot_has_schema(snapshot, ig_str_from_cstr(last))) {
+    IG_AUTO(ig_source) *named = ig_sources_find(
+        ig_attached_sources(session->parts.attached), ig_str_from_cstr(last));
+    if (named || strcmp(last, IG_CATALOG_NAME) == 0)
+      return find_catalog(session, last, place, reterr);
+    IG_TRY(find_catalog(session, NULL, place, reterr));
+  }
+  place->schema = ig_strdup(last);
+  return place->schema ? IGLOO_OK : ig_fail_oom(reterr);
+}
+
+static bool is_listed(const struct place *place, const char *schema) {
+  if (place->schema) return strcmp(schema, place->schema) == 0;
+  return strcmp(schema, "information_schema") != 0 && strcmp(schema, "pg_catalog") != 0;
+}
+
+static igloo_status list_of_source(ig_session *session, ig_cancel *cancel,
+                                   const struct ig_sql_statement *parsed,
+                                   const struct place *place, struct ig_buf *sql,
+                                   struct igloo_error *reterr) {
+  static const struct ig_rows_column columns[] = {{"table_catalog", IG_CELL_TEXT, true},
+                                                  {"table_schema", IG_CELL_TEXT, true},
+                                                  {"table_name", IG_CELL_TEXT, true},
+                                                  {"table_type", IG_CELL_TEXT, true}};
+  static const struct ig_rows_column schemas[] = {{"catalog_name", IG_CELL_TEXT, true},
+                                                  {"schema_name", IG_CELL_TEXT, true}};
+  bool tables = parsed->kind == IG_SQL_SHOW_TABLES;
+  const struct ig_source_listing *list;
+  size_t count;
+  void *hold = NULL;
+  IG_AUTO(ig_rows) *rows = NULL;
+  if (tables)
+    IG_TRY(ig_rows_new(columns, IG_ARRAY_LEN(columns), &rows, reterr));
+  else
+    IG_TRY(ig_rows_new(schemas, IG_ARRAY_LEN(schemas), &rows, reterr));
+  IG_TRY(ig_source_list(place->source, cancel, &list, &count, &hold, reterr));
+  const char *before = NULL;
+  for (size_t i = 0; i < count; i++) {
+    if (!is_listed(place, list[i].schema)) continue;
+    bool repeated = before && strcmp(before, list[i].schema) == 0;
+    before = list[i].schema;
+    if (!tables && repeated) continue;
+    ig_rows_cstr(rows, ig_source_name(place->source));
+    ig_rows_cstr(rows, list[i].schema);
+    if (!tables) continue;
+    ig_rows_cstr(rows, list[i].name);
+    ig_rows_cstr(rows, list[i].view ? "VIEW" : "BASE TABLE");
+  }
+  ig_source_list_free(hold);
+  struct ArrowArrayStream stream;
+  IG_TRY(ig_rows_finish(rows, &stream, reterr));
+  return select_listed(session, parsed, &stream, sql, reterr);
+}
+
+static igloo_status list_tables(ig_session *session, ig_cancel *cancel,
+                                const struct ig_sql_statement *parsed, struct ig_buf *sql,
                                 struct igloo_error *reterr) {
-  ig_buf_append_cstr(sql,
-                     "SELECT table_catalog, table_schema, table_name, table_type "
-                     "FROM igloo.information_schema.tables WHERE ");
-  if (parsed->name.len) {
-    IG_AUTO_DONE(ig_sql_name) name = {0};
-    IG_TRY(ig_sql_name_parse(parsed->name, 2, &name, reterr));
-    ig_buf_append_cstr(sql, "table_schema = ");
-    ig_sql_append_literal(sql, ig_str_from_cstr(name.parts[name.len - 1]));
+  struct place place __attribute__((cleanup(place_done))) = {0};
+  IG_TRY(find_place(session, parsed->name, &place, reterr));
+  if (place.source) {
+    IG_TRY(list_of_source(session, cancel, parsed, &place, sql, reterr));
   } else {
-    ig_buf_append_cstr(sql, "table_schema NOT IN ('information_schema', 'system')");
+    ig_buf_append_cstr(sql,
+                       "SELECT table_catalog, table_schema, table_name, table_type "
+                       "FROM igloo.information_schema.tables WHERE table_catalog = "
+                       "'igloo' AND ");
+    if (place.schema) {
+      ig_buf_append_cstr(sql, "table_schema = ");
+      ig_sql_append_literal(sql, ig_str_from_cstr(place.schema));
+    } else {
+      ig_buf_append_cstr(sql, "table_schema NOT IN ('information_schema', 'system')");
+    }
   }
   IG_TRY(append_like(sql, "table_name", parsed->pattern, reterr));
   ig_buf_append_cstr(sql, " ORDER BY table_schema, table_name");
   return IGLOO_OK;
 }
 
-static igloo_status list_schemas(const struct ig_sql_statement *parsed,
+static igloo_status list_schemas(ig_session *session, ig_cancel *cancel,
+                                 const struct ig_sql_statement *parsed,
                                  struct ig_buf *sql, struct igloo_error *reterr) {
-  ig_buf_append_cstr(sql,
-                     "SELECT catalog_name, schema_name "
-                     "FROM igloo.information_schema.schemata WHERE true");
-  if (parsed->name.len) {
-    IG_AUTO_DONE(ig_sql_name) name = {0};
-    IG_TRY(ig_sql_name_parse(parsed->name, 1, &name, reterr));
-    ig_buf_append_cstr(sql, " AND catalog_name = ");
-    ig_sql_append_literal(sql, ig_str_from_cstr(name.parts[0]));
-  }
+  struct place place __attribute__((cleanup(place_done))) = {0};
+  IG_AUTO_DONE(ig_sql_name) name = {.len = 0};
+  if (parsed->name.len) IG_TRY(ig_sql_name_parse(parsed->name, 1, &name, reterr));
+  IG_TRY(find_catalog(session, name.parts[0], &place, reterr));
+  if (place.source)
+    IG_TRY(list_of_source(session, cancel, parsed, &place, sql, reterr));
+  else
+    ig_buf_append_cstr(sql,
+                       "SELECT catalog_name, schema_name FROM "
+                       "igloo.information_schema.schemata WHERE catalog_name = 'igloo'");
   IG_TRY(append_like(sql, "schema_name", parsed->pattern, reterr));
   ig_buf_append_cstr(sql, " ORDER BY schema_name");
   return IGLOO_OK;
@@ -104,34 +226,33 @@ static igloo_status list_schemas(const struct ig_sql_statement *parsed,
 static igloo_status list_catalogs(const struct ig_sql_statement *parsed,
                                   struct ig_buf *sql, struct igloo_error *reterr) {
   ig_buf_append_cstr(sql,
-                     "SELECT catalog_name FROM (SELECT DISTINCT catalog_name "
-                     "FROM igloo.information_schema.schemata) AS c WHERE true");
+                     "SELECT catalog_name FROM (SELECT name AS catalog_name "
+                     "FROM igloo.system.catalogs) AS c WHERE true");
   IG_TRY(append_like(sql, "catalog_name", parsed->pattern, reterr));
   ig_buf_append_cstr(sql, " ORDER BY catalog_name");
   return IGLOO_OK;
 }
 
-/* The engine's list is made a table of this session, read once, by this query. */
-#define FUNCTIONS_TABLE_BYTES ((size_t)40)
-
-/* A name that no other statement of the session uses at the same time. */
-static struct ig_str functions_table(const struct ig_sql_statement *parsed,
-                                     char name[FUNCTIONS_TABLE_BYTES]) {
-  int len =
-      snprintf(name, FUNCTIONS_TABLE_BYTES, "igloo functions %p", (const void *)parsed);
-  return (struct ig_str){name, (size_t)len};
+static igloo_status list_secrets(ig_session *session,
+                                 const struct ig_sql_statement *parsed,
+                                 struct ig_buf *sql, struct igloo_error *reterr) {
+  IG_AUTO(ig_rows) *rows = NULL;
+  struct ArrowArrayStream stream;
+  IG_TRY(ig_secrets_show(session, &rows, reterr));
+  IG_TRY(ig_rows_finish(rows, &stream, reterr));
+  IG_TRY(select_listed(session, parsed, &stream, sql, reterr));
+  IG_TRY(append_like(sql, "name", parsed->pattern, reterr));
+  ig_buf_append_cstr(sql, " ORDER BY name");
+  return IGLOO_OK;
 }
 
 static igloo_status list_functions(ig_session *session,
                                    const struct ig_sql_statement *parsed,
                                    struct ig_buf *sql, struct igloo_error *reterr) {
   struct ArrowArrayStream functions;
-  char name[FUNCTIONS_TABLE_BYTES];
-  struct ig_str table = functions_table(parsed, name);
   IG_AUTO(ig_session_state) *state = ig_session_state_get(session);
   IG_TRY(ig_plan_functions(state->plan_context, &functions, reterr));
-  IG_TRY(ig_session_tables_put(session->own, table, &functions, reterr));
-  ig_buf_append_fmt(sql, "SELECT * FROM \"%s\" WHERE true", name);
+  IG_TRY(select_listed(session, parsed, &functions, sql, reterr));
   IG_TRY(append_like(sql, "name", parsed->pattern, reterr));
   ig_buf_append_cstr(sql, " ORDER BY name, kind");
   return IGLOO_OK;
@@ -366,8 +487,12 @@ static igloo_status show(ig_session *session, ig_running *running,
     return show_setting(session, parsed->name, ret_rows, reterr);
   if (kind == IG_SQL_SHOW_QUERIES) return show_queries(session, ret_rows, reterr);
   if (kind == IG_SQL_SHOW_ALL) return show_all(session, ret_rows, reterr);
-  if (kind == IG_SQL_SHOW_TABLES) return list_tables(parsed, sql, reterr);
-  if (kind == IG_SQL_SHOW_SCHEMAS) return list_schemas(parsed, sql, reterr);
+  ig_cancel *cancel = ig_running_cancel(running);
+  if (kind == IG_SQL_SHOW_TABLES)
+    return list_tables(session, cancel, parsed, sql, reterr);
+  if (kind == IG_SQL_SHOW_SCHEMAS)
+    return list_schemas(session, cancel, parsed, sql, reterr);
+  if (kind == IG_SQL_SHOW_SECRETS) return list_secrets(session, parsed, sql, reterr);
   if (kind == IG_SQL_SHOW_CATALOGS) return list_catalogs(parsed, sql, reterr);
   if (kind == IG_SQL_SHOW_FUNCTIONS) return list_functions(session, parsed, sql, reterr);
   if (kind == IG_SQL_SHOW_CREATE_TABLE)
@@ -392,8 +517,7 @@ igloo_status ig_show_run(ig_session *session, ig_running *running,
   IG_TRY(ig_buf_check(&sql, reterr));
   igloo_status status =
       ig_session_run_sql(session, IG_TAKE(held), sql.data, ret_result, reterr);
-  char name[FUNCTIONS_TABLE_BYTES];
-  if (guarded->parsed.kind == IG_SQL_SHOW_FUNCTIONS)
-    (void)ig_session_tables_drop(session->own, functions_table(&guarded->parsed, name));
+  char name[LISTED_TABLE_BYTES];
+  (void)ig_session_tables_drop(session->own, listed_table(&guarded->parsed, name));
   return status;
 }

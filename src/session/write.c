@@ -178,6 +178,64 @@ static igloo_status insert(ig_session *session, ig_cancel *cancel, ig_resolver *
   return ig_catalog_commit(IG_TAKE(change), NULL, reterr);
 }
 
+/* ---- tables of sources ------------------------------------------------------------- */
+
+/* Whether the table is there now; the source decides again. */
+static igloo_status find_remote(ig_source *source, struct ig_str schema,
+                                struct ig_str name, ig_cancel *cancel, bool *ret_exists,
+                                struct igloo_error *reterr) {
+  IG_AUTO(ig_remote_table) *table = NULL;
+  igloo_status status = ig_source_table(source, schema, name, cancel, &table, reterr);
+  *ret_exists = status == IGLOO_OK;
+  return status == IGLOO_NOT_FOUND ? IGLOO_OK : status;
+}
+
+static igloo_status source_mode(ig_source *source, struct ig_str schema,
+                                struct ig_str name, ig_cancel *cancel,
+                                const struct ig_plan_description *description,
+                                enum ig_ingest_mode *ret_mode, bool *ret_done,
+                                struct igloo_error *reterr) {
+  if (description->kind == IG_PLAN_INSERT) {
+    *ret_mode = IG_INGEST_APPEND;
+    if (description->flags & IG_PLAN_OVERWRITE)
+      return ig_fail(reterr, IGLOO_UNSUPPORTED, "INSERT OVERWRITE is not supported");
+    return IGLOO_OK;
+  }
+  bool replace = (description->flags & IG_PLAN_OR_REPLACE) != 0;
+  *ret_mode = replace ? IG_INGEST_REPLACE : IG_INGEST_CREATE;
+  if (description->flags & IG_PLAN_TEMPORARY)
+    return ig_fail(reterr, IGLOO_UNSUPPORTED, "temporary tables are not supported");
+  bool exists = false;
+  if (!replace && !ig_source_is_read_only(source))
+    IG_TRY(find_remote(source, schema, name, cancel, &exists, reterr));
+  *ret_done = exists && (description->flags & IG_PLAN_IF_NOT_EXISTS);
+  if (!exists || *ret_done) return IGLOO_OK;
+  return ig_fail(reterr, IGLOO_ALREADY_EXISTS, "relation \"%.*s.%.*s\" already exists",
+                 IG_STR_ARG(schema), IG_STR_ARG(name));
+}
+
+/* Takes input.rows in any case. */
+static igloo_status write_to_source(ig_source *source, struct ig_str schema,
+                                    struct ig_str name, ig_cancel *cancel, ig_plan *plan,
+                                    const struct ig_plan_description *description,
+                                    struct ig_write_input input, int64_t *ret_rows,
+                                    struct igloo_error *reterr) {
+  enum ig_ingest_mode mode = IG_INGEST_APPEND;
+  bool done = false;
+  IG_AUTO_SCHEMA columns = {0};
+  igloo_status status =
+      source_mode(source, schema, name, cancel, description, &mode, &done, reterr);
+  if (status == IGLOO_OK && !done && mode != IG_INGEST_APPEND) {
+    status = ig_plan_schema(plan, &columns, reterr);
+    if (status == IGLOO_OK) status = ig_ddl_check_columns(&columns, reterr);
+  }
+  if (status == IGLOO_OK && !done)
+    return ig_source_write(source, schema, name, mode, input, cancel, ret_rows, reterr);
+  *ret_rows = 0;
+  drop_input(input);
+  return status;
+}
+
 /* ---- COPY ------------------------------------------------------------------------ */
 
 static igloo_status find_format(struct ig_str word, struct ig_str path,
@@ -304,6 +362,14 @@ igloo_status ig_write_run(ig_session *session, ig_cancel *cancel, ig_resolver *r
                           ig_plan *plan, const struct ig_plan_description *description,
                           struct ig_str text, struct ig_write_input input,
                           int64_t *ret_rows, struct igloo_error *reterr) {
+  IG_AUTO(ig_source) *source = NULL;
+  struct ig_str schema, name;
+  if (description->kind != IG_PLAN_COPY)
+    source = ig_resolver_target_source(resolver, description->target,
+                                       description->target_parts, &schema, &name);
+  if (source)
+    return write_to_source(source, schema, name, cancel, plan, description, input,
+                           ret_rows, reterr);
   switch (description->kind) {
     case IG_PLAN_CREATE_TABLE_AS:
       return create_table_as(session, cancel, resolver, plan, description, text, input,

@@ -11,6 +11,10 @@ struct watch {
   bool makes;  /* CREATE or ALTER */
   bool secret; /* strings from here on are secrets */
   bool next;   /* whatever comes next is one: its quotes may be forgotten */
+  bool items;  /* CREATE SECRET: in the parentheses whatever is no key is one */
+  bool inside; /* those parentheses were opened */
+  bool key;    /* the next word is a key */
+  bool type;   /* the last key was TYPE, which is none */
 };
 
 static bool is_any(const struct ig_tokenizer *tokens, const struct ig_token *token,
@@ -18,6 +22,20 @@ static bool is_any(const struct ig_tokenizer *tokens, const struct ig_token *tok
   for (size_t i = 0; i < count; i++)
     if (ig_token_is(tokens, token, words[i])) return true;
   return false;
+}
+
+/* The token is inside the parentheses of CREATE SECRET. */
+static bool watch_item(struct watch *watch, const struct ig_tokenizer *tokens,
+                       const struct ig_token *token) {
+  bool was_key = watch->key;
+  watch->key = token->kind == IG_TOKEN_COMMA;
+  if (watch->key || token->kind == IG_TOKEN_CLOSE) return false;
+  if (was_key && token->kind == IG_TOKEN_WORD) {
+    watch->type = ig_token_is(tokens, token, "TYPE");
+    return false;
+  }
+  if (ig_token_is_symbol(tokens, token, "=")) return false;
+  return !watch->type || token->kind == IG_TOKEN_STRING;
 }
 
 /* Look at the next token; true if it is a secret. */
@@ -31,9 +49,14 @@ static bool watch_token(struct watch *watch, const struct ig_tokenizer *tokens,
       (watch->makes && is_any(tokens, token, secrets, IG_ARRAY_LEN(secrets))))
     watch->secret = true;
   watch->next = watch->secret && ig_token_is(tokens, token, "PASSWORD");
-  if (token->kind != IG_TOKEN_SEMICOLON) return is_secret;
-  *watch = (struct watch){0};
-  return false;
+  if (watch->makes && ig_token_is(tokens, token, "SECRET")) watch->items = true;
+  if (token->kind == IG_TOKEN_SEMICOLON) {
+    *watch = (struct watch){0};
+    return false;
+  }
+  if (watch->inside) return watch_item(watch, tokens, token) || is_secret;
+  watch->inside = watch->key = watch->items && token->kind == IG_TOKEN_OPEN;
+  return is_secret;
 }
 
 bool ig_sql_has_secret(struct ig_str sql) {

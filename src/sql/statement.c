@@ -132,7 +132,6 @@ struct family {
 };
 
 static const struct family create_families[] = {
-    {{"SECRET"}, "CREATE SECRET"},
     {{"ROLE"}, "CREATE ROLE"},
     {{"MASK"}, "CREATE MASK"},
     {{"ROW", "FILTER"}, "CREATE ROW FILTER"},
@@ -142,13 +141,11 @@ static const struct family alter_families[] = {
     {{"ROLE"}, "ALTER ROLE"},
 };
 static const struct family drop_families[] = {
-    {{"SECRET"}, "DROP SECRET"},
     {{"ROLE"}, "DROP ROLE"},
     {{"MASK"}, "DROP MASK"},
     {{"ROW", "FILTER"}, "DROP ROW FILTER"},
 };
 static const struct family show_families[] = {
-    {{"SECRETS"}, "SHOW SECRETS"},
     {{"CACHE"}, "SHOW CACHE"},
     {{"GRANTS"}, "SHOW GRANTS"},
 };
@@ -237,6 +234,7 @@ static const struct {
     {"DATABASES", 0, IG_SQL_SHOW_CATALOGS, false},
     {"COLUMNS", 3, IG_SQL_SHOW_COLUMNS, true},
     {"FUNCTIONS", 0, IG_SQL_SHOW_FUNCTIONS, false},
+    {"SECRETS", 0, IG_SQL_SHOW_SECRETS, false},
 };
 
 static igloo_status parse_show(struct parser *p) {
@@ -397,12 +395,15 @@ static igloo_status parse_reset(struct parser *p) {
   return expect_end(p);
 }
 
-/* One of a SET's values: a word, a string, or a number with its sign. */
+/* One of a SET's values: a name, perhaps with a dot, a string, or a number with its sign.
+ */
 static igloo_status parse_set_element(struct parser *p) {
   bool has_sign = at_symbol(p, "-") || at_symbol(p, "+");
   if (has_sign) IG_TRY(next(p));
-  bool is_value = p->token.kind == IG_TOKEN_NUMBER ||
-                  (!has_sign && (at_name(p) || p->token.kind == IG_TOKEN_STRING));
+  struct ig_str name;
+  if (!has_sign && at_name(p)) return parse_name(p, 2, &name);
+  bool is_value =
+      p->token.kind == IG_TOKEN_NUMBER || (!has_sign && p->token.kind == IG_TOKEN_STRING);
   return is_value ? next(p) : fail_here(p);
 }
 
@@ -539,6 +540,128 @@ static igloo_status parse_kill(struct parser *p) {
   return expect_end(p);
 }
 
+/* ---- sources and secrets -------------------------------------------------------------
+ */
+
+static igloo_status parse_if_not_exists(struct parser *p) {
+  IG_TRY(accept(p, "IF", &p->st->if_not_exists));
+  if (!p->st->if_not_exists) return IGLOO_OK;
+  IG_TRY(expect(p, "NOT"));
+  return expect(p, "EXISTS");
+}
+
+static igloo_status parse_if_exists(struct parser *p) {
+  IG_TRY(accept(p, "IF", &p->st->if_exists));
+  return p->st->if_exists ? expect(p, "EXISTS") : IGLOO_OK;
+}
+
+/* Not by its text: it may be a password without its quotes. */
+static igloo_status fail_secret_value(struct parser *p) {
+  (void)ig_fail_at(p->reterr, IGLOO_SYNTAX_ERROR, NULL, p->token.line, p->token.column,
+                   "syntax error in the items of a secret");
+  ig_error_hint(p->reterr,
+                "Write (TYPE t, key 'value', ...) with each value in single quotes.");
+  return IGLOO_SYNTAX_ERROR;
+}
+
+/* A string, word or number with its sign, or nothing. */
+static igloo_status parse_option_value(struct parser *p) {
+  if (at_symbol(p, "=")) IG_TRY(next(p));
+  if (at_symbol(p, ",") || at_symbol(p, ")")) return IGLOO_OK;
+  if (p->token.kind == IG_TOKEN_STRING || at_name(p)) return next(p);
+  if (at_symbol(p, "-") || at_symbol(p, "+")) IG_TRY(next(p));
+  return p->token.kind == IG_TOKEN_NUMBER ? next(p) : fail_here(p);
+}
+
+/* TYPE t, or key 'value'. */
+static igloo_status parse_secret_item(struct parser *p) {
+  if (!at_name(p)) return fail_secret_value(p);
+  bool is_type = at(p, "TYPE");
+  IG_TRY(next(p));
+  if (at_symbol(p, "=")) IG_TRY(next(p));
+  if (p->token.kind != IG_TOKEN_STRING && !(is_type && at_name(p)))
+    return fail_secret_value(p);
+  IG_TRY(next(p));
+  return at_symbol(p, ",") || at_symbol(p, ")") ? IGLOO_OK : fail_secret_value(p);
+}
+
+static igloo_status parse_attach_option(struct parser *p) {
+  struct ig_str key;
+  IG_TRY(parse_name(p, SIZE_MAX, &key));
+  return parse_option_value(p);
+}
+
+/* (option, option ...) */
+static igloo_status parse_option_list(struct parser *p,
+                                      igloo_status (*parse_one)(struct parser *p)) {
+  IG_TRY(expect_symbol(p, "("));
+  size_t from = p->token.offset;
+  for (;;) {
+    IG_TRY(parse_one(p));
+    if (!at_symbol(p, ",")) break;
+    IG_TRY(next(p));
+  }
+  p->st->options = span(p, from, p->last_end);
+  return expect_symbol(p, ")");
+}
+
+/* [OR REPLACE] [IF NOT EXISTS] 'uri' AS name [(options)] */
+static igloo_status parse_attach(struct parser *p) {
+  bool found;
+  p->st->kind = IG_SQL_ATTACH;
+  p->st->feature = "ATTACH";
+  p->hides_strings = true;
+  IG_TRY(accept(p, "OR", &p->st->or_replace));
+  if (p->st->or_replace) IG_TRY(expect(p, "REPLACE"));
+  IG_TRY(accept(p, "DATABASE", &found));
+  IG_TRY(parse_if_not_exists(p));
+  if (p->token.kind != IG_TOKEN_STRING) return fail_here(p);
+  p->st->pattern = ig_token_text(&p->tokens, &p->token);
+  IG_TRY(next(p));
+  IG_TRY(expect(p, "AS"));
+  IG_TRY(parse_name(p, 1, &p->st->name));
+  if (at_symbol(p, "(")) IG_TRY(parse_option_list(p, parse_attach_option));
+  return expect_end(p);
+}
+
+static igloo_status parse_detach(struct parser *p) {
+  bool found;
+  p->st->kind = IG_SQL_DETACH;
+  p->st->feature = "DETACH";
+  IG_TRY(accept(p, "DATABASE", &found));
+  IG_TRY(parse_if_exists(p));
+  return parse_last_name(p, 1);
+}
+
+static igloo_status parse_refresh(struct parser *p) {
+  if (at(p, "CACHE")) return not_built(p, "REFRESH CACHE");
+  IG_TRY(expect(p, "CATALOG"));
+  p->st->kind = IG_SQL_REFRESH_CATALOG;
+  p->st->feature = "REFRESH CATALOG";
+  return parse_last_name(p, 1);
+}
+
+/* [IF NOT EXISTS] name (TYPE t, key 'value', ...) */
+static igloo_status parse_create_secret(struct parser *p, bool or_replace) {
+  p->st->kind = IG_SQL_CREATE_SECRET;
+  p->st->feature = "CREATE SECRET";
+  p->st->or_replace = or_replace;
+  p->hides_strings = true;
+  IG_TRY(next(p)); /* SECRET */
+  IG_TRY(parse_if_not_exists(p));
+  IG_TRY(parse_name(p, 1, &p->st->name));
+  IG_TRY(parse_option_list(p, parse_secret_item));
+  return at_end(p) ? IGLOO_OK : fail_secret_value(p);
+}
+
+static igloo_status parse_drop_secret(struct parser *p) {
+  p->st->kind = IG_SQL_DROP_SECRET;
+  p->st->feature = "DROP SECRET";
+  IG_TRY(next(p)); /* SECRET */
+  IG_TRY(parse_if_exists(p));
+  return parse_last_name(p, 1);
+}
+
 /* ---- schemas and what begins like them --------------------------------------------- */
 
 static igloo_status parse_create(struct parser *p) {
@@ -552,14 +675,11 @@ static igloo_status parse_create(struct parser *p) {
   const char *feature = FIND_FAMILY(p, create_families);
   if (feature) return not_built(p, feature);
   if (at(p, "USER")) return or_replace ? fail_here(p) : parse_user(p, IG_SQL_CREATE_USER);
+  if (at(p, "SECRET")) return parse_create_secret(p, or_replace);
   if (or_replace || !at(p, "SCHEMA")) return IGLOO_OK; /* the engine's */
   IG_TRY(next(p));
   p->st->kind = IG_SQL_CREATE_SCHEMA;
-  IG_TRY(accept(p, "IF", &p->st->if_not_exists));
-  if (p->st->if_not_exists) {
-    IG_TRY(expect(p, "NOT"));
-    IG_TRY(expect(p, "EXISTS"));
-  }
+  IG_TRY(parse_if_not_exists(p));
   return parse_last_name(p, 2);
 }
 
@@ -574,6 +694,7 @@ static igloo_status parse_drop(struct parser *p) {
   const char *feature = FIND_FAMILY(p, drop_families);
   if (feature) return not_built(p, feature);
   if (at(p, "USER")) return parse_drop_user(p);
+  if (at(p, "SECRET")) return parse_drop_secret(p);
   IG_TRY(accept(p, "SCHEMA", &found));
   if (!found) return IGLOO_OK; /* the engine's */
   p->st->kind = IG_SQL_DROP_SCHEMA;
@@ -606,6 +727,9 @@ static const struct {
     {"ALTER", parse_alter},
     {"DROP", parse_drop},
     {"KILL", parse_kill},
+    {"ATTACH", parse_attach},
+    {"DETACH", parse_detach},
+    {"REFRESH", parse_refresh},
 };
 
 /* First words that say enough. */
@@ -622,12 +746,9 @@ static const struct {
     {"ABORT", IG_SQL_TRANSACTION, "ABORT"},
     {"SAVEPOINT", IG_SQL_TRANSACTION, "SAVEPOINT"},
     {"RELEASE", IG_SQL_TRANSACTION, "RELEASE SAVEPOINT"},
-    {"ATTACH", IG_SQL_NOT_BUILT, "ATTACH"},
-    {"DETACH", IG_SQL_NOT_BUILT, "DETACH"},
     {"CACHE", IG_SQL_NOT_BUILT, "CACHE"},
     {"UNCACHE", IG_SQL_NOT_BUILT, "UNCACHE"},
     {"CLEAR", IG_SQL_NOT_BUILT, "CLEAR CACHE"},
-    {"REFRESH", IG_SQL_NOT_BUILT, "REFRESH"},
     {"GRANT", IG_SQL_NOT_BUILT, "GRANT"},
     {"REVOKE", IG_SQL_NOT_BUILT, "REVOKE"},
 };

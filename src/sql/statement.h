@@ -26,6 +26,7 @@ enum ig_sql_kind {
   IG_SQL_SHOW_CATALOGS,  /* [LIKE pattern] */
   IG_SQL_SHOW_COLUMNS,   /* FROM name, [LIKE pattern] */
   IG_SQL_SHOW_FUNCTIONS, /* [LIKE pattern] */
+  IG_SQL_SHOW_SECRETS,   /* [LIKE pattern] */
   IG_SQL_SHOW_QUERIES,
   IG_SQL_SHOW_CREATE_TABLE, /* name; also SHOW CREATE VIEW */
   IG_SQL_DESCRIBE,          /* name, or inner */
@@ -38,15 +39,20 @@ enum ig_sql_kind {
   IG_SQL_EXECUTE,    /* name, arguments */
   IG_SQL_DEALLOCATE, /* name */
   IG_SQL_DEALLOCATE_ALL,
-  IG_SQL_CREATE_SCHEMA, /* name, if_not_exists */
-  IG_SQL_DROP_SCHEMA,   /* name, if_exists, cascade */
-  IG_SQL_CREATE_USER,   /* name, user */
-  IG_SQL_ALTER_USER,    /* name, user */
-  IG_SQL_DROP_USER,     /* name, if_exists */
-  IG_SQL_KILL_QUERY,    /* pattern: the id */
-  IG_SQL_KILL_SESSION,  /* pattern: the id */
-  IG_SQL_TRANSACTION,   /* BEGIN, COMMIT, …: feature says which */
-  IG_SQL_NOT_BUILT,     /* feature */
+  IG_SQL_CREATE_SCHEMA,   /* name, if_not_exists */
+  IG_SQL_DROP_SCHEMA,     /* name, if_exists, cascade */
+  IG_SQL_CREATE_USER,     /* name, user */
+  IG_SQL_ALTER_USER,      /* name, user */
+  IG_SQL_DROP_USER,       /* name, if_exists */
+  IG_SQL_KILL_QUERY,      /* pattern: the id */
+  IG_SQL_KILL_SESSION,    /* pattern: the id */
+  IG_SQL_ATTACH,          /* pattern: the uri; name, options, or_replace, if_not_exists */
+  IG_SQL_DETACH,          /* name, if_exists */
+  IG_SQL_REFRESH_CATALOG, /* name */
+  IG_SQL_CREATE_SECRET,   /* name, options, or_replace, if_not_exists */
+  IG_SQL_DROP_SECRET,     /* name, if_exists */
+  IG_SQL_TRANSACTION,     /* BEGIN, COMMIT, …: feature says which */
+  IG_SQL_NOT_BUILT,       /* feature */
 };
 
 enum ig_sql_explain_format {
@@ -79,7 +85,9 @@ struct ig_sql_statement {
   bool inner_is_query;
 
   struct ig_sql_user user;
+  struct ig_str options; /* between the parentheses: sql/option.h */
 
+  bool or_replace;
   bool if_exists;
   bool if_not_exists;
   bool cascade;
@@ -87,7 +95,7 @@ struct ig_sql_statement {
   bool explain_verbose;
   enum ig_sql_explain_format explain_format;
   /* What it is called, as in "CREATE SECRET": of TRANSACTION, NOT_BUILT, and the kinds
-   * from CREATE_USER to KILL_SESSION; NULL of the others. */
+   * from CREATE_USER to DROP_SECRET; NULL of the others. */
   const char *feature;
 };
 
@@ -95,7 +103,7 @@ struct ig_sql_statement {
  * Returns IGLOO_OK and fills *ret_statement; SYNTAX_ERROR 42601 with line and
  * column where one of ours is malformed or a second statement follows;
  * INVALID_ARGUMENT 22023 for an unknown EXPLAIN format. No error tells a string of a
- * statement about users. */
+ * statement about users, sources or secrets. */
 IG_NODISCARD igloo_status ig_sql_statement_parse(struct ig_str sql,
                                                  struct ig_sql_statement *ret_statement,
                                                  struct igloo_error *reterr);

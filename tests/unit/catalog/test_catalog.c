@@ -191,7 +191,7 @@ static const char *const locations[] = {"/data/*.csv", "b.csv"};
 static const struct ig_pair options[] = {{"delim", ";"}, {"header", "false"}};
 static const char *const partitions[] = {"year"};
 static const char *const sorts[] = {"a ASC", "b DESC NULLS LAST"};
-static const char *const path[] = {"public", "other"};
+static const struct ig_pair path[] = {IG_SEARCH_ENTRY("public"), {"pg", "other"}};
 static const char *const names[] = {"x", "y"};
 
 static void assert_external(const struct ig_object *object) {
@@ -216,7 +216,9 @@ static void assert_view(const struct ig_object *object) {
   assert_int_equal(object->kind, IG_OBJECT_VIEW);
   assert_string_equal(object->sql, "SELECT 1, 2");
   assert_int_equal(object->search_path_count, 2);
-  assert_string_equal(object->search_path[1], "other");
+  assert_string_equal(object->search_path[0].key, "igloo");
+  assert_string_equal(object->search_path[1].key, "pg");
+  assert_string_equal(object->search_path[1].value, "other");
   assert_int_equal(object->column_names_count, 2);
   assert_string_equal(object->column_names[0], "x");
   assert_null(object->format);
@@ -496,6 +498,110 @@ static void changes_of_many_threads_lose_nothing(void **state) {
   assert_int_equal(count_data_files(), 40);
 }
 
+/* ---- attached sources ------------------------------------------------------------- */
+
+static const struct ig_pair source_options[] = {{"application_name", "igloo"},
+                                                {"connect_timeout", "5"}};
+
+static struct ig_attachment attachment_of(const char *name) {
+  return (struct ig_attachment){.name = name,
+                                .type = "postgresql",
+                                .uri = "postgresql://h/d",
+                                .secret = "s",
+                                .read_only = true,
+                                .options = source_options,
+                                .options_count = 2};
+}
+
+static igloo_status try_attach(ig_catalog *catalog,
+                               const struct ig_attachment *attachment, bool replace) {
+  IG_AUTO(ig_catalog_change) *change = NULL;
+  IG_TRY(ig_catalog_begin(catalog, &change, &test_err));
+  IG_TRY(ig_catalog_attach(change, attachment, replace, &test_err));
+  return ig_catalog_commit(IG_TAKE(change), NULL, &test_err);
+}
+
+static void assert_attachment(ig_catalog *catalog, const char *name, const char *uri) {
+  IG_AUTO(ig_snapshot) *snapshot = ig_catalog_snapshot(catalog);
+  const struct ig_attachment *found =
+      ig_snapshot_find_attachment(snapshot, ig_str_from_cstr(name));
+  assert_non_null(found);
+  assert_string_equal(found->type, "postgresql");
+  assert_string_equal(found->uri, uri);
+  assert_string_equal(found->secret, "s");
+  assert_true(found->read_only);
+  assert_int_equal(found->options_count, 2);
+  assert_string_equal(found->options[1].key, "connect_timeout");
+  assert_string_equal(found->options[1].value, "5");
+}
+
+static void attached_sources_survive_a_restart(void **state) {
+  (void)state;
+  ig_catalog *catalog = open_data();
+  struct ig_attachment a = attachment_of("b"), b = attachment_of("a"), plain;
+  assert_ok(try_attach(catalog, &a, false));
+  assert_ok(try_attach(catalog, &b, false));
+  plain = (struct ig_attachment){.name = "plain", .type = "sqlite", .uri = "/x.db"};
+  assert_ok(try_attach(catalog, &plain, false));
+  a.uri = "postgresql://other/d";
+  assert_ok(try_attach(catalog, &a, true));
+  catalog = ig_catalog_close(catalog);
+  catalog = open_data();
+  IG_AUTO(ig_snapshot) *snapshot = ig_catalog_snapshot(catalog);
+  assert_int_equal(ig_snapshot_attachments_count(snapshot), 3);
+  assert_string_equal(ig_snapshot_attachment(snapshot, 0)->name, "a");
+  assert_attachment(catalog, "a", "postgresql://h/d");
+  assert_attachment(catalog, "b", "postgresql://other/d");
+  const struct ig_attachment *found =
+      ig_snapshot_find_attachment(snapshot, IG_STR("plain"));
+  assert_null(found->secret);
+  assert_false(found->read_only);
+  assert_int_equal(found->options_count, 0);
+  ig_catalog_close(catalog);
+}
+
+static void a_catalog_name_is_taken_once_and_never_one_of_igloos(void **state) {
+  (void)state;
+  IG_AUTO(ig_catalog) *catalog = open_data();
+  struct ig_attachment one = attachment_of("one");
+  assert_ok(try_attach(catalog, &one, false));
+  assert_fails(try_attach(catalog, &one, false), IGLOO_ALREADY_EXISTS, "42P04");
+  static const char *const reserved[] = {"igloo", "information_schema", "system"};
+  for (size_t i = 0; i < IG_ARRAY_LEN(reserved); i++) {
+    struct ig_attachment bad = attachment_of(reserved[i]);
+    assert_fails(try_attach(catalog, &bad, true), IGLOO_INVALID_ARGUMENT, "42939");
+  }
+  struct ig_attachment empty = attachment_of(""), control = attachment_of("a\nb");
+  assert_fails(try_attach(catalog, &empty, false), IGLOO_INVALID_ARGUMENT, "42602");
+  assert_fails(try_attach(catalog, &control, false), IGLOO_INVALID_ARGUMENT, "42602");
+  IG_AUTO(ig_catalog_change) *change = NULL;
+  assert_ok(ig_catalog_begin(catalog, &change, &test_err));
+  assert_ok(ig_catalog_detach(change, IG_STR("one"), &test_err));
+  assert_null(ig_catalog_change_find_attachment(change, IG_STR("one")));
+  assert_fails(ig_catalog_detach(change, IG_STR("one"), &test_err), IGLOO_NOT_FOUND,
+               "3D000");
+}
+
+static void a_renewed_secret_makes_new_versions_of_what_uses_it(void **state) {
+  (void)state;
+  IG_AUTO(ig_catalog) *catalog = open_data();
+  struct ig_attachment uses = attachment_of("uses"), other = attachment_of("other");
+  other.secret = "t";
+  assert_ok(try_attach(catalog, &uses, false));
+  assert_ok(try_attach(catalog, &other, false));
+  IG_AUTO(ig_snapshot) *before = ig_catalog_snapshot(catalog);
+  IG_AUTO(ig_snapshot) *after = NULL;
+  IG_AUTO(ig_catalog_change) *change = NULL;
+  assert_ok(ig_catalog_begin(catalog, &change, &test_err));
+  assert_ok(ig_catalog_renew_secret(change, IG_STR("s"), &test_err));
+  assert_ok(ig_catalog_commit(IG_TAKE(change), &after, &test_err));
+  assert_true(ig_snapshot_find_attachment(after, IG_STR("uses"))->version >
+              ig_snapshot_find_attachment(before, IG_STR("uses"))->version);
+  assert_int_equal(ig_snapshot_find_attachment(after, IG_STR("other"))->version,
+                   ig_snapshot_find_attachment(before, IG_STR("other"))->version);
+  assert_attachment(catalog, "uses", "postgresql://h/d");
+}
+
 /* ---- memory ---------------------------------------------------------------------- */
 
 /* A change of everything that a catalog holds, undone by itself: a table, replaced and
@@ -524,6 +630,9 @@ static igloo_status fill_schema(ig_catalog_change *change, struct igloo_error *r
                            .search_path_count = 2,
                            .column_names = names,
                            .column_names_count = 2};
+  struct ig_attachment source = attachment_of("pg");
+  IG_TRY(ig_catalog_attach(change, &source, true, reterr));
+  IG_TRY(ig_catalog_renew_secret(change, IG_STR("s"), reterr));
   if (ig_catalog_change_has_schema(change, IG_STR("s")))
     IG_TRY(ig_catalog_drop_schema(change, IG_STR("s"), true, reterr));
   IG_TRY(ig_catalog_create_schema(change, IG_STR("s"), reterr));
@@ -776,6 +885,9 @@ int main(void) {
       scratch_test(external_tables_and_views_are_kept_whole),
       scratch_test(schemas_come_and_go_with_what_they_hold),
       scratch_test(conflicts_and_missing_names_are_typed),
+      scratch_test(attached_sources_survive_a_restart),
+      scratch_test_in_memory(a_catalog_name_is_taken_once_and_never_one_of_igloos),
+      scratch_test_in_memory(a_renewed_secret_makes_new_versions_of_what_uses_it),
       scratch_test(a_rolled_back_change_leaves_no_trace),
       scratch_test(a_dropped_tables_files_stay_until_the_last_reader_ends),
       scratch_test(a_replaced_table_is_another_object),

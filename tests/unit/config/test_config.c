@@ -109,11 +109,44 @@ static void what_is_not_built_is_refused_by_name(void **state) {
   (void)state;
   assert_bad_file("[cache]\nmax_bytes = 1GiB\n", IGLOO_UNSUPPORTED, "0A000");
   assert_message_has("\"cache.max_bytes\"");
-  assert_bad_file("[catalog.pg]\ntype = postgresql\n", IGLOO_UNSUPPORTED, "0A000");
   assert_bad_file("[cluster]\njoin_token = secret\n", IGLOO_UNSUPPORTED, "0A000");
   assert_null(strstr(test_err.message, "secret"));
   /* Its default may be written down. */
   ig_config_free(load("[cluster]\nretries = 3\n[cache]\nttl = 0s\n", NULL, NULL));
+}
+
+static void catalogs_have_sections_of_their_own(void **state) {
+  (void)state;
+  IG_AUTO_STRUCT(ig_config) *config = load(
+      "[catalog.pg]\ntype = postgresql\nuri = postgresql://h/d\nsecret = s\n"
+      "[catalog.lite]\nuri = /x.db\nadbc.some.key = 1\n",
+      "catalog.pg.uri", "postgresql://other/d");
+  assert_int_equal(config->catalogs_count, 2);
+  const struct ig_config_catalog *pg = &config->catalogs[0];
+  assert_string_equal(pg->name, "pg");
+  assert_int_equal(pg->items_count, 3);
+  assert_string_equal(pg->items[1].key, "uri");
+  assert_string_equal(pg->items[1].value, "postgresql://other/d");
+  assert_string_equal(pg->items[1].origin, "flag");
+  assert_non_null(strstr(pg->items[2].origin, "x.conf:4"));
+  assert_string_equal(config->catalogs[1].items[1].key, "adbc.some.key");
+}
+
+static void a_password_in_a_catalog_is_refused_and_not_told(void **state) {
+  (void)state;
+  static const char *const texts[] = {
+      "[catalog.pg]\nuri = postgresql://u:geheim@h/d\n",
+      "[catalog.pg]\npassword = geheim\n",
+      "[catalog.pg]\nuri = host=h password=geheim\n",
+      "[catalog.pg]\nadbc.auth_token = geheim\n",
+  };
+  for (size_t i = 0; i < IG_ARRAY_LEN(texts); i++) {
+    assert_bad_file(texts[i], IGLOO_INVALID_ARGUMENT, "22023");
+    assert_message_has("x.conf:2");
+    assert_null(strstr(test_err.message, "geheim"));
+    assert_non_null(strstr(test_err.hint, "CREATE SECRET"));
+  }
+  assert_bad_file("[catalog]\nuri = x\n", IGLOO_INVALID_ARGUMENT, "22023");
 }
 
 static void variables_are_checked_like_keys(void **state) {
@@ -287,6 +320,8 @@ int main(int argc, char **argv) {
       scratch_test(an_unknown_key_names_file_line_and_the_nearest),
       scratch_test(bad_values_are_refused),
       scratch_test(what_is_not_built_is_refused_by_name),
+      scratch_test(catalogs_have_sections_of_their_own),
+      scratch_test(a_password_in_a_catalog_is_refused_and_not_told),
       scratch_test(variables_are_checked_like_keys),
       scratch_test(the_file_is_found_by_flag_then_variable),
       scratch_test(an_unknown_override_names_the_nearest),

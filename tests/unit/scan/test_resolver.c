@@ -35,7 +35,7 @@ static int tear_down(void **state) {
   return system(command);
 }
 
-static ig_resolver *new_resolver(const char *const *path, size_t count) {
+static ig_resolver *new_resolver(const struct ig_pair *path, size_t count) {
   ig_resolver *resolver = NULL;
   IG_AUTO(ig_snapshot) *snapshot = ig_catalog_snapshot(catalog);
   struct ig_resolver_parts parts = {.snapshot = snapshot,
@@ -49,7 +49,7 @@ static ig_resolver *new_resolver(const char *const *path, size_t count) {
 }
 
 static void create_view(const char *schema, const char *name, const char *sql,
-                        const char *const *path, size_t path_count) {
+                        const struct ig_pair *path, size_t path_count) {
   ig_catalog_change *change = NULL;
   struct ig_object object = {.kind = IG_OBJECT_VIEW,
                              .schema = schema,
@@ -64,7 +64,7 @@ static void create_view(const char *schema, const char *name, const char *sql,
   assert_ok(ig_catalog_commit(change, NULL, &test_err));
 }
 
-static const char *const public_path[] = {"public"};
+static const struct ig_pair public_path[] = {IG_SEARCH_ENTRY("public")};
 
 /* The SQL of the view that a name gives. */
 static void expect_view(ig_resolver *resolver, uint64_t scope, const char *const *names,
@@ -90,7 +90,9 @@ static void an_unqualified_name_follows_the_search_path(void **state) {
   (void)state;
   create_view("a", "v", "SELECT 'a'", public_path, 1);
   create_view("b", "v", "SELECT 'b'", public_path, 1);
-  const char *const ab[] = {"a", "b"}, *const ba[] = {"missing", "b", "a"};
+  const struct ig_pair ab[] = {IG_SEARCH_ENTRY("a"), IG_SEARCH_ENTRY("b")};
+  const struct ig_pair ba[] = {IG_SEARCH_ENTRY("missing"), IG_SEARCH_ENTRY("b"),
+                               IG_SEARCH_ENTRY("a")};
   const char *const v[] = {"v"};
   IG_AUTO(ig_resolver) *first = new_resolver(ab, 2);
   IG_AUTO(ig_resolver) *second = new_resolver(ba, 3);
@@ -100,7 +102,7 @@ static void an_unqualified_name_follows_the_search_path(void **state) {
 
 static void a_name_inside_a_view_follows_the_path_of_its_creator(void **state) {
   (void)state;
-  const char *const a[] = {"a"}, *const b[] = {"b"};
+  const struct ig_pair a[] = {IG_SEARCH_ENTRY("a")}, b[] = {IG_SEARCH_ENTRY("b")};
   create_view("a", "inner_view", "SELECT 'a'", a, 1);
   create_view("b", "inner_view", "SELECT 'b'", b, 1);
   create_view("b", "outer_view", "SELECT * FROM inner_view", b, 1);

@@ -8,7 +8,10 @@ static struct ig_settings settings;
 
 static int set_up(void **state) {
   (void)state;
-  return ig_settings_init(&settings, 5 * IG_US_PER_S, &test_err) == IGLOO_OK ? 0 : -1;
+  const struct ig_settings_defaults defaults = {.statement_timeout_us = 5 * IG_US_PER_S,
+                                                .strict_pushdown = true,
+                                                .strict_pushdown_bytes = 4096};
+  return ig_settings_init(&settings, &defaults, &test_err) == IGLOO_OK ? 0 : -1;
 }
 
 static int tear_down(void **state) {
@@ -61,14 +64,43 @@ static void a_timeout_counts_milliseconds_unless_it_has_a_unit(void **state) {
   assert_int_equal(settings.statement_timeout_us, 0);
 }
 
+static void pushdown_settings_begin_as_the_configuration_says(void **state) {
+  (void)state;
+  expect("igloo.pushdown", "on");
+  expect("igloo.strict_pushdown", "on");
+  expect("igloo.strict_pushdown_bytes", "4096");
+  assert_ok(set("igloo.pushdown", "off"));
+  assert_false(settings.pushdown);
+  assert_ok(set("igloo.strict_pushdown", "false"));
+  assert_false(settings.strict_pushdown);
+  assert_ok(set("igloo.strict_pushdown_bytes", "64 MiB"));
+  assert_int_equal(settings.strict_pushdown_bytes, 64 << 20);
+  assert_fails(set("igloo.strict_pushdown_bytes", "-1"), IGLOO_INVALID_ARGUMENT, "22023");
+  assert_fails(set("igloo.strict_pushdown", "perhaps"), IGLOO_INVALID_ARGUMENT, "22023");
+  assert_ok(ig_settings_set(&settings, IG_STR("igloo.strict_pushdown"),
+                            (struct ig_str){0}, &test_err));
+  assert_ok(ig_settings_set(&settings, IG_STR("igloo.strict_pushdown_bytes"),
+                            (struct ig_str){0}, &test_err));
+  expect("igloo.strict_pushdown", "on");
+  expect("igloo.strict_pushdown_bytes", "4096");
+}
+
 static void a_search_path_is_a_list_of_names_as_in_sql(void **state) {
   (void)state;
   assert_ok(set("search_path", "Sales, \"My Schema, really\" ,public"));
   assert_int_equal(settings.search_path_count, 3);
-  assert_string_equal(settings.search_path[0], "sales");
-  assert_string_equal(settings.search_path[1], "My Schema, really");
-  assert_string_equal(settings.search_path[2], "public");
+  assert_string_equal(settings.search_path[0].key, "igloo");
+  assert_string_equal(settings.search_path[0].value, "sales");
+  assert_string_equal(settings.search_path[1].value, "My Schema, really");
+  assert_string_equal(settings.search_path[2].value, "public");
   expect("search_path", "sales, \"My Schema, really\", public");
+  assert_ok(set("search_path", "Pg.Sales, \"a.b\", public"));
+  assert_string_equal(settings.search_path[0].key, "pg");
+  assert_string_equal(settings.search_path[0].value, "sales");
+  assert_string_equal(settings.search_path[1].value, "a.b");
+  assert_string_equal(ig_settings_catalog(&settings), "pg");
+  expect("search_path", "pg.sales, \"a.b\", public");
+  assert_int_not_equal(set("search_path", "a.b.c"), IGLOO_OK);
   assert_int_not_equal(set("search_path", "a,,b"), IGLOO_OK);
   assert_int_equal(settings.search_path_count, 3); /* a bad value changes nothing */
 }
@@ -119,7 +151,7 @@ static void a_failed_allocation_leaves_the_old_value(void **state) {
     }
     assert_int_equal(status, IGLOO_OUT_OF_MEMORY);
     assert_int_equal(settings.search_path_count, 1);
-    assert_string_equal(settings.search_path[0], "public");
+    assert_string_equal(settings.search_path[0].value, "public");
   }
 }
 
@@ -129,6 +161,8 @@ int main(void) {
                                       tear_down),
       cmocka_unit_test_setup_teardown(a_compression_is_one_of_three, set_up, tear_down),
       cmocka_unit_test_setup_teardown(a_timeout_counts_milliseconds_unless_it_has_a_unit,
+                                      set_up, tear_down),
+      cmocka_unit_test_setup_teardown(pushdown_settings_begin_as_the_configuration_says,
                                       set_up, tear_down),
       cmocka_unit_test_setup_teardown(a_search_path_is_a_list_of_names_as_in_sql, set_up,
                                       tear_down),

@@ -22,6 +22,12 @@ static void passwords_and_secrets_are_masked(void **state) {
   assert_redacted("CREATE OR REPLACE SECRET s (TYPE pg, PASSWORD 'geheim', USER 'u')",
                   "CREATE OR REPLACE SECRET s (TYPE pg, PASSWORD '********', USER "
                   "'********')");
+  assert_redacted(
+      "CREATE SECRET s (TYPE pg, a geheim, 'geheim' b, token = 12345, x.y -1)",
+      "CREATE SECRET s (TYPE pg, a '********', '********' '********', token "
+      "= '********', x'********''********' '********''********')");
+  assert_redacted("CREATE SECRET s (TYPE 'pg', a 'x')",
+                  "CREATE SECRET s (TYPE '********', a '********')");
   assert_redacted("CREATE USER u PASSWORD geheim", "CREATE USER u PASSWORD '********'");
   assert_redacted("ATTACH 'postgresql://u:geheim@h/d' AS x", "ATTACH '********' AS x");
   assert_redacted("SELECT 'a'; CREATE USER u PASSWORD 'geheim'; SELECT 'b'",

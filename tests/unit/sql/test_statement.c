@@ -4,6 +4,8 @@
 #include "base/buf.h"
 #include "sql/statement.h"
 
+#include "sql/option.h"
+
 static struct ig_sql_statement st;
 
 static igloo_status parse(const char *sql) {
@@ -299,20 +301,15 @@ static void transactions_are_named(void **state) {
 static void what_is_not_built_is_named(void **state) {
   (void)state;
   static const char *const statements[][2] = {
-      {"ATTACH 'x' AS y (TYPE sqlite)", "ATTACH"},
-      {"DETACH y", "DETACH"},
       {"CACHE TABLE t", "CACHE"},
       {"UNCACHE TABLE t", "UNCACHE"},
       {"CLEAR CACHE", "CLEAR CACHE"},
-      {"REFRESH CATALOG c", "REFRESH"},
-      {"CREATE SECRET s (TYPE s3)", "CREATE SECRET"},
-      {"CREATE OR REPLACE SECRET s (TYPE s3)", "CREATE SECRET"},
+      {"REFRESH CACHE t", "REFRESH CACHE"},
       {"DROP ROLE r", "DROP ROLE"},
       {"CREATE ROW FILTER f ON t USING (a) TO r", "CREATE ROW FILTER"},
       {"CREATE MASK m ON t(c) USING (1) TO r", "CREATE MASK"},
       {"GRANT SELECT ON t TO u", "GRANT"},
       {"REVOKE SELECT ON t FROM u", "REVOKE"},
-      {"SHOW SECRETS", "SHOW SECRETS"},
       {"SHOW CACHE", "SHOW CACHE"},
       {"SHOW GRANTS", "SHOW GRANTS"},
       {"EXPLAIN PRIVILEGES FOR u", "EXPLAIN PRIVILEGES"},
@@ -325,6 +322,98 @@ static void what_is_not_built_is_named(void **state) {
     assert_string_equal(st.feature, statements[i][1]);
   }
   assert_kind("CREATE ROW", IG_SQL_ENGINE);
+}
+
+/* The next option of the statement is this key with this value (NULL: none). */
+static void assert_option(struct ig_str *rest, const char *key, const char *value) {
+  struct ig_sql_option option;
+  IG_AUTO_CHAR *found_key = NULL;
+  IG_AUTO_CHAR *found = NULL;
+  assert_true(ig_sql_option_next(rest, &option));
+  assert_ok(ig_sql_option_key(&option, &found_key, &test_err));
+  assert_string_equal(found_key, key);
+  if (!value) {
+    assert_int_equal(option.value.len, 0);
+    return;
+  }
+  assert_ok(ig_sql_option_value(&option, &found, &test_err));
+  assert_string_equal(found, value);
+}
+
+static void attach_gives_uri_name_and_options(void **state) {
+  (void)state;
+  struct ig_sql_option option;
+  assert_kind(
+      "ATTACH OR REPLACE 'pg://h/d' AS \"My Pg\" (TYPE PostgreSQL, SECRET s,"
+      " READ_ONLY, Application_Name 'a, b', port = -5, adbc.x.\"Y\" = off);",
+      IG_SQL_ATTACH);
+  assert_true(st.or_replace);
+  assert_str_eq(st.pattern, "'pg://h/d'");
+  assert_str_eq(st.name, "\"My Pg\"");
+  struct ig_str rest = st.options;
+  assert_option(&rest, "type", "PostgreSQL");
+  assert_option(&rest, "secret", "s");
+  assert_option(&rest, "read_only", NULL);
+  assert_option(&rest, "application_name", "a, b");
+  assert_option(&rest, "port", "-5");
+  assert_option(&rest, "adbc.x.Y", "off");
+  assert_false(ig_sql_option_next(&rest, &option));
+  assert_kind("ATTACH DATABASE IF NOT EXISTS 'x' AS y", IG_SQL_ATTACH);
+  assert_true(st.if_not_exists);
+  assert_false(ig_sql_option_next(&st.options, &option));
+  assert_kind("DETACH DATABASE IF EXISTS y", IG_SQL_DETACH);
+  assert_true(st.if_exists);
+  assert_kind("REFRESH CATALOG y", IG_SQL_REFRESH_CATALOG);
+  assert_str_eq(st.name, "y");
+}
+
+static void secrets_have_a_type_and_items(void **state) {
+  (void)state;
+  struct ig_sql_option option;
+  assert_kind("CREATE OR REPLACE SECRET s (TYPE postgresql, user 'u', password = 'p''w')",
+              IG_SQL_CREATE_SECRET);
+  assert_true(st.or_replace);
+  struct ig_str rest = st.options;
+  assert_option(&rest, "type", "postgresql");
+  assert_option(&rest, "user", "u");
+  assert_option(&rest, "password", "p'w");
+  assert_false(ig_sql_option_next(&rest, &option));
+  assert_kind("CREATE SECRET IF NOT EXISTS s (password $$x$$, TYPE 'sqlite')",
+              IG_SQL_CREATE_SECRET);
+  assert_true(st.if_not_exists);
+  assert_kind("DROP SECRET IF EXISTS s", IG_SQL_DROP_SECRET);
+  assert_true(st.if_exists);
+  assert_kind("SHOW SECRETS LIKE 'a%'", IG_SQL_SHOW_SECRETS);
+}
+
+static void statements_about_secrets_are_refused_without_telling_a_value(void **state) {
+  (void)state;
+  static const char *const statements[] = {
+      "CREATE SECRET s (TYPE t, password geheim)",
+      "CREATE SECRET s (TYPE t, password 'geheim' 'geheim2')",
+      "CREATE SECRET s (TYPE t, password 'geheim'), x",
+      "CREATE SECRET s (TYPE t, 'geheim')",
+      "CREATE SECRET s (TYPE t, password 'geheim') geheim",
+      "CREATE SECRET s (TYPE t, password -5, x 'geheim')",
+      "CREATE SECRET s 'geheim'",
+      "CREATE SECRET 'geheim' (TYPE t)",
+      "CREATE SECRET s (TYPE t, a.b 'geheim')",
+      "ATTACH 'x' AS 'geheim'",
+      "ATTACH 'x' 'geheim'",
+      "ATTACH 'geheim'",
+      "ATTACH 'x' AS y (TYPE t, a 'geheim' 'geheim')",
+      "ATTACH 'x' AS y 'geheim'",
+  };
+  for (size_t i = 0; i < IG_ARRAY_LEN(statements); i++) {
+    struct ig_sql_statement parsed;
+    assert_fails(
+        ig_sql_statement_parse(ig_str_from_cstr(statements[i]), &parsed, &test_err),
+        IGLOO_SYNTAX_ERROR, "42601");
+    assert_true(test_err.line == 1 && test_err.column > 1);
+    assert_null(strstr(test_err.message, "geheim"));
+    assert_null(strstr(test_err.detail, "geheim"));
+    assert_null(strstr(test_err.hint, "geheim"));
+  }
 }
 
 static void users_have_a_name_and_options_in_any_order(void **state) {
@@ -488,6 +577,9 @@ int main(void) {
       cmocka_unit_test(schemas_are_created_and_dropped),
       cmocka_unit_test(transactions_are_named),
       cmocka_unit_test(what_is_not_built_is_named),
+      cmocka_unit_test(attach_gives_uri_name_and_options),
+      cmocka_unit_test(secrets_have_a_type_and_items),
+      cmocka_unit_test(statements_about_secrets_are_refused_without_telling_a_value),
       cmocka_unit_test(users_have_a_name_and_options_in_any_order),
       cmocka_unit_test(statements_about_users_are_refused_without_telling_a_string),
       cmocka_unit_test(kill_takes_an_id_in_quotes),
