@@ -184,15 +184,15 @@ static igloo_status gate_new(struct ArrowArrayStream *rows, ig_cancel *cancel,
 static igloo_status ingest(ig_source *source, struct ingest_call *call, ig_cancel *cancel,
                            struct igloo_error *reterr) {
   struct ig_waits waits = {.cancel = cancel, .deadline_us = IG_NEVER_US};
-  IG_TRY(ig_pool_reserve(source->pool, IG_PLACE_WRITE, 1, &waits, reterr));
+  IG_TRY(ig_links_reserve(source->pool, IG_PLACE_WRITE, 1, &waits, reterr));
   ig_link *link = NULL;
-  igloo_status status = ig_pool_take(source->pool, &waits, &link, reterr);
+  igloo_status status = ig_links_take(source->pool, &waits, &link, reterr);
   if (status == IGLOO_OK) {
     atomic_fetch_add(&source->statements, 1);
     status = ig_link_call(link, &call->call, &waits, reterr);
-    ig_pool_give(source->pool, link, status);
+    ig_links_give(source->pool, link, status);
   }
-  ig_pool_unreserve(source->pool, IG_PLACE_WRITE, 1);
+  ig_links_unreserve(source->pool, IG_PLACE_WRITE, 1);
   return status;
 }
 

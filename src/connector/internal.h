@@ -57,7 +57,7 @@ struct ig_source {
   const struct ig_source_type *type;
   const struct igloo_dialect *dialect;
   const ig_driver *driver;
-  ig_pool *pool;
+  ig_links *pool;
   ig_pushdown_log *log; /* shared by all sources of one ig_sources */
 
   pthread_mutex_t mu;   /* a leaf lock */

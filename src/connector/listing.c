@@ -209,7 +209,7 @@ static igloo_status read_listing(ig_source *source, ig_cancel *cancel,
   if (!call) return ig_fail_oom(reterr);
   call->source = ig_source_ref(source);
   struct ig_waits waits = {.cancel = cancel, .deadline_us = IG_NEVER_US};
-  igloo_status status = ig_pool_call(source->pool, &call->call, &waits, reterr);
+  igloo_status status = ig_links_call(source->pool, &call->call, &waits, reterr);
   if (status == IGLOO_OK) {
     ig_listing *listing = IG_TAKE(call->listing);
     IG_ASSERT(listing);

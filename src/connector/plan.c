@@ -189,7 +189,7 @@ static uint32_t choose_parts(const struct plan *plan, const ig_remote_scan *scan
   if (plan->narrow || scan->limit_done || is_opaque(table) || table->facts->is_query)
     return 1;
   uint32_t count = plan->request->parts_wanted;
-  uint32_t places = ig_pool_readers_max(table->source->pool);
+  uint32_t places = ig_links_readers_max(table->source->pool);
   int64_t bytes = ig_remote_table_bytes(table);
   if (count > IG_CONNECTOR_PARTS_MAX) count = IG_CONNECTOR_PARTS_MAX;
   if (count > places) count = places;

@@ -16,7 +16,7 @@ struct line {
   struct waiter *first, **last;
 };
 
-struct ig_pool {
+struct ig_links {
   atomic_uint refs;
   struct ig_target *target;
   struct ig_link_group *group;
@@ -40,10 +40,10 @@ struct ig_pool {
   uint64_t failures, refused;
 };
 
-igloo_status ig_pool_new(struct ig_target *target, uint32_t places, ig_pool **ret_pool,
-                         struct igloo_error *reterr) {
+igloo_status ig_links_new(struct ig_target *target, uint32_t places, ig_links **ret_pool,
+                          struct igloo_error *reterr) {
   IG_ASSERT(places >= 1);
-  ig_pool *pool = ig_calloc(1, sizeof(*pool));
+  ig_links *pool = ig_calloc(1, sizeof(*pool));
   struct ig_link_group *group = ig_link_group_new();
   ig_link **idle = ig_calloc(places, sizeof(ig_link *));
   if (!pool || !group || !idle) {
@@ -66,12 +66,12 @@ igloo_status ig_pool_new(struct ig_target *target, uint32_t places, ig_pool **re
   return IGLOO_OK;
 }
 
-ig_pool *ig_pool_ref(ig_pool *pool) {
+ig_links *ig_links_ref(ig_links *pool) {
   atomic_fetch_add(&pool->refs, 1);
   return pool;
 }
 
-ig_pool *ig_pool_unref(ig_pool *pool) {
+ig_links *ig_links_unref(ig_links *pool) {
   if (!pool || atomic_fetch_sub(&pool->refs, 1) != 1) return NULL;
   IG_ASSERT(pool->idle_count == 0);
   ig_target_unref(pool->target);
@@ -84,7 +84,7 @@ ig_pool *ig_pool_unref(ig_pool *pool) {
 }
 
 /* Close all idle links. The lock is left meanwhile: closing takes that of the link. */
-static void end_idle(ig_pool *pool) {
+static void end_idle(ig_links *pool) {
   for (;;) {
     ig_mutex_lock(&pool->mu);
     ig_link *link = pool->idle_count ? pool->idle[--pool->idle_count] : NULL;
@@ -92,30 +92,30 @@ static void end_idle(ig_pool *pool) {
     ig_mutex_unlock(&pool->mu);
     if (!link) return;
     ig_link_close(link);
-    ig_pool_unref(pool); /* each idle link holds it */
+    ig_links_unref(pool); /* each idle link holds it */
   }
 }
 
-void ig_pool_close(ig_pool *pool) {
+void ig_links_close(ig_links *pool) {
   ig_mutex_lock(&pool->mu);
   pool->closed = true;
   ig_mutex_unlock(&pool->mu);
-  ig_pool_ref(pool);
+  ig_links_ref(pool);
   end_idle(pool);
-  ig_pool_unref(pool);
+  ig_links_unref(pool);
 }
 
-void ig_pool_drain(ig_pool *pool, int64_t deadline_us) {
+void ig_links_drain(ig_links *pool, int64_t deadline_us) {
   ig_link_group_drain(pool->group, deadline_us);
 }
 
 /* ---- places ------------------------------------------------------------------------ */
 
-uint32_t ig_pool_readers_max(const ig_pool *pool) {
+uint32_t ig_links_readers_max(const ig_links *pool) {
   return pool->places == 1 ? 1 : pool->places - pool->writers_max;
 }
 
-static bool grant_first_locked(ig_pool *pool, enum ig_place place) {
+static bool grant_first_locked(ig_links *pool, enum ig_place place) {
   struct line *line = &pool->lines[place];
   struct waiter *first = line->first;
   if (!first || pool->used + first->count > pool->places) return false;
@@ -129,14 +129,14 @@ static bool grant_first_locked(ig_pool *pool, enum ig_place place) {
 }
 
 /* Writers first: their reads wait for nothing that they hold up. */
-static void grant_locked(ig_pool *pool) {
+static void grant_locked(ig_links *pool) {
   bool any = false;
   while (grant_first_locked(pool, IG_PLACE_WRITE)) any = true;
   while (grant_first_locked(pool, IG_PLACE_READ)) any = true;
   if (any) ig_cond_broadcast(&pool->changed);
 }
 
-static void leave_locked(ig_pool *pool, enum ig_place place, struct waiter *self) {
+static void leave_locked(ig_links *pool, enum ig_place place, struct waiter *self) {
   struct line *line = &pool->lines[place];
   for (struct waiter **at = &line->first; *at; at = &(*at)->next) {
     if (*at != self) continue;
@@ -147,8 +147,8 @@ static void leave_locked(ig_pool *pool, enum ig_place place, struct waiter *self
   grant_locked(pool); /* whoever stood behind may fit */
 }
 
-igloo_status ig_pool_reserve(ig_pool *pool, enum ig_place place, uint32_t count,
-                             const struct ig_waits *waits, struct igloo_error *reterr) {
+igloo_status ig_links_reserve(ig_links *pool, enum ig_place place, uint32_t count,
+                              const struct ig_waits *waits, struct igloo_error *reterr) {
   IG_ASSERT(count >= 1 && count <= pool->places);
   int64_t until = ig_deadline_in(IG_CONNECTOR_WAIT_US);
   if (waits->deadline_us < until) until = waits->deadline_us;
@@ -179,7 +179,7 @@ igloo_status ig_pool_reserve(ig_pool *pool, enum ig_place place, uint32_t count,
   return status;
 }
 
-void ig_pool_unreserve(ig_pool *pool, enum ig_place place, uint32_t count) {
+void ig_links_unreserve(ig_links *pool, enum ig_place place, uint32_t count) {
   IG_LOCK_SCOPE(&pool->mu);
   IG_ASSERT(pool->used >= count);
   pool->used -= count;
@@ -190,7 +190,7 @@ void ig_pool_unreserve(ig_pool *pool, enum ig_place place, uint32_t count) {
 /* ---- connections ------------------------------------------------------------------- */
 
 /* Whether this caller may try to connect now. */
-static igloo_status pass_breaker(ig_pool *pool, struct igloo_error *reterr) {
+static igloo_status pass_breaker(ig_links *pool, struct igloo_error *reterr) {
   uint32_t abandoned = ig_link_group_abandoned(pool->group);
   IG_LOCK_SCOPE(&pool->mu);
   if (abandoned >= IG_CONNECTOR_ABANDONED_MAX) {
@@ -209,7 +209,7 @@ static igloo_status pass_breaker(ig_pool *pool, struct igloo_error *reterr) {
   return pool->why.status;
 }
 
-static void note_attempt(ig_pool *pool, igloo_status status,
+static void note_attempt(ig_links *pool, igloo_status status,
                          const struct igloo_error *error) {
   IG_LOCK_SCOPE(&pool->mu);
   if (status == IGLOO_OK) {
@@ -224,8 +224,8 @@ static void note_attempt(ig_pool *pool, igloo_status status,
   pool->why = *error;
 }
 
-igloo_status ig_pool_take(ig_pool *pool, const struct ig_waits *waits, ig_link **ret_link,
-                          struct igloo_error *reterr) {
+igloo_status ig_links_take(ig_links *pool, const struct ig_waits *waits,
+                           ig_link **ret_link, struct igloo_error *reterr) {
   ig_mutex_lock(&pool->mu);
   ig_link *link = pool->idle_count ? pool->idle[--pool->idle_count] : NULL;
   ig_mutex_unlock(&pool->mu);
@@ -244,14 +244,14 @@ igloo_status ig_pool_take(ig_pool *pool, const struct ig_waits *waits, ig_link *
   ig_mutex_lock(&pool->mu);
   pool->links++;
   ig_mutex_unlock(&pool->mu);
-  ig_pool_ref(pool);
+  ig_links_ref(pool);
   *ret_link = link;
   return IGLOO_OK;
 }
 
 /* On the link's thread. Where it is no longer idle somebody took it in time. */
 static void expire(void *ctx, ig_link *link) {
-  ig_pool *pool = ctx;
+  ig_links *pool = ctx;
   bool found = false;
   ig_mutex_lock(&pool->mu);
   for (uint32_t i = 0; i < pool->idle_count; i++) {
@@ -266,10 +266,10 @@ static void expire(void *ctx, ig_link *link) {
   ig_mutex_unlock(&pool->mu);
   if (!found) return;
   ig_link_close(link);
-  ig_pool_unref(pool);
+  ig_links_unref(pool);
 }
 
-void ig_pool_give(ig_pool *pool, ig_link *link, igloo_status status) {
+void ig_links_give(ig_links *pool, ig_link *link, igloo_status status) {
   if (!link) return;
   /* Before it is in the list: from then on it is anybody's. */
   if (status == IGLOO_OK) ig_link_park(link, expire, pool);
@@ -284,28 +284,28 @@ void ig_pool_give(ig_pool *pool, ig_link *link, igloo_status status) {
   if (keep) return; /* with the taker's reference to the pool */
   if (status == IGLOO_UNAVAILABLE) end_idle(pool);
   ig_link_close(link);
-  ig_pool_unref(pool);
+  ig_links_unref(pool);
 }
 
-igloo_status ig_pool_call(ig_pool *pool, struct ig_call *call,
-                          const struct ig_waits *waits, struct igloo_error *reterr) {
-  IG_TRY(ig_pool_reserve(pool, IG_PLACE_READ, 1, waits, reterr));
+igloo_status ig_links_call(ig_links *pool, struct ig_call *call,
+                           const struct ig_waits *waits, struct igloo_error *reterr) {
+  IG_TRY(ig_links_reserve(pool, IG_PLACE_READ, 1, waits, reterr));
   igloo_status status = IGLOO_OK;
   for (bool again = true; again;) {
     ig_link *link = NULL;
     again = false;
-    status = ig_pool_take(pool, waits, &link, reterr);
+    status = ig_links_take(pool, waits, &link, reterr);
     if (status != IGLOO_OK) break;
     bool fresh = ig_link_is_fresh(link);
     status = ig_link_call(link, call, waits, reterr);
     again = status == IGLOO_UNAVAILABLE && !fresh;
-    ig_pool_give(pool, link, status); /* the other idle ones go with it */
+    ig_links_give(pool, link, status); /* the other idle ones go with it */
   }
-  ig_pool_unreserve(pool, IG_PLACE_READ, 1);
+  ig_links_unreserve(pool, IG_PLACE_READ, 1);
   return status;
 }
 
-void ig_pool_stats(ig_pool *pool, struct ig_source_stats *ret_stats) {
+void ig_links_stats(ig_links *pool, struct ig_source_stats *ret_stats) {
   IG_LOCK_SCOPE(&pool->mu);
   ret_stats->connections = pool->links;
   ret_stats->busy = pool->links - pool->idle_count;

@@ -93,7 +93,7 @@ igloo_status ig_source_query(ig_source *source, struct ig_str text, ig_cancel *c
   call->text = ig_asprintf("SELECT * FROM (%.*s) AS q", IG_STR_ARG(statement));
   struct ig_waits waits = {.cancel = cancel, .deadline_us = IG_NEVER_US};
   igloo_status status = call->text
-                            ? ig_pool_call(source->pool, &call->call, &waits, reterr)
+                            ? ig_links_call(source->pool, &call->call, &waits, reterr)
                             : ig_fail_oom(reterr);
   if (status == IGLOO_OK)
     status =

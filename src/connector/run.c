@@ -149,10 +149,10 @@ static igloo_status reserve_slots(struct ig_run_source *slots,
                                   const struct ig_waits *waits,
                                   struct igloo_error *reterr) {
   for (struct ig_run_source *slot = slots; slot; slot = slot->next) {
-    uint32_t most = ig_pool_readers_max(slot->source->pool);
+    uint32_t most = ig_links_readers_max(slot->source->pool);
     uint32_t count = slot->planned < most ? slot->planned : most;
     if (count == 0) continue;
-    IG_TRY(ig_pool_reserve(slot->source->pool, IG_PLACE_READ, count, waits, reterr));
+    IG_TRY(ig_links_reserve(slot->source->pool, IG_PLACE_READ, count, waits, reterr));
     slot->places = count;
   }
   return IGLOO_OK;
@@ -160,7 +160,7 @@ static igloo_status reserve_slots(struct ig_run_source *slots,
 
 static void give_up_slots(struct ig_run_source *slots) {
   for (struct ig_run_source *slot = slots; slot; slot = slot->next) {
-    if (slot->places) ig_pool_unreserve(slot->source->pool, IG_PLACE_READ, slot->places);
+    if (slot->places) ig_links_unreserve(slot->source->pool, IG_PLACE_READ, slot->places);
     slot->places = 0;
   }
 }
@@ -193,7 +193,7 @@ static igloo_status reserve_all(ig_remote_run *run, struct ig_run_source *slot,
   bool late = false;
   if (!begin_reserving(run, slot, waits, &late, &status, reterr)) return status;
   if (late) {
-    status = ig_pool_reserve(slot->source->pool, IG_PLACE_READ, 1, waits, reterr);
+    status = ig_links_reserve(slot->source->pool, IG_PLACE_READ, 1, waits, reterr);
   } else {
     status = reserve_slots(run->slots, waits, reterr);
     if (status != IGLOO_OK) give_up_slots(run->slots);
@@ -335,15 +335,15 @@ static igloo_status run_leave(ig_link *link, struct ig_call *call IG_UNUSED,
  * ----------------------------------------------------------------------------- */
 
 static void put_back(void *ctx, ig_link *link, igloo_status status) {
-  ig_pool *pool = ctx;
-  ig_pool_give(pool, link, status);
-  ig_pool_unreserve(pool, IG_PLACE_READ, 1);
-  ig_pool_unref(pool);
+  ig_links *pool = ctx;
+  ig_links_give(pool, link, status);
+  ig_links_unreserve(pool, IG_PLACE_READ, 1);
+  ig_links_unref(pool);
 }
 
 /* Give a link and its place back to the pool, out of the snapshot. Without the lock. */
 static void release_link(struct ig_run_source *slot, ig_link *link, bool in_snapshot) {
-  ig_pool *pool = ig_pool_ref(slot->source->pool);
+  ig_links *pool = ig_links_ref(slot->source->pool);
   struct ig_call *call = in_snapshot ? ig_call_new(sizeof(*call), run_leave, NULL) : NULL;
   if (call)
     ig_link_post(link, call, put_back, pool);
@@ -374,7 +374,7 @@ static bool release_surplus(ig_remote_run *run, struct ig_run_source *slot, bool
   bool in_snapshot = slot->snapshot == SNAPSHOT_TAKEN;
   ig_mutex_unlock(&run->mu);
   if (link) release_link(slot, link, in_snapshot);
-  if (places) ig_pool_unreserve(slot->source->pool, IG_PLACE_READ, places);
+  if (places) ig_links_unreserve(slot->source->pool, IG_PLACE_READ, places);
   return link != NULL;
 }
 
@@ -405,7 +405,7 @@ static void drop_link(ig_remote_run *run, struct ig_run_source *slot, ig_link *l
   if (slot->holder == link) slot->holder = NULL;
   ig_cond_broadcast(&run->changed);
   ig_mutex_unlock(&run->mu);
-  ig_pool_give(slot->source->pool, link, status);
+  ig_links_give(slot->source->pool, link, status);
 }
 
 void ig_run_give(ig_remote_run *run, struct ig_run_source *slot, ig_link *link,
@@ -546,7 +546,7 @@ static igloo_status take_once(ig_remote_run *run, struct ig_run_source *slot,
     *ret_link = link;
     return IGLOO_OK;
   }
-  igloo_status status = ig_pool_take(slot->source->pool, waits, &link, reterr);
+  igloo_status status = ig_links_take(slot->source->pool, waits, &link, reterr);
   if (status == IGLOO_OK)
     status = enter_snapshot(run, slot, snapshot, link, waits, ret_again, reterr);
   if (status == IGLOO_OK)

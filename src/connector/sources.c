@@ -36,8 +36,8 @@ ig_source *ig_source_ref(ig_source *source) {
 
 ig_source *ig_source_unref(ig_source *source) {
   if (!source || atomic_fetch_sub(&source->refs, 1) != 1) return NULL;
-  if (source->pool) ig_pool_close(source->pool);
-  ig_pool_unref(source->pool);
+  if (source->pool) ig_links_close(source->pool);
+  ig_links_unref(source->pool);
   ig_map_done(&source->tables);
   ig_listing_unref(source->listing);
   ig_pushdown_log_unref(source->log);
@@ -71,7 +71,7 @@ const char *ig_source_default_schema(const ig_source *source) {
 void ig_source_stats_get(ig_source *source, struct ig_source_stats *ret_stats) {
   *ret_stats = (struct ig_source_stats){
       .statements = source->statements, .rows = source->rows, .bytes = source->bytes};
-  ig_pool_stats(source->pool, ret_stats);
+  ig_links_stats(source->pool, ret_stats);
 }
 
 static igloo_status run_nothing(ig_link *link, struct ig_call *call IG_UNUSED,
@@ -84,7 +84,7 @@ igloo_status ig_source_check(ig_source *source, ig_cancel *cancel,
   struct ig_call *call = ig_call_new(sizeof(*call), run_nothing, NULL);
   if (!call) return ig_fail_oom(reterr);
   struct ig_waits waits = {.cancel = cancel, .deadline_us = IG_NEVER_US};
-  igloo_status status = ig_pool_call(source->pool, call, &waits, reterr);
+  igloo_status status = ig_links_call(source->pool, call, &waits, reterr);
   ig_call_unref(call);
   return status;
 }
@@ -136,10 +136,10 @@ static void end_all(ig_sources *sources) {
   size_t at = 0;
   void *value = NULL;
   while (ig_map_next(&sources->by_name, &at, NULL, &value))
-    ig_pool_close(((ig_source *)value)->pool);
+    ig_links_close(((ig_source *)value)->pool);
   at = 0;
   while (ig_map_next(&sources->by_name, &at, NULL, &value))
-    ig_pool_drain(((ig_source *)value)->pool, until);
+    ig_links_drain(((ig_source *)value)->pool, until);
 }
 
 ig_sources *ig_sources_unref(ig_sources *sources) {
@@ -169,7 +169,7 @@ bool ig_sources_detach(ig_sources *sources, struct ig_str name) {
   ig_source *source = ig_map_steal(&sources->by_name, name);
   ig_mutex_unlock(&sources->mu);
   if (!source) return false;
-  ig_pool_close(source->pool);
+  ig_links_close(source->pool);
   ig_source_unref(source);
   return true;
 }
@@ -221,7 +221,7 @@ static igloo_status make_pool(ig_sources *sources,
   target->source = ig_strdup(definition->name);
   if (!target->source) return ig_fail_oom(reterr);
   IG_TRY(ig_source_settings(source->type, definition, target, reterr));
-  return ig_pool_new(target, sources->connections_max, &source->pool, reterr);
+  return ig_links_new(target, sources->connections_max, &source->pool, reterr);
 }
 
 static igloo_status make_source(ig_sources *sources,
@@ -262,7 +262,7 @@ igloo_status ig_sources_attach(ig_sources *sources,
       ig_map_put(&sources->by_name, name, ig_source_ref(old), NULL) != IGLOO_OK)
     status = ig_fail_oom(reterr);
   ig_mutex_unlock(&sources->mu);
-  if (old && status == IGLOO_OK) ig_pool_close(old->pool);
+  if (old && status == IGLOO_OK) ig_links_close(old->pool);
   ig_source_unref(old);
   return status;
 }

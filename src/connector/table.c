@@ -273,7 +273,7 @@ static igloo_status look(ig_source *source, struct ig_str schema, struct ig_str 
   call->name = ig_str_dup(name);
   struct ig_waits waits = {.cancel = cancel, .deadline_us = IG_NEVER_US};
   igloo_status status = call->schema && call->name
-                            ? ig_pool_call(source->pool, &call->call, &waits, reterr)
+                            ? ig_links_call(source->pool, &call->call, &waits, reterr)
                             : ig_fail_oom(reterr);
   if (status == IGLOO_OK) *ret_facts = IG_TAKE(call->facts);
   ig_call_unref(call);
