@@ -21,11 +21,14 @@ import time
 
 import queries
 import report
+import serving
 import start
 import statements
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-PARTS = ["queries", "memory", "start", "statements", "instructions"]
+PARTS = ["queries", "memory", "start", "statements", "instructions", "streams", "calls", "remote",
+         "serving_instructions"]
+SERVING = {"calls"}  # need a PostgreSQL
 BUSY = 0.10  # of the machine, taken by others: more than this widens the ratios
 
 
@@ -35,6 +38,7 @@ class Setup:
     library: pathlib.Path
     program: pathlib.Path
     shell: pathlib.Path
+    wire: pathlib.Path
     threads: int
     scale: float
     pairs: int
@@ -128,6 +132,10 @@ def run_part(name, setup):
         "start": lambda: start.measure(setup, say),
         "statements": lambda: statements.measure(setup, say),
         "instructions": lambda: statements.count_instructions(setup, say),
+        "streams": lambda: serving.streams(setup, say),
+        "calls": lambda: serving.calls(setup, say),
+        "remote": lambda: serving.remote(setup, say),
+        "serving_instructions": lambda: serving.count_instructions(setup, say),
     }[name]
     load = Load()
     result = run()
@@ -156,10 +164,12 @@ def main():
     setup = Setup(
         library=build / "libigloo.so", program=build / "igloo",
         shell=pathlib.Path(sysconfig.get_path("purelib")) / "duckdb_cli" / "duckdb",
-        threads=threads, scale=arguments.scale, pairs=arguments.pairs,
+        wire=build, threads=threads, scale=arguments.scale, pairs=arguments.pairs,
         queries=arguments.queries or list(range(1, 23)), count_divisor=1)
     parts = arguments.only or PARTS
-    if ("instructions" in parts or arguments.check) and not shutil.which("valgrind"):
+    if SERVING & set(parts) and serving.missing():
+        sys.exit(f"error: missing for the part calls (Debian): {', '.join(serving.missing())}")
+    if ("instructions" in parts or "serving_instructions" in parts or arguments.check) and not shutil.which("valgrind"):
         sys.exit("error: valgrind is missing (Debian: valgrind); "
                  "or choose parts without instructions by --only")
     if arguments.check:

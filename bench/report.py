@@ -81,9 +81,47 @@ def instructions(found):
             + table(head, rows))
 
 
+def streams(found):
+    head = ["transport, streams", "Flight GB/s", "bare GB/s", "Flight / bare",
+            "reader's CPU s/GB, Flight", "bare"]
+    rows = [[label, f"{entry['gb_per_s']['flight']:.2f}", f"{entry['gb_per_s']['raw']:.2f}",
+             ratio(entry["ratio"]), f"{entry['cpu_s_per_gb']['flight']:.2f}",
+             f"{entry['cpu_s_per_gb']['raw']:.2f}"] for label, entry in found.items()]
+    return ("### Batches of 1 MiB in memory, through Flight and through bare sockets\n\n"
+            + table(head, rows))
+
+
+def calls(found):
+    head = ["transport", "prepared µs", "unprepared µs", "pgbench µs", "prepared / pgbench",
+            "unprepared / pgbench"]
+    rows = [[way, *(f"{entry['us'][what]:.0f}" for what in ("prepared", "unprepared", "pgbench")),
+             ratio(entry["ratio"]["prepared"]), ratio(entry["ratio"]["unprepared"])]
+            for way, entry in found["select"].items()]
+    many = found["clients"]
+    rates = ", ".join(f"{rate:.0f} of {count}" for count, rate in many["per_second"].items())
+    return ("### SELECT 1, p50, beside `pgbench -M prepared`\n\n" + table(head, rows)
+            + f"\n\nStatements a second over a Unix socket: {rates} clients (ratio "
+            f"{ratio(many['ratio'])}), p99 of the last {many['p99_of_p50']:.1f} times its p50.")
+
+
+def remote(found):
+    head = ["lineitem from Parquet", "Flight ms", "embedded ms", "Flight / embedded"]
+    rows = [["all rows to libigloo, Unix socket", f"{found['ms']['remote']:.0f}",
+             f"{found['ms']['embedded']:.0f}", ratio(found["ratio"])]]
+    return "### A table through Flight\n\n" + table(head, rows)
+
+
+def serving_instructions(found):
+    return instructions(found).replace("to plan and start a small statement", "of the server")
+
+
+SECTIONS = {"queries": queries, "memory": memory, "start": start, "statements": statements,
+            "instructions": instructions, "streams": streams, "calls": calls, "remote": remote,
+            "serving_instructions": serving_instructions}
+
+
 def part(name, found):
-    return {"queries": queries, "memory": memory, "start": start, "statements": statements,
-            "instructions": instructions}[name](found)
+    return SECTIONS[name](found)
 
 
 def whole(result):
@@ -96,8 +134,7 @@ def whole(result):
         f"{setup['threads']} threads each; {setup['pairs']} pairs; others took at most "
         f"{others:.0%} of the machine; {result['minutes']:.0f} minutes. Ratios are medians "
         "of Igloo's figure over the peer's, pair by pair, with their 95 % interval."]
-    parts += [part(name, result[name]) for name in
-              ("queries", "memory", "start", "statements", "instructions") if name in result]
+    parts += [part(name, result[name]) for name in SECTIONS if name in result]
     return "\n\n".join(parts)
 
 

@@ -3,6 +3,7 @@
  *
  *     latency URI prepared|unprepared CLIENTS SECONDS [SQL]
  *
+ * URI "" is the embedded engine; SECONDS as in "400n" is a number of statements instead.
  * Each client is a thread with a connection of its own; all begin together after a
  * tenth of the time to warm up. The last line is JSON: statements, errors, seconds, and
  * the microseconds within which half, 99 % and all of them were done.
@@ -25,7 +26,7 @@ struct client {
   const char *sql;
   int64_t begin_ns, measure_ns, end_ns;
   uint32_t *samples_us;
-  size_t count, errors;
+  size_t count, errors, count_max;
   int prepared;
 };
 
@@ -63,11 +64,12 @@ static int run_one(igloo_connection *con, igloo_statement *statement, const char
 
 static void measure(struct client *client, igloo_connection *con,
                     igloo_statement *statement) {
-  for (int64_t before = now_ns(); before < client->end_ns && !client->errors;) {
+  for (int64_t before = now_ns();
+       before < client->end_ns && !client->errors && client->count < client->count_max;) {
     int good = run_one(con, statement, client->sql);
     int64_t after = now_ns();
     if (!good) client->errors++;
-    if (before >= client->measure_ns && client->count < SAMPLES_MAX)
+    if (before >= client->measure_ns)
       client->samples_us[client->count++] = (uint32_t)((after - before) / 1000);
     before = after;
   }
@@ -124,19 +126,27 @@ int main(int argc, char **argv) {
     return 2;
   }
   long count = strtol(argv[3], NULL, 10);
-  double seconds = strtod(argv[4], NULL);
+  char *unit = NULL;
+  double seconds = strtod(argv[4], &unit);
+  size_t count_max = SAMPLES_MAX;
   igloo_database *database = NULL;
   struct igloo_error error;
   if (count < 1 || count > CLIENTS_MAX || seconds <= 0) return 2;
-  if (igloo_database_open(argv[1], NULL, 0, &database, &error) != IGLOO_OK) {
+  if (igloo_database_open(argv[1][0] ? argv[1] : NULL, NULL, 0, &database, &error) !=
+      IGLOO_OK) {
     fprintf(stderr, "%s\n", error.message);
     return 1;
+  }
+  if (*unit == 'n') {
+    count_max = (size_t)seconds;
+    seconds = 3600;
   }
   int64_t begin = now_ns(), ns = (int64_t)(seconds * 1e9);
   for (long i = 0; i < count; i++) {
     clients[i] = (struct client){.database = database,
                                  .sql = argc > 5 ? argv[5] : "SELECT 1",
-                                 .measure_ns = begin + ns / 10,
+                                 .measure_ns = *unit == 'n' ? 0 : begin + ns / 10,
+                                 .count_max = count_max,
                                  .end_ns = begin + ns + ns / 10,
                                  .prepared = strcmp(argv[2], "prepared") == 0};
     clients[i].samples_us = malloc(SAMPLES_MAX * sizeof(uint32_t));
