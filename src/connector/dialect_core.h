@@ -138,6 +138,10 @@ struct ig_language {
    * walk, where it has no exact form. */
   bool (*literal)(struct ig_walk *walk, const struct ig_rule *rule,
                   const struct ig_value *value);
+  /* Write a comparison that is more than `column operator literal` and say what it is;
+   * IGLOO_PUSH_EXACT with *ret_written false where it is no more. NULL: none is. */
+  enum igloo_push (*compare)(struct ig_walk *walk, const struct ig_operand *operand,
+                             int32_t op, const struct ig_value *value, bool *ret_written);
   /* Write the whole condition. `collate` is the clause that the rule asks for, or "". */
   enum igloo_push (*like)(struct ig_walk *walk, const struct ig_operand *operand,
                           const char *collate, const struct ig_pattern *pattern,

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "arrow/numtext.h"
+#include "arrow/timetext.h"
 #include "connector/dialect_core.h"
 
 /* GLOB tries every place for every star. */
@@ -19,7 +20,12 @@
 
 #define CODE_POINT_MAX 0x10FFFF
 
+#define DAY_SECONDS INT64_C(86400)
+#define DAYS_MIN INT64_C(-719162) /* 0001-01-01 */
+#define DAYS_MAX INT64_C(2932896) /* 9999-12-31 */
+
 #define COLLATION "the collation takes different texts for one"
+#define SPELLINGS "a time is written there in more than one way"
 #define FLOATS "-0.0 and 0.0 are one value there"
 
 enum affinity {
@@ -31,7 +37,9 @@ enum affinity {
   AFFINITY_REAL,
 };
 
-/* Questions: =, <>, <, IS NULL, LIKE, truth, ORDER BY. */
+/* `collation` is, for dates and times, what table->datetime must be.
+ *
+ * Questions: =, <>, <, IS NULL, LIKE, truth, ORDER BY. */
 static const struct {
   enum affinity affinity;
   struct ig_rule rule;
@@ -43,6 +51,10 @@ static const struct {
     {AFFINITY_TEXT, {IG_CLASS_TEXT, NULL, "NOCASE", "ICCEC-C", "", COLLATION}},
     {AFFINITY_TEXT, {IG_CLASS_TEXT, NULL, "RTRIM", "ICCEC-C", "", COLLATION}},
     {AFFINITY_BLOB, {IG_CLASS_BYTES, NULL, NULL, "EEEE--E", "", NULL}},
+    {AFFINITY_NUMERIC, {IG_CLASS_BOOL, NULL, NULL, "EEEE-EE", "", NULL}},
+    {AFFINITY_NUMERIC, {IG_CLASS_DATE, NULL, "text", "EEEE--E", "", NULL}},
+    {AFFINITY_NUMERIC, {IG_CLASS_TIMESTAMP, NULL, "text", "I-IE---", "", SPELLINGS}},
+    {AFFINITY_NUMERIC, {IG_CLASS_INSTANT, NULL, "text", "I-IE---", "", SPELLINGS}},
 };
 
 static const struct ig_rule other_type = {
@@ -51,6 +63,9 @@ static const struct ig_rule unknown_type = {
     .answers = "-------", .reason = "the driver does not tell the column's type"};
 static const struct ig_rule unknown_collation = {.answers = "---E---",
                                                  .reason = "the collation is not known"};
+
+static const struct ig_rule other_datetime = {
+    .answers = "---E---", .reason = "dates and times are not texts there"};
 
 /* SQLite's own rules, in its order. */
 static enum affinity affinity_of(struct ig_str declared) {
@@ -74,17 +89,17 @@ static enum affinity affinity_of(struct ig_str declared) {
 static const struct ig_rule *rule(const struct igloo_table *table,
                                   const struct igloo_column *column,
                                   const struct ig_type *type) {
-  (void)table;
   struct ig_str declared = ig_str_from_cstr(column->source_type);
   const struct ig_rule *found = declared.len > 0 ? &other_type : &unknown_type;
   enum affinity affinity = affinity_of(declared);
   for (size_t i = 0; i < IG_ARRAY_LEN(rules); i++) {
     const struct ig_rule *candidate = &rules[i].rule;
     if (candidate->class != type->class || rules[i].affinity != affinity) continue;
-    if (!candidate->collation ||
-        ig_str_eq_cstr_ci(ig_str_from_cstr(column->collation), candidate->collation))
+    bool text = type->class == IG_CLASS_TEXT;
+    struct ig_str told = ig_str_from_cstr(text ? column->collation : table->datetime);
+    if (!candidate->collation || ig_str_eq_cstr_ci(told, candidate->collation))
       return candidate;
-    found = &unknown_collation;
+    found = text ? &unknown_collation : &other_datetime;
   }
   return found;
 }
@@ -186,6 +201,15 @@ static bool append_real(struct ig_walk *walk, double value) {
   return true;
 }
 
+/* Dates stand as texts of ten bytes: their order is that of time. */
+static bool append_date(struct ig_walk *walk, int64_t days) {
+  IG_SMALL_TEXT(date);
+  if (days < DAYS_MIN || days > DAYS_MAX)
+    return refuse(walk, "the year is not 1 to 9999");
+  ig_text_date(&date, days);
+  return append_text(walk, ig_buf_str(&date));
+}
+
 static bool literal(struct ig_walk *walk, const struct ig_rule *rule_of_column,
                     const struct ig_value *value) {
   (void)rule_of_column;
@@ -199,8 +223,10 @@ static bool literal(struct ig_walk *walk, const struct ig_rule *rule_of_column,
     case IG_CLASS_BYTES:
       return append_blob(walk, value->bytes);
     case IG_CLASS_BOOL:
-    case IG_CLASS_DECIMAL:
+      return append_int(walk, value->whole);
     case IG_CLASS_DATE:
+      return append_date(walk, (int64_t)value->whole);
+    case IG_CLASS_DECIMAL:
     case IG_CLASS_TIME:
     case IG_CLASS_TIMESTAMP:
     case IG_CLASS_INSTANT:
@@ -208,6 +234,39 @@ static bool literal(struct ig_walk *walk, const struct ig_rule *rule_of_column,
       break;
   }
   return refuse(walk, "the constant has no form there");
+}
+
+static int64_t floor_div(int64_t value, int64_t by) {
+  return value / by - (value % by < 0);
+}
+
+/* One moment has many spellings, but each begins with its day, in UTC or, with an offset,
+ * at most a day from it: the source is asked for whole days. */
+static enum igloo_push compare(struct ig_walk *walk, const struct ig_operand *operand,
+                               int32_t op, const struct ig_value *value,
+                               bool *ret_written) {
+  enum ig_class class = value->type.class;
+  if (class != IG_CLASS_TIMESTAMP && class != IG_CLASS_INSTANT) return IGLOO_PUSH_EXACT;
+  int64_t day = floor_div((int64_t)value->whole, DAY_SECONDS * value->type.unit);
+  int64_t around = class == IG_CLASS_INSTANT ? 1 : 0;
+  bool low = op != IGLOO_OP_LT && op != IGLOO_OP_LE;
+  bool high = op != IGLOO_OP_GT && op != IGLOO_OP_GE;
+  *ret_written = true;
+  ig_walk_append_cstr(walk, low && high ? "(" : "");
+  if (low) {
+    ig_walk_append_name(walk, operand->column);
+    ig_walk_append_cstr(walk, " >= ");
+    if (!append_date(walk, day - around)) return IGLOO_PUSH_NO;
+  }
+  ig_walk_append_cstr(walk, low && high ? " AND " : "");
+  if (high) {
+    ig_walk_append_name(walk, operand->column);
+    ig_walk_append_cstr(walk, " < ");
+    if (!append_date(walk, day + around + 1)) return IGLOO_PUSH_NO;
+  }
+  ig_walk_append_cstr(walk, low && high ? ")" : "");
+  walk->reason = SPELLINGS;
+  return IGLOO_PUSH_INEXACT;
 }
 
 /* ---- patterns -------------------------------------------------------------------------
@@ -357,6 +416,7 @@ static const struct ig_language language = {
     .may_misfit = may_misfit,
     .identifier = identifier,
     .literal = literal,
+    .compare = compare,
     .like = like,
     .collate = " COLLATE BINARY",
     .distinct = " IS NOT ",

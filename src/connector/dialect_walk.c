@@ -45,10 +45,14 @@ static enum igloo_push ask(const struct ig_walk *walk, const struct igloo_expr *
   return push;
 }
 
-/* True where the source may hold what the engine sees as NULL. */
-static bool hides_nulls(const struct ig_walk *walk, const struct ig_operand *operand) {
-  return ig_str_eq_cstr(ig_str_from_cstr(walk->table->misfit), "null") &&
+/* True where the source may hold what the engine sees as NULL, or as text. */
+static bool misfits_become(const struct ig_walk *walk, const struct ig_operand *operand,
+                           const char *what) {
+  return ig_str_eq_cstr(ig_str_from_cstr(walk->table->misfit), what) &&
          walk->language->may_misfit(operand->column, operand->rule->class);
+}
+static bool hides_nulls(const struct ig_walk *walk, const struct ig_operand *operand) {
+  return misfits_become(walk, operand, "null");
 }
 
 /* True where the rule allows it: *ret_push and *ret_collate are then set. */
@@ -60,6 +64,10 @@ static bool rule_allows(struct ig_walk *walk, const struct ig_operand *operand,
   *ret_collate = answer == 'C' ? walk->language->collate : "";
   if (answer != 'E' && answer != 'C') walk->reason = operand->rule->reason;
   if (answer != 'E' && answer != 'C' && answer != 'I') return false;
+  if (what != IG_ASK_NULL && misfits_become(walk, operand, "text")) {
+    walk->reason = "values that do not fit are text here";
+    return false;
+  }
   if (!hides_nulls(walk, operand)) return true;
   /* A value that does not fit is no value that a literal has: a comparison keeps it or
    * not, and the engine never does. */
@@ -203,6 +211,10 @@ static enum igloo_push compare_value(struct ig_walk *walk,
   if (value.type.class == IG_CLASS_FLOAT)
     push = weaker(push, push_float(walk, &op, value.number));
   if (push == IGLOO_PUSH_NO) return push;
+  bool written = false;
+  if (walk->language->compare)
+    push = weaker(push, walk->language->compare(walk, operand, op, &value, &written));
+  if (written || push == IGLOO_PUSH_NO) return push;
 
   ig_walk_append_name(walk, operand->column);
   ig_walk_append_cstr(walk, collate);
@@ -227,6 +239,7 @@ static enum igloo_push compare_columns(struct ig_walk *walk,
   bool exact = push == IGLOO_PUSH_EXACT && right_push == IGLOO_PUSH_EXACT;
   if (hides_nulls(walk, left) || hides_nulls(walk, right))
     return refuse(walk, "values that do not fit are NULL here");
+  if (!exact && class != IG_CLASS_TEXT) return refuse(walk, left->rule->reason);
   if (class != right->type.class || (left->rule != right->rule && !(plain && exact)))
     return refuse(walk, "the types of the two sides differ");
   if (class == IG_CLASS_FLOAT) {

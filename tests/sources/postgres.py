@@ -1,0 +1,95 @@
+"""A PostgreSQL server of one's own: started once, thrown away after the run."""
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+BIN = pathlib.Path("/usr/lib/postgresql/15/bin")
+SECONDS = 30
+
+
+def _as_postgres(command):
+    """PostgreSQL refuses root; it ends with the process that started it."""
+    user = ["--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.getuid() == 0 else []
+    return ["setpriv", *user, "--pdeathsig=INT", *map(str, command)]
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+class Postgres:
+    """A server on 127.0.0.1:`port` and a socket in `folder`; user `pg`, no password."""
+
+    def __init__(self, **settings):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="igloo-pg-"))
+        if os.getuid() == 0:
+            shutil.chown(self.folder, "postgres", "postgres")
+        self.port = free_port()
+        self.process = None
+        self.settings = {
+            "listen_addresses": "127.0.0.1", "port": self.port,
+            "unix_socket_directories": self.folder, "fsync": "off",
+            "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "32MB",
+            "max_connections": 60, "log_statement": "all", "log_line_prefix": "[%p] ",
+            "autovacuum": "off", **settings}
+        subprocess.run(
+            _as_postgres([BIN / "initdb", "-D", self.data, "-U", "pg", "--auth=trust", "-E",
+                          "UTF8", "--locale=C", "-N"]),
+            check=True, stdout=subprocess.DEVNULL, timeout=SECONDS)
+        self.start()
+
+    @property
+    def data(self):
+        return self.folder / "data"
+
+    @property
+    def uri(self):
+        return f"postgresql://pg@127.0.0.1:{self.port}/postgres"
+
+    def start(self):
+        options = [part for key, value in self.settings.items()
+                   for part in ("-c", f"{key}={value}")]
+        with open(self.folder / "log", "ab") as log:
+            self.process = subprocess.Popen(
+                _as_postgres([BIN / "postgres", "-D", self.data, *options]),
+                stdout=log, stderr=log, cwd=self.folder)
+        ready = [BIN / "pg_isready", "-q", "-h", str(self.folder), "-p", str(self.port)]
+        deadline = time.monotonic() + SECONDS
+        while subprocess.run(ready, check=False).returncode != 0:
+            assert self.process.poll() is None, (self.folder / "log").read_text()
+            assert time.monotonic() < deadline, "PostgreSQL does not start"
+
+    def stop(self, how=signal.SIGINT):
+        """SIGTERM waits for clients, SIGINT does not, SIGQUIT and SIGKILL are crashes."""
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        self.process.wait(SECONDS)
+
+    def done(self):
+        self.stop(signal.SIGQUIT)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def log(self):
+        return (self.folder / "log").read_text(errors="replace")
+
+    def run(self, script, database="postgres", check=True):
+        """Run a script by psql: its output, unaligned, tab-separated; NULL is \\N."""
+        done = subprocess.run(
+            [BIN / "psql", "-X", "-q", "-A", "-t", "-F", "\t", "-P", "null=\\N", "-v",
+             "ON_ERROR_STOP=1" if check else "ON_ERROR_STOP=0", "-h", self.folder, "-p",
+             str(self.port), "-U", "pg", "-d", database, "-f", "-"],
+            input=script.encode() if isinstance(script, str) else script,
+            capture_output=True, timeout=120, check=False,
+            env={"PATH": os.environ["PATH"], "PGCLIENTENCODING": "UTF8", "PGTZ": "UTC",
+                 "LC_ALL": "C.UTF-8"})
+        errors = done.stderr.decode(errors="replace")
+        assert done.returncode == 0 and (not check or not errors), errors[:4000]
+        return done.stdout.decode()
+
