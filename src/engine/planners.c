@@ -8,13 +8,16 @@
 
 /* A waiting caller asks its cancel token this often: setting a token wakes nobody. */
 #define CANCEL_POLL_US (5 * IG_US_PER_MS)
+/* A thread that found nothing to do for so long ends, and gives back the stack that its
+ * statements have touched. */
+#define IDLE_US (10 * IG_US_PER_S)
 /* Each thread reserves IG_PLAN_STACK_BYTES of address space. */
 #define THREADS_LIMIT 1024
 
 struct ig_planners {
   pthread_mutex_t mu;        /* a leaf lock */
   pthread_cond_t work_added; /* the queue grew, or `closing` was set */
-  pthread_cond_t work_done;  /* some task became done */
+  pthread_cond_t work_done;  /* some task became done, or a thread ended */
   struct ig_task *head;      /* guarded by mu; oldest first */
   struct ig_task *tail;      /* guarded by mu */
   uint32_t queued;           /* guarded by mu, <= queued_max */
@@ -22,8 +25,9 @@ struct ig_planners {
   uint32_t abandoned;        /* guarded by mu, <= IG_PLANS_ABANDONED_MAX */
   bool closing;              /* guarded by mu */
   uint32_t threads_count;    /* guarded by mu, <= threads_max */
+  pthread_t ended;           /* guarded by mu: to be joined, if … */
+  bool has_ended;            /* guarded by mu */
   uint32_t threads_max, queued_max;
-  pthread_t threads[];
 };
 
 static _Thread_local bool on_planning_thread;
@@ -36,11 +40,13 @@ static void run_task(struct ig_task *task) {
   task->status = task->run(task, &task->error);
 }
 
-/* With mu held: take the oldest task, waiting for one. NULL once the pool closes. */
+/* With mu held: take the oldest task, waiting for one. NULL: the thread ends. */
 static struct ig_task *take_task_locked(ig_planners *planners) {
-  while (!planners->head && !planners->closing) {
+  int64_t deadline_us = ig_deadline_in(IDLE_US);
+  bool in_time = true;
+  while (!planners->head && !planners->closing && in_time) {
     planners->idle++;
-    (void)ig_cond_wait_until(&planners->work_added, &planners->mu, IG_NEVER_US);
+    in_time = ig_cond_wait_until(&planners->work_added, &planners->mu, deadline_us);
     planners->idle--;
   }
   struct ig_task *task = planners->head;
@@ -50,6 +56,16 @@ static struct ig_task *take_task_locked(ig_planners *planners) {
   planners->queued--;
   task->queued = 0;
   return task;
+}
+
+/* Each thread that ends joins the one that ended before it: the last is joined by free.
+ */
+static void end_thread_locked(ig_planners *planners) {
+  if (planners->has_ended) (void)ig_thread_join(planners->ended);
+  planners->ended = pthread_self();
+  planners->has_ended = true;
+  planners->threads_count--;
+  ig_cond_broadcast(&planners->work_done);
 }
 
 static void *planner_main(void *ctx) {
@@ -72,6 +88,7 @@ static void *planner_main(void *ctx) {
     }
     ig_cond_broadcast(&planners->work_done);
   }
+  end_thread_locked(planners);
   ig_mutex_unlock(&planners->mu);
   return NULL;
 }
@@ -80,8 +97,7 @@ igloo_status ig_planners_new(uint32_t threads_max, uint32_t queued_max,
                              ig_planners **ret_planners, struct igloo_error *reterr) {
   if (threads_max < 1 || threads_max > THREADS_LIMIT)
     return ig_fail_range(reterr, "limits", "running", threads_max, 1, THREADS_LIMIT);
-  ig_planners *planners =
-      ig_calloc(1, sizeof(*planners) + threads_max * sizeof(planners->threads[0]));
+  ig_planners *planners = ig_calloc(1, sizeof(*planners));
   if (!planners) return ig_fail_oom(reterr);
   ig_mutex_init(&planners->mu);
   ig_cond_init(&planners->work_added);
@@ -105,9 +121,10 @@ ig_planners *ig_planners_free(ig_planners *planners) {
   if (!planners) return NULL;
   (void)!ig_planners_close(planners, IG_NEVER_US);
   ig_mutex_lock(&planners->mu);
-  uint32_t count = planners->threads_count;
+  while (planners->threads_count > 0)
+    (void)ig_cond_wait_until(&planners->work_done, &planners->mu, IG_NEVER_US);
   ig_mutex_unlock(&planners->mu);
-  for (uint32_t i = 0; i < count; i++) (void)ig_thread_join(planners->threads[i]);
+  if (planners->has_ended) (void)ig_thread_join(planners->ended);
   ig_cond_done(&planners->work_done);
   ig_cond_done(&planners->work_added);
   ig_mutex_done(&planners->mu);
@@ -127,9 +144,9 @@ static igloo_status enqueue_locked(ig_planners *planners, struct ig_task *task,
   }
   if (planners->queued >= planners->idle &&
       planners->threads_count < planners->threads_max) {
-    igloo_status status =
-        ig_thread_start("igloo-plan", IG_PLAN_STACK_BYTES, planner_main, planners,
-                        &planners->threads[planners->threads_count], reterr);
+    pthread_t thread;
+    igloo_status status = ig_thread_start("igloo-plan", IG_PLAN_STACK_BYTES, planner_main,
+                                          planners, &thread, reterr);
     if (status == IGLOO_OK)
       planners->threads_count++;
     else if (planners->threads_count == 0)

@@ -7,7 +7,7 @@
  * once while its thread finishes alone ("abandoned"). Abandoned tasks count against the
  * pool and are bounded by IG_PLANS_ABANDONED_MAX.
  *
- * Owns:    its threads, until ig_planners_free().
+ * Owns:    its threads, until they have had no work for a while or ig_planners_free().
  * Threads: all functions are thread-safe, except ig_planners_free().
  * Blocks:  ig_planners_run(), until the task is done, cancelled or past its deadline;
  *          ig_planners_free(), until every task has ended.
