@@ -84,7 +84,8 @@ struct ig_link {
   struct AdbcStatement statement;
   struct ArrowArrayStream stream; /* of the statement; released: none */
   bool has_database, has_connection;
-  atomic_uint calls; /* made so far; the first one connects */
+  bool reading, repeatable; /* a transaction is open, of this kind */
+  atomic_uint calls;        /* made so far; the first one connects */
 
   pthread_mutex_t mu;
   pthread_cond_t work;  /* for the thread */
@@ -229,6 +230,56 @@ igloo_status ig_link_set_option(ig_link *link, const char *key, const char *valu
       &error, reterr);
 }
 
+/* What a driver does not know. */
+static bool is_unknown(igloo_status status) {
+  return status == IGLOO_UNSUPPORTED || status == IGLOO_INVALID_ARGUMENT ||
+         status == IGLOO_NOT_FOUND;
+}
+
+static igloo_status set_if_known(ig_link *link, const char *key, const char *value,
+                                 struct igloo_error *reterr) {
+  igloo_status status = ig_link_set_option(link, key, value, reterr);
+  return is_unknown(status) ? IGLOO_OK : status;
+}
+
+igloo_status ig_link_begin_reading(ig_link *link, bool repeatable,
+                                   struct igloo_error *reterr) {
+  if (repeatable) {
+    igloo_status status =
+        ig_link_set_option(link, ADBC_CONNECTION_OPTION_ISOLATION_LEVEL,
+                           ADBC_OPTION_ISOLATION_LEVEL_REPEATABLE_READ, reterr);
+    if (is_unknown(status))
+      return ig_fail(reterr, IGLOO_UNSUPPORTED,
+                     "the driver of source \"%s\" knows no isolation levels",
+                     link->target->source);
+    IG_TRY(status);
+  }
+  link->repeatable = repeatable;
+  IG_TRY(set_if_known(link, ADBC_CONNECTION_OPTION_READ_ONLY, ADBC_OPTION_VALUE_ENABLED,
+                      reterr));
+  igloo_status status = ig_link_set_option(link, ADBC_CONNECTION_OPTION_AUTOCOMMIT,
+                                           ADBC_OPTION_VALUE_DISABLED, reterr);
+  link->reading = status == IGLOO_OK;
+  return is_unknown(status) && !repeatable ? IGLOO_OK : status;
+}
+
+igloo_status ig_link_end_reading(ig_link *link, struct igloo_error *reterr) {
+  struct AdbcError error = ADBC_ERROR_INIT;
+  if (!link->reading) return IGLOO_OK;
+  link->reading = false;
+  IG_TRY(ig_link_fail(link,
+                      ig_link_driver(link)->ConnectionRollback(&link->connection, &error),
+                      &error, reterr));
+  IG_TRY(ig_link_set_option(link, ADBC_CONNECTION_OPTION_AUTOCOMMIT,
+                            ADBC_OPTION_VALUE_ENABLED, reterr));
+  if (link->repeatable)
+    IG_TRY(set_if_known(link, ADBC_CONNECTION_OPTION_ISOLATION_LEVEL,
+                        ADBC_OPTION_ISOLATION_LEVEL_DEFAULT, reterr));
+  if (link->target->read_only) return IGLOO_OK;
+  return set_if_known(link, ADBC_CONNECTION_OPTION_READ_ONLY, ADBC_OPTION_VALUE_DISABLED,
+                      reterr);
+}
+
 static igloo_status open_database(ig_link *link, struct igloo_error *reterr) {
   const struct AdbcDriver *driver = ig_link_driver(link);
   struct AdbcError error = ADBC_ERROR_INIT;
@@ -253,17 +304,16 @@ static igloo_status open_connection(ig_link *link, struct igloo_error *reterr) {
   IG_TRY(ig_link_fail(link, driver->ConnectionNew(&link->connection, &error), &error,
                       reterr));
   link->has_connection = true;
+  /* What cannot promise it is not written to all the same: only ingest writes. */
+  if (link->target->read_only)
+    IG_TRY(set_if_known(link, ADBC_CONNECTION_OPTION_READ_ONLY, ADBC_OPTION_VALUE_ENABLED,
+                        reterr));
   IG_TRY(ig_link_fail(link,
                       driver->ConnectionInit(&link->connection, &link->database, &error),
                       &error, reterr));
   for (const char *const *text = link->target->statements; text && *text; text++)
     IG_TRY(ig_link_run_text(link, *text, reterr));
-  if (!link->target->read_only) return IGLOO_OK;
-  igloo_status status = ig_link_set_option(link, ADBC_CONNECTION_OPTION_READ_ONLY,
-                                           ADBC_OPTION_VALUE_ENABLED, reterr);
-  /* What cannot promise it is not written to all the same: only ingest writes. */
-  return status == IGLOO_UNSUPPORTED || status == IGLOO_INVALID_ARGUMENT ? IGLOO_OK
-                                                                         : status;
+  return IGLOO_OK;
 }
 
 /* A failure to connect that has no SQLSTATE of its own is one of connecting. */

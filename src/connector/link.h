@@ -142,5 +142,11 @@ IG_NODISCARD igloo_status ig_link_run_text(ig_link *link, const char *text,
 IG_NODISCARD igloo_status ig_link_set_option(ig_link *link, const char *key,
                                              const char *value,
                                              struct igloo_error *reterr);
+/* A transaction that only reads; `repeatable`: all in it sees one state. What a driver
+ * does not know is done without, but for `repeatable`: UNSUPPORTED 0A000. */
+IG_NODISCARD igloo_status ig_link_begin_reading(ig_link *link, bool repeatable,
+                                                struct igloo_error *reterr);
+/* The end of it; none: does nothing. */
+IG_NODISCARD igloo_status ig_link_end_reading(ig_link *link, struct igloo_error *reterr);
 
 #endif
