@@ -62,7 +62,9 @@ static bool rule_allows(struct ig_walk *walk, const struct ig_operand *operand,
   char answer = operand->rule->answers[what];
   *ret_push = answer == 'I' ? IGLOO_PUSH_INEXACT : IGLOO_PUSH_EXACT;
   *ret_collate = answer == 'C' ? walk->language->collate : "";
-  if (answer != 'E' && answer != 'C') walk->reason = operand->rule->reason;
+  const char *why = operand->rule->reason;
+  if (answer != 'E' && answer != 'C')
+    walk->reason = why ? why : "the type has no such operator there";
   if (answer != 'E' && answer != 'C' && answer != 'I') return false;
   if (what != IG_ASK_NULL && misfits_become(walk, operand, "text")) {
     walk->reason = "values that do not fit are text here";
@@ -239,7 +241,8 @@ static enum igloo_push compare_columns(struct ig_walk *walk,
   bool exact = push == IGLOO_PUSH_EXACT && right_push == IGLOO_PUSH_EXACT;
   if (hides_nulls(walk, left) || hides_nulls(walk, right))
     return refuse(walk, "values that do not fit are NULL here");
-  if (!exact && class != IG_CLASS_TEXT) return refuse(walk, left->rule->reason);
+  if (!exact && class != IG_CLASS_TEXT)
+    return refuse(walk, "the columns compare by other rules there");
   if (class != right->type.class || (left->rule != right->rule && !(plain && exact)))
     return refuse(walk, "the types of the two sides differ");
   if (class == IG_CLASS_FLOAT) {
@@ -365,11 +368,10 @@ static enum igloo_push walk_truth(struct ig_walk *walk, const struct igloo_expr 
   enum igloo_push push;
   const char *collate;
   struct ig_operand operand;
-  if (!operand_of(walk, expr, &operand) ||
-      !rule_allows(walk, &operand, IG_ASK_TRUTH, &push, &collate))
-    return IGLOO_PUSH_NO;
+  if (!operand_of(walk, expr, &operand)) return IGLOO_PUSH_NO;
   if (operand.type.class != IG_CLASS_BOOL)
     return refuse(walk, "the column is not boolean");
+  if (!rule_allows(walk, &operand, IG_ASK_TRUTH, &push, &collate)) return IGLOO_PUSH_NO;
   ig_walk_append_name(walk, operand.column);
   return push;
 }
