@@ -71,6 +71,17 @@ igloo_status igp_statistics(struct igd_connection *base,
                             const struct igd_objects_filter *filter, bool approximate,
                             igd_statistics *statistics, struct igd_error *reterr);
 
+/* The columns of a table, as igp_shapes_resolve() with casts. NOT_FOUND 42P01. In the
+ * link's work. */
+IG_NODISCARD igloo_status igp_table_shape(struct igp_connection *connection,
+                                          const char *schema, const char *table,
+                                          struct igp_shape *ret_root,
+                                          struct igd_error *reterr);
+/* NOT_FOUND 3D000 unless `catalog` is the connection's database, NULL or "". */
+IG_NODISCARD igloo_status igp_check_catalog(const struct igp_connection *connection,
+                                            const char *catalog,
+                                            struct igd_error *reterr);
+
 /* Begin a transaction of the driver's own where none is open; *ret_ours says whether. */
 IG_NODISCARD igloo_status igp_transaction_begin(struct igp_connection *connection,
                                                 bool *ret_ours, struct igd_error *reterr);
