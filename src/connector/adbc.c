@@ -38,7 +38,7 @@ bool ig_driver_is_1_1(const ig_driver *driver) {
   return driver->is_1_1;
 }
 
-/* ---- finding ----------------------------------------------------------------------- */
+/* ---- finding ---------------------------------------------------------------------- */
 
 static bool is_file(const char *path) {
   struct stat info;
@@ -109,7 +109,7 @@ static igloo_status find_name(const char *name, const char *const *folders, size
   return IGLOO_NOT_FOUND;
 }
 
-/* ---- manifests --------------------------------------------------------------------- */
+/* ---- manifests -------------------------------------------------------------------- */
 
 static igloo_status read_file(const char *path, struct ig_buf *out,
                               struct igloo_error *reterr) {
@@ -136,7 +136,7 @@ static igloo_status open_manifest(const char *path, char **ret_library, char **r
                                  reterr);
 }
 
-/* ---- loading ----------------------------------------------------------------------- */
+/* ---- loading ---------------------------------------------------------------------- */
 
 /* The init function that a file's name tells, as every driver manager derives it:
  * libadbc_driver_igloo_sqlite.so.1 → AdbcDriverIglooSqliteInit. */

@@ -48,7 +48,7 @@ IG_NODISCARD igloo_status ig_driver_manifest_read(struct ig_str text, const char
                                                   char **ret_entry,
                                                   struct igloo_error *reterr);
 
-/* ---- errors ------------------------------------------------------------------------ */
+/* ---- errors ----------------------------------------------------------------------- */
 
 /* What a driver answered, as an error of `source`, then release `error` and zero it. The
  * status follows from the SQLSTATE where there is one, else from `code`; details of our

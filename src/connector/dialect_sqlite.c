@@ -26,6 +26,7 @@
 
 #define COLLATION "the collation takes different texts for one"
 #define SPELLINGS "a time is written there in more than one way"
+#define DECIMALS "a decimal is a binary number there"
 #define FLOATS "-0.0 and 0.0 are one value there"
 
 enum affinity {
@@ -47,10 +48,13 @@ static const struct {
     {AFFINITY_INTEGER, {IG_CLASS_INT, NULL, NULL, "EEEE--E", "", NULL}},
     {AFFINITY_NUMERIC, {IG_CLASS_INT, NULL, NULL, "EEEE--E", "", NULL}},
     {AFFINITY_REAL, {IG_CLASS_FLOAT, NULL, NULL, "EEEE---", "", FLOATS}},
+    {AFFINITY_NUMERIC, {IG_CLASS_FLOAT, NULL, NULL, "EEEE---", "", FLOATS}},
+    {AFFINITY_NUMERIC, {IG_CLASS_DECIMAL, NULL, NULL, "I-IE---", "", DECIMALS}},
     {AFFINITY_TEXT, {IG_CLASS_TEXT, NULL, "BINARY", "EEEEE-E", "", NULL}},
     {AFFINITY_TEXT, {IG_CLASS_TEXT, NULL, "NOCASE", "ICCEC-C", "", COLLATION}},
     {AFFINITY_TEXT, {IG_CLASS_TEXT, NULL, "RTRIM", "ICCEC-C", "", COLLATION}},
     {AFFINITY_BLOB, {IG_CLASS_BYTES, NULL, NULL, "EEEE--E", "", NULL}},
+    {AFFINITY_NUMERIC, {IG_CLASS_BYTES, NULL, NULL, "EEEE--E", "", NULL}},
     {AFFINITY_NUMERIC, {IG_CLASS_BOOL, NULL, NULL, "EEEE-EE", "", NULL}},
     {AFFINITY_NUMERIC, {IG_CLASS_DATE, NULL, "text", "EEEE--E", "", NULL}},
     {AFFINITY_NUMERIC, {IG_CLASS_TIMESTAMP, NULL, "text", "I-IE---", "", SPELLINGS}},
@@ -104,9 +108,9 @@ static const struct ig_rule *rule(const struct igloo_table *table,
   return found;
 }
 
+/* No declaration keeps a text from not being UTF-8. */
 static bool may_misfit(const struct igloo_column *column, enum ig_class class) {
-  (void)class;
-  return !column->fits;
+  return !column->fits || class == IG_CLASS_TEXT;
 }
 
 /* ---- names and literals ---------------------------------------------------------------
@@ -240,33 +244,85 @@ static int64_t floor_div(int64_t value, int64_t by) {
   return value / by - (value % by < 0);
 }
 
+/* What is between two bounds; the operator says which of them there are. */
+static void append_bounds(struct ig_walk *walk, const struct ig_operand *operand,
+                          int32_t op, const struct ig_buf *low, const char *low_op,
+                          const struct ig_buf *high, const char *high_op) {
+  bool has_low = op != IGLOO_OP_LT && op != IGLOO_OP_LE;
+  bool has_high = op != IGLOO_OP_GT && op != IGLOO_OP_GE;
+  bool both = has_low && has_high;
+  ig_walk_append_cstr(walk, both ? "(" : "");
+  if (has_low) {
+    ig_walk_append_name(walk, operand->column);
+    ig_walk_append_cstr(walk, low_op);
+    ig_walk_append(walk, ig_buf_str(low));
+  }
+  ig_walk_append_cstr(walk, both ? " AND " : "");
+  if (has_high) {
+    ig_walk_append_name(walk, operand->column);
+    ig_walk_append_cstr(walk, high_op);
+    ig_walk_append(walk, ig_buf_str(high));
+  }
+  ig_walk_append_cstr(walk, both ? ")" : "");
+}
+
+static void write_day(struct ig_buf *dst, int64_t day) {
+  ig_buf_append_char(dst, '\'');
+  ig_text_date(dst, day);
+  ig_buf_append_char(dst, '\'');
+}
+
 /* One moment has many spellings, but each begins with its day, in UTC or, with an offset,
  * at most a day from it: the source is asked for whole days. */
+static enum igloo_push compare_moment(struct ig_walk *walk,
+                                      const struct ig_operand *operand, int32_t op,
+                                      const struct ig_value *value) {
+  IG_SMALL_TEXT(low);
+  IG_SMALL_TEXT(high);
+  int64_t around = value->type.class == IG_CLASS_INSTANT ? 1 : 0;
+  int64_t day = floor_div((int64_t)value->whole, DAY_SECONDS * value->type.unit);
+  if (day - around < DAYS_MIN || day + around + 1 > DAYS_MAX) {
+    walk->reason = "the year is not 1 to 9999";
+    return IGLOO_PUSH_NO;
+  }
+  write_day(&low, day - around);
+  write_day(&high, day + around + 1);
+  append_bounds(walk, operand, op, &low, " >= ", &high, " < ");
+  walk->reason = SPELLINGS;
+  return IGLOO_PUSH_INEXACT;
+}
+
+/* A REAL stands for the decimal of 15 digits nearest to it: the bounds leave room for all
+ * that stand for this one, and for what SQLite makes of the bounds. */
+static enum igloo_push compare_decimal(struct ig_walk *walk,
+                                       const struct ig_operand *operand, int32_t op,
+                                       const struct ig_value *value) {
+  IG_SMALL_TEXT(low);
+  IG_SMALL_TEXT(high);
+  double number = (double)value->whole;
+  for (int32_t i = 0; i < value->type.scale; i++) number /= 10;
+  double room = fabs(number) * 1e-13;
+  ig_text_double(&low, number - room);
+  ig_text_double(&high, number + room);
+  append_bounds(walk, operand, op, &low, " >= ", &high, " <= ");
+  walk->reason = DECIMALS;
+  return IGLOO_PUSH_INEXACT;
+}
+
 static enum igloo_push compare(struct ig_walk *walk, const struct ig_operand *operand,
                                int32_t op, const struct ig_value *value,
                                bool *ret_written) {
   enum ig_class class = value->type.class;
-  if (class != IG_CLASS_TIMESTAMP && class != IG_CLASS_INSTANT) return IGLOO_PUSH_EXACT;
-  int64_t day = floor_div((int64_t)value->whole, DAY_SECONDS * value->type.unit);
-  int64_t around = class == IG_CLASS_INSTANT ? 1 : 0;
-  bool low = op != IGLOO_OP_LT && op != IGLOO_OP_LE;
-  bool high = op != IGLOO_OP_GT && op != IGLOO_OP_GE;
-  *ret_written = true;
-  ig_walk_append_cstr(walk, low && high ? "(" : "");
-  if (low) {
-    ig_walk_append_name(walk, operand->column);
-    ig_walk_append_cstr(walk, " >= ");
-    if (!append_date(walk, day - around)) return IGLOO_PUSH_NO;
+  *ret_written = class == IG_CLASS_TIMESTAMP || class == IG_CLASS_INSTANT ||
+                 class == IG_CLASS_DECIMAL;
+  if (!*ret_written) return IGLOO_PUSH_EXACT;
+  /* The rule of a whole-number column under a cast would allow it. */
+  if (op == IGLOO_OP_NE || op == IGLOO_OP_DISTINCT) {
+    walk->reason = DECIMALS;
+    return IGLOO_PUSH_NO;
   }
-  ig_walk_append_cstr(walk, low && high ? " AND " : "");
-  if (high) {
-    ig_walk_append_name(walk, operand->column);
-    ig_walk_append_cstr(walk, " < ");
-    if (!append_date(walk, day + around + 1)) return IGLOO_PUSH_NO;
-  }
-  ig_walk_append_cstr(walk, low && high ? ")" : "");
-  walk->reason = SPELLINGS;
-  return IGLOO_PUSH_INEXACT;
+  return class == IG_CLASS_DECIMAL ? compare_decimal(walk, operand, op, value)
+                                   : compare_moment(walk, operand, op, value);
 }
 
 /* ---- patterns -------------------------------------------------------------------------

@@ -162,8 +162,7 @@ static igloo_status run_ingest(ig_link *link, struct ig_call *call,
                             ADBC_OPTION_VALUE_ENABLED, reterr);
 }
 
-/* ---- calling
- * --------------------------------------------------------------------------- */
+/* ---- calling ---------------------------------------------------------------------- */
 
 static igloo_status gate_new(struct ArrowArrayStream *rows, ig_cancel *cancel,
                              struct gate **ret_gate, struct igloo_error *reterr) {

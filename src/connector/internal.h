@@ -75,7 +75,7 @@ ig_listing *ig_listing_unref(ig_listing *listing); /* takes NULL */
  * ig_free). Asks nobody. */
 char *ig_source_nearest(ig_source *source, struct ig_str schema, struct ig_str name);
 
-/* ---- tables ------------------------------------------------------------------------ */
+/* ---- tables ----------------------------------------------------------------------- */
 
 /* What is known of a table; immutable, shared by all who looked at it. Holds no source,
  * which remembers it. */

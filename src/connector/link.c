@@ -12,7 +12,7 @@ igloo_status ig_waits_check(const struct ig_waits *waits, struct igloo_error *re
   return ig_cancel_check(waits->stop, reterr);
 }
 
-/* ---- target ------------------------------------------------------------------------ */
+/* ---- target ----------------------------------------------------------------------- */
 
 struct ig_target *ig_target_ref(struct ig_target *target) {
   atomic_fetch_add(&target->refs, 1);
@@ -38,7 +38,7 @@ struct ig_target *ig_target_unref(struct ig_target *target) {
   return NULL;
 }
 
-/* ---- group ------------------------------------------------------------------------- */
+/* ---- group ------------------------------------------------------------------------ */
 
 struct ig_link_group *ig_link_group_new(void) {
   struct ig_link_group *group = ig_calloc(1, sizeof(*group));
@@ -68,7 +68,7 @@ void ig_link_group_drain(struct ig_link_group *group, int64_t deadline_us) {
     if (!ig_cond_wait_until(&group->changed, &group->mu, deadline_us)) return;
 }
 
-/* ---- link -------------------------------------------------------------------------- */
+/* ---- link ------------------------------------------------------------------------- */
 
 typedef void (*after_function)(void *ctx, ig_link *link, igloo_status status);
 
@@ -167,7 +167,7 @@ void ig_call_unref(void *object) {
   ig_free(call);
 }
 
-/* ---- the thread -------------------------------------------------------------------- */
+/* ---- the thread ------------------------------------------------------------------- */
 
 igloo_status ig_link_statement_begin(ig_link *link, const char *text,
                                      struct AdbcStatement **ret_statement,
@@ -399,7 +399,7 @@ static void *serve(void *ctx) {
   return NULL;
 }
 
-/* ---- waiting ----------------------------------------------------------------------- */
+/* ---- waiting ---------------------------------------------------------------------- */
 
 static void *cancel_call(void *ctx) {
   ig_link *link = ctx;

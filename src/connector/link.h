@@ -32,7 +32,7 @@ struct ig_waits {
 IG_NODISCARD igloo_status ig_waits_check(const struct ig_waits *waits,
                                          struct igloo_error *reterr);
 
-/* ---- what to connect to ------------------------------------------------------------ */
+/* ---- what to connect to ----------------------------------------------------------- */
 
 struct ig_setting {
   char *key, *value; /* owned; values are wiped */
@@ -53,7 +53,7 @@ struct ig_target *ig_target_ref(struct ig_target *target);
 struct ig_target *ig_target_unref(struct ig_target *target); /* takes NULL */
 IG_DEFINE_AUTO_STRUCT(ig_target, ig_target_unref)
 
-/* ---- links ------------------------------------------------------------------------- */
+/* ---- links ------------------------------------------------------------------------ */
 
 typedef struct ig_link ig_link;
 

@@ -109,7 +109,7 @@ void ig_links_drain(ig_links *pool, int64_t deadline_us) {
   ig_link_group_drain(pool->group, deadline_us);
 }
 
-/* ---- places ------------------------------------------------------------------------ */
+/* ---- places ----------------------------------------------------------------------- */
 
 uint32_t ig_links_readers_max(const ig_links *pool) {
   return pool->places == 1 ? 1 : pool->places - pool->writers_max;
@@ -187,7 +187,7 @@ void ig_links_unreserve(ig_links *pool, enum ig_place place, uint32_t count) {
   grant_locked(pool);
 }
 
-/* ---- connections ------------------------------------------------------------------- */
+/* ---- connections ------------------------------------------------------------------ */
 
 /* Whether this caller may try to connect now. */
 static igloo_status pass_breaker(ig_links *pool, struct igloo_error *reterr) {

@@ -54,9 +54,11 @@ static igloo_status run_query_schema(ig_link *link, struct ig_call *call,
         &error, reterr);
   ig_link_statement_end(link, false);
   if (status != IGLOO_UNSUPPORTED) return status;
+  IG_TRY(ig_link_begin_reading(link, false, reterr));
   status = run_empty(link, self, &self->schema, reterr);
   ig_link_statement_end(link, true);
-  return status;
+  IG_TRY(status);
+  return ig_link_end_reading(link, reterr);
 }
 
 /* The text from its first token to its last: no semicolon, no comment at the end that

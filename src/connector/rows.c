@@ -101,6 +101,7 @@ struct open_call {
   ig_arena *arena;   /* of `part`: the call may outlive who made it */
   struct ig_part part;
   char *schema_name, *table_name, *text;
+  bool guarded; /* a text of the user's, outside a snapshot: it must not write */
   struct ArrowSchema promised, given;
   struct ArrowArray first;
 };
@@ -145,7 +146,15 @@ static igloo_status run_statement(ig_link *link, struct open_call *self,
   struct ArrowArrayStream *stream = ig_link_stream(link);
   ig_schema_done(&self->given); /* of a first try */
   ig_array_done(&self->first);
+  if (self->guarded) IG_TRY(ig_link_begin_reading(link, false, reterr));
   IG_TRY(ig_link_statement_begin(link, self->text, &statement, reterr));
+  if (self->guarded) {
+    /* Of our own drivers; others say that they do not know it. */
+    (void)ig_link_driver(link)->StatementSetOption(statement, "igloo.read_only",
+                                                   ADBC_OPTION_VALUE_ENABLED, &error);
+    if (error.release) error.release(&error);
+    error = ADBC_ERROR_INIT;
+  }
   IG_TRY(ig_link_fail(
       link, ig_link_driver(link)->StatementExecuteQuery(statement, stream, NULL, &error),
       &error, reterr));
@@ -205,7 +214,8 @@ static igloo_status run_end(ig_link *link, struct ig_call *call,
                             struct igloo_error *reterr) {
   struct end_call *self = (struct end_call *)call;
   ig_link_statement_end(link, self->undrained);
-  if (!self->undrained || !self->in_snapshot) return IGLOO_OK;
+  if (!self->in_snapshot) return ig_link_end_reading(link, reterr);
+  if (!self->undrained) return IGLOO_OK;
   return ig_link_run_text(link, "ROLLBACK TO SAVEPOINT " IG_RUN_SAVEPOINT, reterr);
 }
 
@@ -266,9 +276,7 @@ static void rows_free(struct rows *self) {
   ig_free(self);
 }
 
-/* ---- batches
- * ---------------------------------------------------------------------------
- */
+/* ---- batches ---------------------------------------------------------------------- */
 
 static int64_t bytes_of(const struct ArrowArrayView *view) {
   int64_t bytes = 0;
@@ -425,8 +433,7 @@ igloo_status ig_stream_error(const struct ArrowArrayStream *rows,
   return self->error.status;
 }
 
-/* ---- opening
- * --------------------------------------------------------------------------- */
+/* ---- opening ---------------------------------------------------------------------- */
 
 static igloo_status decode(ig_arena *arena, struct ig_str bytes, struct ig_part *ret_part,
                            struct igloo_error *reterr) {
@@ -535,6 +542,7 @@ static igloo_status open_once(struct rows *self, struct open_call *call,
   IG_TRY(ig_run_take(self->run, self->slot, self->part.snapshot, &waits, &link, reterr));
   ig_source *source = ig_run_peek_source(self->slot);
   atomic_fetch_add(&source->statements, 1);
+  call->guarded = call->part.table.len == 0 && !ig_run_in_snapshot(self->run, self->slot);
   igloo_status status = ig_link_call(link, &call->call, &waits, reterr);
   if (status == IGLOO_OK)
     self->link = link;

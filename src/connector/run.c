@@ -272,12 +272,7 @@ static igloo_status take_name(ig_link *link, const char *text, char **ret_name,
 static igloo_status run_snapshot(ig_link *link, struct ig_call *call,
                                  struct igloo_error *reterr) {
   struct snapshot_call *self = (struct snapshot_call *)call;
-  IG_TRY(ig_link_set_option(link, ADBC_CONNECTION_OPTION_ISOLATION_LEVEL,
-                            ADBC_OPTION_ISOLATION_LEVEL_REPEATABLE_READ, reterr));
-  IG_TRY(ig_link_set_option(link, ADBC_CONNECTION_OPTION_READ_ONLY,
-                            ADBC_OPTION_VALUE_ENABLED, reterr));
-  IG_TRY(ig_link_set_option(link, ADBC_CONNECTION_OPTION_AUTOCOMMIT,
-                            ADBC_OPTION_VALUE_DISABLED, reterr));
+  IG_TRY(ig_link_begin_reading(link, true, reterr));
   if (self->text)
     IG_TRY(ig_link_run_text(link, self->text, reterr));
   else
@@ -320,19 +315,10 @@ static igloo_status call_snapshot(ig_source *source, ig_link *link, const char *
 
 static igloo_status run_leave(ig_link *link, struct ig_call *call IG_UNUSED,
                               struct igloo_error *reterr) {
-  struct AdbcError error = ADBC_ERROR_INIT;
-  IG_TRY(ig_link_fail(
-      link, ig_link_driver(link)->ConnectionRollback(ig_link_connection(link), &error),
-      &error, reterr));
-  IG_TRY(ig_link_set_option(link, ADBC_CONNECTION_OPTION_AUTOCOMMIT,
-                            ADBC_OPTION_VALUE_ENABLED, reterr));
-  if (ig_link_target(link)->read_only) return IGLOO_OK;
-  return ig_link_set_option(link, ADBC_CONNECTION_OPTION_READ_ONLY,
-                            ADBC_OPTION_VALUE_DISABLED, reterr);
+  return ig_link_end_reading(link, reterr);
 }
 
-/* ---- links
- * ----------------------------------------------------------------------------- */
+/* ---- links ------------------------------------------------------------------------ */
 
 static void put_back(void *ctx, ig_link *link, igloo_status status) {
   ig_links *pool = ctx;

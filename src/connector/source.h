@@ -54,7 +54,7 @@ struct ig_sources_settings {
   uint32_t max_connections; /* for each source, in this process */
 };
 
-/* ---- what is attached -------------------------------------------------------------- */
+/* ---- what is attached ------------------------------------------------------------- */
 
 IG_NODISCARD igloo_status ig_sources_new(const struct ig_sources_settings *settings,
                                          ig_sources **ret_sources,
@@ -84,7 +84,7 @@ const char *ig_source_type(const ig_source *source);
 int64_t ig_source_version(const ig_source *source);
 bool ig_source_is_read_only(const ig_source *source);
 
-/* ---- looking ----------------------------------------------------------------------- */
+/* ---- looking ---------------------------------------------------------------------- */
 
 /* Connect and ask something small. Returns UNAVAILABLE 08001 or 08006, retryable where
  * it may pass; UNAUTHENTICATED 28000 or 28P01. */
