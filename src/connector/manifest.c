@@ -159,7 +159,7 @@ static igloo_status skip_value(struct reader *in, struct igloo_error *reterr) {
     take(in);
   }
   if (depth > 0) return fail_at(in, reterr, "an unfinished list");
-  return IGLOO_OK;
+  return ig_buf_check(&ignored, reterr);
 }
 
 struct found {
