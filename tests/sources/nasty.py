@@ -156,6 +156,11 @@ def sqlite_columns():
         Column("d", "DATE", "tdD", [(date_text(value), days(*value)) for value in DATES]),
         Column("ts", "TIMESTAMP", "tsu:", spelled),
         Column("tz", "TIMESTAMPTZ", "tsu:UTC", offset),
+        Column("de", "DECIMAL(9,2)", "d:9,2", [
+            (value, round(float(value) * 100)) for value in
+            (0, 1, -1, 0.1, 0.3, 0.1 + 0.2, -0.07, 4.35, 1234567.89, -1234567.89, 9999999.99, "2.50", 1.1 * 3)]),
+        Column("nu", "NUMERIC", "g", [(1, 1.0), (0, 0.0), (-5, -5.0), (2**53, 2.0**53), ("7", 7.0)] + floats[4:12]),
+        Column("vb", "VARBINARY(9)", "z", [(value, value) for value in BYTES]),
         Column("lo", "", "u", [("x", "x"), (1, "1")]),
     ]
 

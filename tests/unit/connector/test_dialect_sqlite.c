@@ -75,7 +75,14 @@ static void comparisons_of_plain_values_are_exact(void **state) {
       NO("(= loose l=1)", "values of the type compare by other rules there"),
       NO("(= un u='a')", "the driver does not tell the column's type"),
       NO("(= lo u='a')", "values of the type compare by other rules there"),
-      NO("(= de d:9,2=100)", "values of the type compare by other rules there"),
+      INEXACT("(= de d:9,2=1000)",
+              "(`de` >= 9.999999999999 AND `de` <= 10.000000000001)"),
+      INEXACT("(< de d:9,2=-1000)", "`de` <= -9.999999999999"),
+      INEXACT("(>= de d:9,2=0)", "`de` >= 0"),
+      NO("(<> de d:9,2=1000)", "a decimal is a binary number there"),
+      NO("(in de d:9,2=1000)", "the constant has no form there"),
+      INEXACT("(> (cast d:21,1 i) d:21,1=10)", "`i` >= 0.9999999999999"),
+      NO("(<> (cast d:21,1 i) d:21,1=10)", "a decimal is a binary number there"),
   };
   (void)state;
   assert_cases(dialect(), &table, cases, IG_ARRAY_LEN(cases));
