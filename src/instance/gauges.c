@@ -23,6 +23,17 @@ enum gauge {
   STUCK,
   RESIDENT,
   DESCRIPTORS,
+  SOURCES,
+  SOURCES_BROKEN,
+  LINKS,
+  LINKS_BUSY,
+  LINKS_WAITED,
+  /* Of the sources that are attached now: one that goes takes its share with it. */
+  REMOTE_STATEMENTS,
+  REMOTE_ROWS,
+  REMOTE_BYTES,
+  REMOTE_FAILURES,
+  REMOTE_REFUSED,
 };
 
 static struct ig_metric gauges[] = {
@@ -50,6 +61,26 @@ static struct ig_metric gauges[] = {
         IG_GAUGE("process_resident_memory_bytes", NULL, "Resident memory size in bytes."),
     [DESCRIPTORS] =
         IG_GAUGE("process_open_fds", NULL, "Number of open file descriptors."),
+    [SOURCES] = IG_GAUGE("igloo_sources", NULL, "Sources that are attached."),
+    [SOURCES_BROKEN] = IG_GAUGE("igloo_sources_unreachable", NULL,
+                                "Sources that are not asked until a probe succeeds."),
+    [LINKS] = IG_GAUGE("igloo_source_connections", NULL,
+                       "Connections to sources that are open."),
+    [LINKS_BUSY] = IG_GAUGE("igloo_source_connections_busy", NULL,
+                            "Connections to sources that work for a statement."),
+    [LINKS_WAITED] = IG_GAUGE("igloo_source_connections_waited", NULL,
+                              "Statements that wait for a connection to a source."),
+    [REMOTE_STATEMENTS] = IG_GAUGE("igloo_source_statements", NULL,
+                                   "Statements that the attached sources were sent."),
+    [REMOTE_ROWS] =
+        IG_GAUGE("igloo_source_rows", NULL, "Rows that the attached sources gave."),
+    [REMOTE_BYTES] = IG_GAUGE("igloo_source_bytes", NULL,
+                              "Bytes of Arrow that the attached sources gave."),
+    [REMOTE_FAILURES] = IG_GAUGE("igloo_source_failures", NULL,
+                                 "Statements to the attached sources that failed."),
+    [REMOTE_REFUSED] =
+        IG_GAUGE("igloo_source_refused", NULL,
+                 "Statements that were not sent because a source is unreachable."),
 };
 
 static struct ig_metric cpu = {.name = "process_cpu_seconds_total",
@@ -94,6 +125,16 @@ void ig_instance_show_numbers(const struct ig_instance_numbers *numbers) {
   ig_metric_set(&gauges[SPILLED], (int64_t)numbers->engine.spilled_bytes);
   ig_metric_set(&gauges[CACHED], (int64_t)numbers->engine.cache_used_bytes);
   ig_metric_set(&gauges[STUCK], numbers->stuck);
+  ig_metric_set(&gauges[SOURCES], (int64_t)numbers->sources);
+  ig_metric_set(&gauges[SOURCES_BROKEN], (int64_t)numbers->sources_broken);
+  ig_metric_set(&gauges[LINKS], numbers->source.connections);
+  ig_metric_set(&gauges[LINKS_BUSY], numbers->source.busy);
+  ig_metric_set(&gauges[LINKS_WAITED], numbers->source.waiting);
+  ig_metric_set(&gauges[REMOTE_STATEMENTS], (int64_t)numbers->source.statements);
+  ig_metric_set(&gauges[REMOTE_ROWS], (int64_t)numbers->source.rows);
+  ig_metric_set(&gauges[REMOTE_BYTES], (int64_t)numbers->source.bytes);
+  ig_metric_set(&gauges[REMOTE_FAILURES], (int64_t)numbers->source.failures);
+  ig_metric_set(&gauges[REMOTE_REFUSED], (int64_t)numbers->source.refused);
   ig_metric_set(&gauges[RESIDENT], resident_bytes());
   ig_metric_set(&gauges[DESCRIPTORS], open_descriptors());
   ig_metric_add(&cpu, cpu_us() - ig_metric_value(&cpu));

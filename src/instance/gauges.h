@@ -6,12 +6,15 @@
 #ifndef IG_INSTANCE_GAUGES_H
 #define IG_INSTANCE_GAUGES_H
 
+#include "connector/source.h"
 #include "engine/engine.h"
 
 struct ig_instance_numbers {
   uint64_t sessions, statements;
   uint32_t running, queued; /* places of limits.running, who waits for one */
   struct ig_engine_stats engine;
+  uint64_t sources, sources_broken;
+  struct ig_source_stats source; /* of all sources together */
   bool stuck;
 };
 

@@ -128,6 +128,8 @@ static igloo_status open_system(ig_instance *instance, struct igloo_error *reter
   IG_TRY(ig_system_tables_add(system, tables, count, instance->config, reterr));
   tables = ig_instance_source_tables(&count);
   IG_TRY(ig_system_tables_add(system, tables, count, instance->attached, reterr));
+  tables = ig_instance_driver_tables(&count);
+  IG_TRY(ig_system_tables_add(system, tables, count, &instance->driver_paths, reterr));
   tables = ig_instance_user_tables(&count);
   IG_TRY(ig_system_tables_add(system, tables, count, instance->users, reterr));
   tables = ig_registry_tables(&count);
@@ -307,6 +309,11 @@ void ig_instance_collect(ig_instance *instance) {
   ig_registry_counts(instance->registry, &numbers.sessions, &numbers.statements);
   ig_admission_counts(instance->admission, &numbers.running, &numbers.queued);
   ig_engine_stats_get(instance->engine, &numbers.engine);
+  struct ig_attached_numbers sources;
+  ig_attached_count(instance->attached, &sources);
+  numbers.sources = sources.sources;
+  numbers.sources_broken = sources.broken;
+  numbers.source = sources.stats;
   ig_instance_show_numbers(&numbers);
 }
 

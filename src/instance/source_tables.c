@@ -1,7 +1,10 @@
 /* source_tables.c -- see source_tables.h. */
 #include "instance/source_tables.h"
 
+#include <dirent.h>
+
 #include "connector/pushdown_log.h"
+#include "instance/driver_paths.h"
 #include "scan/resolver.h"
 #include "session/attached.h"
 
@@ -125,6 +128,64 @@ const struct ig_system_table *ig_instance_source_tables(size_t *ret_count) {
        fill_catalogs},
       {IG_SCHEMA_SYSTEM, "pushdown_log", log_columns, IG_ARRAY_LEN(log_columns),
        fill_log},
+  };
+  *ret_count = IG_ARRAY_LEN(tables);
+  return tables;
+}
+
+/* ---- drivers -------------------------------------------------------------------------
+ */
+
+static const struct ig_rows_column drivers_columns[] = {
+    {"name", IG_CELL_TEXT, true},
+    {"path", IG_CELL_TEXT, false},
+};
+
+/* "libadbc_driver_x.so" and "x.toml" are the driver x; other files are none. */
+static struct ig_str driver_name(struct ig_str file) {
+  static const char *const prefixes[] = {"libadbc_driver_", "lib"};
+  if (ig_str_ends(file, IG_STR(".toml"))) return ig_str_sub(file, 0, file.len - 5);
+  if (!ig_str_ends(file, IG_STR(".so"))) return IG_STR("");
+  file.len -= 3;
+  for (size_t i = 0; i < IG_ARRAY_LEN(prefixes); i++) {
+    struct ig_str prefix = ig_str_from_cstr(prefixes[i]);
+    if (ig_str_starts(file, prefix)) return ig_str_sub(file, prefix.len, SIZE_MAX);
+  }
+  return file;
+}
+
+static void close_dir(DIR **dir) {
+  if (*dir) (void)closedir(*dir);
+}
+
+static igloo_status list_folder(const char *folder, bool whole, ig_rows *rows,
+                                struct igloo_error *reterr) {
+  /* A folder that is not there holds no drivers. */
+  __attribute__((cleanup(close_dir))) DIR *dir = opendir(folder);
+  for (struct dirent *entry = dir ? readdir(dir) : NULL; entry; entry = readdir(dir)) {
+    struct ig_str name = driver_name(ig_str_from_cstr(entry->d_name));
+    if (!name.len) continue;
+    IG_AUTO_CHAR *path = ig_asprintf("%s/%s", folder, entry->d_name);
+    if (!path) return ig_fail_oom(reterr);
+    ig_rows_text(rows, name);
+    ig_rows_cstr(rows, whole ? path : NULL);
+  }
+  return IGLOO_OK;
+}
+
+static igloo_status fill_drivers(void *ctx, const struct ig_identity *who,
+                                 ig_snapshot *snapshot IG_UNUSED, ig_rows *rows,
+                                 struct igloo_error *reterr) {
+  const struct ig_driver_paths *paths = ctx;
+  for (size_t i = 0; i < paths->count; i++)
+    IG_TRY(list_folder(paths->folders[i], who->superuser, rows, reterr));
+  return IGLOO_OK;
+}
+
+const struct ig_system_table *ig_instance_driver_tables(size_t *ret_count) {
+  static const struct ig_system_table tables[] = {
+      {IG_SCHEMA_SYSTEM, "drivers", drivers_columns, IG_ARRAY_LEN(drivers_columns),
+       fill_drivers},
   };
   *ret_count = IG_ARRAY_LEN(tables);
   return tables;

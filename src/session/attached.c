@@ -373,6 +373,37 @@ ig_secrets *ig_attached_secrets(const ig_attached *attached) {
   return attached->parts.secrets;
 }
 
+static void count_one(ig_attached *attached, const char *name,
+                      struct ig_attached_numbers *numbers) {
+  struct ig_source_stats one, *all = &numbers->stats;
+  IG_AUTO(ig_source) *source =
+      ig_sources_find(attached->parts.sources, ig_str_from_cstr(name));
+  if (!source) return;
+  ig_source_stats_get(source, &one);
+  numbers->sources++;
+  numbers->broken += one.broken;
+  all->connections += one.connections;
+  all->busy += one.busy;
+  all->waiting += one.waiting;
+  all->statements += one.statements;
+  all->rows += one.rows;
+  all->bytes += one.bytes;
+  all->failures += one.failures;
+  all->refused += one.refused;
+}
+
+void ig_attached_count(ig_attached *attached, struct ig_attached_numbers *ret_numbers) {
+  IG_AUTO(ig_snapshot) *snapshot = ig_catalog_snapshot(attached->parts.catalog);
+  *ret_numbers = (struct ig_attached_numbers){.sources = 0};
+  for (size_t i = 0; i < ig_snapshot_attachments_count(snapshot); i++) {
+    const char *name = ig_snapshot_attachment(snapshot, i)->name;
+    if (!ig_attached_configured(attached, ig_str_from_cstr(name)))
+      count_one(attached, name, ret_numbers);
+  }
+  for (size_t i = 0; i < attached->configured_count; i++)
+    count_one(attached, attached->configured[i].name, ret_numbers);
+}
+
 bool ig_attached_failure(ig_attached *attached, const char *name,
                          struct igloo_error *ret_error) {
   IG_LOCK_SCOPE(&attached->mu);

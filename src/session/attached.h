@@ -50,6 +50,13 @@ const struct ig_attachment *ig_attached_configured(const ig_attached *attached,
 const struct ig_attachment *ig_attached_configured_at(const ig_attached *attached,
                                                       size_t index); /* NULL: past all */
 
+/* How many are attached and unreachable, and what all of them did together. */
+struct ig_attached_numbers {
+  uint64_t sources, broken;
+  struct ig_source_stats stats;
+};
+void ig_attached_count(ig_attached *attached, struct ig_attached_numbers *ret_numbers);
+
 /* Why a catalog could not be taken up: true and *ret_error where that is so. */
 bool ig_attached_failure(ig_attached *attached, const char *name,
                          struct igloo_error *ret_error);

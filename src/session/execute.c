@@ -1,4 +1,6 @@
 /* execute.c -- from a text to a result: guard, recognise, plan, authorise, run. */
+#include <sodium.h>
+
 #include "arrow/rows.h"
 #include "arrow/schema.h"
 #include "base/limits.h"
@@ -9,6 +11,10 @@
 /* ---- guarding ---------------------------------------------------------------------- */
 
 void ig_guarded_done(struct ig_guarded *guarded) {
+  enum ig_sql_kind kind = guarded->parsed.kind;
+  if (kind == IG_SQL_CREATE_SECRET || kind == IG_SQL_CREATE_USER ||
+      kind == IG_SQL_ALTER_USER)
+    sodium_memzero(guarded->params.text, guarded->params.text_len);
   ig_sql_params_done(&guarded->params);
 }
 

@@ -1,6 +1,7 @@
 /* Tests of src/client/client.c and what it stands on: every function of igloo.h with each
  * of its allocations in C failing once. The engine's own memory is not touched. */
 #include <igloo/igloo.h>
+#include <sqlite3.h>
 
 #include "arrow/rows.h"
 #include "arrow/schema.h"
@@ -103,7 +104,7 @@ static void a_database_opens_at_the_try_after_a_failed_allocation(void **state) 
 /* Statements of one round, up to the first NULL. Where one fails, the next round begins
  * with what it left. */
 struct script {
-  const char *texts[6];
+  const char *texts[10];
 };
 
 static igloo_status run_script(void *ctx, struct igloo_error *reterr) {
@@ -165,6 +166,31 @@ static void a_statement_that_changes_something_survives_failed_allocations(void 
       {{"SET time_zone = 'Europe/Berlin'", "SET search_path = public, information_schema",
         "RESET search_path", "RESET ALL", "USE public"}},
       {{copy}},
+  };
+  assert_scripts_survive(scripts, IG_ARRAY_LEN(scripts));
+}
+
+static void make_database(const char *path) {
+  sqlite3 *database = NULL;
+  assert_int_equal(sqlite3_open(path, &database), SQLITE_OK);
+  assert_int_equal(sqlite3_exec(database,
+                                "CREATE TABLE IF NOT EXISTS a (id INTEGER PRIMARY KEY, "
+                                "t TEXT); INSERT OR REPLACE INTO a VALUES (1, 'x')",
+                                NULL, NULL, NULL),
+                   SQLITE_OK);
+  assert_int_equal(sqlite3_close(database), SQLITE_OK);
+}
+
+static void statements_about_sources_survive_failed_allocations(void **state) {
+  (void)state;
+  make_database(in_scratch("x.db"));
+  IG_AUTO_CHAR *attach =
+      ig_asprintf("ATTACH OR REPLACE '%s' AS lite (TYPE sqlite)", in_scratch("x.db"));
+  struct script scripts[] = {
+      {{"CREATE OR REPLACE SECRET s (TYPE sqlite, password 'x', user 'u')",
+        "SHOW SECRETS LIKE 's%'", "DROP SECRET s"}},
+      {{attach, "SHOW TABLES FROM lite", "USE lite", "SHOW TABLES", "USE igloo",
+        "SELECT * FROM igloo.system.catalogs", "REFRESH CATALOG lite", "DETACH lite"}},
   };
   assert_scripts_survive(scripts, IG_ARRAY_LEN(scripts));
 }
@@ -366,6 +392,7 @@ int main(void) {
       CASE(a_database_opens_at_the_try_after_a_failed_allocation),
       CASE(a_query_fails_as_out_of_memory_and_works_again),
       CASE(a_statement_that_changes_something_survives_failed_allocations),
+      CASE(statements_about_sources_survive_failed_allocations),
       CASE(a_failed_insert_adds_no_row),
       CASE(a_statement_prepared_in_sql_survives_failed_allocations),
       CASE(an_error_is_the_users_or_out_of_memory),
