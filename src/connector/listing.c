@@ -65,9 +65,12 @@ static struct ig_str text_at(const struct ArrowArrayView *view, int64_t row) {
 }
 
 static bool is_hidden(const ig_source *source, struct ig_str schema) {
-  const char *hidden = source->type->hidden;
-  IG_AUTO_CHAR *word = ig_asprintf(",%.*s,", IG_STR_ARG(schema));
-  return word && strstr(hidden, word) != NULL;
+  struct ig_str word, rest = ig_str_from_cstr(source->type->hidden);
+  for (bool more = true; more;) {
+    more = ig_str_split(rest, ',', &word, &rest);
+    if (word.len && ig_str_eq(word, schema)) return true;
+  }
+  return false;
 }
 
 static bool is_text(const struct ArrowArrayView *view) {
