@@ -24,8 +24,10 @@
 /* A conjunct of more is no filter that a source would be quick at, and SQLite takes
  * expressions at most 1,000 deep. Values of a list do not count. */
 #define IG_DIALECT_NODES_MAX 256
-#define IG_DIALECT_LIST_MAX 1000            /* so that classifying stays quick */
-#define IG_DIALECT_CONJUNCT_MAX (64 * 1024) /* bytes of text, for the same reason */
+#define IG_DIALECT_LIST_MAX 1000             /* so that classifying stays quick */
+#define IG_DIALECT_CONJUNCT_MAX (128 * 1024) /* bytes of text: a full list fits */
+
+#define IG_DIALECT_VALUE_BYTES 100 /* no number or time takes more */
 
 /* ---- types and literals --------------------------------------------------------------
  */
@@ -103,7 +105,7 @@ struct ig_walk {
   const struct ig_language *language;
   const struct igloo_table *table;
   struct igloo_text *text; /* NULL: only the answer is wanted */
-  size_t bytes;            /* written, or as if */
+  size_t bytes;            /* written; where nothing is, at least that many */
   uint32_t nodes;
   const char *reason; /* the last that kept something back */
 };
@@ -173,6 +175,8 @@ void ig_write_clauses(const struct ig_language *language, const struct igloo_tab
 /* Append to the walk's text, if there is one, and count. */
 void ig_walk_append(struct ig_walk *walk, struct ig_str part);
 void ig_walk_append_cstr(struct ig_walk *walk, const char *part);
+/* True where nothing is written: a number or a time is then counted, not formatted. */
+bool ig_walk_only_asks(struct ig_walk *walk);
 void ig_walk_append_name(struct ig_walk *walk, const struct igloo_column *column);
 
 /* ---- writing -------------------------------------------------------------------------

@@ -166,6 +166,7 @@ static void append_quoted(struct ig_walk *walk, const struct ig_buf *value,
 static bool append_number(struct ig_walk *walk, const struct ig_value *value) {
   IG_SMALL_TEXT(number);
   __int128 whole = value->whole;
+  if (ig_walk_only_asks(walk)) return true;
   if (value->type.class == IG_CLASS_FLOAT) {
     if (value->type.bits == 64)
       ig_text_double(&number, value->number);
@@ -193,12 +194,14 @@ static bool append_moment(struct ig_walk *walk, const struct ig_value *value) {
   if (value->type.class == IG_CLASS_TIME) {
     if (at < 0 || at >= DAY_SECONDS * unit)
       return refuse(walk, "the constant has no form there");
+    if (ig_walk_only_asks(walk)) return true;
     ig_text_time(&moment, at, unit);
     append_quoted(walk, &moment, "::time");
     return true;
   }
   __int128 low = (__int128)SECONDS_MIN * unit, high = (__int128)(SECONDS_MAX + 1) * unit;
   if (at < low || at >= high) return refuse(walk, "the year is not 1 to 9999");
+  if (ig_walk_only_asks(walk)) return true;
   ig_text_timestamp(&moment, at, unit, NULL, IG_TIME_SQL);
   bool instant = value->type.class == IG_CLASS_INSTANT;
   if (instant) ig_buf_append_cstr(&moment, "+00");
@@ -210,6 +213,7 @@ static bool append_date(struct ig_walk *walk, int64_t days) {
   IG_SMALL_TEXT(date);
   if (days < SECONDS_MIN / DAY_SECONDS || days > SECONDS_MAX / DAY_SECONDS)
     return refuse(walk, "the year is not 1 to 9999");
+  if (ig_walk_only_asks(walk)) return true;
   ig_text_date(&date, days);
   append_quoted(walk, &date, "::date");
   return true;

@@ -152,6 +152,7 @@ static bool append_blob(struct ig_walk *walk, struct ig_str value) {
 static bool append_int(struct ig_walk *walk, __int128 whole) {
   IG_SMALL_TEXT(number);
   if (whole > INT64_MAX) return refuse(walk, "the number has no form there");
+  if (ig_walk_only_asks(walk)) return true;
   ig_text_i64(&number, (int64_t)whole);
   ig_walk_append(walk, ig_buf_str(&number));
   return true;
@@ -181,6 +182,7 @@ static bool append_real(struct ig_walk *walk, double value) {
   if (whole == 0) exponent = 0;
   if (exponent < -124 || exponent > 62)
     return refuse(walk, "the number has no exact form there");
+  if (ig_walk_only_asks(walk)) return true;
 
   int64_t digits = whole; /* as a decimal: times 5 for each place */
   for (int i = exponent; i < 0 && digits < INT64_C(1000000000000000); i++) digits *= 5;
@@ -210,6 +212,7 @@ static bool append_date(struct ig_walk *walk, int64_t days) {
   IG_SMALL_TEXT(date);
   if (days < DAYS_MIN || days > DAYS_MAX)
     return refuse(walk, "the year is not 1 to 9999");
+  if (ig_walk_only_asks(walk)) return true;
   ig_text_date(&date, days);
   return append_text(walk, ig_buf_str(&date));
 }

@@ -80,14 +80,16 @@ static struct ig_type timestamp_of(struct ig_str format) {
 
 struct ig_type ig_type_of(const struct ArrowSchema *schema) {
   struct ig_type other = {.class = IG_CLASS_OTHER};
-  if (!schema || !schema->format || schema->dictionary) return other;
+  if (!schema || !schema->format || !*schema->format || schema->dictionary) return other;
   struct ig_str format = ig_str_from_cstr(schema->format);
-  for (size_t i = 0; i < IG_ARRAY_LEN(plain_types); i++)
-    if (ig_str_eq_cstr(format, plain_types[i].format)) return plain_types[i].type;
-  if (ig_str_starts(format, IG_STR("d:")))
-    return decimal_of(ig_str_sub(format, 2, format.len));
   if (ig_str_starts(format, IG_STR("ts")) && format.len >= 4 && format.data[3] == ':')
     return timestamp_of(format);
+  for (size_t i = 0; i < IG_ARRAY_LEN(plain_types); i++)
+    if (plain_types[i].format[0] == format.data[0] &&
+        strcmp(plain_types[i].format, format.data) == 0)
+      return plain_types[i].type;
+  if (ig_str_starts(format, IG_STR("d:")))
+    return decimal_of(ig_str_sub(format, 2, format.len));
   if (ig_str_starts(format, IG_STR("w:"))) {
     struct ig_type bytes = {.class = IG_CLASS_BYTES};
     return read_number(ig_str_sub(format, 2, format.len), &bytes.bits) ? bytes : other;

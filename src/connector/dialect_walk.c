@@ -15,6 +15,12 @@ void ig_walk_append_cstr(struct ig_walk *walk, const char *part) {
   ig_walk_append(walk, ig_str_from_cstr(part));
 }
 
+bool ig_walk_only_asks(struct ig_walk *walk) {
+  if (walk->text) return false;
+  walk->bytes += IG_DIALECT_VALUE_BYTES;
+  return true;
+}
+
 void ig_walk_append_name(struct ig_walk *walk, const struct igloo_column *column) {
   walk->bytes += strlen(column->name) + 2;
   if (walk->text) walk->language->identifier(column->name, walk->text);

@@ -141,7 +141,7 @@ static void what_is_too_large_stays_local(void **state) {
   IG_AUTO_CHAR *long_list = repeated("(in i", " i=1", 1001);
   IG_AUTO_CHAR *ors = repeated("(or", " (= i i=1)", 80);
   IG_AUTO_CHAR *many_ors = repeated("(or", " (= i i=1)", 300);
-  IG_AUTO_CHAR *text = repeated("(= t u=#", "6161616161616161", 9000);
+  IG_AUTO_CHAR *text = repeated("(= t u=#", "6161616161616161", 18000);
   (void)state;
   assert_int_equal(push_of(list, &reason), IGLOO_PUSH_EXACT);
   assert_int_equal(push_of(long_list, &reason), IGLOO_PUSH_NO);
