@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Build the programs of tests/clients/ that hold clients of other languages, into
-# build/clients/: arrow-go's, arrow-flight's of Rust, those of npm, the JDBC driver. What they
+# build/clients/: arrow-go's, arrow-flight's of Rust, those of npm, the JDBC driver; and the
+# h2spec of tests/door/. What they
 # are made of is pinned by lock files or by hash and kept in the cache folder. Installs Go, Node
 # and Java where they are missing.
 #   tools/build-clients.sh [BUILD-FOLDER]
@@ -31,6 +32,9 @@ mkdir -p "$out/go" "$out/rust/src"
 cp -u tests/clients/go/* "$out/go/"
 snippet go | sed 's/"localhost:50051"/os.Getenv("ADDRESS")/' | put "$out/go/connect/main.go"
 (cd "$out/go" && "$go" build -o "$out/go-clients" . && "$go" build -o "$out/go-connect" ./connect)
+
+# h2spec, of tests/door/.
+(cd tests/door/h2spec && "$go" build -o "$out/h2spec" .)
 
 cp -u tests/clients/rust/Cargo.* "$out/rust/"
 cp -u tests/clients/rust/src/main.rs "$out/rust/src/"

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path += [str(ROOT / "tests/flight"), str(ROOT / "tests/rpc")]
+sys.path[:0] = [str(ROOT / "tests/flight"), str(ROOT / "tests/rpc")]
 
 import harness  # noqa: E402
 

@@ -22,7 +22,7 @@ DESCRIPTORS = 2
 RATIO = 2.0  # of the p99 in an attack to that in peace
 FLOOR_S = 0.050  # below it nobody waits: what the scheduler of a busy machine takes
 TRIES = 3  # what the machine does beside this comes and goes, what the server does stays
-BACK_S = 15  # until memory is back
+BACK_S = 25  # until memory is back: the engine gives it back once nothing ran for 10 s
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +58,9 @@ class Process:
 
     def descriptors(self):
         return len(os.listdir(self.folder / "fd"))
+
+    def threads(self):
+        return len(os.listdir(self.folder / "task"))
 
     def cpu(self):
         """Seconds of all threads, in user and kernel."""
