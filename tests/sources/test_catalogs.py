@@ -1,0 +1,370 @@
+"""ATTACH, DETACH, USE, SHOW and what else makes a database a catalog, by the real program on
+SQLite files: what they say, who may, what a restart keeps."""
+import csv
+import io
+import os
+import sqlite3
+import stat
+import subprocess
+
+import pytest
+
+from serving import OTHER, OTHER_PASSWORD, PASSWORD, USER, Server, make_users, program
+
+
+def make_database(path, script="CREATE TABLE airlines (id INTEGER PRIMARY KEY, name TEXT);"
+                               "INSERT INTO airlines VALUES (1, 'Lufthansa'), (2, 'KLM');"
+                               "CREATE VIEW short AS SELECT id FROM airlines;"):
+    with sqlite3.connect(path) as database:
+        database.executescript(script)
+    return path
+
+
+class Answer:
+    def __init__(self, done):
+        self.code, self.out, self.err = done.returncode, done.stdout, done.stderr
+        self.rows = [tuple(row) for row in csv.reader(io.StringIO(done.stdout))][1:]
+
+    @property
+    def error(self):
+        return self.err.removeprefix("error: ").split("\n")[0]
+
+    @property
+    def sqlstate(self):
+        return next((line.split(": ")[1] for line in self.err.splitlines()
+                     if line.startswith("sqlstate: ")), "00000")
+
+
+@pytest.fixture
+def sql(igloo):
+    """Run statements on a data folder that lasts for the test."""
+    make_database(igloo.folder / "x.db")
+
+    def run(*statements, options=(), **more):
+        words = [word for statement in statements for word in ("-c", statement)]
+        return Answer(igloo("sql", "--data", "data", "--format", "csv", *options,
+                            *(words if len(statements) == 1 else
+                              ["-c", ";\n".join(statements)]), **more))
+
+    run.folder = igloo.folder
+    return run
+
+
+def attach(sql, name="lite", uri="x.db", how="TYPE sqlite", words="ATTACH"):
+    return sql(f"{words} '{uri}' AS {name} ({how})")
+
+
+# ---- attaching and detaching ----------------------------------------------------------------
+
+def test_an_attached_file_is_listed_also_after_a_restart(sql):
+    assert attach(sql).code == 0
+    assert sql("SHOW CATALOGS").rows == [("igloo",), ("lite",)]
+    assert sql("SHOW SCHEMAS FROM lite").rows == [("lite", "main")]
+    assert sql("SHOW TABLES FROM lite").rows == [
+        ("lite", "main", "airlines", "BASE TABLE"), ("lite", "main", "short", "VIEW")]
+    assert sql("SHOW TABLES FROM lite.main LIKE 'a%'").rows == [
+        ("lite", "main", "airlines", "BASE TABLE")]
+    [row] = sql("SELECT type, uri, state, origin, read_only FROM igloo.system.catalogs"
+                " WHERE name = 'lite'").rows
+    assert row == ("sqlite", str(sql.folder / "x.db"), "attached", "attach", "false")
+
+
+def test_a_detached_catalog_is_gone_for_good(sql):
+    assert attach(sql).code == 0
+    assert sql("DETACH lite").code == 0
+    assert sql("SHOW CATALOGS").rows == [("igloo",)]
+    assert sql("DETACH lite").sqlstate == "3D000"
+    assert sql("DETACH IF EXISTS lite").code == 0
+    assert sql("DETACH igloo").sqlstate == "2BP01"
+
+
+def test_a_name_is_taken_once_unless_it_is_replaced(sql):
+    make_database(sql.folder / "y.db", "CREATE TABLE other (a INT)")
+    assert attach(sql).code == 0
+    assert attach(sql, uri="y.db").sqlstate == "42P04"
+    assert attach(sql, uri="y.db", words="ATTACH IF NOT EXISTS").code == 0
+    assert [row[2] for row in sql("SHOW TABLES FROM lite").rows] == ["airlines", "short"]
+    assert attach(sql, uri="y.db", words="ATTACH OR REPLACE").code == 0
+    assert [row[2] for row in sql("SHOW TABLES FROM lite").rows] == ["other"]
+
+
+def test_a_failed_replacement_leaves_the_old_source(sql):
+    assert attach(sql).code == 0
+    (sql.folder / "bad.db").write_text("this is no database, however long it may be " * 30)
+    answer = sql("ATTACH OR REPLACE 'bad.db' AS lite (TYPE sqlite); SHOW TABLES FROM lite")
+    assert answer.code == 1
+    assert [row[2] for row in sql("SHOW TABLES FROM lite").rows] == ["airlines", "short"]
+
+
+@pytest.mark.parametrize("name", ["igloo", "information_schema", "system"])
+def test_names_of_igloo_are_reserved(sql, name):
+    assert attach(sql, name=name).sqlstate == "42939"
+
+
+def test_names_keep_their_case_in_quotes_and_fold_without(sql):
+    assert attach(sql, name='"My Lite"').code == 0
+    assert attach(sql, name="UPPER").code == 0
+    assert sql("SHOW CATALOGS").rows == [("My Lite",), ("igloo",), ("upper",)]
+    assert sql('SHOW TABLES FROM "My Lite"').rows
+    assert sql('DETACH "my lite"').sqlstate == "3D000"
+
+
+# ---- what ATTACH refuses --------------------------------------------------------------------
+
+@pytest.mark.parametrize("how, sqlstate, text, hint", [
+    ("TYPE sqlit", "22023", "unknown type", "sqlite"),
+    ("TYPE mysql", "0A000", "ATTACH of TYPE mysql", "later version"),
+    ("TYPE parquet", "0A000", "ATTACH of TYPE parquet", "later version"),
+    ("READ_ONLY", "22023", "type of the source is missing", "TYPE"),
+    ("TYPE sqlite, TYPE sqlite", "42601", "conflicting", ""),
+    ("TYPE sqlite, read_only perhaps", "22023", "read_only", ""),
+    ("TYPE sqlite, password 'x'", "22023", 'option "password" belongs in a secret', "CREATE SECRET"),
+    ("TYPE sqlite, SECRET nowhere", "42704", 'secret "nowhere" does not exist', ""),
+])
+def test_a_wrong_option_is_refused_at_its_place(sql, how, sqlstate, text, hint):
+    answer = attach(sql, how=how)
+    assert answer.sqlstate == sqlstate and text in answer.err and hint in answer.err
+    assert sql("SHOW CATALOGS").rows == [("igloo",)]
+
+
+def test_an_unknown_option_is_refused_with_the_nearest_and_its_place(sql):
+    answer = attach(sql, how="TYPE sqlite, busy_timout '5'")
+    assert answer.sqlstate == "22023" and "busy_timout" in answer.error
+    assert "LINE 1: ATTACH 'x.db' AS lite (TYPE sqlite, busy_timout" in answer.err
+    caret = answer.err.splitlines()[answer.err.splitlines().index(
+        next(line for line in answer.err.splitlines() if line.startswith("LINE 1"))) + 1]
+    assert caret.index("^") == len("LINE 1: ATTACH 'x.db' AS lite (TYPE sqlite, ")
+
+
+def test_what_is_no_regular_file_is_refused(sql):
+    os.mkfifo(sql.folder / "fifo")
+    (sql.folder / "folder").mkdir()
+    assert attach(sql, uri="missing.db").sqlstate == "58P01"
+    assert not (sql.folder / "missing.db").exists()
+    assert attach(sql, uri="fifo").sqlstate == "42809"
+    assert attach(sql, uri="folder").sqlstate == "42809"
+    assert attach(sql, uri=":memory:").sqlstate == "58P01"
+    assert attach(sql, uri="/dev/zero").sqlstate == "42809"
+    assert attach(sql, uri="data/catalog.db").sqlstate == "42501"
+
+
+def test_files_lie_inside_the_roots(sql, tmp_path):
+    inside, outside = tmp_path / "in", tmp_path / "out"
+    for folder in (inside, outside):
+        folder.mkdir()
+        make_database(folder / "x.db")
+    os.symlink(outside / "x.db", inside / "link.db")
+
+    def attached(path, roots, how="TYPE sqlite"):
+        return sql(f"ATTACH OR REPLACE '{path}' AS a ({how})",
+                   env={"IGLOO_FILES_ROOTS": roots}).sqlstate
+
+    assert attached(inside / "x.db", f"{inside}:rw") == "00000"
+    assert attached(outside / "x.db", f"{inside}:rw") == "42501"
+    assert attached(inside / "link.db", f"{inside}:rw") == "42501"
+    assert attached(f"{inside}/../out/x.db", f"{inside}:rw") == "42501"
+    assert attached(inside / "x.db", f"{inside}:ro") == "42501"
+    assert attached(inside / "x.db", f"{inside}:ro", "TYPE sqlite, READ_ONLY") == "00000"
+    # Roots that are smaller at the next start: the catalog is there and says why not.
+    rows = sql("SELECT state, error FROM igloo.system.catalogs WHERE name = 'a'",
+               env={"IGLOO_FILES_ROOTS": f"{outside}:rw"}).rows
+    assert rows[0][0] == "unavailable" and "permission denied" in rows[0][1]
+
+
+# ---- names ----------------------------------------------------------------------------------
+
+def test_use_chooses_a_catalog_and_its_default_schema(sql):
+    attach(sql)
+    answer = sql("USE lite", "SHOW search_path")
+    assert answer.rows == [("lite.main",)]
+    assert sql("USE lite.main", "SHOW search_path").rows == [("lite.main",)]
+    assert [row[2] for row in sql("USE lite", "SHOW TABLES").rows] == ["airlines", "short"]
+    assert sql("USE lite", "SHOW SCHEMAS").rows == [("lite", "main")]
+    assert sql("USE lite", "USE igloo", "SHOW search_path").rows == [("public",)]
+    assert sql("USE lite", "USE public", "SHOW search_path").rows == [("public",)]
+    assert sql("USE lite.nowhere").sqlstate == "3F000"
+    assert sql("USE nowhere").sqlstate == "3F000"
+    assert sql("USE nowhere.main").sqlstate == "3D000"
+
+
+def test_a_search_path_holds_schemas_of_several_catalogs(sql):
+    attach(sql)
+    assert sql("SET search_path = lite.main, public", "SHOW search_path").rows == [
+        ("lite.main, public",)]
+    assert sql("SET search_path = 'public, lite.main'", "SHOW search_path").rows == [
+        ("public, lite.main",)]
+
+
+def test_objects_of_a_source_are_neither_made_nor_dropped(sql):
+    attach(sql)
+    for statement, what in [
+            ("DROP TABLE lite.airlines", "drop a table"),
+            ("DROP TABLE lite.main.airlines", "drop a table"),
+            ("CREATE TABLE lite.main.t (a INT)", "create an empty table"),
+            ("CREATE VIEW lite.v AS SELECT 1 AS a", "create a view"),
+            ("DROP VIEW lite.short", "drop a view"),
+            ("CREATE SCHEMA lite.s", "create a schema"),
+            ("DROP SCHEMA lite.main", "drop a schema")]:
+        answer = sql(statement)
+        assert answer.sqlstate == "0A000", (statement, answer.err)
+        assert answer.error == f'cannot {what} in catalog "lite"'
+    assert sql("USE lite", "DROP TABLE airlines").sqlstate == "0A000"
+    with sqlite3.connect(sql.folder / "x.db") as database:
+        assert database.execute("SELECT count(*) FROM airlines").fetchone() == (2,)
+
+
+def test_refresh_shows_new_tables_at_once(sql):
+    attach(sql)
+    assert sql("REFRESH CATALOG lite").code == 0
+    assert sql("REFRESH CATALOG igloo").code == 0
+    assert sql("REFRESH CATALOG nowhere").sqlstate == "3D000"
+
+
+# ---- the configuration ----------------------------------------------------------------------
+
+def write_config(sql, text):
+    (sql.folder / "igloo.conf").write_text(text)
+    return {"IGLOO_CONFIG": str(sql.folder / "igloo.conf")}
+
+
+def test_catalogs_of_the_configuration_are_attached_at_start(sql):
+    env = write_config(sql, f"[catalog.conf]\ntype = sqlite\nuri = {sql.folder}/x.db\nread_only = on\n")
+    assert sql("SHOW CATALOGS", env=env).rows == [("conf",), ("igloo",)]
+    assert [row[2] for row in sql("SHOW TABLES FROM conf", env=env).rows] == ["airlines", "short"]
+    [row] = sql("SELECT origin, read_only FROM igloo.system.catalogs WHERE name = 'conf'",
+                env=env).rows
+    assert row == ("configuration", "true")
+    assert sql("DETACH conf", env=env).sqlstate == "55000"
+    assert sql("ATTACH OR REPLACE 'x.db' AS conf (TYPE sqlite)", env=env).sqlstate == "55000"
+    assert sql("SHOW CATALOGS").rows == [("igloo",)]
+
+
+def test_a_source_that_is_not_there_does_not_stop_the_start(sql):
+    env = write_config(sql, "[catalog.conf]\ntype = sqlite\nuri = /nowhere/x.db\n")
+    answer = sql("SELECT name, state FROM igloo.system.catalogs ORDER BY name", env=env)
+    assert answer.rows == [("conf", "unavailable"), ("igloo", "attached")]
+    attach(sql)
+    (sql.folder / "x.db").unlink()
+    assert sql("SELECT state FROM igloo.system.catalogs WHERE name = 'lite'").rows == [
+        ("unavailable",)]
+    assert sql("REFRESH CATALOG lite").sqlstate == "58P01"
+    make_database(sql.folder / "x.db")
+    assert sql("SHOW TABLES FROM lite").rows
+
+
+@pytest.mark.parametrize("text, words", [
+    ("[catalog.c]\nuri = /x.db\n", "catalog.c.type"),
+    ("[catalog.c]\ntype = sqlite\n", "catalog.c.uri"),
+    ("[catalog.c]\ntype = sqlit\nuri = /x.db\n", "unknown type"),
+    ("[catalog.igloo]\ntype = sqlite\nuri = /x.db\n", "reserved"),
+    ("[catalog.c]\ntype = mysql\nuri = mysql://h/d\n", "TYPE mysql"),
+    ("[catalog.c]\ntype = postgresql\nuri = postgresql://u:geheim@h/d\n", "holds a password"),
+    ("[catalog.c]\ntype = sqlite\nuri = x.db\nread_only = perhaps\n", "read_only"),
+])
+def test_a_mistake_in_the_configuration_stops_the_start(sql, text, words):
+    answer = sql("SELECT 1", env=write_config(sql, text))
+    assert answer.code != 0 and words in answer.err and "geheim" not in answer.err
+
+
+# ---- rights ---------------------------------------------------------------------------------
+
+def test_only_a_superuser_attaches_and_sees_where(tmp_path):
+    make_users(tmp_path / "data")
+    make_database(tmp_path / "x.db")
+    server = Server(tmp_path, "--data", "data", settings=[f"files.roots={tmp_path}:rw"])
+    try:
+        def run(user, password, statement):
+            return Answer(subprocess.run(
+                [program(), "sql", "--uri", f"igloo://{user}@{server.target}/?tls=off",
+                 "--format", "csv", "-c", statement], text=True, capture_output=True, timeout=30,
+                env={**os.environ, "IGLOO_PASSWORD": password}))
+
+        def anna(statement):
+            return run(USER, PASSWORD, statement)
+
+        def bernd(statement):
+            return run(OTHER, OTHER_PASSWORD, statement)
+
+        path = tmp_path / "x.db"
+        for statement in [f"ATTACH '{path}' AS lite (TYPE sqlite)", "DETACH lite",
+                          "CREATE SECRET s (TYPE sqlite, password 'x')", "DROP SECRET s",
+                          "SHOW SECRETS"]:
+            answer = bernd(statement)
+            assert answer.sqlstate == "42501", (statement, answer.err)
+        assert anna(f"ATTACH '{path}' AS lite (TYPE sqlite)").code == 0
+        assert bernd("DETACH lite").sqlstate == "42501"
+        assert bernd("SHOW CATALOGS").rows == [("igloo",), ("lite",)]
+        assert bernd("SHOW TABLES FROM lite").rows
+        query = "SELECT uri FROM igloo.system.catalogs WHERE name = 'lite'"
+        assert anna(query).rows == [(str(path),)]
+        assert bernd(query).rows in ([("",)], [()], [])
+        assert str(path) not in bernd("SELECT * FROM igloo.system.catalogs").out
+        assert anna("SELECT path FROM igloo.system.drivers WHERE name = 'igloo_sqlite'").rows
+        assert bernd("SELECT * FROM igloo.system.pushdown_log").rows == []
+    finally:
+        server.end()
+
+
+# ---- secrets --------------------------------------------------------------------------------
+
+def test_secrets_are_listed_without_values(sql):
+    assert sql("CREATE SECRET s (TYPE postgresql, user 'u', password 'geheim')").code == 0
+    answer = sql("SHOW SECRETS")
+    assert [row[:2] for row in answer.rows] == [("s", "postgresql")]
+    assert "geheim" not in answer.out and "u" not in [row[1] for row in answer.rows]
+    assert sql("CREATE SECRET s (TYPE postgresql)").sqlstate == "42710"
+    assert sql("CREATE SECRET IF NOT EXISTS s (TYPE sqlite, a 'b')").code == 0
+    assert sql("SHOW SECRETS").rows[0][1] == "postgresql"
+    assert sql("CREATE OR REPLACE SECRET s (TYPE sqlite, a 'b')").code == 0
+    assert sql("SHOW SECRETS").rows[0][1] == "sqlite"
+    assert sql("DROP SECRET s").code == 0
+    assert sql("DROP SECRET s").sqlstate == "42704"
+    assert sql("DROP SECRET IF EXISTS s").code == 0
+
+
+def test_a_secret_in_use_is_not_dropped_and_must_be_of_the_type(sql):
+    sql("CREATE SECRET s (TYPE sqlite)")
+    sql("CREATE SECRET p (TYPE postgresql, user 'u')")
+    assert attach(sql, how="TYPE sqlite, SECRET p").sqlstate == "22023"
+    assert attach(sql, how="TYPE sqlite, SECRET s").code == 0
+    answer = sql("DROP SECRET s")
+    assert answer.sqlstate == "2BP01" and 'Catalog "lite" uses it' in answer.err
+    sql("DETACH lite")
+    assert sql("DROP SECRET s").code == 0
+
+
+def test_the_key_file_is_made_for_its_owner_alone_where_the_configuration_says(sql):
+    elsewhere = sql.folder / "elsewhere.key"
+    env = {"IGLOO_SECRETS_KEY_FILE": str(elsewhere)}
+    assert sql("CREATE SECRET s (TYPE sqlite)", env=env).code == 0
+    assert stat.S_IMODE(elsewhere.stat().st_mode) == 0o600
+    assert not (sql.folder / "data/secrets.key").exists()
+    # Another key file than the one that sealed what is stored.
+    answer = sql("ATTACH 'x.db' AS lite (TYPE sqlite, SECRET s)")
+    assert answer.sqlstate == "55000" and "is missing" in answer.error
+
+
+def test_a_key_file_that_others_may_read_is_refused(sql):
+    sql("CREATE SECRET s (TYPE sqlite)")
+    key = sql.folder / "data/secrets.key"
+    key.chmod(0o644)
+    answer = attach(sql, how="TYPE sqlite, SECRET s")
+    assert answer.sqlstate == "42501" and "0644" in answer.error and "chmod 600" in answer.err
+    assert sql("CREATE SECRET t (TYPE sqlite)").sqlstate == "42501"
+    key.chmod(0o600)
+    assert attach(sql, how="TYPE sqlite, SECRET s").code == 0
+
+
+def test_a_lost_key_file_makes_catalogs_unavailable_and_nothing_else(sql):
+    sql("CREATE SECRET s (TYPE sqlite)")
+    attach(sql, how="TYPE sqlite, SECRET s")
+    attach(sql, name="plain")
+    (sql.folder / "data/secrets.key").unlink()
+    rows = sql("SELECT name, state, error FROM igloo.system.catalogs ORDER BY name").rows
+    assert [row[:2] for row in rows] == [
+        ("igloo", "attached"), ("lite", "unavailable"), ("plain", "attached")]
+    assert "is missing" in rows[1][2]
+    answer = sql("REFRESH CATALOG lite")
+    assert answer.sqlstate == "55000" and "Bring it back" in answer.err
+    assert sql("CREATE SECRET t (TYPE sqlite)").sqlstate == "55000"
+    assert sql("DETACH lite", "DROP SECRET s", "CREATE SECRET t (TYPE sqlite)").code == 0
