@@ -269,6 +269,10 @@
 /* Flight SQL has eleven; a service of many more wants another table than a list. */
 #define IG_RPC_METHODS_MAX 256
 
+/* Names that are looked up at a time, by threads that nobody may wait for any more: a
+ * resolver that is dead must not collect them. */
+#define IG_RPC_LOOKUPS_MAX 16
+
 /* Addresses of a name that are tried, and subject names read from a certificate. */
 #define IG_RPC_ADDRESSES_MAX 16
 #define IG_RPC_PEER_NAMES_MAX 64
@@ -319,7 +323,8 @@
 /* Connections, which cost some 30 KiB each before anyone has logged in. */
 #define IG_RPC_CONNECTIONS_MAX 16384
 
-/* An answered call whose peer takes nothing of what is queued: its memory is needed. */
+/* An answered call whose peer takes nothing of what is queued, or a peer that does not
+ * read its socket at all: the memory is needed. */
 #define IG_RPC_STALL_US INT64_C(300000000)
 
 /* Between the two GOAWAYs, for a peer that does not answer the PING between them. */

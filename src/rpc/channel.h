@@ -6,8 +6,7 @@
  *
  * Owns:    its connection and one I/O thread.
  * Threads: all functions are thread-safe, except free.
- * Blocks:  open, start and unary, until the call's deadline or its token (where they have
- *          to connect, looking up the name may take longer than either); free, until the
+ * Blocks:  open, start and unary, until the call's deadline or its token; free, until the
  *          I/O thread ended.
  */
 #ifndef IG_RPC_CHANNEL_H

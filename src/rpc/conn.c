@@ -2,6 +2,7 @@
 #include "rpc/conn.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -137,6 +138,16 @@ static bool fill_locked(ig_conn *conn) {
   return conn->output.bytes > 0;
 }
 
+/* A peer that reads nothing is waited for only so long, whatever it sends. */
+static void note_sent_locked(ig_conn *conn, size_t sent) {
+  bool is_stuck = conn->config.is_server && conn->is_out_blocked;
+  if (is_stuck && sent == 0 && conn->write_due_us != IG_NEVER_US) return;
+  conn->write_due_us = is_stuck ? ig_deadline_in(conn->config.stall_us) : IG_NEVER_US;
+  conn->write_left = INT_MAX;
+  if (conn->write_due_us < conn->scheduled_us && !conn->is_turn_posted)
+    post_turn_locked(conn);
+}
+
 void ig_conn_write_locked(ig_conn *conn) {
   if (conn->is_corked || conn->is_broken || conn->is_out_blocked ||
       conn->state == IG_CONN_CLOSED || conn->loop == NULL)
@@ -149,6 +160,7 @@ void ig_conn_write_locked(ig_conn *conn) {
   }
   IG_COUNT(conn->config.counters, bytes_sent, sent);
   if (conn->is_broken) return;
+  note_sent_locked(conn, sent);
   watch_out_locked(conn, conn->is_out_blocked || sent >= WRITE_BYTES_PER_TURN);
   if (conn->output.bytes > 0) return;
   ig_rpc_output_close(&conn->output, &conn->released);
@@ -436,7 +448,7 @@ igloo_status ig_conn_new(const struct ig_conn_config *config, int fd, ig_tls *tl
   conn->read_us = conn->idle_since_us = ig_now_us();
   conn->handshake_due_us = ig_deadline_in(config->handshake_us);
   conn->calls_due_us = conn->goaway_due_us = conn->drain_due_us = conn->close_due_us =
-      conn->scheduled_us = conn->read_due_us = IG_NEVER_US;
+      conn->scheduled_us = conn->read_due_us = conn->write_due_us = IG_NEVER_US;
   igloo_status status = tls ? ig_tls_session_new(tls, fd, config->is_server, server_name,
                                                  &conn->tls, reterr)
                             : ig_session_open(conn, reterr);

@@ -108,7 +108,9 @@ struct ig_conn {
   ig_rpc_call *cancelled;          /* to be told */
   /* times of ig_now_us() */
   int64_t handshake_due_us, calls_due_us, goaway_due_us, drain_due_us, close_due_us;
-  int64_t read_due_us; /* of TLS: more was there than one turn reads */
+  int64_t read_due_us;  /* of TLS: more was there than one turn reads */
+  int64_t write_due_us; /* a server's: when it is looked whether the peer reads … */
+  int write_left;       /* … what the socket then had to send */
   int64_t read_us, ping_us, idle_since_us, scheduled_us;
 };
 

@@ -2,13 +2,13 @@
 #include "rpc/connect.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "rpc/lookup.h"
 
 #define SLICE_US (50 * IG_US_PER_MS) /* between two looks at the token */
 #define ADDRESS_US (5 * IG_US_PER_S) /* for one address while there are others */
@@ -77,16 +77,10 @@ static igloo_status try_addresses(const struct addrinfo *list, int64_t deadline_
 igloo_status ig_rpc_connect_tcp(const char *host, uint16_t port, int64_t deadline_us,
                                 const ig_cancel *cancel, int *ret_fd,
                                 struct igloo_error *reterr) {
-  char port_text[8];
-  (void)snprintf(port_text, sizeof(port_text), "%u", port);
   IG_AUTO_CHAR *where = ig_asprintf("\"%s\" port %u", host, port);
   if (!where) return ig_fail_oom(reterr);
-  const struct addrinfo hints = {.ai_flags = AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
   struct addrinfo *list = NULL;
-  int failed = getaddrinfo(host, port_text, &hints, &list);
-  if (failed != 0)
-    return ig_fail_state(reterr, IGLOO_UNAVAILABLE, "08001",
-                         "could not connect to %s: %s", where, gai_strerror(failed));
+  IG_TRY(ig_rpc_lookup(host, port, where, deadline_us, cancel, &list, reterr));
   igloo_status status = try_addresses(list, deadline_us, cancel, where, ret_fd, reterr);
   freeaddrinfo(list);
   return status;

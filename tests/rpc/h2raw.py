@@ -4,7 +4,7 @@ import socket
 import struct
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-DATA, HEADERS, RESET, SETTINGS, PING, GOAWAY, CONTINUATION = 0, 1, 3, 4, 6, 7, 9
+DATA, HEADERS, RESET, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 3, 4, 6, 7, 8, 9
 END_STREAM, ACK, END_HEADERS = 1, 1, 4
 
 
@@ -33,8 +33,12 @@ def hpack(headers):
 
 
 class Connection:
-    def __init__(self, port, preface=True, settings=True):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+    def __init__(self, port, preface=True, settings=True, receive_buffer=0):
+        self.socket = socket.socket()
+        self.socket.settimeout(20)
+        if receive_buffer:  # as small as the system lets it be
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.socket.connect(("127.0.0.1", port))
         self.stream = -1
         self.pending = b""
         if preface:
@@ -50,6 +54,11 @@ class Connection:
 
     def send(self, kind, flags, stream, payload=b""):
         self.socket.sendall(frame(kind, flags, stream, payload))
+
+    def open_windows(self):
+        """Flow control stops the server no more; only the socket does."""
+        self.send(SETTINGS, 0, 0, struct.pack(">HI", 4, 2**31 - 1))
+        self.send(WINDOW_UPDATE, 0, 0, struct.pack(">I", 2**31 - 1 - 65535))
 
     def request(self, path, body=None, method="POST", content_type="application/grpc",
                 timeout=None, extra=(), ends=True):

@@ -5,6 +5,7 @@ import select
 import socket
 import ssl
 import subprocess
+import time
 
 import grpc
 import h2raw
@@ -243,6 +244,37 @@ def test_answered_call_whose_peer_reads_nothing_is_reset(start):
         assert raw.until(h2raw.RESET)[3] == b"\0\0\0\x08", "CANCEL"
         other = echo.channel()
         wait_for(lambda: echo.stats(other)[3] < 1000)
+
+
+def test_peer_that_never_reads_its_socket_is_cut_whatever_it_sends(start):
+    echo = start("--stall-ms", 300)
+    with h2raw.Connection(echo.port, receive_buffer=4096) as raw:
+        raw.open_windows()
+        raw.request("/test.Echo/ServerStream", body=h2raw.message(b"1000 1000000"))
+        until = time.monotonic() + SECONDS
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            while time.monotonic() < until:  # not silent: PINGs are not to be answered
+                raw.socket.sendall(h2raw.frame(h2raw.PING, 1, 0, b"12345678"))
+    other = echo.channel()
+    wait_for(lambda: echo.stats(other)[3] < 1000)
+    assert echo.unary("Unary", b"1", channel=other) == b"1"
+
+
+def test_slow_reader_of_its_socket_gets_all(start):
+    """It reads a little at a time: what the socket holds is never gone within the limit."""
+    echo = start("--stall-ms", 300)
+    with h2raw.Connection(echo.port, receive_buffer=1 << 16) as raw:
+        raw.open_windows()
+        raw.request("/test.Echo/ServerStream", body=h2raw.message(b"8 1000000"))
+        begin, received, pauses = time.monotonic(), 0, 0
+        while received < 8_000_000:
+            came = raw.socket.recv(1 << 16)
+            assert came, "cut"
+            received += len(came)
+            if received > pauses * 1_000_000:
+                pauses += 1
+                select.select([], [], [], 0.2)
+        assert time.monotonic() - begin > 1.5
 
 
 def test_stream_that_does_not_begin_in_time_is_ended(start):
