@@ -230,10 +230,10 @@ igloo_status ig_link_set_option(ig_link *link, const char *key, const char *valu
       &error, reterr);
 }
 
-/* What a driver does not know. */
+/* What a driver does not know, or takes only earlier. */
 static bool is_unknown(igloo_status status) {
   return status == IGLOO_UNSUPPORTED || status == IGLOO_INVALID_ARGUMENT ||
-         status == IGLOO_NOT_FOUND;
+         status == IGLOO_NOT_FOUND || status == IGLOO_FAILED_PRECONDITION;
 }
 
 static igloo_status set_if_known(ig_link *link, const char *key, const char *value,

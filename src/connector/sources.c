@@ -209,18 +209,20 @@ static igloo_status find_driver(const ig_sources *sources,
       ig_source_own_option(definition, "entrypoint"), &source->driver, reterr);
 }
 
+/* Options are looked at before a library is loaded for them. */
 static igloo_status make_pool(ig_sources *sources,
                               const struct ig_source_definition *definition,
                               ig_source *source, struct igloo_error *reterr) {
   IG_AUTO_STRUCT(ig_target) *target = ig_calloc(1, sizeof(*target));
   if (!target) return ig_fail_oom(reterr);
   atomic_init(&target->refs, 1);
-  target->driver = source->driver;
   target->read_only = definition->read_only;
   target->statements = source->dialect->session_init;
   target->source = ig_strdup(definition->name);
   if (!target->source) return ig_fail_oom(reterr);
   IG_TRY(ig_source_settings(source->type, definition, target, reterr));
+  IG_TRY(find_driver(sources, definition, source, reterr));
+  target->driver = source->driver;
   return ig_links_new(target, sources->connections_max, &source->pool, reterr);
 }
 
@@ -241,7 +243,6 @@ static igloo_status make_source(ig_sources *sources,
   source->name = ig_strdup(definition->name);
   source->default_schema = ig_strdup(schema ? schema : source->type->default_schema);
   if (!source->name || !source->default_schema) return ig_fail_oom(reterr);
-  IG_TRY(find_driver(sources, definition, source, reterr));
   IG_TRY(make_pool(sources, definition, source, reterr));
   *ret_source = IG_TAKE(source);
   return IGLOO_OK;
