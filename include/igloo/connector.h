@@ -184,7 +184,8 @@ struct igloo_dialect {
   void (*select)(const struct igloo_table *table, const struct igloo_select *what,
                  struct igloo_text *text);
   /* Write the condition of part `index` of `count`; together they hold each row once.
-   * Returns false where the table cannot be split. */
+   * Returns false where the table cannot be split; where `text` is NULL, only that is
+   * wanted. */
   bool (*split)(const struct igloo_table *table, uint32_t index, uint32_t count,
                 struct igloo_text *text);
   void (*identifier)(const char *name, struct igloo_text *text);    /* quoted */

@@ -182,6 +182,7 @@ void ig_walk_append_name(struct ig_walk *walk, const struct igloo_column *column
 /* ---- writing -------------------------------------------------------------------------
  */
 
+/* To no text: nothing. */
 void ig_text_append(struct igloo_text *text, struct ig_str part);
 void ig_text_append_cstr(struct igloo_text *text, const char *part);
 /* In quotes of this kind, doubled inside. */

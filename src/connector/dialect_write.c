@@ -3,7 +3,7 @@
 #include "connector/dialect_core.h"
 
 void ig_text_append(struct igloo_text *text, struct ig_str part) {
-  if (part.len > 0) text->append(text->ctx, part.data, part.len);
+  if (text && part.len > 0) text->append(text->ctx, part.data, part.len);
 }
 
 void ig_text_append_cstr(struct igloo_text *text, const char *part) {
@@ -11,14 +11,14 @@ void ig_text_append_cstr(struct igloo_text *text, const char *part) {
 }
 
 void ig_text_append_quoted(struct igloo_text *text, struct ig_str part, char quote) {
-  text->append(text->ctx, &quote, 1);
+  ig_text_append(text, ig_str_make(&quote, 1));
   for (size_t end; (end = ig_str_find_char(part, quote)) != IG_STR_NONE;) {
     ig_text_append(text, ig_str_sub(part, 0, end + 1));
-    text->append(text->ctx, &quote, 1);
+    ig_text_append(text, ig_str_make(&quote, 1));
     part = ig_str_sub(part, end + 1, part.len);
   }
   ig_text_append(text, part);
-  text->append(text->ctx, &quote, 1);
+  ig_text_append(text, ig_str_make(&quote, 1));
 }
 
 void ig_write_columns(const struct ig_language *language, const struct igloo_table *table,
