@@ -306,7 +306,12 @@
 #define IG_RPC_ACKS_MAX 1000
 
 #define IG_RPC_HANDSHAKE_US INT64_C(10000000)
-#define IG_RPC_REQUEST_US INT64_C(60000000)
+
+/* Until a request is there, and what a slow line gets on top for what it has brought: 16
+ * MiB at half a Mbit/s come in time, a byte now and then does not. */
+#define IG_RPC_REQUEST_US INT64_C(15000000)
+#define IG_RPC_REQUEST_BYTES_PER_S ((int64_t)(64 * IG_KIB))
+
 #define IG_RPC_CONNECT_US INT64_C(20000000)
 
 /* Silence, then a PING, then the end: peers that vanish are noticed within 40 s. */
@@ -317,8 +322,9 @@
 #define IG_RPC_IDLE_US INT64_C(3600000000)
 
 /* The same before the first call that was answered without an error: anyone can connect.
- */
-#define IG_RPC_NEW_IDLE_US INT64_C(60000000)
+ * With IG_RPC_REQUEST_US nobody holds a connection for longer than half a minute by
+ * dribbling. */
+#define IG_RPC_NEW_IDLE_US INT64_C(10000000)
 
 /* Connections, which cost some 30 KiB each before anyone has logged in. */
 #define IG_RPC_CONNECTIONS_MAX 16384

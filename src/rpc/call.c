@@ -271,6 +271,8 @@ static void refuse_input_locked(ig_rpc_call *call, const struct igloo_error *why
 void ig_call_data_locked(ig_rpc_call *call, const uint8_t *bytes, size_t len) {
   struct igloo_error why;
   call->unconsumed_bytes += len;
+  if (call->request_due_us != IG_NEVER_US)
+    call->request_due_us += (int64_t)len * IG_US_PER_S / IG_RPC_REQUEST_BYTES_PER_S;
   bool is_wanted = !call->is_ended && !call->is_answered;
   if (is_wanted && ig_rpc_inbox_feed(&call->inbox, bytes, len, &why) != IGLOO_OK) {
     refuse_input_locked(call, &why);

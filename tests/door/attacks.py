@@ -408,13 +408,15 @@ def many(port, count, *words):
     server has closed at once."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     peers, refused = [], 0
+    begin()
     for _ in range(count):
+        peer = socket.socket()
+        peer.setblocking(False)  # the system's queue may be full
+        peer.connect_ex(("127.0.0.1", port))
         try:
-            peer = connect(port)
-            peer.sendall(HELLO)
+            peer.send(HELLO)
         except OSError:
             refused += 1
-            continue
         peers.append(peer)
     if words:
         print("held", flush=True)
