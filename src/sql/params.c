@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/map.h"
 #include "base/parse.h"
+#include "sql/redact.h"
 #include "sql/token.h"
 
 #define EDITS_MAX (2 * IG_SQL_BYTES_LIMIT) /* each takes at least one byte of text */
@@ -28,6 +29,7 @@ static igloo_status fail_at_token(const struct rewriter *w, igloo_status status,
                                   const char *sqlstate, const char *text,
                                   struct igloo_error *reterr) {
   struct ig_str token = ig_token_text(&w->tokens, &w->token);
+  if (ig_sql_has_secret(w->tokens.text)) token = IG_STR("...");
   return ig_fail_at(reterr, status, sqlstate, w->token.line, w->token.column,
                     "%s at or near \"%.*s\"", text, IG_STR_ARG(token));
 }

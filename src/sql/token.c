@@ -1,6 +1,8 @@
 /* token.c -- see token.h. */
 #include "sql/token.h"
 
+#include "sql/redact.h"
+
 #define OPERATOR_CHARS "+-*/<>=~!@#%^&|"
 
 /* An operator that holds one of these may end in + or -, as in PostgreSQL. */
@@ -73,6 +75,8 @@ static igloo_status fail_near(struct ig_tokenizer *t, const char *what,
   size_t newline = ig_str_find_char(rest, '\n');
   if (newline != IG_STR_NONE) rest.len = newline;
   rest.len = ig_utf8_cut(rest, SHOWN_BYTES_MAX);
+  /* That question tokenizes as well, without an error to fill. */
+  if (reterr && ig_sql_has_secret(t->text)) rest = IG_STR("...");
   return ig_fail_at(reterr, IGLOO_SYNTAX_ERROR, NULL, t->line, t->column,
                     "%s at or near \"%.*s\"", what, IG_STR_ARG(rest));
 }
