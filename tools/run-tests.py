@@ -133,6 +133,7 @@ def list_suites(build, long):
         Suite("checks", 200, [python, "tools/check.py", "--build", str(build)], "tools/check.py"),
         pytest("hardening", 420),
         pytest("door", 240),
+        pytest("sources", 360),
         pytest("e2e", 150),
         pytest("clients", 150),
         pytest("ipc", 60),

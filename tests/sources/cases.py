@@ -26,7 +26,7 @@ class Maker:
     def literal(self, index, format):
         """A value of the column, or one beside it."""
         column = self.columns[index]
-        seen = self.random.choice(column.values)[1]
+        seen = self.random.choice([value for _, value in column.values if value is not None])
         if self.random.random() < 0.25:
             seen = self.near(column.kind, seen)
         seen = engine.scaled(column.format, seen, format)
@@ -47,7 +47,7 @@ class Maker:
         return value
 
     def pattern(self, index):
-        text = self.random.choice(self.columns[index].values)[1]
+        text = self.random.choice([value for _, value in self.columns[index].values if value is not None])
         out = ""
         for c in text:
             if self.random.random() < 0.2:

@@ -26,6 +26,16 @@ class Nasty:
         self.seen = [[value[1] for value in row] for row in self.rows]
 
 
+def create_sqlite(path, table):
+    """The table `nasty` with its rows, numbered from 0, in a new file."""
+    with sqlite3.connect(path) as database:
+        declared = ", ".join(f'"{one.name}" {one.declared or one.source_type}' for one in table.columns)
+        database.execute(f"CREATE TABLE nasty (id INTEGER PRIMARY KEY, {declared})")
+        database.executemany(
+            f"INSERT INTO nasty VALUES ({', '.join('?' * (len(table.columns) + 1))})",
+            [[i, *(text for text, _ in row)] for i, row in enumerate(table.rows)])
+
+
 @pytest.fixture(scope="session")
 def postgres_table(postgres):
     table = Nasty(nasty.postgres_columns(), "postgres")
@@ -47,10 +57,5 @@ def sqlite_path(tmp_path_factory):
 @pytest.fixture(scope="session")
 def sqlite_table(sqlite_path):
     table = Nasty(nasty.sqlite_columns(), "sqlite")
-    with sqlite3.connect(sqlite_path) as database:
-        declared = ", ".join(f'"{one.name}" {one.declared or one.source_type}' for one in table.columns)
-        database.execute(f"CREATE TABLE nasty (id INTEGER PRIMARY KEY, {declared})")
-        database.executemany(
-            f"INSERT INTO nasty VALUES ({', '.join('?' * (len(table.columns) + 1))})",
-            [[i, *(text for text, _ in row)] for i, row in enumerate(table.rows)])
+    create_sqlite(sqlite_path, table)
     return table

@@ -1,4 +1,5 @@
 """A PostgreSQL server of one's own: started once, thrown away after the run."""
+import ctypes
 import os
 import pathlib
 import shutil
@@ -16,6 +17,55 @@ def _as_postgres(command):
     """PostgreSQL refuses root; it ends with the process that started it."""
     user = ["--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.getuid() == 0 else []
     return ["setpriv", *user, "--pdeathsig=INT", *map(str, command)]
+
+
+class PostgresError(Exception):
+    """What the server said; `sqlstate`."""
+
+    def __init__(self, message, sqlstate):
+        super().__init__(message)
+        self.sqlstate = sqlstate
+
+
+class Connection:
+    """libpq itself: a text goes to the server as it is."""
+
+    def __init__(self, conninfo):
+        self.libpq = ctypes.CDLL("libpq.so.5")
+        for name, result in (("PQconnectdb", ctypes.c_void_p), ("PQexec", ctypes.c_void_p),
+                             ("PQerrorMessage", ctypes.c_char_p), ("PQresultErrorField", ctypes.c_char_p),
+                             ("PQgetvalue", ctypes.c_void_p)):
+            getattr(self.libpq, name).restype = result
+        self.handle = ctypes.c_void_p(self.libpq.PQconnectdb(conninfo.encode()))
+        assert self.libpq.PQstatus(self.handle) == 0, self.libpq.PQerrorMessage(self.handle)
+
+    def execute(self, text):
+        """Rows of str or None."""
+        result = ctypes.c_void_p(self.libpq.PQexec(self.handle, text.encode()))
+        try:
+            if self.libpq.PQresultStatus(result) not in (1, 2):  # command, rows
+                state = self.libpq.PQresultErrorField(result, ord("C")) or b""
+                raise PostgresError(self.libpq.PQerrorMessage(self.handle).decode(), state.decode())
+            columns = range(self.libpq.PQnfields(result))
+            return [tuple(self._value(result, row, column) for column in columns)
+                    for row in range(self.libpq.PQntuples(result))]
+        finally:
+            self.libpq.PQclear(result)
+
+    def _value(self, result, row, column):
+        if self.libpq.PQgetisnull(result, row, column):
+            return None
+        length = self.libpq.PQgetlength(result, row, column)
+        return ctypes.string_at(self.libpq.PQgetvalue(result, row, column), length).decode()
+
+    def close(self):
+        self.libpq.PQfinish(self.handle)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
 
 
 def free_port():
@@ -78,6 +128,9 @@ class Postgres:
 
     def log(self):
         return (self.folder / "log").read_text(errors="replace")
+
+    def connect(self, database="postgres"):
+        return Connection(f"host={self.folder} port={self.port} user=pg dbname={database} client_encoding=UTF8")
 
     def run(self, script, database="postgres", check=True):
         """Run a script by psql: its output, unaligned, tab-separated; NULL is \\N."""

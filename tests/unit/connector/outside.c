@@ -4,7 +4,7 @@
 static void append(struct igloo_text *text, const char *part) {
   size_t length = 0;
   while (part[length]) length++;
-  text->append(text->ctx, part, length);
+  if (text) text->append(text->ctx, part, length);
 }
 
 /* Columns are pushed exactly; constants get an answer that is none, and text with it. */
