@@ -226,5 +226,5 @@ igloo_status ig_served_execute(void *object, struct ig_result *ret_result,
   if (rows.release) IG_TRY(bind_rows(statement, run, &rows, reterr));
   struct ig_command_prepared_statement command = {ig_buf_str(&statement->handle)};
   return ig_served_run_command(IG_TAKE(run), &ig_command_prepared_statement_query_message,
-                               &command, ret_result, reterr);
+                               &command, !statement->writes, ret_result, reterr);
 }
