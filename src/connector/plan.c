@@ -61,7 +61,9 @@ struct plan {
   ig_remote_table *table;
   const struct ig_scan_request *request;
   const struct ig_remote_settings *settings;
-  struct ig_buf where;
+  struct ig_buf where;  /* what is pushed */
+  struct ig_buf group;  /* the last of it, not yet in `where` */
+  uint32_t group_count; /* conjuncts in the group */
   bool all_exact;
   bool narrow; /* an index of the source may find the rows */
 };
@@ -102,6 +104,22 @@ static bool looks_up(const struct ig_facts *facts, const struct igloo_expr *expr
   return false;
 }
 
+/* SQLite counts each AND as a level of its depth, and takes 1,000: many conjuncts go in
+ * groups of so many. */
+#define GROUP_MAX 100
+
+static void close_group(struct plan *plan) {
+  if (plan->group.len == 0) return;
+  bool alone = plan->where.len == 0 && plan->group_count < GROUP_MAX;
+  if (plan->where.len) ig_buf_append_cstr(&plan->where, " AND ");
+  if (!alone) ig_buf_append_char(&plan->where, '(');
+  ig_buf_append_str(&plan->where, ig_buf_str(&plan->group));
+  if (!alone) ig_buf_append_char(&plan->where, ')');
+  ig_buf_fail_with(&plan->where, &plan->group);
+  ig_buf_clear(&plan->group);
+  plan->group_count = 0;
+}
+
 static igloo_status add_filter(struct plan *plan, const struct igloo_expr *filter,
                                struct ig_remote_decision *ret_decision,
                                struct igloo_error *reterr) {
@@ -114,7 +132,7 @@ static igloo_status add_filter(struct plan *plan, const struct igloo_expr *filte
   ret_decision->reason = "";
   ret_decision->push = decide(plan->table, filter, &text, &ret_decision->reason);
   bool too_long = text.failed == IGLOO_RESOURCE_EXHAUSTED ||
-                  plan->where.len + text.len > IG_DIALECT_TEXT_MAX / 2;
+                  plan->where.len + plan->group.len + text.len > IG_DIALECT_TEXT_MAX / 2;
   if (too_long) {
     ret_decision->push = IGLOO_PUSH_NO;
     ret_decision->reason = "the statement would be too long";
@@ -123,9 +141,11 @@ static igloo_status add_filter(struct plan *plan, const struct igloo_expr *filte
   }
   if (ret_decision->push != IGLOO_PUSH_EXACT) plan->all_exact = false;
   if (ret_decision->push == IGLOO_PUSH_NO) return IGLOO_OK;
-  if (plan->where.len) ig_buf_append_cstr(&plan->where, " AND ");
-  ig_buf_append_str(&plan->where, ig_buf_str(&text));
+  if (plan->group_count) ig_buf_append_cstr(&plan->group, " AND ");
+  ig_buf_append_str(&plan->group, ig_buf_str(&text));
   if (looks_up(plan->table->facts, filter)) plan->narrow = true;
+  IG_TRY(ig_buf_check(&plan->group, reterr));
+  if (++plan->group_count == GROUP_MAX) close_group(plan);
   return ig_buf_check(&plan->where, reterr);
 }
 
@@ -142,6 +162,8 @@ static igloo_status add_filters(struct plan *plan, ig_remote_scan *scan,
     ig_buf_append_fmt(&decided, "%s%s%s%s", i ? "\n" : "", words[decision->push],
                       *decision->reason ? ": " : "", decision->reason);
   }
+  close_group(plan);
+  IG_TRY(ig_buf_check(&plan->where, reterr));
   return ig_buf_steal(&decided, &scan->decided, reterr);
 }
 
@@ -328,6 +350,7 @@ igloo_status ig_remote_table_plan(ig_remote_table *table,
       .all_exact = true,
   };
   ig_buf_init(&plan.where, IG_DIALECT_TEXT_MAX);
+  ig_buf_init(&plan.group, IG_DIALECT_TEXT_MAX);
   igloo_status status = make_schema(&plan, &scan->schema, reterr);
   if (status == IGLOO_OK) status = add_filters(&plan, scan, reterr);
   if (status == IGLOO_OK) {
@@ -336,6 +359,7 @@ igloo_status ig_remote_table_plan(ig_remote_table *table,
   }
   if (status == IGLOO_OK) status = make_parts(&plan, scan, reterr);
   ig_buf_done(&plan.where);
+  ig_buf_done(&plan.group);
   if (status == IGLOO_OK) *ret_scan = IG_TAKE(scan);
   return status;
 }

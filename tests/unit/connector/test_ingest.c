@@ -173,10 +173,10 @@ static void writing_survives_each_failed_allocation(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      scratch_test(rows_are_appended_created_and_replaced),
-      scratch_test(rows_that_fail_on_the_way_leave_nothing),
-      scratch_test(a_source_attached_to_be_read_is_not_written),
-      scratch_test(writing_survives_each_failed_allocation),
+      scratch_test_in_memory(rows_are_appended_created_and_replaced),
+      scratch_test_in_memory(rows_that_fail_on_the_way_leave_nothing),
+      scratch_test_in_memory(a_source_attached_to_be_read_is_not_written),
+      scratch_test_in_memory(writing_survives_each_failed_allocation),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
