@@ -31,11 +31,6 @@ static int append_cstr(struct ArrowArray *rows, int64_t column, const char *text
 
 /* ---- filters ----------------------------------------------------------------------- */
 
-/* Absent: any; "": objects without a catalog, of which there are none. */
-static bool wants_catalog(bool has, struct ig_str catalog) {
-  return !has || ig_str_eq_cstr(catalog, IG_CATALOG_NAME);
-}
-
 static bool matches(bool has_pattern, struct ig_str pattern, const char *text) {
   return !has_pattern || ig_like_matches(ig_str_from_cstr(text), pattern);
 }
@@ -56,9 +51,16 @@ static bool wants_type(const struct ig_command_get_tables *command, const char *
 
 /* ---- catalogs, schemas, types ------------------------------------------------------ */
 
-static igloo_status fill_catalogs(struct ArrowArray *rows, struct igloo_error *reterr) {
-  IG_TRY(check_arrow(append_cstr(rows, IG_CATALOGS_NAME, IG_CATALOG_NAME), reterr));
-  return check_arrow(ArrowArrayFinishElement(rows), reterr);
+static igloo_status fill_catalogs(struct ig_flight_call *call, struct ArrowArray *rows,
+                                  struct igloo_error *reterr) {
+  IG_AUTO_DONE(ig_browse_names) names = {0};
+  IG_TRY(ig_session_browse_catalogs(call->session, &names, reterr));
+  for (size_t i = 0; i < names.count; i++) {
+    IG_TRY(
+        check_arrow(append_cstr(rows, IG_CATALOGS_NAME, names.items[i].catalog), reterr));
+    IG_TRY(check_arrow(ArrowArrayFinishElement(rows), reterr));
+  }
+  return IGLOO_OK;
 }
 
 static igloo_status fill_table_types(struct ArrowArray *rows,
@@ -74,16 +76,18 @@ static igloo_status fill_table_types(struct ArrowArray *rows,
 static igloo_status fill_db_schemas(struct ig_flight_call *call,
                                     const struct ig_command_get_db_schemas *command,
                                     struct ArrowArray *rows, struct igloo_error *reterr) {
-  if (!wants_catalog(command->has_catalog, command->catalog)) return IGLOO_OK;
   IG_AUTO_DONE(ig_browse_names) names = {0};
-  IG_TRY(ig_session_browse_schemas(call->session, &names, reterr));
+  /* Absent: of all catalogs; "": of none. */
+  IG_TRY(ig_session_browse_schemas(call->session,
+                                   command->has_catalog ? &command->catalog : NULL,
+                                   call->cancel, &names, reterr));
   for (size_t i = 0; i < names.count; i++) {
     const char *name = names.items[i].schema;
     if (!matches(command->has_db_schema_filter_pattern, command->db_schema_filter_pattern,
                  name))
       continue;
-    IG_TRY(
-        check_arrow(append_cstr(rows, IG_DB_SCHEMAS_CATALOG, IG_CATALOG_NAME), reterr));
+    IG_TRY(check_arrow(append_cstr(rows, IG_DB_SCHEMAS_CATALOG, names.items[i].catalog),
+                       reterr));
     IG_TRY(check_arrow(append_cstr(rows, IG_DB_SCHEMAS_NAME, name), reterr));
     IG_TRY(check_arrow(ArrowArrayFinishElement(rows), reterr));
   }
@@ -126,7 +130,7 @@ static igloo_status append_table(struct ig_flight_call *call, bool with_schema,
                                  const struct ig_browse_name *name,
                                  struct ig_buf *scratch, struct ArrowArray *rows,
                                  struct igloo_error *reterr) {
-  IG_TRY(check_arrow(append_cstr(rows, IG_TABLES_CATALOG, IG_CATALOG_NAME), reterr));
+  IG_TRY(check_arrow(append_cstr(rows, IG_TABLES_CATALOG, name->catalog), reterr));
   IG_TRY(check_arrow(append_cstr(rows, IG_TABLES_DB_SCHEMA, name->schema), reterr));
   IG_TRY(check_arrow(append_cstr(rows, IG_TABLES_NAME, name->name), reterr));
   IG_TRY(check_arrow(append_cstr(rows, IG_TABLES_TYPE, type_of(name->kind)), reterr));
@@ -156,10 +160,11 @@ static igloo_status check_size(const struct ArrowArray *rows,
 static igloo_status fill_tables(struct ig_flight_call *call,
                                 const struct ig_command_get_tables *command,
                                 struct ArrowArray *rows, struct igloo_error *reterr) {
-  if (!wants_catalog(command->has_catalog, command->catalog)) return IGLOO_OK;
   IG_AUTO_DONE(ig_browse_names) names = {0};
   IG_AUTO_DONE(ig_buf) scratch = IG_BUF_INIT(IG_FLIGHT_REPLY_BYTES_MAX);
-  IG_TRY(ig_session_browse_tables(call->session, &names, reterr));
+  IG_TRY(ig_session_browse_tables(call->session,
+                                  command->has_catalog ? &command->catalog : NULL,
+                                  call->cancel, &names, reterr));
   for (size_t i = 0; i < names.count; i++) {
     const struct ig_browse_name *name = &names.items[i];
     bool wanted = matches(command->has_db_schema_filter_pattern,
@@ -199,7 +204,8 @@ static igloo_status fill(struct ig_flight_call *call,
     return ig_flight_fill_sql_info(call, value, rows, reterr);
   if (command == &ig_command_get_xdbc_type_info_message)
     return ig_flight_fill_type_info(value, rows, reterr);
-  if (command == &ig_command_get_catalogs_message) return fill_catalogs(rows, reterr);
+  if (command == &ig_command_get_catalogs_message)
+    return fill_catalogs(call, rows, reterr);
   if (command == &ig_command_get_table_types_message)
     return fill_table_types(rows, reterr);
   if (command == &ig_command_get_db_schemas_message)
