@@ -1,7 +1,7 @@
 /* driver.c -- the backend: options, opening a database, transactions. */
-#include <time.h>
+#include <string.h>
 
-#include "base/clock.h"
+#include "base/parse.h"
 #include "common/driver.h"
 #include "sqlite/sqlite.h"
 
@@ -61,11 +61,29 @@ static igloo_status get_schema_name(void *object, struct ig_buf *ret_value,
   return ig_buf_check(ret_value, &reterr->base);
 }
 
+/* A text of our own, which may do what on_statement() keeps from others. */
+static igloo_status run_trusted(struct igs_connection *connection, const char *sql,
+                                struct igd_error *reterr) {
+  connection->trusted = true;
+  igloo_status status = igs_run(connection, sql, reterr);
+  connection->trusted = false;
+  return status;
+}
+
+static igloo_status apply_read_only(void *object, const char *value,
+                                    struct igd_error *reterr) {
+  bool wanted = false;
+  IG_TRY(ig_parse_bool(ig_str_from_cstr(value), &wanted, &reterr->base));
+  return run_trusted(object, wanted ? "PRAGMA query_only = 1" : "PRAGMA query_only = 0",
+                     reterr);
+}
+
 static const struct igd_option connection_options[] = {
     {.key = ADBC_CONNECTION_OPTION_READ_ONLY,
      .kind = IGD_OPTION_BOOL,
-     .flags = IGD_OPTION_EARLY,
-     .offset = offsetof(struct igs_connection, read_only)},
+     .offset = offsetof(struct igs_connection, read_only),
+     .initial = ADBC_OPTION_VALUE_DISABLED,
+     .apply = apply_read_only},
     {.key = ADBC_CONNECTION_OPTION_CURRENT_DB_SCHEMA,
      .kind = IGD_OPTION_TEXT,
      .flags = IGD_OPTION_READ_ONLY,
@@ -195,11 +213,26 @@ static const char *path_of(const char *uri) {
 static int open_flags(const struct igs_connection *connection, const char *path) {
   int flags = SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
   int mode = igs_database_of(connection)->mode;
-  if (mode == IGS_MODE_READ_ONLY || connection->read_only)
-    return flags | SQLITE_OPEN_READONLY;
+  if (mode == IGS_MODE_READ_ONLY) return flags | SQLITE_OPEN_READONLY;
   flags |= SQLITE_OPEN_READWRITE;
   bool memory = strcmp(path, ":memory:") == 0;
   return mode == IGS_MODE_CREATE || memory ? flags | SQLITE_OPEN_CREATE : flags;
+}
+
+/* Asked when a statement is prepared. Pragmas that would loosen what harden() and the
+ * options hold, or change the whole process, are refused when they are given a value. */
+static int on_statement(void *ctx, int action, const char *name, const char *value,
+                        const char *schema, const char *inside) {
+  static const char *const kept[] = {
+      "query_only",           "trusted_schema",  "writable_schema",
+      "temp_store_directory", "hard_heap_limit", "data_store_directory",
+      "soft_heap_limit",      "cell_size_check", "mmap_size"};
+  const struct igs_connection *connection = ctx;
+  (void)schema, (void)inside;
+  if (action != SQLITE_PRAGMA || !value || connection->trusted) return SQLITE_OK;
+  for (size_t i = 0; i < IG_ARRAY_LEN(kept); i++)
+    if (ig_str_eq_cstr_ci(ig_str_from_cstr(name), kept[i])) return SQLITE_DENY;
+  return SQLITE_OK;
 }
 
 /* A database file may be a stranger's: what its schema says is not trusted, and no
@@ -225,7 +258,9 @@ static igloo_status harden(struct igs_connection *connection, struct igd_error *
   (void)sqlite3_limit(connection->db, SQLITE_LIMIT_ATTACHED, 0);
   sqlite3_progress_handler(connection->db, PROGRESS_STEPS, on_progress, connection);
   (void)sqlite3_busy_handler(connection->db, on_busy, connection);
-  return igs_run(connection, "PRAGMA cell_size_check = ON", reterr);
+  (void)sqlite3_set_authorizer(connection->db, on_statement, connection);
+  IG_TRY(run_trusted(connection, "PRAGMA cell_size_check = ON", reterr));
+  return connection->read_only ? apply_read_only(connection, "true", reterr) : IGLOO_OK;
 }
 
 static igloo_status open_connection(struct igd_connection *base,

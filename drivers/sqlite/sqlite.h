@@ -33,6 +33,7 @@ struct igs_database {
 struct igs_connection {
   struct igd_connection base;
   bool read_only; /* option: refuse writes, whatever the database's mode is */
+  bool trusted;   /* a text of our own is being prepared */
   sqlite3 *db;    /* NULL: not open */
   /* Whose cancelling interrupts the work at hand; NULL: the connection's alone. */
   const struct igd_statement *running;

@@ -187,6 +187,24 @@ static const char *schema_of(const char *catalog, const char *schema) {
   return catalog && *catalog ? catalog : NULL;
 }
 
+/* Whether a condition on the column alone finds rows without reading all: it leads an
+ * index of the whole table, or is the rowid. */
+static igloo_status find_index(struct igs_connection *connection,
+                               const struct igs_table *table, const char *column,
+                               bool *ret_indexed, struct igd_error *reterr) {
+  IGS_AUTO_STMT *query = NULL;
+  if (table->virtual) return IGLOO_OK;
+  IG_TRY(igs_prepare(connection,
+                     "SELECT 1 FROM pragma_index_list(?1, ?2) AS i,"
+                     " pragma_index_info(i.name, ?2) AS c"
+                     " WHERE i.partial = 0 AND c.seqno = 0 AND c.name = ?3",
+                     &query, reterr));
+  IG_TRY(igs_bind_text(query, 1, table->name, reterr));
+  IG_TRY(igs_bind_text(query, 2, table->schema, reterr));
+  IG_TRY(igs_bind_text(query, 3, column, reterr));
+  return igs_step(connection, query, ret_indexed, reterr);
+}
+
 static igloo_status describe_field(struct igs_connection *connection,
                                    const struct igs_table *table,
                                    const struct igs_column *column, const char *declared,
@@ -202,6 +220,9 @@ static igloo_status describe_field(struct igs_connection *connection,
   if (column->type.kind == IGS_TEXT || column->type.kind == IGS_LOOSE)
     IG_TRY(igd_metadata_put(field, "igloo.collation", collation, reterr));
   bool is_key = table->key_is_column && strcmp(table->key, column->origin) == 0;
+  bool indexed = is_key;
+  if (!is_key) IG_TRY(find_index(connection, table, column->origin, &indexed, reterr));
+  IG_TRY(igd_metadata_put(field, "igloo.indexed", indexed ? "true" : "false", reterr));
   if (is_key || table->strict)
     IG_TRY(igd_metadata_put(field, "igloo.fits", "always", reterr));
   /* Only the key is sure to have no NULL: NOT NULL does not bind what wrote the file. */

@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CHECK_SECONDS 60
+#define CHECK_SECONDS 30
 
 typedef void (*check_function)(void);
 struct check {
@@ -94,9 +94,9 @@ void run(struct AdbcConnection *connection, const char *sql);
 /* Set the statement's query and execute it. */
 void query(struct AdbcStatement *statement, const char *sql,
            struct ArrowArrayStream *ret_stream);
-/* Make a table anew: `create` has "{}" for its name. */
+/* Make a table anew: `create` has "$table" for its name. */
 void make_table(struct AdbcConnection *connection, const char *table, const char *create);
-/* `text` with "{}" replaced by `table`. Never freed. */
+/* `text` with "$table" replaced by `table`. Never freed. */
 const char *with_table(const char *text, const char *table);
 /* Both as one text. Never freed. */
 const char *format(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -63,7 +63,7 @@ static void shows_the_functions_of_adbc_only(void) {
 
 static void init_refuses_a_version_that_nobody_knows(void) {
   AdbcDriverInitFunc init = load_library();
-  expect_failure(init(42, &driver, &error), "version 42");
+  EXPECT(init(42, &driver, &error) != ADBC_STATUS_OK, "version 42 went well");
 }
 
 static void init_fills_every_function_of_1_1(void) {
@@ -72,7 +72,7 @@ static void init_fills_every_function_of_1_1(void) {
   expect_ok(init(ADBC_VERSION_1_1_0, &driver, &error), "init");
   void *slots[sizeof(driver) / sizeof(void *)];
   memcpy(slots, &driver, sizeof(slots));
-  for (size_t i = offsetof(struct AdbcDriver, release) / sizeof(void *);
+  for (size_t i = offsetof(struct AdbcDriver, DatabaseInit) / sizeof(void *);
        i < sizeof(slots) / sizeof(slots[0]); i++)
     EXPECT(slots[i], "slot %zu of struct AdbcDriver is NULL", i);
 }

@@ -1,7 +1,8 @@
 /* main.c -- run the checks of any ADBC driver, each in a process of its own.
  *
  *     adbc_conformance --driver FILE --profile FILE [--entry NAME] [--option KEY=VALUE]…
- *                      [--findings FILE] [--junit] [CHECK…]
+ *                      [--findings FILE] [CHECK…]
+ *     adbc_conformance --list
  *
  * The findings are checks that are known to fail, one "check: reason" a line. One that
  * passes after all is a failure: the list says what is so. The last line is "N passed,
@@ -227,13 +228,18 @@ static int read_arguments(int argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
-  int at = read_arguments(argc, argv);
   const struct check *const groups[] = {load_checks,  life_checks,    error_checks,
                                         row_checks,   cancel_checks,  option_checks,
                                         write_checks, metadata_checks};
+  bool list = argc == 2 && strcmp(argv[1], "--list") == 0;
+  int at = list ? argc : read_arguments(argc, argv);
   for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
     for (const struct check *check = groups[i]; check->name; check++)
-      if (is_wanted(check->name, argv + at, argc - at)) judge(check, i > 0);
+      if (list)
+        (void)puts(check->name);
+      else if (is_wanted(check->name, argv + at, argc - at))
+        judge(check, i > 0);
+  if (list) return 0;
   if (listed > 0) printf("%d of them are listed findings\n", listed);
   printf("%d passed, %d failed\n", passed, failed);
   return failed > 0 ? 1 : 0;

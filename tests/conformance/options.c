@@ -132,7 +132,7 @@ static void commit_keeps_and_rollback_undoes(void) {
   struct world world;
   struct AdbcConnection second;
   open_world(&world);
-  make_table(&world.connection, "conformance_tx", "CREATE TABLE {} (a BIGINT)");
+  make_table(&world.connection, "conformance_tx", "CREATE TABLE $table (a BIGINT)");
   expect_ok(driver.ConnectionSetOption(
                 &world.connection, ADBC_CONNECTION_OPTION_AUTOCOMMIT, "false", &error),
             "switching autocommit off");
@@ -151,7 +151,7 @@ static void what_was_not_committed_goes_with_its_connection(void) {
   struct world world;
   struct AdbcConnection second;
   open_world(&world);
-  make_table(&world.connection, "conformance_tx", "CREATE TABLE {} (a BIGINT)");
+  make_table(&world.connection, "conformance_tx", "CREATE TABLE $table (a BIGINT)");
   open_connection(&world.database, &second);
   expect_ok(driver.ConnectionSetOption(&second, ADBC_CONNECTION_OPTION_AUTOCOMMIT,
                                        "false", &error),
@@ -166,7 +166,7 @@ static void switching_autocommit_on_commits(void) {
   struct world world;
   struct AdbcConnection second;
   open_world(&world);
-  make_table(&world.connection, "conformance_tx", "CREATE TABLE {} (a BIGINT)");
+  make_table(&world.connection, "conformance_tx", "CREATE TABLE $table (a BIGINT)");
   expect_ok(driver.ConnectionSetOption(
                 &world.connection, ADBC_CONNECTION_OPTION_AUTOCOMMIT, "false", &error),
             "switching autocommit off");

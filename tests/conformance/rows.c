@@ -50,7 +50,7 @@ static void execute_schema_runs_nothing(void) {
   struct world world;
   struct ArrowSchema schema = {0};
   open_world(&world);
-  make_table(&world.connection, "conformance_inert", "CREATE TABLE {} (a BIGINT)");
+  make_table(&world.connection, "conformance_inert", "CREATE TABLE $table (a BIGINT)");
   expect_ok(driver.StatementSetSqlQuery(&world.statement, profile("slow"), &error),
             "query");
   expect_ok(driver.StatementExecuteSchema(&world.statement, &schema, &error),
@@ -107,7 +107,7 @@ static void statement_without_rows_gives_an_empty_stream(void) {
   struct world world;
   struct ArrowArrayStream stream;
   open_world(&world);
-  make_table(&world.connection, "conformance_none", "CREATE TABLE {} (a BIGINT)");
+  make_table(&world.connection, "conformance_none", "CREATE TABLE $table (a BIGINT)");
   query(&world.statement, "INSERT INTO conformance_none VALUES (1)", &stream);
   EXPECT(drain(&stream) == 0, "an INSERT gives rows");
   close_world(&world);
@@ -187,14 +187,14 @@ static void many_rows_come_in_many_batches(void) {
   struct ArrowArrayStream stream;
   struct ArrowArray batch;
   open_world(&world);
-  query(&world.statement, profile("many"), &stream);
+  query(&world.statement, profile("wide"), &stream);
   struct ArrowSchema schema = stream_schema(&stream);
   int64_t rows = 0, batches = 0;
   for (; next_batch(&stream, &schema, &batch); batches++) {
     rows += batch.length;
     batch.release(&batch);
   }
-  EXPECT(rows == profile_number("many.rows"), "%lld rows", (long long)rows);
+  EXPECT(rows == profile_number("wide.rows"), "%lld rows", (long long)rows);
   EXPECT(batches > 1, "all rows came in one batch");
   schema.release(&schema);
   stream.release(&stream);

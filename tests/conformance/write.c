@@ -17,7 +17,7 @@ static void bind_rows(struct AdbcStatement *statement, int64_t rows, int64_t bat
 }
 
 static void make_target(struct world *world) {
-  make_table(&world->connection, TABLE, "CREATE TABLE {} (id BIGINT, name TEXT)");
+  make_table(&world->connection, TABLE, "CREATE TABLE $table (id BIGINT, name TEXT)");
 }
 
 static const char *insert_text(void) {
@@ -93,7 +93,7 @@ static void too_few_parameters_are_refused(void) {
   struct world world;
   open_world(&world);
   make_table(&world.connection, "conformance_three",
-             "CREATE TABLE {} (a BIGINT, b TEXT, c BIGINT)");
+             "CREATE TABLE $table (a BIGINT, b TEXT, c BIGINT)");
   expect_ok(
       driver.StatementSetSqlQuery(
           &world.statement,
@@ -226,7 +226,7 @@ static void ingest_does_not_append_to_nothing(void) {
 static void ingest_replaces_what_is_there(void) {
   struct world world;
   open_world(&world);
-  make_table(&world.connection, TABLE, "CREATE TABLE {} (other BIGINT)");
+  make_table(&world.connection, TABLE, "CREATE TABLE $table (other BIGINT)");
   expect_ok(ingest(&world, ADBC_INGEST_OPTION_MODE_REPLACE, 10, -1, NULL), "replacing");
   EXPECT(count_target(&world) == 10, "not 10 rows");
   drop_target(&world);
