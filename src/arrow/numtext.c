@@ -88,7 +88,7 @@ static void text_finite(struct ig_buf *dst, double value, const struct float_kin
   int count = 0;
   const char *at = text;
   for (; *at && *at != 'e'; at++)
-    if (*at != '.') digits[count++] = *at;
+    if (ig_ascii_is_digit(*at)) digits[count++] = *at; /* the locale's point may be any */
   while (count > 1 && digits[count - 1] == '0') count--;
   int exponent = 0;
   bool below_one = *at == 'e' && at[1] == '-';
