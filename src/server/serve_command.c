@@ -1,6 +1,7 @@
 /* serve_command.c -- `igloo serve`: one process that answers Flight SQL until a signal.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <netdb.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,6 +23,8 @@
 
 /* How often certificates and tickets are looked at. */
 #define TICK_US (5 * IG_US_PER_S)
+/* From so many connections on it is worth while to give back what they had. */
+#define TIDY_CONNECTIONS 100
 /* What a second signal leaves the statements to notice that they are over. */
 #define END_SECONDS 10
 
@@ -50,7 +53,8 @@ struct server {
   ig_rpc_server *rpc;
   ig_tls *tls; /* NULL: plaintext */
   ig_console *console;
-  bool drains; /* atomic */
+  uint64_t connections_most; /* seen since memory was given back */
+  bool drains;               /* atomic */
 };
 
 /* ---- the command line -------------------------------------------------------------- */
@@ -295,13 +299,28 @@ static void reload(struct server *server, bool asked) {
     (void)!ig_tls_reload_if_changed(server->tls, &reloaded, &error);
 }
 
+/* What many connections had is in pieces all over malloc's arenas, which keep it. */
+static void tidy(struct server *server) {
+  struct ig_rpc_stats stats;
+  ig_rpc_server_stats(server->rpc, &stats);
+  if (stats.connections_now > server->connections_most)
+    server->connections_most = stats.connections_now;
+  if (server->connections_most < TIDY_CONNECTIONS ||
+      stats.connections_now > server->connections_most / 2)
+    return;
+  server->connections_most = stats.connections_now;
+  (void)malloc_trim(0);
+}
+
 /* Until the first signal that asks for the end. */
 static void serve(struct server *server, const sigset_t *set) {
   for (;;) {
     int number = wait_signal(set, TICK_US);
     if (number == SIGTERM || number == SIGINT) return;
     reload(server, number == SIGHUP);
-    if (number == 0) ig_flight_tick(server->flight);
+    if (number != 0) continue;
+    ig_flight_tick(server->flight);
+    tidy(server);
   }
 }
 
