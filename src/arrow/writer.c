@@ -53,6 +53,13 @@ void ig_text_grouped(struct ig_buf *dst, int64_t count) {
   }
 }
 
+/* Controls, what changes the direction of writing, and what is no character (-1). */
+static bool steers(int32_t code_point) {
+  return code_point < 0x20 || (code_point >= 0x7F && code_point < 0xA0) ||
+         (code_point >= 0x202A && code_point <= 0x202E) ||
+         (code_point >= 0x2066 && code_point <= 0x2069);
+}
+
 /* Append one character in a form that is safe to show; returns its columns. */
 static size_t append_printable(struct ig_buf *dst, struct ig_str text, size_t *at) {
   size_t start = *at;
@@ -75,15 +82,9 @@ static size_t append_printable(struct ig_buf *dst, struct ig_str text, size_t *a
     default:
       break;
   }
-  if (code_point < 0x20 || code_point == 0x7F) {
-    ig_buf_append_fmt(dst, "\\x%02x", (unsigned)code_point);
-    return dst->len - before;
-  }
-  bool steers = (code_point >= 0x80 && code_point < 0xA0) ||      /* C1 controls */
-                (code_point >= 0x202A && code_point <= 0x202E) || /* writing direction */
-                (code_point >= 0x2066 && code_point <= 0x2069);
-  if (steers) {
-    ig_buf_append_fmt(dst, "\\u%04x", (unsigned)code_point);
+  if (steers(code_point)) {
+    ig_buf_append_fmt(dst, "\\%c%0*x", code_point < 0x80 ? 'x' : 'u',
+                      code_point < 0x80 ? 2 : 4, (unsigned)code_point);
     return dst->len - before;
   }
   ig_buf_append(dst, text.data + start, *at - start);
@@ -102,6 +103,12 @@ void ig_text_printable(struct ig_buf *dst, struct ig_str text, size_t columns_ma
     }
     if (width < columns_max) fits_len = dst->len;
   }
+}
+
+bool ig_text_is_printable(struct ig_str text) {
+  for (size_t at = 0; at < text.len;)
+    if (steers(ig_utf8_decode(text, &at))) return false;
+  return true;
 }
 
 /* ---- formats of few lines ---------------------------------------------------------- */

@@ -80,5 +80,7 @@ void ig_text_grouped(struct ig_buf *dst, int64_t count);
  * escapes, ill-formed bytes U+FFFD, so that data cannot steer the terminal. Where it is
  * longer than `columns_max` (0: no limit), it is cut and ends in an ellipsis. */
 void ig_text_printable(struct ig_buf *dst, struct ig_str text, size_t columns_max);
+/* Whether that would leave the text as it is. */
+bool ig_text_is_printable(struct ig_str text);
 
 #endif

@@ -119,6 +119,16 @@
  * thread for nothing. */
 #define IG_FLIGHT_HALF_CLOSE_US INT64_C(2000000)
 
+/* Rows that stay bound to the prepared statements of one session: they keep the memory of
+ * the messages that they came in until they run or their statement is closed. One value
+ * of 60 MiB is among the sizes that clients are to manage. */
+#define IG_FLIGHT_BOUND_BYTES_PER_SESSION_MAX (64 * IG_MIB)
+
+/* Of all sessions: half of what the budget of messages has beside one upload. So little
+ * as the last that is said here is bound whatever the others have. */
+#define IG_FLIGHT_BOUND_BYTES_MAX (128 * IG_MIB)
+#define IG_FLIGHT_BOUND_BYTES_FREE (4 * IG_KIB)
+
 /* Schemas of tables in one answer to GetTables: a hundred thousand narrow ones. */
 #define IG_FLIGHT_SCHEMA_BYTES_MAX (256 * IG_MIB)
 

@@ -4,11 +4,47 @@
 
 #include "arrow/schema.h"
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/thread.h"
 #include "flight/private.h"
 
+/* ---- what bound rows take ----------------------------------------------------------
+ */
+
+static void give_back(const struct ig_flight_prepared *prepared, uint64_t bytes) {
+  struct ig_flight_session *own = ig_session_ctx(prepared->handle.session);
+  IG_LOCK_SCOPE(&own->flight->mu);
+  own->bound_bytes -= bytes;
+  own->flight->bound_bytes -= bytes;
+}
+
+/* Rows that stay bound must not take the memory in which others send theirs. */
+static igloo_status reserve(const struct ig_flight_prepared *prepared, uint64_t bytes,
+                            struct igloo_error *reterr) {
+  struct ig_flight_session *own = ig_session_ctx(prepared->handle.session);
+  ig_flight *flight = own->flight;
+  IG_LOCK_SCOPE(&flight->mu);
+  uint64_t most = IG_FLIGHT_BOUND_BYTES_PER_SESSION_MAX;
+  bool is_own = own->bound_bytes + bytes > most;
+  bool is_all = bytes > IG_FLIGHT_BOUND_BYTES_FREE &&
+                flight->bound_bytes + bytes > IG_FLIGHT_BOUND_BYTES_MAX;
+  if (!is_own && !is_all) {
+    own->bound_bytes += bytes;
+    flight->bound_bytes += bytes;
+    return IGLOO_OK;
+  }
+  if (!is_own) most = IG_FLIGHT_BOUND_BYTES_MAX;
+  (void)ig_fail_state(reterr, IGLOO_RESOURCE_EXHAUSTED, "53400",
+                      "too many parameters are bound: %s may keep %llu bytes of them",
+                      is_own ? "a session" : "all sessions together",
+                      (unsigned long long)most);
+  ig_error_hint(reterr, "Close prepared statements that are not used any more.");
+  return IGLOO_RESOURCE_EXHAUSTED;
+}
+
 static void free_prepared(struct ig_handle *handle) {
   struct ig_flight_prepared *prepared = (struct ig_flight_prepared *)handle;
+  give_back(prepared, prepared->values_bytes);
   (void)ig_kept_unref(prepared->values);
   ig_flight_transaction_unref(&prepared->transaction);
   (void)ig_prepared_free(prepared->prepared);
@@ -130,10 +166,25 @@ ig_kept *ig_flight_prepared_values(struct ig_flight_prepared *prepared) {
   return prepared->values ? ig_kept_ref(prepared->values) : NULL;
 }
 
-void ig_flight_prepared_bind(struct ig_flight_prepared *prepared, ig_kept *values) {
+static void put_values(struct ig_flight_prepared *prepared, ig_kept *values,
+                       uint64_t bytes) {
   ig_mutex_lock(&prepared->mu);
   ig_kept *before = prepared->values;
+  uint64_t before_bytes = prepared->values_bytes;
   prepared->values = values;
+  prepared->values_bytes = bytes;
   ig_mutex_unlock(&prepared->mu);
   (void)ig_kept_unref(before);
+  give_back(prepared, before_bytes);
+}
+
+igloo_status ig_flight_prepared_bind(struct ig_flight_prepared *prepared, ig_kept *values,
+                                     uint64_t bytes, struct igloo_error *reterr) {
+  put_values(prepared, NULL, 0); /* those of before make room */
+  igloo_status status = reserve(prepared, bytes, reterr);
+  if (status == IGLOO_OK)
+    put_values(prepared, values, bytes);
+  else
+    (void)ig_kept_unref(values);
+  return status;
 }

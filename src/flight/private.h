@@ -136,6 +136,7 @@ struct ig_flight {
   pthread_mutex_t mu;                 /* a leaf lock */
   struct ig_map connections;          /* guarded by mu: connection and user to a key */
   struct ig_flight_session *sessions; /* guarded by mu */
+  uint64_t bound_bytes;               /* guarded by mu: of all sessions */
 };
 
 struct ig_flight_call {
@@ -199,6 +200,7 @@ struct ig_flight_session {
   uint64_t connections[IG_FLIGHT_SESSION_CONNECTIONS_MAX];
   size_t connections_count;
   bool has_many_connections;
+  uint64_t bound_bytes; /* guarded by the service's mu: prepared.c */
 };
 
 /* The call's session, made if there is none: sets call->session. */
@@ -324,6 +326,7 @@ struct ig_flight_prepared {
   struct ig_flight_transaction *transaction; /* one reference, or NULL */
   pthread_mutex_t mu;                        /* a leaf lock */
   ig_kept *values;                           /* guarded by mu: bound rows, or NULL */
+  uint64_t values_bytes;                     /* guarded by mu: counted for them */
 };
 
 IG_NODISCARD igloo_status ig_flight_find_prepared(struct ig_flight_call *call,
@@ -332,8 +335,11 @@ IG_NODISCARD igloo_status ig_flight_find_prepared(struct ig_flight_call *call,
                                                   struct igloo_error *reterr);
 /* Its bound rows; one reference or NULL. */
 ig_kept *ig_flight_prepared_values(struct ig_flight_prepared *prepared);
-/* Takes values. */
-void ig_flight_prepared_bind(struct ig_flight_prepared *prepared, ig_kept *values);
+/* Bind rows (taken, also on failure) that hold so many bytes, in place of others.
+ * RESOURCE_EXHAUSTED 53400 over a bound. */
+IG_NODISCARD igloo_status ig_flight_prepared_bind(struct ig_flight_prepared *prepared,
+                                                  ig_kept *values, uint64_t bytes,
+                                                  struct igloo_error *reterr);
 /* `transaction` (shared; may be NULL) counts what it writes. */
 IG_NODISCARD igloo_status ig_flight_prepare(struct ig_flight_call *call,
                                             struct ig_str sql,
@@ -347,14 +353,19 @@ igloo_status ig_flight_do_put(struct ig_flight_call *call, struct igloo_error *r
 
 /* ---- stream_in.c ------------------------------------------------------------------- */
 
+/* What came of the rows of an upload. */
+struct ig_flight_upload {
+  uint64_t bytes_max;       /* of messages, as they came or unpacked; 0: any number */
+  uint64_t bytes;           /* so many came */
+  struct igloo_error error; /* what ended it badly */
+};
+
 /* The rows of a DoPut from its first message (taken, also on failure) on: a stream that
- * receives while it is read, and borrows the call. What ends it badly is put into
- * *told, which outlives it. At most `bytes_max` bytes of messages (0: any number).
- * INVALID_ARGUMENT 08P01 where no schema comes. */
+ * receives while it is read, and borrows the call. *upload outlives it. INVALID_ARGUMENT
+ * 08P01 where no schema comes. */
 IG_NODISCARD igloo_status ig_flight_receive_rows(struct ig_flight_call *call,
                                                  struct ig_rpc_message *first,
-                                                 uint64_t bytes_max,
-                                                 struct igloo_error *told,
+                                                 struct ig_flight_upload *upload,
                                                  struct ArrowArrayStream *ret_rows,
                                                  struct igloo_error *reterr);
 

@@ -117,21 +117,21 @@ static igloo_status put_update(struct put *put, struct igloo_error *reterr) {
   return finish_update(call, call->session, held, transaction, reterr);
 }
 
-/* The rows of the upload, kept; *ret_kept is NULL where it has no columns. */
-static igloo_status receive_values(struct put *put, ig_kept **ret_kept,
-                                   struct igloo_error *reterr) {
+/* The rows of the upload, kept. */
+static igloo_status receive_values(struct put *put, struct ig_flight_upload *upload,
+                                   ig_kept **ret_kept, struct igloo_error *reterr) {
   struct ig_flight_call *call = put->call;
-  struct igloo_error told = {0};
   struct ArrowArrayStream rows;
-  IG_TRY(ig_flight_receive_rows(call, &put->first, call->flight->parts.put_bytes, &told,
-                                &rows, reterr));
+  uint64_t put_bytes = call->flight->parts.put_bytes;
+  if (!upload->bytes_max || upload->bytes_max > put_bytes) upload->bytes_max = put_bytes;
+  IG_TRY(ig_flight_receive_rows(call, &put->first, upload, &rows, reterr));
   /* No statement runs yet whose timeout would count. */
   ig_cancel_set_deadline(call->cancel, ig_deadline_in(IG_RPC_REQUEST_US));
   igloo_status status = ig_kept_new(&rows, ret_kept, reterr);
   ig_cancel_set_deadline(call->cancel, IG_NEVER_US);
-  if (status == IGLOO_OK || told.status == IGLOO_OK) return status;
-  if (reterr) *reterr = told;
-  return told.status;
+  if (status == IGLOO_OK || upload->error.status == IGLOO_OK) return status;
+  if (reterr) *reterr = upload->error;
+  return upload->error.status;
 }
 
 static igloo_status put_prepared_update(struct put *put, struct igloo_error *reterr) {
@@ -142,7 +142,9 @@ static igloo_status put_prepared_update(struct put *put, struct igloo_error *ret
                                  reterr));
   IG_AUTO_STRUCT(ig_handle) *handle = &prepared->handle;
   IG_AUTO(ig_kept) *values = NULL;
-  if (put->data.data_header.len > 0) IG_TRY(receive_values(put, &values, reterr));
+  struct ig_flight_upload upload = {0};
+  if (put->data.data_header.len > 0)
+    IG_TRY(receive_values(put, &upload, &values, reterr));
   if (!values || ig_kept_schema(values)->n_children == 0) {
     (void)ig_kept_unref(values);
     values = ig_flight_prepared_values(prepared);
@@ -163,8 +165,9 @@ static igloo_status put_bind(struct put *put, struct igloo_error *reterr) {
   IG_AUTO_STRUCT(ig_handle) *handle = &prepared->handle;
   (void)handle;
   ig_kept *values = NULL;
-  IG_TRY(receive_values(put, &values, reterr));
-  ig_flight_prepared_bind(prepared, values);
+  struct ig_flight_upload upload = {.bytes_max = IG_FLIGHT_BOUND_BYTES_PER_SESSION_MAX};
+  IG_TRY(receive_values(put, &upload, &values, reterr));
+  IG_TRY(ig_flight_prepared_bind(prepared, values, upload.bytes, reterr));
   struct ig_do_put_prepared_statement_result result = {
       .has_prepared_statement_handle = true,
       .prepared_statement_handle = command->prepared_statement_handle};
@@ -216,15 +219,15 @@ static igloo_status put_ingest(struct put *put, struct igloo_error *reterr) {
   IG_TRY(ig_flight_find_transaction(call, command->has_transaction_id,
                                     command->transaction_id, &transaction, reterr));
   IG_TRY(ig_flight_join_session(call, reterr));
-  struct igloo_error told = {0};
+  struct ig_flight_upload upload = {0};
   struct ArrowArrayStream rows;
-  IG_TRY(ig_flight_receive_rows(call, &put->first, 0, &told, &rows, reterr));
+  IG_TRY(ig_flight_receive_rows(call, &put->first, &upload, &rows, reterr));
   int64_t affected;
   igloo_status status =
       ig_session_ingest(call->session, &ingest, &rows, call->cancel, &affected, reterr);
-  if (status != IGLOO_OK && told.status != IGLOO_OK) {
-    if (reterr) *reterr = told; /* the engine was told no more than its text */
-    return told.status;
+  if (status != IGLOO_OK && upload.error.status != IGLOO_OK) {
+    if (reterr) *reterr = upload.error; /* the engine was told no more than its text */
+    return upload.error.status;
   }
   if (status != IGLOO_OK) return status;
   if (transaction) (void)__atomic_add_fetch(&transaction->written, 1, __ATOMIC_RELAXED);

@@ -9,8 +9,8 @@
 struct source {
   struct ig_flight_call *call; /* borrowed */
   ig_ipc_decoder *decoder;
-  struct igloo_error *told; /* borrowed */
-  uint64_t bytes, bytes_max;
+  uint64_t message_bytes;          /* as they came */
+  struct ig_flight_upload *upload; /* borrowed */
   bool ended;
 };
 
@@ -59,14 +59,15 @@ static igloo_status next_message(struct source *source, struct ig_rpc_message *m
 /* As they came, and as they were unpacked. */
 static igloo_status count_bytes(struct source *source, size_t len,
                                 struct igloo_error *reterr) {
-  source->bytes += len;
+  struct ig_flight_upload *upload = source->upload;
+  source->message_bytes += len;
   uint64_t unpacked = ig_ipc_decoder_body_bytes(source->decoder);
-  uint64_t bytes = source->bytes > unpacked ? source->bytes : unpacked;
-  if (!source->bytes_max || bytes <= source->bytes_max) return IGLOO_OK;
+  upload->bytes = source->message_bytes > unpacked ? source->message_bytes : unpacked;
+  if (!upload->bytes_max || upload->bytes <= upload->bytes_max) return IGLOO_OK;
   (void)ig_fail_state(reterr, IGLOO_RESOURCE_EXHAUSTED, "54000",
                       "too many parameters: their messages have more than %llu bytes",
-                      (unsigned long long)source->bytes_max);
-  ig_error_hint(reterr, "Bind fewer rows at a time, or raise limits.put_bytes.");
+                      (unsigned long long)upload->bytes_max);
+  ig_error_hint(reterr, "Bind fewer rows at a time, or ingest them into a table.");
   return IGLOO_RESOURCE_EXHAUSTED;
 }
 
@@ -110,16 +111,18 @@ static int source_get_schema(struct ArrowArrayStream *stream, struct ArrowSchema
 static int source_get_next(struct ArrowArrayStream *stream, struct ArrowArray *out) {
   struct source *source = stream->private_data;
   out->release = NULL;
-  if (source->told->status != IGLOO_OK) return EIO; /* an error stays */
+  struct igloo_error *error = &source->upload->error;
+  if (error->status != IGLOO_OK) return EIO; /* an error stays */
   if (source->ended) return 0;
-  if (next_batch(source, out, source->told) != IGLOO_OK) return EIO;
+  if (next_batch(source, out, error) != IGLOO_OK) return EIO;
   source->ended = !out->release;
   return 0;
 }
 
 static const char *source_get_last_error(struct ArrowArrayStream *stream) {
   const struct source *source = stream->private_data;
-  return source->told->status == IGLOO_OK ? NULL : source->told->message;
+  const struct igloo_error *error = &source->upload->error;
+  return error->status == IGLOO_OK ? NULL : error->message;
 }
 
 static void source_release(struct ArrowArrayStream *stream) {
@@ -147,16 +150,15 @@ static igloo_status read_schema(struct source *source, struct ig_rpc_message *fi
 }
 
 igloo_status ig_flight_receive_rows(struct ig_flight_call *call,
-                                    struct ig_rpc_message *first, uint64_t bytes_max,
-                                    struct igloo_error *told,
+                                    struct ig_rpc_message *first,
+                                    struct ig_flight_upload *upload,
                                     struct ArrowArrayStream *ret_rows,
                                     struct igloo_error *reterr) {
   struct source *source = ig_calloc(1, sizeof(*source));
   igloo_status status = source ? IGLOO_OK : ig_fail_oom(reterr);
   if (source) {
     source->call = call;
-    source->told = told;
-    source->bytes_max = bytes_max;
+    source->upload = upload;
     struct ig_ipc_limits limits = {.body_bytes = call->flight->parts.put_bytes,
                                    .budget = &budget};
     status = ig_ipc_decoder_new(&limits, &source->decoder, reterr);

@@ -221,6 +221,19 @@ static igloo_status listen_all(struct server *server, struct igloo_error *reterr
   return ig_rpc_server_start(server->rpc, reterr);
 }
 
+/* The first one is made while no server has the folder. */
+static void say_if_nobody_can_log_in(const struct server *server) {
+  const struct ig_config *config = ig_instance_config(server->instance);
+  if (!authenticates(config) || !ig_users_is_empty(ig_instance_users(server->instance)))
+    return;
+  const char *folder = config->server_data_dir;
+  (void)fprintf(stderr,
+                "warning: there are no users: nobody can log in\n"
+                "hint: End the server, run igloo user add NAME --data %s, and start it "
+                "%s.\n",
+                folder[0] ? folder : "DIR", folder[0] ? "again" : "with --data DIR");
+}
+
 static enum ig_console_state console_state(void *ctx) {
   const struct server *server = ctx;
   if (__atomic_load_n(&server->drains, __ATOMIC_RELAXED)) return IG_CONSOLE_DRAINING;
@@ -363,6 +376,7 @@ static int serve_main(int argc, char **argv) {
   status = start(&server, config, &error);
   if (status == IGLOO_OK) {
     (void)fflush(stdout);
+    say_if_nobody_can_log_in(&server);
     serve(&server, &set);
     drain(&server, &set);
   }

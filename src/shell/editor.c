@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "arrow/writer.h"
 #include "base/limits.h"
 #include "shell/terminal.h"
 
@@ -70,8 +71,10 @@ static void candidates_done(struct candidates *found) {
   ig_free(found->words);
 }
 
+/* Names come from files and servers: what could steer the terminal is not offered. */
 static void add_candidate(void *ctx, struct ig_str word) {
   struct candidates *found = ctx;
+  if (!ig_text_is_printable(word)) return;
   if (IG_RESERVE(found->words, found->cap, found->count + 1, CANDIDATES_MAX, "candidates",
                  NULL) != IGLOO_OK)
     return;

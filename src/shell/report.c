@@ -27,9 +27,11 @@ static size_t offset_of(struct ig_str line, int32_t count) {
 
 /* A control becomes a blank: a tab would move the caret. */
 static void append_blanked(struct ig_buf *dst, struct ig_str text) {
-  for (size_t i = 0; i < text.len; i++) {
-    unsigned char c = (unsigned char)text.data[i];
-    ig_buf_append_char(dst, c < 0x20 || c == 0x7F ? ' ' : text.data[i]);
+  for (size_t at = 0; at < text.len;) {
+    size_t start = at;
+    (void)ig_utf8_decode(text, &at);
+    struct ig_str one = ig_str_sub(text, start, at - start);
+    ig_buf_append_str(dst, ig_text_is_printable(one) ? one : IG_STR(" "));
   }
 }
 

@@ -156,6 +156,21 @@ def test_tab_completes_keywords_names_and_files(shell, igloo):
     assert "77" in one.expect("(1 row)")
 
 
+def test_names_that_would_steer_the_terminal_are_not_offered(shell, igloo):
+    (igloo.folder / "evil\x1b[31m.csv").write_text("n\n1\n")
+    (igloo.folder / "even.csv").write_text("n\n77\n")
+    one = shell()
+    one.process.send("SELECT * FROM 'eve\t")
+    one.send(";")
+    assert "77" in one.expect("(1 row)")
+    one.expect(PROMPT)
+    one.process.send("SELECT * FROM 'evi\t")
+    one.send("';")
+    assert "\x1b[31m" not in one.process.before + one.process.after
+    one.process.expect_exact("sqlstate")
+    assert "\x1b[31m" not in one.process.before
+
+
 def test_two_tabs_list_what_is_possible(shell):
     one = shell()
     one.process.send(".t\t")

@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 import flightsql as sql
-from conftest import SECONDS, make_certificates, program, wait_for
+from conftest import SECONDS, make_certificates, make_users, program, wait_for
 
 
 def serve(*arguments, folder):
@@ -117,8 +117,24 @@ def test_what_was_made_outlives_a_restart(start, tmp_path):
     assert sql.rows(second.client(), "SELECT * FROM kept") == [(5,)]
 
 
+def test_without_users_the_server_says_how_to_make_one(start, tmp_path):
+    data = tmp_path / "data"
+    without = start("--data", data)
+    wait_for(lambda: len(without.errors) >= 2)
+    assert "".join(without.errors) == (
+        "warning: there are no users: nobody can log in\n"
+        f"hint: End the server, run igloo user add NAME --data {data}, and start it again.\n")
+    without.end()
+    make_users(data)
+    nowhere = start()
+    wait_for(lambda: any("with --data DIR" in line for line in nowhere.errors))
+    for silent in (start("--data", data), start(settings=["auth.mode=none"])):
+        silent.end()
+        assert silent.errors == []
+
+
 def test_a_token_outlives_a_restart(start, tmp_path):
-    from conftest import PASSWORD, USER, make_users
+    from conftest import PASSWORD, USER
     import pyarrow.flight as flight
     data = tmp_path / "data"
     make_users(data)

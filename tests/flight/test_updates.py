@@ -116,6 +116,40 @@ def test_bound_rows_are_limited_by_what_they_unpack_to(start):
             reader.read()
 
 
+def test_rows_that_stay_bound_are_limited_for_each_session_and_for_all(start):
+    # What waits to be executed must not take the memory in which others send their rows.
+    server = start(settings=["auth.mode=none"])
+    rows = pa.table({"a": ["x" * 30_000_000]})
+
+    def bind_to(client, handle, table=rows):
+        return sql.bind(client, handle, table)
+
+    def prepare(client):
+        return sql.prepare(client, "SELECT length(?) AS n").prepared_statement_handle
+
+    clients = [server.client() for _ in range(3)]
+    handles = [[prepare(client) for _ in range(3)] for client in clients]
+    for client, (first, second, third) in list(zip(clients, handles))[:2]:
+        bind_to(client, first)
+        bind_to(client, second)
+        bind_to(client, second)  # in place of those of before
+        with pytest.raises(pa.ArrowInvalid, match="53400.*a session may keep"):
+            bind_to(client, third)
+    with pytest.raises(pa.ArrowInvalid, match="53400.*all sessions together may keep"):
+        bind_to(clients[2], handles[2][0])
+    small = pa.table({"a": ["abc"]})
+    bind_to(clients[2], handles[2][0], small)  # a little always goes
+    info = sql.execute_prepared(clients[2], handles[2][0])
+    assert sql.read(clients[2], info).to_pylist() == [{"n": 3}]
+    info = sql.execute_prepared(clients[0], handles[0][1])
+    assert sql.read(clients[0], info).to_pylist() == [{"n": 30_000_000}]
+    sql.action(clients[0], "ClosePreparedStatement", sql.wrap(
+        "ActionClosePreparedStatementRequest", prepared_statement_handle=handles[0][0]))
+    sql.action(clients[1], "CloseSession")
+    bind_to(clients[2], handles[2][0])
+    bind_to(clients[0], handles[0][2])
+
+
 # ---- ingest ------------------------------------------------------------------------------
 
 

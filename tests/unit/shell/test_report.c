@@ -96,6 +96,23 @@ static void detail_and_hint_follow(void **state) {
                       "detail: First.\n  Second.\nhint: Look.\nsqlstate: 42704\n");
 }
 
+static void nothing_steers_the_terminal(void **state) {
+  (void)state;
+  struct igloo_error error;
+  /* ESC, CSI as one character, a change of direction, half a character. */
+  (void)ig_fail(&error, IGLOO_SYNTAX_ERROR,
+                "a\x1b[2J \xc2\x9b"
+                "31m \xe2\x80\xae \xff");
+  ig_error_hint(&error, "b\x07\r");
+  ig_error_position(&error, 1, 2);
+  IG_AUTO_DONE(ig_buf) text = IG_BUF_INIT(10000);
+  ig_report_text(&error, IG_STR("x\xc2\x9by\x1b\xffz"), 1, 80, &text);
+  assert_string_equal(text.data,
+                      "LINE 1: x y  z\n         ^\n"
+                      "error: a\\x1b[2J \\u009b31m \\u202e \xEF\xBF\xBD\n"
+                      "hint: b\\x07\\r\nsqlstate: 42601\n");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_line_is_shown_with_a_caret),
@@ -106,6 +123,7 @@ int main(void) {
       cmocka_unit_test(long_lines_are_cut_around_the_caret),
       cmocka_unit_test(a_very_long_line_is_cut_in_linear_time),
       cmocka_unit_test(detail_and_hint_follow),
+      cmocka_unit_test(nothing_steers_the_terminal),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
