@@ -112,11 +112,16 @@ static igloo_status plain_size(const struct ig_secret_item *items, size_t count,
                  IG_SOURCE_OPTIONS_MAX, IG_SECRET_BYTES_MAX);
 }
 
+/* Copy a text with its end; gives what comes behind it. */
+static char *write_text(char *to, const char *text) {
+  size_t len = strlen(text) + 1;
+  memcpy(to, text, len);
+  return to + len;
+}
+
 static void write_plain(const struct ig_secret_item *items, size_t count, char *plain) {
-  for (size_t i = 0; i < count; i++) {
-    plain = stpcpy(plain, items[i].key) + 1;
-    plain = stpcpy(plain, items[i].value) + 1;
-  }
+  for (size_t i = 0; i < count; i++)
+    plain = write_text(write_text(plain, items[i].key), items[i].value);
 }
 
 struct sealed {
