@@ -43,9 +43,11 @@ def postgres_table(postgres):
     rows = ",\n".join(
         "(" + ", ".join([str(i)] + [text or "NULL" for text, _ in row]) + ")"
         for i, row in enumerate(table.rows))
+    # The database's own collation is ICU's, whatever its locale says.
+    postgres.run("CREATE DATABASE nasty LOCALE_PROVIDER icu ICU_LOCALE 'de-DE' LOCALE 'C' TEMPLATE template0;")
     postgres.run(
         "CREATE COLLATION folding (provider = icu, locale = 'und-u-ks-level2', deterministic = false);\n"
-        f"CREATE TABLE nasty (id int, {declared});\nINSERT INTO nasty VALUES {rows};")
+        f"CREATE TABLE nasty (id int, {declared});\nINSERT INTO nasty VALUES {rows};", "nasty")
     return table
 
 

@@ -48,7 +48,7 @@ def check(cases, kept, kept_negated):
 def run_postgres(server, texts):
     """The ids that each condition keeps, in one session."""
     script = "".join(f"\\echo case\nSELECT id FROM nasty WHERE {text};\n" for text in texts)
-    parts = server.run(script).split("case\n")[1:]
+    parts = server.run(script, "nasty").split("case\n")[1:]
     return [{int(line) for line in part.split()} for part in parts]
 
 
@@ -108,7 +108,7 @@ def test_what_is_sorted_there_has_the_order_of_the_engine(source, request, postg
         for order in ("a", "d", "af", "df"):
             text = dialect.select([len(table.columns)], sort=f"{i}{order}", limit=150)
             if source == "postgresql":
-                ids = [int(line) for line in postgres.run(text + ";").split()]
+                ids = [int(line) for line in postgres.run(text + ";", "nasty").split()]
             else:
                 with sqlite3.connect(request.getfixturevalue("sqlite_path")) as database:
                     ids = [row[0] for row in database.execute(text)]
@@ -146,7 +146,7 @@ def test_parts_of_sqlite_hold_each_row_once(tmp_path):
 
 def test_rows_are_counted_without_a_column(postgres, postgres_table, sqlite_path, sqlite_table):
     text = Dialect("postgresql", postgres_table.columns).select([])
-    copied = postgres.run(f"COPY ({text}) TO STDOUT;")
+    copied = postgres.run(f"COPY ({text}) TO STDOUT;", "nasty")
     assert copied == "\n" * len(postgres_table.rows)
     with sqlite3.connect(sqlite_path) as database:
         rows = database.execute(Dialect("sqlite", sqlite_table.columns).select([])).fetchall()
@@ -170,11 +170,11 @@ def test_a_column_that_was_dropped_is_no_text_in_sqlite(sqlite_path, sqlite_tabl
 
 
 def test_an_index_serves_what_is_pushed(postgres, postgres_table, sqlite_path, sqlite_table):
-    postgres.run("CREATE INDEX ON nasty (i4); CREATE INDEX ON nasty (td); ANALYZE nasty; ")
+    postgres.run("CREATE INDEX ON nasty (i4); CREATE INDEX ON nasty (td); ANALYZE nasty;", "nasty")
     dialect = Dialect("postgresql", postgres_table.columns)
     for notation in ("(= i4 i=5)", "(in i4 i=5 i=7)", "(= td u='a')", "(= (cast l i4) l=5)"):
         text = dialect.select([0], where=dialect.conjunct(notation)[1])
-        assert "Index Cond" in postgres.run(f"SET enable_seqscan = off; EXPLAIN {text};"), text
+        assert "Index Cond" in postgres.run(f"SET enable_seqscan = off; EXPLAIN {text};", "nasty"), text
     dialect = Dialect("sqlite", sqlite_table.columns)
     with sqlite3.connect(sqlite_path) as database:
         for column in ("i", "f", "t", "nc", "d", "de"):
