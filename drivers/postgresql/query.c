@@ -231,7 +231,7 @@ static igloo_status count_rows(igp_link *link, const char *query, PGresult *firs
     status = igp_check_result(next, query, 0, reterr);
     if (status == IGLOO_OK && is_copy(PQresultStatus(next)))
       status = ig_fail(&reterr->base, IGLOO_UNSUPPORTED,
-                       "COPY to or from the client is not supported");
+                       "COPY from or to the client is not supported");
     if (PQresultStatus(next) != PGRES_SINGLE_TUPLE) *ret_affected = igp_affected(next);
     PQclear(next);
     next = NULL;
@@ -407,6 +407,9 @@ static igloo_status run_query(struct igp_statement *statement, bool want_rows,
                               struct igd_result *ret_result, struct igd_error *reterr) {
   struct igp_connection *connection = igp_connection_of(&statement->base);
   struct igp_sqltext text = igp_sqltext_scan(ig_str_from_cstr(statement->base.query));
+  if (text.copies)
+    return ig_fail(&reterr->base, IGLOO_UNSUPPORTED,
+                   "COPY from or to the client is not supported");
   if (!text.reads || !statement->use_copy || !want_rows)
     return run_direct(statement, want_rows, ret_result, reterr);
   bool transaction = PQtransactionStatus(igp_link_pg(connection->link)) == PQTRANS_IDLE;

@@ -10,6 +10,7 @@ struct reader {
   struct igp_shape root;
   igp_builder *builder;
   bool copy, transaction;
+  bool given_back; /* the session is free for others */
   bool ended;      /* nothing more comes */
   PGresult *first; /* came already */
   PGresult **kept; /* the rest came already too */
@@ -89,10 +90,11 @@ static igloo_status next_result(struct reader *reader, PGresult **ret_result,
     return IGLOO_OK;
   }
   if (reader->kept) {
-    if (reader->kept_at < reader->kept_count)
-      *ret_result = IG_TAKE(reader->kept[reader->kept_at++]);
-    else
-      reader->ended = true;
+    size_t at = reader->kept_at;
+    reader->ended = at == reader->kept_count;
+    if (reader->ended) return IGLOO_OK;
+    *ret_result = IG_TAKE(reader->kept[at]);
+    reader->kept_at++;
     return IGLOO_OK;
   }
   if (reader->bound && !reader->running) return start_next_row(reader, reterr);
@@ -145,11 +147,20 @@ static igloo_status fill_rows(struct reader *reader, struct igd_error *reterr) {
 /* ---- the reader ----------------------------------------------------------------------
  */
 
+/* Give the session back, once: as soon as all was read, or with the reader. */
+static void end_work(struct reader *reader) {
+  if (reader->given_back) return;
+  reader->given_back = true;
+  igp_link_end(reader->connection->link);
+  if (reader->transaction) igp_transaction_rollback(reader->connection);
+}
+
 static igloo_status next_batch(struct igd_reader *base, struct ArrowArray *ret_batch,
                                struct igd_error *reterr) {
   struct reader *reader = (struct reader *)base;
   if (!reader->ended)
     IG_TRY(reader->copy ? fill_copy(reader, reterr) : fill_rows(reader, reterr));
+  if (reader->ended) end_work(reader);
   if (!igp_builder_rows(reader->builder)) return IGLOO_OK;
   return igp_builder_finish(reader->builder, ret_batch, reterr);
 }
@@ -167,10 +178,7 @@ static void free_parts(struct reader *reader) {
 
 static void free_reader(struct igd_reader *base) {
   struct reader *reader = (struct reader *)base;
-  struct igp_connection *connection = reader->connection;
-  bool transaction = reader->transaction;
-  igp_link_end(connection->link);
-  if (transaction) igp_transaction_rollback(connection);
+  end_work(reader);
   free_parts(reader);
 }
 

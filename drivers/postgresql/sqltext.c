@@ -51,6 +51,7 @@ static size_t skip_dollar(struct ig_str text, size_t at) {
 struct igp_sqltext igp_sqltext_scan(struct ig_str text) {
   struct igp_sqltext result = {.body = {text.data, 0}};
   bool first = true; /* no word was seen */
+  bool copy = false; /* the first was COPY */
   size_t at = 0;
   while (at < text.len) {
     char c = text.data[at], next = at + 1 < text.len ? text.data[at + 1] : '\0';
@@ -76,8 +77,11 @@ struct igp_sqltext igp_sqltext_scan(struct ig_str text) {
         result.reads =
             ig_str_eq_cstr_ci(word, "select") || ig_str_eq_cstr_ci(word, "values") ||
             ig_str_eq_cstr_ci(word, "table") || ig_str_eq_cstr_ci(word, "with");
+        copy = ig_str_eq_cstr_ci(word, "copy");
       }
       first = false;
+      result.copies |=
+          copy && (ig_str_eq_cstr_ci(word, "stdin") || ig_str_eq_cstr_ci(word, "stdout"));
       result.into |= ig_str_eq_cstr_ci(word, "into");
     } else {
       at++;

@@ -11,6 +11,7 @@
 
 struct igp_sqltext {
   bool reads;         /* begins with SELECT, VALUES, TABLE or WITH: COPY may take it */
+  bool copies;        /* COPY from or to the client */
   bool into;          /* an INTO outside of quotes: it may make a table */
   struct ig_str body; /* without semicolons, blanks and comments at its end */
 };
