@@ -134,6 +134,7 @@ def list_suites(build, long):
         pytest("hardening", 420),
         pytest("door", 240),
         pytest("sources", 360),
+        pytest("drivers", 200),
         pytest("e2e", 150),
         pytest("clients", 150),
         pytest("ipc", 60),
