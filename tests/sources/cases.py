@@ -5,6 +5,20 @@ WIDER = {"s": "i", "i": "l", "f": "g", "u": "vu", "d:12,3": "d:20,5"}
 COMPARE = ["=", "<>", "<", "<=", ">", ">=", "distinct", "notdistinct"]
 
 
+def every(columns):
+    """Each operator on each column with each of its values."""
+    for index, column in enumerate(columns):
+        yield ("isnull", ("col", index))
+        if column.name in ("js", "lo"):
+            continue
+        seen = {repr(value): value for _, value in column.values if value is not None}
+        for value in seen.values():
+            literal = ("lit", column.format, value)
+            yield from ((word, ("col", index), literal) for word in COMPARE)
+            yield ("in", ("col", index), literal)
+            yield ("notin", ("col", index), literal)
+
+
 class Maker:
     def __init__(self, columns, random):
         self.columns = columns

@@ -6,7 +6,7 @@ import sqlite3
 import pytest
 
 import nasty
-from cases import Maker
+from cases import Maker, every
 from conftest import Nasty, create_sqlite
 from dialects import EXACT, INEXACT, NO, QUERY, Dialect
 from engine import Engine, key
@@ -23,6 +23,17 @@ def cases_of(dialect, table, seed, long):
         tried += 1
         assert tried < 5 * wanted, "most conjuncts stay local"
         expr = maker.conjunct()
+        notation = engine.notation(expr)
+        push, text, _ = dialect.conjunct(notation)
+        if push != NO:
+            pushed.append((notation, push, text, [engine.evaluate(expr, row) for row in table.seen]))
+    return pushed
+
+
+def every_case_of(dialect, table):
+    """The same for each operator on each column with each value."""
+    engine, pushed = Engine(table.columns), []
+    for expr in every(table.columns):
         notation = engine.notation(expr)
         push, text, _ = dialect.conjunct(notation)
         if push != NO:
@@ -54,7 +65,7 @@ def run_postgres(server, texts):
 
 def test_postgresql_keeps_the_rows_that_the_engine_keeps(postgres, postgres_table, long):
     dialect = Dialect("postgresql", postgres_table.columns)
-    cases = cases_of(dialect, postgres_table, "conjuncts", long)
+    cases = every_case_of(dialect, postgres_table) + cases_of(dialect, postgres_table, "conjuncts", long)
     texts = [text for _, _, text, _ in cases]
     check(cases, run_postgres(postgres, texts), run_postgres(postgres, [f"NOT ({text})" for text in texts]))
 
@@ -67,7 +78,7 @@ def run_sqlite(path, texts, table="nasty"):
 
 def test_sqlite_keeps_the_rows_that_the_engine_keeps(sqlite_path, sqlite_table, long):
     dialect = Dialect("sqlite", sqlite_table.columns)
-    cases = cases_of(dialect, sqlite_table, "conjuncts", long)
+    cases = every_case_of(dialect, sqlite_table) + cases_of(dialect, sqlite_table, "conjuncts", long)
     texts = [text for _, _, text, _ in cases]
     check(cases, run_sqlite(sqlite_path, texts), run_sqlite(sqlite_path, [f"NOT ({text})" for text in texts]))
 
