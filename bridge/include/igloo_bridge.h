@@ -45,6 +45,8 @@ struct ArrowArrayStream;
 
 #define IGB_TABLE_STREAM 3
 
+#define IGB_TABLE_REMOTE 4
+
 #define IGB_KIND_QUERY 1
 
 #define IGB_KIND_INSERT 2
@@ -97,6 +99,80 @@ struct ArrowArrayStream;
 #define IGB_EXPLAIN_ANALYZE 8
 
 #define IGB_EXPLAIN_INDENT 16
+
+#define IGB_EXPR_COLUMN 1
+
+#define IGB_EXPR_LITERAL 2
+
+#define IGB_EXPR_CAST 3
+
+#define IGB_EXPR_COMPARE 4
+
+#define IGB_EXPR_AND 5
+
+#define IGB_EXPR_OR 6
+
+#define IGB_EXPR_NOT 7
+
+#define IGB_EXPR_IS_NULL 8
+
+#define IGB_EXPR_IN_LIST 9
+
+#define IGB_EXPR_BETWEEN 10
+
+#define IGB_EXPR_LIKE 11
+
+#define IGB_EXPR_ARITHMETIC 12
+
+#define IGB_EXPR_FUNCTION 13
+
+#define IGB_EXPR_CASE 14
+
+#define IGB_EXPR_OPAQUE 15
+
+#define IGB_OP_NONE 0
+
+#define IGB_OP_EQ 1
+
+#define IGB_OP_NE 2
+
+#define IGB_OP_LT 3
+
+#define IGB_OP_LE 4
+
+#define IGB_OP_GT 5
+
+#define IGB_OP_GE 6
+
+#define IGB_OP_DISTINCT 7
+
+#define IGB_OP_NOT_DISTINCT 8
+
+#define IGB_OP_ADD 9
+
+#define IGB_OP_SUBTRACT 10
+
+#define IGB_OP_MULTIPLY 11
+
+#define IGB_OP_DIVIDE 12
+
+#define IGB_OP_MODULO 13
+
+#define IGB_EXPR_NEGATED 1
+
+#define IGB_EXPR_IGNORE_CASE 2
+
+#define IGB_EXPR_TRY 4
+
+#define IGB_EXPR_HAS_OPERAND 16
+
+#define IGB_EXPR_HAS_ELSE 32
+
+#define IGB_PUSH_NO 0
+
+#define IGB_PUSH_INEXACT 1
+
+#define IGB_PUSH_EXACT 2
 
 /**
  * The engine's handle; sessions and queries hold what is inside.
@@ -298,6 +374,17 @@ typedef struct igb_cancel {
   int32_t (*check)(void *ctx);
 } igb_cancel;
 
+/**
+ * One execution of a plan, for its remote tables; copied. Whoever needs it longer than the call
+ * takes a reference by `share` and gives it back by `release`; both on any thread, and `release`
+ * may block: on blocking-pool or planning threads only.
+ */
+typedef struct igb_execution {
+  void *ctx;
+  void (*share)(void *ctx);
+  void (*release)(void *ctx);
+} igb_execution;
+
 typedef struct igb_file {
   struct igb_str path;
   struct igb_file_id id;
@@ -306,6 +393,129 @@ typedef struct igb_file {
    */
   const struct igb_str *partition_values;
 } igb_file;
+
+/**
+ * Same layout and meaning as struct igloo_expr.
+ */
+typedef struct igb_expr {
+  int32_t kind;
+  int32_t op;
+  uint32_t flags;
+  int32_t column;
+  const struct ArrowSchema *type;
+  const struct ArrowArray *value;
+  const char *name;
+  size_t name_length;
+  int32_t escape;
+  int32_t reserved0;
+  const struct igb_expr *const *children;
+  size_t children_count;
+} igb_expr;
+
+/**
+ * Same layout as struct igloo_sort.
+ */
+typedef struct igb_sort {
+  int32_t column;
+  bool descending;
+  bool nulls_first;
+} igb_sort;
+
+/**
+ * What a scan wants; columns are indexes in the table's columns. Same layout as struct
+ * ig_scan_request.
+ */
+typedef struct igb_scan_request {
+  const int32_t *columns;
+  size_t columns_count;
+  const struct igb_expr *const *filters;
+  size_t filters_count;
+  /**
+   * -1: none
+   */
+  int64_t limit;
+  const struct igb_sort *sort;
+  size_t sort_count;
+  uint32_t parts_wanted;
+} igb_scan_request;
+
+/**
+ * Same layout as struct ig_remote_part.
+ */
+typedef struct igb_part {
+  struct igb_str bytes;
+  const char *text;
+  int64_t rows;
+} igb_part;
+
+/**
+ * Same layout as struct ig_remote_decision.
+ */
+typedef struct igb_decision {
+  int32_t push;
+  const char *reason;
+} igb_decision;
+
+/**
+ * A planned scan. All of it stays valid until release(ctx), on any thread that may block; that is
+ * called when no execution of the plan opens its parts any more.
+ */
+typedef struct igb_scan {
+  const struct igb_part *parts;
+  size_t parts_count;
+  /**
+   * One for each filter of the request.
+   */
+  const struct igb_decision *decisions;
+  /**
+   * The snapshot's name as far as it is known now, "not atomic", or "". Any thread, never blocks.
+   */
+  const char *(*snapshot)(void *ctx);
+  bool limit_done;
+  bool sort_done;
+  /**
+   * What its parts give: the request's columns.
+   */
+  const struct ArrowSchema *schema;
+  void *ctx;
+  void (*release)(void *ctx);
+} igb_scan;
+
+/**
+ * What a table of another database can do.
+ */
+typedef struct igb_remote {
+  /**
+   * One IGB_PUSH_* for each conjunct. Pure and quick; on planning threads.
+   */
+  void (*classify)(void *remote_ctx, const struct igb_expr *const *conjuncts, size_t count, int32_t *ret_push);
+  /**
+   * Whether the source's order is the engine's. Pure and quick; on planning threads.
+   */
+  bool (*sorts)(void *remote_ctx, const struct igb_sort *sort, size_t count);
+  /**
+   * Plan a scan; on planning threads, may block. Gives *ret_scan.
+   */
+  int32_t (*plan)(void *remote_ctx, const struct igb_scan_request *request, void *execution, struct igb_scan *ret_scan, struct igb_error *ret_error);
+  /**
+   * A handle by which one stream is told to end, whatever thread is in it; NULL: no memory.
+   */
+  void *(*stop_new)(void);
+  /**
+   * Any thread, never blocks.
+   */
+  void (*stop_set)(void *stop);
+  void (*stop_free)(void *stop);
+  /**
+   * Open a part; on blocking-pool threads, may block until the execution or `stop` says stop.
+   * The stream keeps what it needs of both.
+   */
+  int32_t (*open)(void *execution, struct igb_str part, void *stop, struct ArrowArrayStream *ret_stream, struct igb_error *ret_error);
+  /**
+   * Why the last call of a stream failed; 0: it does not say.
+   */
+  int32_t (*stream_error)(struct ArrowArrayStream *stream, struct igb_error *ret_error);
+} igb_remote;
 
 /**
  * What a name stands for. Names: the engine knows none of its own.
@@ -330,7 +540,8 @@ typedef struct igb_table {
   const struct igb_str *partition_columns;
   size_t partition_columns_count;
   /**
-   * Declared schema without partition columns, or NULL: infer. Borrowed.
+   * FILES: declared schema without partition columns, or NULL: infer. REMOTE: all columns.
+   * Borrowed.
    */
   const struct ArrowSchema *columns;
   /**
@@ -373,7 +584,17 @@ typedef struct igb_table {
   int32_t (*stream_open)(void *stream_ctx, struct ArrowArrayStream *ret_stream, struct igb_error *ret_error);
   void *stream_ctx;
   /**
-   * FILES, VIEW and STREAM stay valid until release(release_ctx): the bridge calls it once, on
+   * REMOTE: its functions (copied), with `columns`; they get remote_ctx, valid until release.
+   */
+  const struct igb_remote *remote;
+  void *remote_ctx;
+  /**
+   * REMOTE: estimates; -1 unknown.
+   */
+  int64_t remote_rows;
+  int64_t remote_bytes;
+  /**
+   * All stay valid until release(release_ctx): the bridge calls it once, on
    * any thread, when no plan or query needs the table (snapshot lease of managed tables). May be
    * NULL.
    */
@@ -411,8 +632,8 @@ typedef struct igb_names {
    */
   int32_t (*table)(void *ctx, uint64_t scope, const struct igb_str *parts, size_t parts_count, struct igb_table *ret_table, struct igb_error *ret_error);
   /**
-   * read_parquet, read_csv, read_json, read_arrow, and read_file for FROM 'path' (format by
-   * extension). Nearest names for hints may be put in ret_error->hint by C itself.
+   * read_parquet, read_csv, read_json, read_arrow, read_file for FROM 'path' (format by
+   * extension), and remote_query. Nearest names for hints may be put in ret_error->hint by C itself.
    */
   int32_t (*table_function)(void *ctx, struct igb_str name, const struct igb_argument *arguments, size_t arguments_count, struct igb_table *ret_table, struct igb_error *ret_error);
 } igb_names;
@@ -562,14 +783,15 @@ void igb_engine_stats_get(const struct igb_engine *engine,
 
 /**
  * Text of the plan (ANALYZE runs it to the end and shows metrics). Gives *ret_text
- * (igb_text_free). Planning threads only.
+ * (igb_text_free). Planning threads only. `execution` as for igb_query_start.
  *
  * # Safety
- * All pointers are valid; `cancel` and `ret_error` may be NULL.
+ * All pointers are valid; `cancel`, `execution` and `ret_error` may be NULL.
  */
 int32_t igb_plan_explain(const struct igb_plan *plan,
                          uint32_t flags,
                          const struct igb_cancel *cancel,
+                         const struct igb_execution *execution,
                          char **ret_text,
                          struct igb_error *ret_error);
 
@@ -656,13 +878,15 @@ int32_t igb_table_infer(struct igb_session *session,
 /**
  * Physical planning, then starts the pump (channel bounded by channel_bytes). Planning threads
  * only. The cancel token is copied and asked until the query is freed: its ctx must live as long.
+ * `execution` is shared by its remote scans; NULL: it has none.
  * Returns 0 and gives *ret_query (igb_query_free); the planner's error.
  *
  * # Safety
- * All pointers are valid; `cancel` and `ret_error` may be NULL.
+ * All pointers are valid; `cancel`, `execution` and `ret_error` may be NULL.
  */
 int32_t igb_query_start(const struct igb_plan *plan,
                         const struct igb_cancel *cancel,
+                        const struct igb_execution *execution,
                         struct igb_query **ret_query,
                         struct igb_error *ret_error);
 
@@ -748,15 +972,16 @@ void igb_session_free(struct igb_session *session);
  * Run the plan's input into files of `target`: `format` and `options` (compression, header, delim,
  * row_group_rows, null ...), `partition_columns` hive style, at most `files_max` files side by side
  * (1 for a single-file COPY). Blocks its (C) thread until all is written; C then commits or aborts
- * the target, which is not touched after the return.
+ * the target, which is not touched after the return. `execution` as for igb_query_start.
  *
  * # Safety
- * All pointers are valid; `cancel` and `ret_error` may be NULL.
+ * All pointers are valid; `cancel`, `execution` and `ret_error` may be NULL.
  */
 int32_t igb_query_write(const struct igb_plan *plan,
                         const struct igb_write_options *options,
                         const struct igb_target *target,
                         const struct igb_cancel *cancel,
+                        const struct igb_execution *execution,
                         int64_t *ret_rows,
                         struct igb_error *ret_error);
 

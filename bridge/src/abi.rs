@@ -12,6 +12,7 @@ use arrow::ffi::{FFI_ArrowArray, FFI_ArrowSchema};
 use arrow::ffi_stream::FFI_ArrowArrayStream;
 
 use crate::error::{Error, Result, Status};
+use crate::remote::abi::igb_remote;
 
 /// What `igb_engine_options.abi_version` must be.
 pub const IGB_ABI_VERSION: u32 = 1;
@@ -187,6 +188,7 @@ pub const IGB_FORMAT_ARROW: i32 = 4;
 pub const IGB_TABLE_FILES: i32 = 1;
 pub const IGB_TABLE_VIEW: i32 = 2;
 pub const IGB_TABLE_STREAM: i32 = 3;
+pub const IGB_TABLE_REMOTE: i32 = 4;
 
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -213,7 +215,8 @@ pub struct igb_table {
     pub files_count: usize,
     pub partition_columns: *const igb_str,
     pub partition_columns_count: usize,
-    /// Declared schema without partition columns, or NULL: infer. Borrowed.
+    /// FILES: declared schema without partition columns, or NULL: infer. REMOTE: all columns.
+    /// Borrowed.
     pub columns: *const FFI_ArrowSchema,
     /// Types of partition columns, or NULL: infer bigint/date/text from the values.
     pub partition_schema: *const FFI_ArrowSchema,
@@ -242,7 +245,13 @@ pub struct igb_table {
         ) -> i32,
     >,
     pub stream_ctx: *mut c_void,
-    /// FILES, VIEW and STREAM stay valid until release(release_ctx): the bridge calls it once, on
+    /// REMOTE: its functions (copied), with `columns`; they get remote_ctx, valid until release.
+    pub remote: *const igb_remote,
+    pub remote_ctx: *mut c_void,
+    /// REMOTE: estimates; -1 unknown.
+    pub remote_rows: i64,
+    pub remote_bytes: i64,
+    /// All stay valid until release(release_ctx): the bridge calls it once, on
     /// any thread, when no plan or query needs the table (snapshot lease of managed tables). May be
     /// NULL.
     pub release: Option<unsafe extern "C" fn(release_ctx: *mut c_void)>,
@@ -281,8 +290,8 @@ pub struct igb_names {
             ret_error: *mut igb_error,
         ) -> i32,
     >,
-    /// read_parquet, read_csv, read_json, read_arrow, and read_file for FROM 'path' (format by
-    /// extension). Nearest names for hints may be put in ret_error->hint by C itself.
+    /// read_parquet, read_csv, read_json, read_arrow, read_file for FROM 'path' (format by
+    /// extension), and remote_query. Nearest names for hints may be put in ret_error->hint by C itself.
     pub table_function: Option<
         unsafe extern "C" fn(
             ctx: *mut c_void,

@@ -89,6 +89,11 @@ impl Description {
         self.view_columns.texts()
     }
 
+    /// The columns that an INSERT lists.
+    pub fn insert_columns(&self) -> &[String] {
+        self.insert_columns.texts()
+    }
+
     fn lend(&self) -> igb_description {
         igb_description {
             kind: self.kind,

@@ -12,6 +12,7 @@ use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool, TrackConsume
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::SessionState;
 use tokio::runtime::{Handle, Runtime};
+use tokio::sync::Semaphore;
 
 use crate::abi::{
     boundary, boundary_void, igb_engine_options, igb_engine_stats, igb_error, igb_files,
@@ -176,6 +177,9 @@ pub(crate) struct EngineShared {
     pub channel_bytes: usize,
     /// limits.plan_nodes
     pub plan_nodes: usize,
+    /// Parts of remote tables that are opened at once: half of the blocking threads, so that those
+    /// that wait for a connection leave some to those that have one.
+    pub opening: Arc<Semaphore>,
     /// The parser's recursion limit.
     pub parser_depth: usize,
     /// Text of version().
@@ -272,6 +276,7 @@ unsafe fn new_engine(options: &igb_engine_options, files: igb_files) -> Result<B
         cpu_threads: cpu_threads as usize,
         channel_bytes: to_usize(options.channel_bytes),
         plan_nodes: options.plan_nodes as usize,
+        opening: Arc::new(Semaphore::new((options.blocking_threads as usize / 2).max(1))),
         parser_depth: parser_depth(options.sql_nesting),
         version,
         pool_bytes: options.pool_bytes,

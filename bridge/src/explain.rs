@@ -19,23 +19,31 @@ use crate::engine::Pools;
 use crate::error::{Error, Result};
 use crate::names::scrub;
 use crate::plan::{igb_plan, Physical, Plan};
+use crate::remote::abi::igb_execution;
+use crate::remote::{self, json_text, Execution};
 use crate::rules::guarded;
 use crate::translate::from_join;
 
 /// How often EXPLAIN ANALYZE asks the cancel token.
 const CANCEL_INTERVAL: Duration = Duration::from_millis(20);
 
-fn explain(plan: &Plan, flags: u32, cancel: Cancel) -> Result<String> {
+fn explain(
+    plan: &Plan,
+    flags: u32,
+    cancel: Cancel,
+    execution: Option<Arc<Execution>>,
+) -> Result<String> {
     let verbose = flags & IGB_EXPLAIN_VERBOSE != 0;
     let analyze = flags & IGB_EXPLAIN_ANALYZE != 0;
-    let physical = plan.physical(cancel)?;
+    let physical = plan.physical(cancel, execution)?;
     if analyze {
         run(&physical, &plan.session.engine.pools, cancel)?;
     }
     let text = if flags & IGB_EXPLAIN_JSON != 0 {
         json(&physical, analyze)
     } else {
-        text(plan, &physical, flags, verbose, analyze, cancel)?
+        let operators = text(plan, &physical, flags, verbose, analyze, cancel)?;
+        operators + &remote::text(&physical.plan, analyze)
     };
     Ok(scrub(&text))
 }
@@ -137,6 +145,7 @@ fn json_operator(out: &mut String, plan: &Arc<dyn ExecutionPlan>, analyze: bool)
         }
         out.push('}');
     }
+    remote::json(out, plan, analyze);
     out.push_str(",\"children\":[");
     for (at, child) in plan.children().into_iter().enumerate() {
         if at > 0 {
@@ -147,38 +156,25 @@ fn json_operator(out: &mut String, plan: &Arc<dyn ExecutionPlan>, analyze: bool)
     out.push_str("]}");
 }
 
-fn json_text(out: &mut String, text: &str) {
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            c if (c as u32) < 0x20 => {
-                let _ = write!(out, "\\u{:04x}", c as u32);
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-}
-
 /// Text of the plan (ANALYZE runs it to the end and shows metrics). Gives *ret_text
-/// (igb_text_free). Planning threads only.
+/// (igb_text_free). Planning threads only. `execution` as for igb_query_start.
 ///
 /// # Safety
-/// All pointers are valid; `cancel` and `ret_error` may be NULL.
+/// All pointers are valid; `cancel`, `execution` and `ret_error` may be NULL.
 #[no_mangle]
 pub unsafe extern "C" fn igb_plan_explain(
     plan: *const igb_plan,
     flags: u32,
     cancel: *const igb_cancel,
+    execution: *const igb_execution,
     ret_text: *mut *mut c_char,
     ret_error: *mut igb_error,
 ) -> i32 {
     unsafe {
         boundary(ret_error, || {
-            let text = explain(&(*plan).shared, flags, Cancel::from_abi(cancel))?;
+            let plan = &(*plan).shared;
+            let execution = Execution::from_abi(execution, &plan.session.engine);
+            let text = explain(plan, flags, Cancel::from_abi(cancel), execution)?;
             let text = CString::new(text.replace('\0', " "))
                 .map_err(|_| Error::internal("the plan's text holds a NUL"))?;
             ret_text.write(text.into_raw());

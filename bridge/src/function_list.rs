@@ -62,6 +62,15 @@ fn list(state: &SessionState) -> Vec<Row> {
             format!("{name}(path [, option => value …])"),
         ]);
     }
+    rows.push(
+        [
+            "remote_query",
+            "table",
+            "Runs a query of a source in the source's own language.",
+            "remote_query(catalog, query)",
+        ]
+        .map(str::to_string),
+    );
     rows.sort();
     rows
 }

@@ -74,7 +74,10 @@ fn by_callback(subject: &Subject, sql: &str) -> Result<Vec<String>, Failure> {
     let mut query = std::ptr::null_mut();
     let (sender, receiver) = mpsc::channel::<Told>();
     unsafe {
-        if planning(|| igb_query_start(plan.0, std::ptr::null(), &mut query, &mut error)) != 0 {
+        if planning(|| {
+            igb_query_start(plan.0, std::ptr::null(), std::ptr::null(), &mut query, &mut error)
+        }) != 0
+        {
             return Err(failure(&error));
         }
         let mut schema = FFI_ArrowSchema::empty();
@@ -157,7 +160,15 @@ fn by_writing(subject: &Subject, sql: &str) -> Result<Vec<String>, Failure> {
     };
     let mut rows = 0;
     let rc = planning(|| unsafe {
-        igb_query_write(plan.0, &options, &target, std::ptr::null(), &mut rows, &mut error)
+        igb_query_write(
+            plan.0,
+            &options,
+            &target,
+            std::ptr::null(),
+            std::ptr::null(),
+            &mut rows,
+            &mut error,
+        )
     });
     if rc != 0 {
         return Err(failure(&error));

@@ -30,8 +30,9 @@ use crate::file_table::infer;
 use crate::names::{dedup_plan, output_names};
 use crate::nullable::not_null;
 use crate::parse::{parse, Statement};
+use crate::remote::{is_remote, Execution};
 use crate::resolve::{parser_options, rename, Lookup, Touched};
-use crate::rules::{check_size, guarded};
+use crate::rules::{check_size, check_subqueries, executing, guarded};
 use crate::session::{igb_session, SessionShared};
 use crate::stream::export_schema;
 use crate::translate::type_names;
@@ -73,7 +74,7 @@ pub(crate) struct Physical {
 
 impl Plan {
     /// Physical planning, on the caller's (planning) thread: scans of files may block on reads.
-    pub fn physical(&self, cancel: Cancel) -> Result<Physical> {
+    pub fn physical(&self, cancel: Cancel, execution: Option<Arc<Execution>>) -> Result<Physical> {
         check_may_block("planning")?;
         let logical = self.rows()?;
         if let Some(at) = self.parameters.iter().position(|_| true) {
@@ -87,7 +88,7 @@ impl Plan {
         failpoint!(engine.files, "physical");
         let state = self.session.execution_state();
         let plan = guarded(cancel, engine.plan_nodes, || {
-            engine.pools.cpu.block_on(state.create_physical_plan(logical))
+            executing(execution, || engine.pools.cpu.block_on(state.create_physical_plan(logical)))
         })?;
         Ok(Physical { plan, task: state.task_ctx() })
     }
@@ -121,6 +122,7 @@ unsafe fn plan_sql(
         let planned = plan_statement(&lookup, &state, statement, &description)?;
         if let Some(logical) = &planned.logical {
             check_size(logical)?;
+            check_subqueries(logical)?;
         }
         let (touched, functions) = lookup.into_touched();
         let accesses = list_accesses(
@@ -222,6 +224,10 @@ fn plan_statement(
             match lookup.plan(0, Ast::Insert(*insert))? {
                 LogicalPlan::Dml(dml) => {
                     let rows = rows_of_insert(Arc::unwrap_or_clone(dml.input), &target.schema())?;
+                    let rows = match is_remote(&target) {
+                        true => listed(rows, description.insert_columns())?,
+                        false => rows,
+                    };
                     Ok(Planned { written: Some(target), ..Planned::rows(rows) })
                 }
                 _ => Err(Error::internal("INSERT did not plan as INSERT")),
@@ -255,6 +261,18 @@ fn rows_of_insert(input: LogicalPlan, target: &Schema) -> Result<LogicalPlan> {
     }
     let input = Arc::unwrap_or_clone(projection.input);
     Ok(LogicalPlanBuilder::from(input).project(outputs)?.build()?)
+}
+
+/// The columns that an INSERT lists, in the target's order: what it does not list is for the target's
+/// database to fill in.
+fn listed(rows: LogicalPlan, names: &[String]) -> Result<LogicalPlan> {
+    if names.is_empty() {
+        return Ok(rows);
+    }
+    let columns = rows.schema().columns().into_iter();
+    let listed = columns.filter(|column| names.contains(&column.name)).map(Expr::Column);
+    let listed: Vec<Expr> = listed.collect();
+    Ok(LogicalPlanBuilder::from(rows).project(listed)?.build()?)
 }
 
 /// The planner gives VALUES the target's fields, and would fail on a NULL without a column's name.

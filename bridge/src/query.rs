@@ -32,6 +32,8 @@ use crate::error::{Error, Result, Status};
 use crate::fail::failpoint;
 use crate::memory;
 use crate::plan::igb_plan;
+use crate::remote::abi::igb_execution;
+use crate::remote::Execution;
 use crate::stream::{export, export_batch, BatchSource};
 
 mod promise;
@@ -409,8 +411,10 @@ fn add_metrics(plan: &Arc<dyn ExecutionPlan>, progress: &mut igb_progress) {
         progress.spilled_bytes += metrics.spilled_bytes().unwrap_or(0) as u64;
         if children.is_empty() {
             progress.rows_scanned += metrics.output_rows().unwrap_or(0) as i64;
-            let bytes = metrics.sum_by_name("bytes_scanned").map_or(0, |value| value.as_usize());
-            progress.bytes_scanned += bytes as i64;
+            for name in ["bytes_scanned", "bytes_fetched"] {
+                let bytes = metrics.sum_by_name(name).map_or(0, |value| value.as_usize());
+                progress.bytes_scanned += bytes as i64;
+            }
         }
     }
     for child in children {
@@ -452,14 +456,16 @@ pub struct igb_query {
 
 /// Physical planning, then starts the pump (channel bounded by channel_bytes). Planning threads
 /// only. The cancel token is copied and asked until the query is freed: its ctx must live as long.
+/// `execution` is shared by its remote scans; NULL: it has none.
 /// Returns 0 and gives *ret_query (igb_query_free); the planner's error.
 ///
 /// # Safety
-/// All pointers are valid; `cancel` and `ret_error` may be NULL.
+/// All pointers are valid; `cancel`, `execution` and `ret_error` may be NULL.
 #[no_mangle]
 pub unsafe extern "C" fn igb_query_start(
     plan: *const igb_plan,
     cancel: *const igb_cancel,
+    execution: *const igb_execution,
     ret_query: *mut *mut igb_query,
     ret_error: *mut igb_error,
 ) -> i32 {
@@ -468,9 +474,9 @@ pub unsafe extern "C" fn igb_query_start(
             let plan = &(*plan).shared;
             let cancel = Cancel::from_abi(cancel);
             cancel.check()?;
-            let physical = plan.physical(cancel)?;
-            let promised = Arc::clone(&plan.promised);
             let engine = &plan.session.engine;
+            let physical = plan.physical(cancel, Execution::from_abi(execution, engine))?;
+            let promised = Arc::clone(&plan.promised);
             let running = Running::start(engine, physical.plan, physical.task, promised, cancel)?;
             ret_query.write(Box::into_raw(Box::new(igb_query { running })));
             Ok(())

@@ -15,7 +15,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use crate::error::{Error, Status};
-use crate::resolve::is_file_function;
+use crate::resolve::is_host_function;
 
 /// Names of functions that only `checks` writes into a statement: no keyboard has the character.
 pub(crate) const INTERSECT_ALL: &str = "\u{1}intersect_all";
@@ -250,7 +250,7 @@ fn numbered(plan: LogicalPlan) -> DfResult<LogicalPlan> {
 
 // ---- files ----------------------------------------------------------------------------------
 
-/// `FROM 'path'` and `FROM read_*(…)`, with named arguments.
+/// `FROM 'path'`, `FROM read_*(…)` and `FROM remote_query(…)`, with named arguments.
 fn plan_files(
     relation: TableFactor,
     context: &mut dyn RelationPlannerContext,
@@ -277,7 +277,7 @@ fn plan_files(
                 return Ok(RelationPlanning::Original(Box::new(relation)));
             };
             let function = function.value.to_lowercase();
-            if !is_file_function(&function) || function == "read_file" {
+            if !is_host_function(&function) || function == "read_file" {
                 return Ok(RelationPlanning::Original(Box::new(relation)));
             }
             let mut planned = Vec::new();

@@ -32,7 +32,7 @@ use datafusion::sql::sqlparser::ast::{DataType as SqlType, Query, Statement as A
 
 use crate::abi::{
     igb_argument, igb_error, igb_names, igb_str, igb_table, IGB_ACCESS_PATH_READ, IGB_ACCESS_TABLE,
-    IGB_TABLE_STREAM, IGB_TABLE_VIEW,
+    IGB_TABLE_REMOTE, IGB_TABLE_STREAM, IGB_TABLE_VIEW,
 };
 use crate::checks::check;
 use crate::dialect::rewrite_operators;
@@ -42,6 +42,7 @@ use crate::names::{dedup_plan, is_duplicate_name_error, mangle, name_outputs, wr
 use crate::nullable::nullable_subqueries;
 use crate::parse::parse_query;
 use crate::relations::Relations;
+use crate::remote::RemoteTable;
 use crate::rules::{check_cancel, check_size, current_cancel};
 use crate::session::SessionShared;
 use crate::store::Release;
@@ -202,7 +203,11 @@ impl<'a> Lookup<'a> {
             Some(ask) => unsafe { ask(names.ctx, name, views.as_ptr(), views.len(), table, error) },
             None => Status::Internal as i32,
         })?;
-        let source = self.source_of(table, IGB_ACCESS_PATH_READ)?;
+        let kind = match table.kind {
+            IGB_TABLE_REMOTE => IGB_ACCESS_TABLE,
+            _ => IGB_ACCESS_PATH_READ,
+        };
+        let source = self.source_of(table, kind)?;
         self.paths.borrow_mut().insert(key, Arc::clone(&source));
         Ok(source)
     }
@@ -237,10 +242,11 @@ impl<'a> Lookup<'a> {
             let plan = self.expand(&table, identity)?;
             return Ok(Arc::new(View::new(plan)));
         }
-        let provider = if table.kind == IGB_TABLE_STREAM {
-            unsafe { StreamTable::new(&self.session.engine, &table) }?
-        } else {
-            unsafe { FileTable::new(self.session, &table, current_cancel()) }?
+        let engine = &self.session.engine;
+        let provider = match table.kind {
+            IGB_TABLE_STREAM => unsafe { StreamTable::new(engine, &table) }?,
+            IGB_TABLE_REMOTE => unsafe { RemoteTable::new(engine, &table) }?,
+            _ => unsafe { FileTable::new(self.session, &table, current_cancel()) }?,
         };
         let source = provider_as_source(provider);
         touched.source = Some(Arc::clone(&source));
@@ -431,7 +437,7 @@ impl ContextProvider for Resolver<'_> {
         arguments: Vec<Expr>,
     ) -> DfResult<Arc<dyn TableSource>> {
         let folded = name.to_lowercase();
-        if is_file_function(&folded) {
+        if is_host_function(&folded) {
             let mut given = Vec::new();
             for argument in arguments {
                 let (name, value) = match argument {
@@ -582,6 +588,10 @@ fn text_of(value: &ScalarValue) -> String {
     }
 }
 
-pub(crate) fn is_file_function(name: &str) -> bool {
-    matches!(name, "read_parquet" | "read_csv" | "read_json" | "read_arrow" | "read_file")
+/// Table functions that C answers.
+pub(crate) fn is_host_function(name: &str) -> bool {
+    matches!(
+        name,
+        "read_parquet" | "read_csv" | "read_json" | "read_arrow" | "read_file" | "remote_query"
+    )
 }

@@ -6,19 +6,20 @@
 //! are shared by all sessions; which statement they serve is a thread-local, since a statement is
 //! planned on one thread from start to end.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::config::ConfigOptions;
 use datafusion::error::{DataFusionError, Result as DfResult};
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::optimizer::{AnalyzerRule, OptimizerConfig, OptimizerRule};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 
 use crate::abi::Cancel;
 use crate::error::{Error, Result, Status};
+use crate::remote::Execution;
 
 #[derive(Clone, Copy)]
 struct Current {
@@ -28,6 +29,7 @@ struct Current {
 
 thread_local! {
     static CURRENT: Cell<Option<Current>> = const { Cell::new(None) };
+    static EXECUTION: RefCell<Option<Arc<Execution>>> = const { RefCell::new(None) };
 }
 
 /// Run `body` with `cancel` and `plan_nodes` in force for the rules on this thread.
@@ -46,6 +48,22 @@ pub(crate) fn guarded<T>(cancel: Cancel, plan_nodes: usize, body: impl FnOnce() 
 /// The token of the statement that this thread plans.
 pub(crate) fn current_cancel() -> Cancel {
     CURRENT.with(Cell::get).map_or(Cancel::NEVER, |current| current.cancel)
+}
+
+/// Run `body` with `execution` as what remote scans on this thread are planned for.
+pub(crate) fn executing<T>(execution: Option<Arc<Execution>>, body: impl FnOnce() -> T) -> T {
+    struct Restore(Option<Arc<Execution>>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            EXECUTION.with(|current| *current.borrow_mut() = self.0.take());
+        }
+    }
+    let _restore = Restore(EXECUTION.with(|current| current.replace(execution)));
+    body()
+}
+
+pub(crate) fn current_execution() -> Option<Arc<Execution>> {
+    EXECUTION.with(|current| current.borrow().clone())
 }
 
 pub(crate) fn check_cancel() -> Result<()> {
@@ -115,6 +133,33 @@ fn count_nodes(plan: &LogicalPlan, enough: usize) -> Result<usize> {
         Ok(if nodes > enough { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     })?;
     Ok(nodes)
+}
+
+/// The engine checks a subquery anew for each that it stands in: each level doubles the work.
+const SUBQUERY_LEVELS_MAX: usize = 12;
+
+/// Fail where subqueries in expressions nest deeper than the engine can bear. The plan has passed
+/// `check_size`.
+pub(crate) fn check_subqueries(plan: &LogicalPlan) -> Result<()> {
+    fn check(plan: &LogicalPlan, level: usize) -> DfResult<TreeNodeRecursion> {
+        if level > SUBQUERY_LEVELS_MAX {
+            let error = Error::new(Status::ResourceExhausted, "54001", "statement is too complex")
+                .with_detail(format!(
+                    "Its subqueries in expressions are nested deeper than {SUBQUERY_LEVELS_MAX} \
+                     levels."
+                ));
+            return Err(error.into());
+        }
+        let in_expr = |expr: &Expr| match expr {
+            Expr::ScalarSubquery(subquery) => check(&subquery.subquery, level + 1),
+            Expr::Exists(exists) => check(&exists.subquery.subquery, level + 1),
+            Expr::InSubquery(list) => check(&list.subquery.subquery, level + 1),
+            Expr::SetComparison(set) => check(&set.subquery.subquery, level + 1),
+            _ => Ok(TreeNodeRecursion::Continue),
+        };
+        plan.apply(|node| node.apply_expressions(|expr| expr.apply(in_expr)))
+    }
+    Ok(check(plan, 0).map(|_| ())?)
 }
 
 #[derive(Debug)]

@@ -21,6 +21,7 @@ use crate::engine::{igb_engine, parser_depth, to_usize, EngineShared};
 use crate::error::{Error, Result, Status};
 use crate::late_rows::LateRows;
 use crate::names::DerivedNames;
+use crate::remote::PlanRemote;
 use crate::time_text::{self, TimeText};
 use crate::{dialect, functions, rules, session_functions, volatile_filters};
 
@@ -96,6 +97,7 @@ pub(crate) fn base_state(
     analyzer.push(Arc::new(TimeText));
     analyzer.push(Arc::new(CheckedArithmetic));
     let mut physical = PhysicalOptimizer::new().rules;
+    physical.insert(0, Arc::new(PlanRemote));
     // After the dynamic filters are where they belong, before the last check.
     physical.insert(physical.len().saturating_sub(1), Arc::new(LateRows));
     physical.push(Arc::new(TellDamage));

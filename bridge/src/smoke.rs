@@ -201,7 +201,7 @@ struct Handles(*mut igb_session);
 unsafe impl Send for Handles {}
 unsafe impl Sync for Handles {}
 
-fn session() -> *mut igb_session {
+pub fn session() -> *mut igb_session {
     static SESSION: OnceLock<Handles> = OnceLock::new();
     SESSION.get_or_init(|| Handles(new_session())).0
 }
@@ -311,7 +311,10 @@ pub fn run_plan(plan: &Planned) -> Result<(Vec<String>, Vec<RecordBatch>), Failu
     unsafe {
         let mut error = igb_error::zeroed();
         let mut query = std::ptr::null_mut();
-        if planning(|| igb_query_start(plan.0, std::ptr::null(), &mut query, &mut error)) != 0 {
+        if planning(|| {
+            igb_query_start(plan.0, std::ptr::null(), std::ptr::null(), &mut query, &mut error)
+        }) != 0
+        {
             return Err(failure(&error));
         }
         let mut stream = FFI_ArrowArrayStream::empty();
@@ -417,8 +420,16 @@ fn explained(sql: &str, flags: u32) -> String {
     let mut error = igb_error::zeroed();
     unsafe {
         let mut text = std::ptr::null_mut();
-        let rc =
-            planning(|| igb_plan_explain(plan.0, flags, std::ptr::null(), &mut text, &mut error));
+        let rc = planning(|| {
+            igb_plan_explain(
+                plan.0,
+                flags,
+                std::ptr::null(),
+                std::ptr::null(),
+                &mut text,
+                &mut error,
+            )
+        });
         assert_eq!(rc, 0, "{:?}", failure(&error));
         let out = CStr::from_ptr(text).to_str().unwrap().to_string();
         igb_text_free(text);
@@ -592,6 +603,26 @@ mod tests {
     #[test]
     fn a_missing_table_has_its_place() {
         assert_eq!(ask("SELECT *\nFROM nope"), "42P01 relation \"nope\" does not exist @2:6");
+    }
+
+    #[test]
+    fn subqueries_nested_deeper_than_twelve_levels_are_refused() {
+        let nested = |start: &str, levels: usize, wrap: &dyn Fn(&str) -> String| {
+            (0..levels).fold(start.to_string(), |inner, _| wrap(&inner))
+        };
+        let scalar = |levels| nested("SELECT 1", levels, &|inner| format!("SELECT ({inner})"));
+        assert!(ask(&scalar(12)).ends_with("\n1"));
+        let refused = ask(&scalar(13));
+        assert!(refused.starts_with("54001 statement is too complex"), "{refused}");
+        for shape in [
+            "SELECT 1 WHERE 1 IN (#)",
+            "SELECT 1 WHERE EXISTS (#)",
+            "SELECT x FROM (SELECT (#) x) s",
+        ] {
+            let wrap = |inner: &str| shape.replace('#', inner);
+            let refused = ask(&nested("SELECT 1", 13, &wrap));
+            assert!(refused.starts_with("54001"), "{shape}: {refused}");
+        }
     }
 
     #[test]

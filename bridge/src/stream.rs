@@ -13,7 +13,7 @@ use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use datafusion::arrow::ffi::{from_ffi_and_data_type, FFI_ArrowArray, FFI_ArrowSchema};
 use datafusion::arrow::ffi_stream::FFI_ArrowArrayStream;
 
-use crate::abi::catch;
+use crate::abi::{catch, igb_error};
 use crate::error::{Error, Result, Status};
 
 // errno values of Linux, which Arrow's stream interface speaks.
@@ -213,14 +213,28 @@ pub(crate) struct Imported {
     schema: SchemaRef,
     /// Check every buffer of every batch: the maker is not our own code.
     validate: bool,
+    /// Tells more of a failed call than Arrow's interface does.
+    tell: Option<Tell>,
 }
+
+/// Why the last call of a stream failed: its status, or 0 where it does not say.
+pub(crate) type Tell = unsafe extern "C" fn(*mut FFI_ArrowArrayStream, *mut igb_error) -> i32;
 
 // Used by one thread at a time, as Arrow's stream interface asks.
 unsafe impl Send for Imported {}
 
 impl Imported {
     /// Takes the stream, also on failure.
-    pub(crate) fn new(mut stream: FFI_ArrowArrayStream, validate: bool) -> Result<Self> {
+    pub(crate) fn new(stream: FFI_ArrowArrayStream, validate: bool) -> Result<Self> {
+        Imported::telling(stream, validate, None)
+    }
+
+    /// As `new`, of a stream whose errors `tell` knows.
+    pub(crate) fn telling(
+        mut stream: FFI_ArrowArrayStream,
+        validate: bool,
+        tell: Option<Tell>,
+    ) -> Result<Self> {
         let get_schema = match (stream.release, stream.get_schema) {
             (Some(_), Some(get_schema)) => get_schema,
             _ => return Err(Error::internal("a stream was released before it was read")),
@@ -228,10 +242,10 @@ impl Imported {
         let mut schema = FFI_ArrowSchema::empty();
         let code = unsafe { get_schema(&mut stream, &mut schema) };
         if code != 0 {
-            return Err(stream_error(&mut stream, code));
+            return Err(stream_error(&mut stream, code, tell));
         }
         let schema = Arc::new(Schema::try_from(&schema)?);
-        Ok(Self { stream, schema, validate })
+        Ok(Self { stream, schema, validate, tell })
     }
 }
 
@@ -247,7 +261,7 @@ impl BatchSource for Imported {
         let mut array = FFI_ArrowArray::empty();
         let code = unsafe { get_next(&mut self.stream, &mut array) };
         if code != 0 {
-            return Err(stream_error(&mut self.stream, code));
+            return Err(stream_error(&mut self.stream, code, self.tell));
         }
         if array.is_released() {
             return Ok(None);
@@ -274,7 +288,14 @@ pub(crate) fn import_batch(
 }
 
 /// What a failed call of C's stream means.
-fn stream_error(stream: &mut FFI_ArrowArrayStream, code: c_int) -> Box<Error> {
+fn stream_error(stream: &mut FFI_ArrowArrayStream, code: c_int, tell: Option<Tell>) -> Box<Error> {
+    if let Some(tell) = tell {
+        let mut error = igb_error::zeroed();
+        let status = unsafe { tell(stream, &mut error) };
+        if status != 0 {
+            return Error::from_callback(status, &error);
+        }
+    }
     let text = stream.get_last_error.and_then(|last_error| {
         let text = unsafe { last_error(stream) };
         (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned())

@@ -5,13 +5,12 @@ use std::ffi::c_void;
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::ffi_stream::FFI_ArrowArrayStream;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::error::{DataFusionError, Result as DfResult};
+use datafusion::error::Result as DfResult;
 use datafusion::execution::TaskContext;
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
@@ -23,11 +22,11 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
     SendableRecordBatchStream,
 };
-use tokio::task::JoinHandle;
 
 use crate::abi::{igb_error, igb_table};
 use crate::engine::{check_may_block, EngineShared, Pools};
 use crate::error::{Error, Result, Status};
+use crate::pulling::{same_types, Pulling, Source};
 use crate::store::Release;
 use crate::stream::{BatchSource, Imported};
 
@@ -58,19 +57,12 @@ impl Opener {
             return Err(Error::from_callback(status, &error));
         }
         // Whoever made it: an offset out of bounds must not become a crash or a leak.
-        let source = Source { imported: Imported::new(stream, true)? };
-        let given = source.imported.schema();
-        let same = given.fields().len() == self.schema.fields().len()
-            && given
-                .fields()
-                .iter()
-                .zip(self.schema.fields())
-                .all(|(given, declared)| given.data_type() == declared.data_type());
-        if !same {
+        let imported = Imported::new(stream, true)?;
+        if !same_types(&imported.schema(), &self.schema) {
             let message = format!("stream \"{}\" gives other columns than it declared", self.name);
             return Err(Error::new(Status::FailedPrecondition, "55000", message));
         }
-        Ok(source)
+        Ok(Source::new(imported, Arc::clone(&self.schema)))
     }
 }
 
@@ -85,58 +77,6 @@ impl Drop for Opener {
 impl fmt::Debug for Opener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "stream {}", self.name)
-    }
-}
-
-struct Source {
-    imported: Imported,
-}
-
-impl Source {
-    /// The next batch, in the declared schema.
-    fn next(&mut self, schema: SchemaRef) -> Result<Option<RecordBatch>> {
-        let Some(batch) = self.imported.next()? else { return Ok(None) };
-        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        let columns = batch.columns().to_vec();
-        Ok(Some(RecordBatch::try_new_with_options(schema, columns, &options)?))
-    }
-}
-
-/// Resolves to the source and what it gave.
-type Pull = JoinHandle<Result<(Source, Option<RecordBatch>)>>;
-
-/// A stream at rest or being read. Dropped anywhere, it releases C's stream on the blocking pool.
-struct Pulling {
-    pools: Pools,
-    schema: SchemaRef,
-    job: Option<Pull>,
-}
-
-impl Pulling {
-    fn next_of(&self, mut source: Source) -> Pull {
-        let schema = Arc::clone(&self.schema);
-        self.pools.spawn_blocking(move || {
-            let batch = source.next(schema)?;
-            Ok((source, batch))
-        })
-    }
-
-    async fn next(&mut self) -> DfResult<Option<RecordBatch>> {
-        // The job stays here while it runs: a dropped future must not lose the source.
-        let Some(job) = self.job.as_mut() else { return Ok(None) };
-        let done = job.await;
-        self.job = None;
-        let (source, batch) = match done {
-            Ok(done) => done.map_err(|e| DataFusionError::External(e))?,
-            Err(lost) if lost.is_panic() => std::panic::resume_unwind(lost.into_panic()),
-            Err(lost) => return Err(DataFusionError::External(Box::new(lost))),
-        };
-        if batch.is_some() {
-            self.job = Some(self.next_of(source));
-        } else {
-            self.pools.spawn_blocking(move || drop(source));
-        }
-        Ok(batch)
     }
 }
 
@@ -273,18 +213,8 @@ impl ExecutionPlan for StreamScan {
         _: Arc<TaskContext>,
     ) -> DfResult<SendableRecordBatchStream> {
         let rows = BaselineMetrics::new(&self.metrics, partition);
-        let mut pulling = Pulling {
-            pools: self.opener.pools.clone(),
-            schema: Arc::clone(&self.opener.schema),
-            job: None,
-        };
         let opener = Arc::clone(&self.opener);
-        let schema = Arc::clone(&pulling.schema);
-        pulling.job = Some(pulling.pools.spawn_blocking(move || {
-            let mut source = opener.open()?;
-            let batch = source.next(schema)?;
-            Ok((source, batch))
-        }));
+        let pulling = Pulling::start(&self.opener.pools, move || opener.open());
         let projection = self.projection.clone();
         let left = self.limit.unwrap_or(usize::MAX);
         let stream = futures::stream::try_unfold((pulling, left), move |(mut pulling, left)| {

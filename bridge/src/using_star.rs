@@ -13,7 +13,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use crate::error::{Error, Result};
 use crate::relations::{file_stem, quoted_path};
-use crate::resolve::is_file_function;
+use crate::resolve::is_host_function;
 
 /// A relation of FROM by its name, and what its `*` leaves out.
 struct Part {
@@ -168,7 +168,7 @@ fn name_of(relation: &TableFactor) -> Option<Vec<Ident>> {
         name.0.iter().map(|part| part.as_ident().cloned()).collect::<Option<Vec<Ident>>>()?;
     if called {
         let function = idents.last()?.value.to_lowercase();
-        return is_file_function(&function).then(|| vec![Ident::with_quote('"', function)]);
+        return is_host_function(&function).then(|| vec![Ident::with_quote('"', function)]);
     }
     Some(idents)
 }

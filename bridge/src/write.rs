@@ -31,6 +31,8 @@ use crate::error::{Error, Result, Status};
 use crate::fail::failpoint;
 use crate::plan::igb_plan;
 use crate::query::Running;
+use crate::remote::abi::igb_execution;
+use crate::remote::Execution;
 use crate::stream::{BatchSource, Imported};
 
 mod encode;
@@ -473,13 +475,15 @@ unsafe fn write_query(
     options: &igb_write_options,
     target: &igb_target,
     cancel: Cancel,
+    execution: *const igb_execution,
 ) -> Result<i64> {
     check_may_block("writing files")?;
     let plan = &plan.shared;
     cancel.check()?;
     let job = Job::new(&plan.promised, options, target)?;
-    let physical = plan.physical(cancel)?;
     let engine = &plan.session.engine;
+    let execution = unsafe { Execution::from_abi(execution, engine) };
+    let physical = plan.physical(cancel, execution)?;
     let streams = {
         let _entered = engine.pools.cpu.enter();
         let (plan, task) = (Arc::clone(&physical.plan), Arc::clone(&physical.task));
@@ -523,22 +527,24 @@ pub(crate) fn encoding_error(error: impl Into<DataFusionError>) -> Box<Error> {
 /// Run the plan's input into files of `target`: `format` and `options` (compression, header, delim,
 /// row_group_rows, null ...), `partition_columns` hive style, at most `files_max` files side by side
 /// (1 for a single-file COPY). Blocks its (C) thread until all is written; C then commits or aborts
-/// the target, which is not touched after the return.
+/// the target, which is not touched after the return. `execution` as for igb_query_start.
 ///
 /// # Safety
-/// All pointers are valid; `cancel` and `ret_error` may be NULL.
+/// All pointers are valid; `cancel`, `execution` and `ret_error` may be NULL.
 #[no_mangle]
 pub unsafe extern "C" fn igb_query_write(
     plan: *const igb_plan,
     options: *const igb_write_options,
     target: *const igb_target,
     cancel: *const igb_cancel,
+    execution: *const igb_execution,
     ret_rows: *mut i64,
     ret_error: *mut igb_error,
 ) -> i32 {
     unsafe {
         boundary(ret_error, || {
-            ret_rows.write(write_query(&*plan, &*options, &*target, Cancel::from_abi(cancel))?);
+            let cancel = Cancel::from_abi(cancel);
+            ret_rows.write(write_query(&*plan, &*options, &*target, cancel, execution)?);
             Ok(())
         })
     }

@@ -9,6 +9,7 @@ struct ig_cancel {
   atomic_uint references;
   atomic_bool set;             /* release in ig_cancel_set, acquire in is_set */
   _Atomic int64_t deadline_us; /* relaxed: it orders nothing */
+  _Atomic int64_t id;          /* likewise */
 };
 
 igloo_status ig_cancel_new(int64_t deadline_us, ig_cancel **ret_cancel,
@@ -18,6 +19,7 @@ igloo_status ig_cancel_new(int64_t deadline_us, ig_cancel **ret_cancel,
   atomic_init(&cancel->references, 1);
   atomic_init(&cancel->set, false);
   atomic_init(&cancel->deadline_us, deadline_us);
+  atomic_init(&cancel->id, 0);
   *ret_cancel = cancel;
   return IGLOO_OK;
 }
@@ -52,6 +54,14 @@ void ig_cancel_set_deadline(ig_cancel *cancel, int64_t deadline_us) {
 int64_t ig_cancel_deadline_us(const ig_cancel *cancel) {
   return cancel ? atomic_load_explicit(&cancel->deadline_us, memory_order_relaxed)
                 : IG_NEVER_US;
+}
+
+void ig_cancel_set_id(ig_cancel *cancel, int64_t id) {
+  atomic_store_explicit(&cancel->id, id, memory_order_relaxed);
+}
+
+int64_t ig_cancel_id(const ig_cancel *cancel) {
+  return cancel ? atomic_load_explicit(&cancel->id, memory_order_relaxed) : 0;
 }
 
 igloo_status ig_cancel_check(const ig_cancel *cancel, struct igloo_error *reterr) {

@@ -36,6 +36,10 @@ bool ig_cancel_is_set(const ig_cancel *cancel);
 void ig_cancel_set_deadline(ig_cancel *cancel, int64_t deadline_us);
 int64_t ig_cancel_deadline_us(const ig_cancel *cancel); /* NULL: IG_NEVER_US */
 
+/* The number of its statement, for logs; 0 until it was set, and for NULL. */
+void ig_cancel_set_id(ig_cancel *cancel, int64_t id);
+int64_t ig_cancel_id(const ig_cancel *cancel);
+
 /* Returns IGLOO_OK to go on; CANCELLED 57014; DEADLINE_EXCEEDED 57014. NULL
  * always goes on. */
 IG_NODISCARD igloo_status ig_cancel_check(const ig_cancel *cancel,

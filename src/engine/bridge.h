@@ -67,6 +67,13 @@ IG_NODISCARD igloo_status ig_to_igb_table(ig_scan_table *table,
                                           struct igb_table *ret_table,
                                           struct igloo_error *reterr);
 
+/* The part of it that is a table of another database. */
+void ig_to_igb_remote(const ig_scan_table *table, struct igb_table *out);
+
+/* The bridge's view of a run, borrowed, made in *space; NULL for NULL. */
+const struct igb_execution *ig_to_igb_execution(ig_remote_run *run,
+                                                struct igb_execution *space);
+
 /* Of an engine, borrowed. */
 struct igb_engine *ig_engine_peek_bridge(ig_engine *engine);
 ig_planners *ig_engine_peek_planners(ig_engine *engine);

@@ -105,6 +105,9 @@ igloo_status ig_to_igb_table(ig_scan_table *table, struct igb_table *ret_table,
       out.stream_open = open_rows;
       out.stream_ctx = table;
       break;
+    case IG_SCAN_REMOTE:
+      ig_to_igb_remote(table, &out);
+      break;
   }
   out.release = release_table;
   out.release_ctx = ig_scan_table_ref(table);

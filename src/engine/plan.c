@@ -29,6 +29,8 @@ igloo_status ig_plan_context_new(ig_engine *engine,
     return status;
   }
   context->engine = ig_engine_ref(engine);
+  context->sources = settings->sources ? ig_sources_ref(settings->sources) : NULL;
+  context->remote = settings->remote;
   *ret_context = context;
   return IGLOO_OK;
 }
@@ -43,6 +45,7 @@ ig_plan_context *ig_plan_context_unref(ig_plan_context *context) {
   if (!context || __atomic_sub_fetch(&context->refs, 1, __ATOMIC_ACQ_REL) > 0)
     return NULL;
   igb_session_free(context->session);
+  (void)ig_sources_unref(context->sources);
   (void)ig_engine_unref(context->engine);
   ig_free(context);
   return NULL;
@@ -79,6 +82,15 @@ ig_plan *ig_plan_unref(ig_plan *plan) {
   return NULL;
 }
 
+igloo_status ig_plan_new_run(const ig_plan *plan, ig_cancel *cancel,
+                             ig_remote_run **ret_run, struct igloo_error *reterr) {
+  const ig_plan_context *context = plan->context;
+  if (!context->sources) return IGLOO_OK;
+  struct ig_remote_settings settings = context->remote;
+  settings.query_id = ig_cancel_id(cancel);
+  return ig_remote_run_new(context->sources, cancel, &settings, ret_run, reterr);
+}
+
 /* ---- tasks ------------------------------------------------------------------------- */
 
 /* What all tasks below hold: an abandoned one outlives its caller. */
@@ -95,6 +107,7 @@ struct plan_task {
   ig_scan_table *table;
   ig_plan *explained;
   uint32_t explain_flags;
+  ig_remote_run *run;        /* or NULL */
   struct ArrowSchema schema; /* output */
   char *text;                /* output */
 };
@@ -105,6 +118,7 @@ static void free_plan_task(struct ig_task *base) {
   if (task->schema.release) task->schema.release(&task->schema);
   if (task->text) igb_text_free(task->text);
   (void)ig_plan_unref(task->explained);
+  (void)ig_remote_run_unref(task->run);
   (void)ig_scan_table_unref(task->table);
   (void)ig_resolver_unref(task->resolver);
   (void)ig_cancel_unref(task->cancel);
@@ -311,15 +325,20 @@ igloo_status ig_plan_bind(ig_plan *plan, const struct ArrowArray *values,
 static igloo_status run_explain(struct ig_task *base, struct igloo_error *reterr) {
   struct plan_task *task = (struct plan_task *)base;
   struct igb_cancel cancel = ig_to_igb_cancel(task->cancel);
+  struct igb_execution space;
   return (igloo_status)igb_plan_explain(task->explained->bridge, task->explain_flags,
-                                        &cancel, &task->text, ig_to_igb_error(reterr));
+                                        &cancel, ig_to_igb_execution(task->run, &space),
+                                        &task->text, ig_to_igb_error(reterr));
 }
 
 igloo_status ig_plan_explain(ig_plan *plan, struct ig_explain how, ig_cancel *cancel,
                              char **ret_text, struct igloo_error *reterr) {
+  IG_AUTO(ig_remote_run) *run = NULL;
+  IG_TRY(ig_plan_new_run(plan, cancel, &run, reterr));
   struct plan_task *task = NULL;
   IG_TRY(new_plan_task(plan->context, cancel, run_explain, &task, reterr));
   task->explained = ig_plan_ref(plan);
+  task->run = IG_TAKE(run);
   task->explain_flags = (how.json ? IGB_EXPLAIN_JSON : IGB_EXPLAIN_TREE) |
                         (how.verbose ? (uint32_t)IGB_EXPLAIN_VERBOSE : 0) |
                         (how.analyze ? (uint32_t)IGB_EXPLAIN_ANALYZE : 0);

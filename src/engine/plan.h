@@ -23,6 +23,9 @@ struct ig_plan_settings {
   const char *time_zone; /* an IANA name or an offset */
   const char *user, *catalog, *schema;
   bool views; /* results keep view types */
+  /* For tables of attached databases; each execution has an ig_remote_run of its own. */
+  ig_sources *sources;              /* shared; NULL: none */
+  struct ig_remote_settings remote; /* its query_id is the cancel token's id */
 };
 
 /* Shares the engine, copies the settings. Gives one reference. INVALID_ARGUMENT 22023 for

@@ -13,6 +13,8 @@ struct ig_plan_context {
   int32_t refs;
   ig_engine *engine;
   igb_session *session; /* owned */
+  ig_sources *sources;  /* or NULL */
+  struct ig_remote_settings remote;
 };
 
 struct ig_plan {
@@ -20,5 +22,11 @@ struct ig_plan {
   ig_plan_context *context;
   igb_plan *bridge; /* owned */
 };
+
+/* One execution of a plan, for its tables of attached databases; NULL in *ret_run where
+ * there can be none. Gives one reference. */
+IG_NODISCARD igloo_status ig_plan_new_run(const ig_plan *plan, ig_cancel *cancel,
+                                          ig_remote_run **ret_run,
+                                          struct igloo_error *reterr);
 
 #endif

@@ -16,12 +16,14 @@ struct start_task {
   struct ig_task task;
   ig_plan *plan;
   ig_cancel *cancel;
-  igb_query *query; /* output */
+  ig_remote_run *run; /* or NULL */
+  igb_query *query;   /* output */
 };
 
 static void free_start_task(struct ig_task *base) {
   struct start_task *task = (struct start_task *)base;
   if (task->query) igb_query_free(task->query);
+  (void)ig_remote_run_unref(task->run);
   (void)ig_plan_unref(task->plan);
   (void)ig_cancel_unref(task->cancel);
   ig_free(task);
@@ -30,12 +32,16 @@ static void free_start_task(struct ig_task *base) {
 static igloo_status run_start(struct ig_task *base, struct igloo_error *reterr) {
   struct start_task *task = (struct start_task *)base;
   struct igb_cancel cancel = ig_to_igb_cancel(task->cancel);
-  return (igloo_status)igb_query_start(task->plan->bridge, &cancel, &task->query,
-                                       ig_to_igb_error(reterr));
+  struct igb_execution space;
+  return (igloo_status)igb_query_start(task->plan->bridge, &cancel,
+                                       ig_to_igb_execution(task->run, &space),
+                                       &task->query, ig_to_igb_error(reterr));
 }
 
 igloo_status ig_query_start(ig_plan *plan, ig_cancel *cancel, ig_query **ret_query,
                             struct igloo_error *reterr) {
+  IG_AUTO(ig_remote_run) *run = NULL;
+  IG_TRY(ig_plan_new_run(plan, cancel, &run, reterr));
   IG_AUTO(ig_query) *query = ig_calloc(1, sizeof(*query));
   struct start_task *task = ig_calloc(1, sizeof(*task));
   if (!query || !task) {
@@ -47,6 +53,7 @@ igloo_status ig_query_start(ig_plan *plan, ig_cancel *cancel, ig_query **ret_que
   task->task = (struct ig_task){.run = run_start, .free = free_start_task};
   task->plan = ig_plan_ref(plan);
   task->cancel = cancel ? ig_cancel_ref(cancel) : NULL;
+  task->run = IG_TAKE(run);
   struct ig_task *done = NULL;
   IG_TRY(ig_planners_run(ig_engine_peek_planners(plan->context->engine), &task->task,
                          query->cancel, true, &done, reterr));
@@ -124,6 +131,7 @@ struct write_task {
   const struct ig_write_options *options;
   const struct ig_write_target *target;
   ig_cancel *cancel;
+  ig_remote_run *run;   /* borrowed, or NULL */
   int64_t rows_written; /* output */
 };
 
@@ -150,8 +158,10 @@ static igloo_status run_write(struct ig_task *base, struct igloo_error *reterr) 
   struct igb_target target = {ctx.to, target_create, target_write, target_finish,
                               target_abandon};
   struct igb_cancel cancel = ig_to_igb_cancel(task->cancel);
+  struct igb_execution space;
   if (task->plan)
     return (igloo_status)igb_query_write(task->plan->bridge, &options, &target, &cancel,
+                                         ig_to_igb_execution(task->run, &space),
                                          &task->rows_written, ig_to_igb_error(reterr));
   return (igloo_status)igb_stream_write(ig_engine_peek_bridge(task->engine), task->rows,
                                         &options, &target, &cancel, &task->rows_written,
@@ -175,11 +185,14 @@ static igloo_status write_rows(const struct write_task *values, int64_t *ret_row
 igloo_status ig_query_write(ig_plan *plan, const struct ig_write_options *options,
                             const struct ig_write_target *target, ig_cancel *cancel,
                             int64_t *ret_rows, struct igloo_error *reterr) {
+  IG_AUTO(ig_remote_run) *run = NULL;
+  IG_TRY(ig_plan_new_run(plan, cancel, &run, reterr));
   return write_rows(&(struct write_task){.plan = plan,
                                          .engine = plan->context->engine,
                                          .options = options,
                                          .target = target,
-                                         .cancel = cancel},
+                                         .cancel = cancel,
+                                         .run = run},
                     ret_rows, reterr);
 }
 

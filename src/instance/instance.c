@@ -122,7 +122,7 @@ static igloo_status open_system(ig_instance *instance, struct igloo_error *reter
   size_t count;
   IG_TRY(ig_registry_new(instance->config->limits_session_idle, &instance->registry,
                          reterr));
-  IG_TRY(ig_system_tables_new(&instance->system, reterr));
+  IG_TRY(ig_system_tables_new(instance->sources, &instance->system, reterr));
   system = instance->system;
   const struct ig_system_table *tables = ig_instance_tables(&count);
   IG_TRY(ig_system_tables_add(system, tables, count, instance->config, reterr));

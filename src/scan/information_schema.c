@@ -27,6 +27,42 @@ static const char *cell_type_name(enum ig_cell cell) {
   return "unknown";
 }
 
+/* ---- attached databases ------------------------------------------------------------ */
+
+/* One table of a source; `first`: no other of its schema came before. */
+typedef void (*add_listed)(ig_rows *rows, const char *catalog,
+                           const struct ig_source_listing *table, bool first);
+
+/* Add what the source lists. One that cannot be reached now lists nothing: the others are
+ * to be seen all the same. */
+static igloo_status list_source(ig_source *source, ig_rows *rows, add_listed add,
+                                struct igloo_error *reterr) {
+  const struct ig_source_listing *list = NULL;
+  size_t count = 0;
+  void *hold = NULL;
+  struct igloo_error error = {0};
+  igloo_status status = ig_source_list(source, NULL, &list, &count, &hold, &error);
+  if (status == IGLOO_OUT_OF_MEMORY) return ig_fail_oom(reterr);
+  if (status != IGLOO_OK) return IGLOO_OK;
+  for (size_t i = 0; i < count; i++)
+    add(rows, ig_source_name(source), &list[i],
+        i == 0 || strcmp(list[i].schema, list[i - 1].schema) != 0);
+  ig_source_list_free(hold);
+  return IGLOO_OK;
+}
+
+static igloo_status list_sources(const ig_system_tables *tables, ig_snapshot *snapshot,
+                                 ig_rows *rows, add_listed add,
+                                 struct igloo_error *reterr) {
+  ig_sources *sources = ig_system_tables_peek_sources(tables);
+  for (size_t i = 0; sources && i < ig_snapshot_attachments_count(snapshot); i++) {
+    const char *name = ig_snapshot_attachment(snapshot, i)->name;
+    IG_AUTO(ig_source) *source = ig_sources_find(sources, ig_str_from_cstr(name));
+    if (source) IG_TRY(list_source(source, rows, add, reterr));
+  }
+  return IGLOO_OK;
+}
+
 /* ---- schemata ---------------------------------------------------------------------- */
 
 static const struct ig_rows_column schemata_columns[] = {
@@ -35,21 +71,25 @@ static const struct ig_rows_column schemata_columns[] = {
     {"schema_owner", IG_CELL_TEXT, false},
 };
 
-static void add_schema(ig_rows *rows, const char *schema) {
-  ig_rows_cstr(rows, IG_CATALOG_NAME);
+static void add_schema(ig_rows *rows, const char *catalog, const char *schema) {
+  ig_rows_cstr(rows, catalog);
   ig_rows_cstr(rows, schema);
   ig_rows_null(rows); /* owners come with users */
 }
 
-static igloo_status fill_schemata(void *ctx IG_UNUSED,
-                                  const struct ig_identity *who IG_UNUSED,
+static void add_source_schema(ig_rows *rows, const char *catalog,
+                              const struct ig_source_listing *table, bool first) {
+  if (first) add_schema(rows, catalog, table->schema);
+}
+
+static igloo_status fill_schemata(void *ctx, const struct ig_identity *who IG_UNUSED,
                                   ig_snapshot *snapshot, ig_rows *rows,
-                                  struct igloo_error *reterr IG_UNUSED) {
+                                  struct igloo_error *reterr) {
   for (size_t i = 0; i < ig_snapshot_schemas_count(snapshot); i++)
-    add_schema(rows, ig_snapshot_schema(snapshot, i));
-  add_schema(rows, IG_SCHEMA_INFORMATION);
-  add_schema(rows, IG_SCHEMA_SYSTEM);
-  return IGLOO_OK;
+    add_schema(rows, IG_CATALOG_NAME, ig_snapshot_schema(snapshot, i));
+  add_schema(rows, IG_CATALOG_NAME, IG_SCHEMA_INFORMATION);
+  add_schema(rows, IG_CATALOG_NAME, IG_SCHEMA_SYSTEM);
+  return list_sources(ctx, snapshot, rows, add_source_schema, reterr);
 }
 
 /* ---- tables ------------------------------------------------------------------------ */
@@ -79,9 +119,18 @@ static const char *table_type(enum ig_object_kind kind) {
   return "";
 }
 
+static void add_source_table(ig_rows *rows, const char *catalog,
+                             const struct ig_source_listing *table,
+                             bool first IG_UNUSED) {
+  ig_rows_cstr(rows, catalog);
+  ig_rows_cstr(rows, table->schema);
+  ig_rows_cstr(rows, table->name);
+  ig_rows_cstr(rows, table->view ? "VIEW" : "BASE TABLE");
+}
+
 static igloo_status fill_tables(void *ctx, const struct ig_identity *who IG_UNUSED,
                                 ig_snapshot *snapshot, ig_rows *rows,
-                                struct igloo_error *reterr IG_UNUSED) {
+                                struct igloo_error *reterr) {
   for (size_t i = 0; i < ig_snapshot_objects_count(snapshot); i++) {
     const struct ig_object *object = ig_snapshot_object(snapshot, i);
     add_name(rows, object->schema, object->name);
@@ -92,7 +141,7 @@ static igloo_status fill_tables(void *ctx, const struct ig_identity *who IG_UNUS
     add_name(rows, table->schema, table->name);
     ig_rows_cstr(rows, "SYSTEM VIEW");
   }
-  return IGLOO_OK;
+  return list_sources(ctx, snapshot, rows, add_source_table, reterr);
 }
 
 /* ---- columns --------------------------------------------------------------------- */

@@ -4,6 +4,7 @@
 #include "arrow/schema.h"
 #include "base/limits.h"
 #include "scan/paths.h"
+#include "scan/remote.h"
 
 /* Views of one statement, each with a search path of its own. */
 #define SCOPES_MAX 4096
@@ -260,10 +261,7 @@ static igloo_status fail_no_table(const ig_resolver *resolver, struct scope scop
 
 static igloo_status check_catalog(struct ig_str catalog, struct igloo_error *reterr) {
   if (ig_str_eq_cstr(catalog, IG_CATALOG_NAME)) return IGLOO_OK;
-  (void)ig_fail_state(reterr, IGLOO_NOT_FOUND, "3D000", "catalog \"%.*s\" does not exist",
-                      IG_STR_ARG(catalog));
-  ig_error_hint(reterr, "The catalog of this database is \"" IG_CATALOG_NAME "\".");
-  return IGLOO_NOT_FOUND;
+  return ig_scan_fail_catalog(catalog, reterr);
 }
 
 static igloo_status check_schema(const ig_resolver *resolver, struct ig_str schema,
@@ -274,33 +272,88 @@ static igloo_status check_schema(const ig_resolver *resolver, struct ig_str sche
                        IG_STR_ARG(schema));
 }
 
+static ig_source *find_source(const ig_resolver *resolver, struct ig_str name) {
+  return resolver->sources ? ig_sources_find(resolver->sources, name) : NULL;
+}
+
+static bool is_own(const struct ig_pair *place) {
+  return strcmp(place->key, IG_CATALOG_NAME) == 0;
+}
+
+/* `table` by its place on a search path; *ret_table stays NULL where there is none. A
+ * catalog that was detached has none. */
+static igloo_status find_in_place(ig_resolver *resolver, const struct ig_pair *place,
+                                  struct ig_str schema, struct ig_str name,
+                                  ig_cancel *cancel, ig_scan_table **ret_table,
+                                  struct igloo_error *reterr) {
+  if (is_own(place))
+    return find_in_schema(resolver, schema, name, cancel, ret_table, reterr);
+  IG_AUTO(ig_source) *source = find_source(resolver, ig_str_from_cstr(place->key));
+  if (!source) return IGLOO_OK;
+  return ig_scan_remote_find(source, schema, name, cancel, ret_table, reterr);
+}
+
+/* catalog.schema.table */
+static igloo_status find_whole(ig_resolver *resolver, struct scope scope,
+                               const struct ig_str *parts, ig_cancel *cancel,
+                               ig_scan_table **ret_table, struct igloo_error *reterr) {
+  IG_AUTO(ig_source) *source = find_source(resolver, parts[0]);
+  if (source)
+    return ig_scan_remote_table(source, parts[1], parts[2], cancel, ret_table, reterr);
+  IG_TRY(check_catalog(parts[0], reterr));
+  IG_TRY(check_schema(resolver, parts[1], reterr));
+  IG_TRY(find_in_schema(resolver, parts[1], parts[2], cancel, ret_table, reterr));
+  return *ret_table ? IGLOO_OK
+                    : fail_no_table(resolver, scope, parts[1], parts[2], reterr);
+}
+
+/* a.b: the table of a schema of one of the search path's catalogs, else of our own; else
+ * of an attached database, in the schema that it takes where none is named. */
+static igloo_status find_qualified(ig_resolver *resolver, struct scope scope,
+                                   const struct ig_str *parts, ig_cancel *cancel,
+                                   ig_scan_table **ret_table,
+                                   struct igloo_error *reterr) {
+  if (is_virtual_schema(parts[0])) {
+    IG_TRY(find_in_schema(resolver, parts[0], parts[1], cancel, ret_table, reterr));
+    return *ret_table ? IGLOO_OK
+                      : fail_no_table(resolver, scope, parts[0], parts[1], reterr);
+  }
+  for (size_t i = 0; !*ret_table && i < scope.count; i++)
+    if (i == 0 || strcmp(scope.schemas[i].key, scope.schemas[i - 1].key) != 0)
+      IG_TRY(find_in_place(resolver, &scope.schemas[i], parts[0], parts[1], cancel,
+                           ret_table, reterr));
+  if (!*ret_table)
+    IG_TRY(find_in_schema(resolver, parts[0], parts[1], cancel, ret_table, reterr));
+  if (*ret_table) return IGLOO_OK;
+  IG_AUTO(ig_source) *source = find_source(resolver, parts[0]);
+  if (!source || ig_snapshot_has_schema(resolver->snapshot, parts[0]))
+    return fail_no_table(resolver, scope, parts[0], parts[1], reterr);
+  return ig_scan_remote_table(source, IG_STR(""), parts[1], cancel, ret_table, reterr);
+}
+
 igloo_status ig_resolver_table(ig_resolver *resolver, uint64_t scope_id,
                                const struct ig_str *parts, size_t parts_count,
                                ig_cancel *cancel, ig_scan_table **ret_table,
                                struct igloo_error *reterr) {
   struct scope scope = find_scope(resolver, scope_id);
-  struct ig_str name = parts[parts_count - 1];
-  ig_scan_table *found = NULL;
+  IG_AUTO(ig_scan_table) *found = NULL;
   if (parts_count > 3)
     return ig_fail(reterr, IGLOO_SYNTAX_ERROR,
                    "improper qualified name (too many dotted names)");
-  if (parts_count == 3) IG_TRY(check_catalog(parts[0], reterr));
-  if (parts_count >= 2) {
-    struct ig_str schema = parts[parts_count - 2];
-    if (parts_count == 3) IG_TRY(check_schema(resolver, schema, reterr));
-    IG_TRY(find_in_schema(resolver, schema, name, cancel, &found, reterr));
-    if (!found) return fail_no_table(resolver, scope, schema, name, reterr);
-    *ret_table = found;
-    return IGLOO_OK;
+  if (parts_count == 3) {
+    IG_TRY(find_whole(resolver, scope, parts, cancel, &found, reterr));
+  } else if (parts_count == 2) {
+    IG_TRY(find_qualified(resolver, scope, parts, cancel, &found, reterr));
+  } else {
+    if (scope.session)
+      IG_TRY(ig_session_tables_scan(resolver->own, parts[0], &found, reterr));
+    for (size_t i = 0; !found && i < scope.count; i++)
+      IG_TRY(find_in_place(resolver, &scope.schemas[i],
+                           ig_str_from_cstr(scope.schemas[i].value), parts[0], cancel,
+                           &found, reterr));
+    if (!found) return fail_no_table(resolver, scope, IG_STR(""), parts[0], reterr);
   }
-  if (scope.session) IG_TRY(ig_session_tables_scan(resolver->own, name, &found, reterr));
-  for (size_t i = 0; !found && i < scope.count; i++) {
-    if (strcmp(scope.schemas[i].key, IG_CATALOG_NAME) != 0) continue;
-    IG_TRY(find_in_schema(resolver, ig_str_from_cstr(scope.schemas[i].value), name,
-                          cancel, &found, reterr));
-  }
-  if (!found) return fail_no_table(resolver, scope, IG_STR(""), name, reterr);
-  *ret_table = found;
+  *ret_table = IG_TAKE(found);
   return IGLOO_OK;
 }
 
@@ -365,6 +418,9 @@ igloo_status ig_resolver_function(ig_resolver *resolver, struct ig_str name,
                                   const struct ig_scan_argument *arguments,
                                   size_t arguments_count, ig_cancel *cancel,
                                   ig_scan_table **ret_table, struct igloo_error *reterr) {
+  if (ig_str_eq_cstr(name, "remote_query"))
+    return ig_scan_remote_query(resolver->sources, &resolver->who, arguments,
+                                arguments_count, cancel, ret_table, reterr);
   return ig_paths_function(resolver->roots, name, arguments, arguments_count, cancel,
                            ret_table, reterr);
 }

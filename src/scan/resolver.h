@@ -8,7 +8,8 @@
  *
  * Owns:    itself, counted; shares the snapshot, the session's tables and system tables.
  * Threads: references are thread-safe; lookups by one thread at a time.
- * Blocks:  lookups of paths, in listing folders, until the token says stop.
+ * Blocks:  lookups of paths, in listing folders, and of tables of attached databases,
+ *          until the token says stop.
  */
 #ifndef IG_SCAN_RESOLVER_H
 #define IG_SCAN_RESOLVER_H
@@ -45,7 +46,8 @@ ig_resolver *ig_resolver_ref(ig_resolver *resolver);
 ig_resolver *ig_resolver_unref(ig_resolver *resolver); /* takes NULL; returns NULL */
 IG_DEFINE_AUTO(ig_resolver, ig_resolver_unref)
 
-/* The table that `parts` (1 to 3: [[catalog.]schema.]table) name. `scope` 0 is the
+/* The table that `parts` (1 to 3: [[catalog.]schema.]table) name; two of them may be an
+ * attached catalog and a table of its default schema. `scope` 0 is the
  * session's search path, others come from a view's `scope`. Gives one reference.
  * Returns NOT_FOUND 42P01, 3F000 or 3D000, with the nearest name as hint. */
 IG_NODISCARD igloo_status ig_resolver_table(ig_resolver *resolver, uint64_t scope,
@@ -62,10 +64,10 @@ struct ig_scan_argument {
   size_t items_count;
 };
 
-/* read_parquet, read_csv, read_json, read_arrow, and read_file for FROM 'path'. Gives one
- * reference. Returns NOT_FOUND 42883 for another function, 58P01 for a path without
- * files; INVALID_ARGUMENT for an unknown option (hint: the nearest) or a bad value;
- * PERMISSION_DENIED 42501. */
+/* read_parquet, read_csv, read_json, read_arrow, read_file for FROM 'path', and
+ * remote_query. Gives one reference. Returns NOT_FOUND 42883 for another function, 58P01
+ * for a path without files; INVALID_ARGUMENT for an unknown option (hint: the nearest) or
+ * a bad value; PERMISSION_DENIED 42501. */
 IG_NODISCARD igloo_status ig_resolver_function(ig_resolver *resolver, struct ig_str name,
                                                const struct ig_scan_argument *arguments,
                                                size_t arguments_count, ig_cancel *cancel,

@@ -19,15 +19,17 @@ struct entry {
 
 struct ig_system_tables {
   int32_t refs;
+  ig_sources *sources; /* or NULL */
   struct entry *entries;
   size_t count, cap;
 };
 
-igloo_status ig_system_tables_new(ig_system_tables **ret_tables,
+igloo_status ig_system_tables_new(ig_sources *sources, ig_system_tables **ret_tables,
                                   struct igloo_error *reterr) {
   IG_AUTO(ig_system_tables) *tables = ig_calloc(1, sizeof(*tables));
   if (!tables) return ig_fail_oom(reterr);
   tables->refs = 1;
+  tables->sources = sources ? ig_sources_ref(sources) : NULL;
   size_t count;
   const struct ig_system_table *own = ig_information_schema(&count);
   IG_TRY(ig_system_tables_add(tables, own, count, tables, reterr));
@@ -43,9 +45,14 @@ ig_system_tables *ig_system_tables_ref(ig_system_tables *tables) {
 ig_system_tables *ig_system_tables_unref(ig_system_tables *tables) {
   /* Release pairs with acquire: the last one sees what every other did before. */
   if (!tables || __atomic_sub_fetch(&tables->refs, 1, __ATOMIC_ACQ_REL) > 0) return NULL;
+  (void)ig_sources_unref(tables->sources);
   ig_free(tables->entries);
   ig_free(tables);
   return NULL;
+}
+
+ig_sources *ig_system_tables_peek_sources(const ig_system_tables *tables) {
+  return tables->sources;
 }
 
 igloo_status ig_system_tables_add(ig_system_tables *tables,

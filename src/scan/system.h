@@ -29,8 +29,10 @@ struct ig_system_table {
 
 typedef struct ig_system_tables ig_system_tables;
 
-/* With information_schema in it. Gives one reference; OUT_OF_MEMORY. */
-IG_NODISCARD igloo_status ig_system_tables_new(ig_system_tables **ret_tables,
+/* With information_schema in it, which lists the tables of `sources` too (shared; NULL:
+ * none). Gives one reference; OUT_OF_MEMORY. */
+IG_NODISCARD igloo_status ig_system_tables_new(ig_sources *sources,
+                                               ig_system_tables **ret_tables,
                                                struct igloo_error *reterr);
 ig_system_tables *ig_system_tables_ref(ig_system_tables *tables);
 ig_system_tables *ig_system_tables_unref(ig_system_tables *tables);
@@ -41,6 +43,9 @@ IG_NODISCARD igloo_status ig_system_tables_add(ig_system_tables *tables,
                                                const struct ig_system_table *add,
                                                size_t count, void *ctx,
                                                struct igloo_error *reterr);
+
+/* What it was made with. Borrowed; may be NULL. */
+ig_sources *ig_system_tables_peek_sources(const ig_system_tables *tables);
 
 /* Table `index`, or NULL past the last. */
 const struct ig_system_table *ig_system_tables_at(const ig_system_tables *tables,

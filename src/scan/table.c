@@ -36,6 +36,7 @@ ig_scan_table *ig_scan_table_unref(ig_scan_table *table) {
   if (table->partition_schema.release)
     table->partition_schema.release(&table->partition_schema);
   ig_file_list_done(&table->list);
+  (void)ig_remote_table_unref(table->remote);
   (void)ig_snapshot_unref(table->snapshot);
   (void)ig_arena_free(table->arena);
   ig_free(table);

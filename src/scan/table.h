@@ -18,9 +18,10 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "catalog/catalog.h"
+#include "connector/source.h"
 #include "files/list.h"
 
-enum ig_scan_kind { IG_SCAN_FILES, IG_SCAN_VIEW, IG_SCAN_STREAM };
+enum ig_scan_kind { IG_SCAN_FILES, IG_SCAN_VIEW, IG_SCAN_STREAM, IG_SCAN_REMOTE };
 
 struct ig_scan_pair {
   const char *key, *value;
@@ -55,6 +56,8 @@ typedef struct ig_scan_table {
   size_t view_columns_count;
   /* IG_SCAN_STREAM */
   struct ig_scan_rows rows;
+  /* IG_SCAN_REMOTE */
+  ig_remote_table *remote; /* one reference */
   /* private to table.c */
   ig_arena *arena;
   ig_snapshot *snapshot; /* NULL: not of the catalog */

@@ -100,6 +100,7 @@ igloo_status ig_running_begin(ig_session *session, struct ig_str sql, ig_cancel 
   IG_TRY(ig_sql_redact(readable ? sql : IG_STR("(not UTF-8)"), SHOWN_BYTES,
                        &running->text, reterr));
   running->id = ig_registry_new_id(session->parts.registry);
+  ig_cancel_set_id(running->cancel, running->id);
   running->begin_us = ig_now_us();
   running->begin_wall_us = ig_wall_us();
   ig_session_touch(session);

@@ -21,6 +21,11 @@ static igloo_status new_state(const ig_session *session, struct ig_settings *set
       .catalog = settings->search_path_count ? settings->search_path[0].key : "",
       .schema = settings->search_path_count ? settings->search_path[0].value : "",
       .views = settings->views,
+      .sources =
+          session->parts.attached ? ig_attached_sources(session->parts.attached) : NULL,
+      .remote = {.pushdown = settings->pushdown,
+                 .strict = settings->strict_pushdown,
+                 .strict_bytes = settings->strict_pushdown_bytes},
   };
   ig_plan_context *context = NULL;
   igloo_status status =

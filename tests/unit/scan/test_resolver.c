@@ -21,7 +21,7 @@ static int set_up(void **state) {
   if (!mkdtemp(folder)) return -1;
   if (ig_catalog_open(NULL, &catalog, &test_err)) return -1;
   if (ig_roots_new_everything(&roots, &test_err)) return -1;
-  if (ig_system_tables_new(&systems, &test_err)) return -1;
+  if (ig_system_tables_new(NULL, &systems, &test_err)) return -1;
   return ig_session_tables_new(&own, &test_err) == IGLOO_OK ? 0 : -1;
 }
 
