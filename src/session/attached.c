@@ -404,11 +404,6 @@ void ig_attached_count(ig_attached *attached, struct ig_attached_numbers *ret_nu
     count_one(attached, attached->configured[i].name, ret_numbers);
 }
 
-bool ig_attached_is_empty(const ig_attached *attached) {
-  IG_AUTO(ig_snapshot) *snapshot = ig_catalog_snapshot(attached->parts.catalog);
-  return attached->configured_count == 0 && ig_snapshot_attachments_count(snapshot) == 0;
-}
-
 bool ig_attached_failure(ig_attached *attached, const char *name,
                          struct igloo_error *ret_error) {
   IG_LOCK_SCOPE(&attached->mu);

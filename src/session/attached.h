@@ -50,9 +50,6 @@ const struct ig_attachment *ig_attached_configured(const ig_attached *attached,
 const struct ig_attachment *ig_attached_configured_at(const ig_attached *attached,
                                                       size_t index); /* NULL: past all */
 
-/* True where no statement can name a source. */
-bool ig_attached_is_empty(const ig_attached *attached);
-
 /* How many are attached and unreachable, and what all of them did together. */
 struct ig_attached_numbers {
   uint64_t sources, broken;

@@ -197,12 +197,6 @@ ig_cancel *ig_running_cancel(const ig_running *running); /* borrowed */
  * at the end of the result. Returns as ig_admission_enter. */
 IG_NODISCARD igloo_status ig_running_admit(ig_running *running,
                                            struct igloo_error *reterr);
-/* What the scans of sources in one execution share, by the settings of now; NULL where
- * nothing is attached. `logged`: igloo.system.pushdown_log names the statement. Gives one
- * reference. */
-IG_NODISCARD igloo_status ig_running_remote(const ig_running *running, bool logged,
-                                            ig_remote_run **ret_run,
-                                            struct igloo_error *reterr);
 /* What the statement does from now on. */
 void ig_running_enter(ig_running *running, enum ig_running_state state);
 /* Give the place back, if there is one. */

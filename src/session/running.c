@@ -176,21 +176,6 @@ ig_cancel *ig_running_cancel(const ig_running *running) {
   return running->cancel;
 }
 
-igloo_status ig_running_remote(const ig_running *running, bool logged,
-                               ig_remote_run **ret_run, struct igloo_error *reterr) {
-  ig_session *session = running->session;
-  *ret_run = NULL;
-  if (ig_attached_is_empty(session->parts.attached)) return IGLOO_OK;
-  IG_AUTO(ig_session_state) *state = ig_session_state_get(session);
-  struct ig_remote_settings settings = {
-      .pushdown = state->settings.pushdown,
-      .strict = state->settings.strict_pushdown,
-      .strict_bytes = state->settings.strict_pushdown_bytes,
-      .query_id = logged ? running->id : 0};
-  return ig_remote_run_new(ig_attached_sources(session->parts.attached), running->cancel,
-                           &settings, ret_run, reterr);
-}
-
 void ig_session_cancel(ig_session *session) {
   IG_LOCK_SCOPE(&session->mu);
   for (ig_running *running = session->running; running; running = running->next)
