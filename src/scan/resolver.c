@@ -259,8 +259,23 @@ static igloo_status fail_no_table(const ig_resolver *resolver, struct scope scop
   return IGLOO_NOT_FOUND;
 }
 
-static igloo_status check_catalog(struct ig_str catalog, struct igloo_error *reterr) {
+/* Attached, but its driver or secret was not to be had. */
+static bool is_unavailable(const ig_resolver *resolver, struct ig_str catalog) {
+  return ig_snapshot_find_attachment(resolver->snapshot, catalog) != NULL;
+}
+
+static igloo_status fail_unavailable(struct ig_str catalog, struct igloo_error *reterr) {
+  (void)ig_fail(reterr, IGLOO_FAILED_PRECONDITION, "catalog \"%.*s\" is not available",
+                IG_STR_ARG(catalog));
+  ig_error_hint(reterr, "igloo.system.catalogs tells why; REFRESH CATALOG tries again.");
+  return IGLOO_FAILED_PRECONDITION;
+}
+
+/* Our own catalog, or an error: it has no source. */
+static igloo_status check_catalog(const ig_resolver *resolver, struct ig_str catalog,
+                                  struct igloo_error *reterr) {
   if (ig_str_eq_cstr(catalog, IG_CATALOG_NAME)) return IGLOO_OK;
+  if (is_unavailable(resolver, catalog)) return fail_unavailable(catalog, reterr);
   return ig_scan_fail_catalog(catalog, reterr);
 }
 
@@ -288,8 +303,11 @@ static igloo_status find_in_place(ig_resolver *resolver, const struct ig_pair *p
                                   struct igloo_error *reterr) {
   if (is_own(place))
     return find_in_schema(resolver, schema, name, cancel, ret_table, reterr);
-  IG_AUTO(ig_source) *source = find_source(resolver, ig_str_from_cstr(place->key));
-  if (!source) return IGLOO_OK;
+  struct ig_str catalog = ig_str_from_cstr(place->key);
+  IG_AUTO(ig_source) *source = find_source(resolver, catalog);
+  if (!source)
+    return is_unavailable(resolver, catalog) ? fail_unavailable(catalog, reterr)
+                                             : IGLOO_OK;
   return ig_scan_remote_find(source, schema, name, cancel, ret_table, reterr);
 }
 
@@ -300,7 +318,7 @@ static igloo_status find_whole(ig_resolver *resolver, struct scope scope,
   IG_AUTO(ig_source) *source = find_source(resolver, parts[0]);
   if (source)
     return ig_scan_remote_table(source, parts[1], parts[2], cancel, ret_table, reterr);
-  IG_TRY(check_catalog(parts[0], reterr));
+  IG_TRY(check_catalog(resolver, parts[0], reterr));
   IG_TRY(check_schema(resolver, parts[1], reterr));
   IG_TRY(find_in_schema(resolver, parts[1], parts[2], cancel, ret_table, reterr));
   return *ret_table ? IGLOO_OK
@@ -326,7 +344,10 @@ static igloo_status find_qualified(ig_resolver *resolver, struct scope scope,
     IG_TRY(find_in_schema(resolver, parts[0], parts[1], cancel, ret_table, reterr));
   if (*ret_table) return IGLOO_OK;
   IG_AUTO(ig_source) *source = find_source(resolver, parts[0]);
-  if (!source || ig_snapshot_has_schema(resolver->snapshot, parts[0]))
+  bool is_schema = ig_snapshot_has_schema(resolver->snapshot, parts[0]);
+  if (!source && !is_schema && is_unavailable(resolver, parts[0]))
+    return fail_unavailable(parts[0], reterr);
+  if (!source || is_schema)
     return fail_no_table(resolver, scope, parts[0], parts[1], reterr);
   return ig_scan_remote_table(source, IG_STR(""), parts[1], cancel, ret_table, reterr);
 }
@@ -363,7 +384,7 @@ igloo_status ig_resolver_target(ig_resolver *resolver, const struct ig_str *part
   if (parts_count < 1 || parts_count > 3)
     return ig_fail(reterr, IGLOO_SYNTAX_ERROR,
                    "improper qualified name (too many dotted names)");
-  if (parts_count == 3) IG_TRY(check_catalog(parts[0], reterr));
+  if (parts_count == 3) IG_TRY(check_catalog(resolver, parts[0], reterr));
   struct ig_str schema;
   if (parts_count >= 2) {
     schema = parts[parts_count - 2];

@@ -172,6 +172,21 @@ static void a_source_that_cannot_be_read_is_its_own_error(void **state) {
   expect_remote(resolver, "lite.people", "lite", 2);
 }
 
+static void a_catalog_that_could_not_be_taken_up_is_told_from_one_that_is_none(
+    void **state) {
+  (void)state;
+  set_up();
+  assert_true(ig_sources_detach(sources, IG_STR("other")));
+  IG_AUTO(ig_resolver) *resolver = new_resolver(public_path, 1);
+  const char *names[] = {"other.people", "other.main.people"};
+  for (size_t i = 0; i < IG_ARRAY_LEN(names); i++) {
+    ig_scan_table *table = NULL;
+    assert_int_equal(look_up(resolver, names[i], &table, &test_err),
+                     IGLOO_FAILED_PRECONDITION);
+    assert_string_equal(test_err.message, "catalog \"other\" is not available");
+  }
+}
+
 static char *read_system_table(const char *name) {
   IG_AUTO(ig_snapshot) *snapshot = ig_catalog_snapshot(catalog);
   IG_AUTO(ig_scan_table) *table = NULL;
@@ -246,6 +261,7 @@ int main(void) {
       remote_test(a_schema_of_our_own_goes_before_a_catalog_of_its_name),
       remote_test(what_is_not_there_is_told_with_the_nearest_name),
       remote_test(a_source_that_cannot_be_read_is_its_own_error),
+      remote_test(a_catalog_that_could_not_be_taken_up_is_told_from_one_that_is_none),
       remote_test(information_schema_lists_the_tables_of_attached_databases),
       remote_test(a_query_of_the_source_is_a_table_for_those_who_may),
   };
