@@ -30,6 +30,7 @@ struct ig_source_type {
   bool schemas;               /* the driver knows schemas */
   bool any_option;            /* options and secrets go to the driver as they are */
   int64_t page_bytes;
+  const char *few_option; /* of a statement, for few rows: to be "false"; NULL: none */
 };
 /* NULL where there is none. */
 const struct ig_source_type *ig_source_type_find(const char *name);
@@ -85,6 +86,7 @@ struct ig_facts {
   struct ArrowSchema schema; /* the promise: all nullable, without metadata of ours */
   struct igloo_table meta;   /* for the dialect */
   bool *indexed;             /* of each column: comparing it is cheap for the source */
+  bool *casts;               /* the driver casts it, in its way for many rows */
   bool named_once;           /* no two columns have one name */
   bool is_query;             /* of remote_query() */
   const char *schema_name, *name;
@@ -133,6 +135,7 @@ struct ig_part {
   } columns; /* of the statement's result, for each expected one; none: in order */
   int32_t part, parts; /* from 1 */
   struct ig_str decisions;
+  bool few; /* rows are expected: the way with the fewest round trips is best */
 };
 IG_NODISCARD igloo_status ig_part_encode(const struct ig_part *part, char **ret_bytes,
                                          size_t *ret_len, struct igloo_error *reterr);

@@ -17,6 +17,7 @@ static const struct ig_protobuf_field fields[] = {
     IG_PROTOBUF_FIELD(11, INT32, ig_part, part),
     IG_PROTOBUF_FIELD(12, INT32, ig_part, parts),
     IG_PROTOBUF_FIELD(13, STRING, ig_part, decisions),
+    IG_PROTOBUF_FIELD(14, BOOL, ig_part, few),
 };
 static const struct ig_protobuf_message message =
     IG_PROTOBUF_MESSAGE("igloo.connector.Part", ig_part, fields);

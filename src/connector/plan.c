@@ -66,6 +66,7 @@ struct plan {
   uint32_t group_count; /* conjuncts in the group */
   bool all_exact;
   bool narrow; /* an index of the source may find the rows */
+  bool keyed;  /* by equality, so they are few */
 };
 
 /* True where the conjunct compares a column that the source can look up: dividing the
@@ -143,7 +144,11 @@ static igloo_status add_filter(struct plan *plan, const struct igloo_expr *filte
   if (ret_decision->push == IGLOO_PUSH_NO) return IGLOO_OK;
   if (plan->group_count) ig_buf_append_cstr(&plan->group, " AND ");
   ig_buf_append_str(&plan->group, ig_buf_str(&text));
-  if (looks_up(plan->table->facts, filter)) plan->narrow = true;
+  if (looks_up(plan->table->facts, filter)) {
+    plan->narrow = true;
+    if (filter->kind == IGLOO_EXPR_COMPARE && filter->op == IGLOO_OP_EQ)
+      plan->keyed = true;
+  }
   IG_TRY(ig_buf_check(&plan->group, reterr));
   if (++plan->group_count == GROUP_MAX) close_group(plan);
   return ig_buf_check(&plan->where, reterr);
@@ -263,6 +268,18 @@ static int64_t estimate_rows(const struct plan *plan, const ig_remote_scan *scan
   return scan->limit_done && plan->request->limit < rows ? plan->request->limit : rows;
 }
 
+#define FEW_ROWS 1000
+
+/* A guess that is wrong costs time and nothing else. */
+static bool expects_few(const struct plan *plan, const ig_remote_scan *scan) {
+  const struct ig_facts *facts = plan->table->facts;
+  if (!plan->keyed && (!scan->limit_done || plan->request->limit > FEW_ROWS))
+    return false;
+  for (size_t i = 0; i < plan->request->columns_count; i++)
+    if (facts->casts[plan->request->columns[i]]) return false;
+  return !facts->is_query;
+}
+
 static igloo_status make_part(const struct plan *plan, ig_remote_scan *scan,
                               uint32_t index, uint32_t count, struct ig_str expected,
                               struct igloo_error *reterr) {
@@ -284,6 +301,7 @@ static igloo_status make_part(const struct plan *plan, ig_remote_scan *scan,
       .part = (int32_t)index + 1,
       .parts = (int32_t)count,
       .decisions = ig_str_from_cstr(scan->decided),
+      .few = expects_few(plan, scan),
   };
   IG_AUTO_CHAR *columns = NULL;
   if (is_opaque(plan->table) && !part.counts) {

@@ -25,9 +25,9 @@ struct rows {
   ig_link *link;             /* NULL once it was given back */
   struct ig_call *end;       /* made in time: what ends a stream must not fail */
   struct end *ending;
-  struct ArrowArrayView view; /* of what the driver gives */
-  struct ArrowArray first;
-  bool drained;
+  struct ArrowArrayView view;      /* of what the driver gives */
+  struct ArrowArray first, second; /* came with opening */
+  bool opened, drained, logged;
   struct igloo_error error; /* of the last call; status OK: none */
   struct ig_pushdown_entry entry;
   int64_t began_us;
@@ -103,7 +103,8 @@ struct open_call {
   char *schema_name, *table_name, *text;
   bool guarded; /* a text of the user's, outside a snapshot: it must not write */
   struct ArrowSchema promised, given;
-  struct ArrowArray first;
+  struct ArrowArray first, second;
+  bool ended; /* they are all there is, and the statement is gone */
 };
 
 static void open_call_free(struct ig_call *call) {
@@ -111,6 +112,7 @@ static void open_call_free(struct ig_call *call) {
   ig_schema_done(&self->promised);
   ig_schema_done(&self->given);
   ig_array_done(&self->first);
+  ig_array_done(&self->second);
   ig_arena_free(self->arena);
   ig_source_unref(self->source);
 }
@@ -139,6 +141,32 @@ static bool table_changed(ig_link *link, struct open_call *self,
   return false;
 }
 
+/* Of our own drivers; others say that they do not know it. */
+static void wish_option(ig_link *link, struct AdbcStatement *statement, const char *key,
+                        const char *value) {
+  struct AdbcError error = ADBC_ERROR_INIT;
+  (void)ig_link_driver(link)->StatementSetOption(statement, key, value, &error);
+  if (error.release) error.release(&error);
+}
+
+/* A short result ends with its first batch: to find that out now saves the thread two
+ * more calls. Its end is then that of the statement too. */
+#define SHORT_ROWS 1024
+
+static igloo_status try_end(ig_link *link, struct open_call *self,
+                            struct igloo_error *reterr) {
+  struct ArrowArrayStream *stream = ig_link_stream(link);
+  if (self->first.release && self->first.length > SHORT_ROWS) return IGLOO_OK;
+  if (self->first.release) {
+    int code = stream->get_next(stream, &self->second);
+    if (code) return ig_link_fail_stream(link, code, stream, reterr);
+  }
+  if (self->second.release) return IGLOO_OK;
+  ig_link_statement_end(link, false);
+  self->ended = true;
+  return self->guarded ? ig_link_end_reading(link, reterr) : IGLOO_OK;
+}
+
 static igloo_status run_statement(ig_link *link, struct open_call *self,
                                   struct igloo_error *reterr) {
   struct AdbcStatement *statement = NULL;
@@ -146,15 +174,14 @@ static igloo_status run_statement(ig_link *link, struct open_call *self,
   struct ArrowArrayStream *stream = ig_link_stream(link);
   ig_schema_done(&self->given); /* of a first try */
   ig_array_done(&self->first);
+  ig_array_done(&self->second);
   if (self->guarded) IG_TRY(ig_link_begin_reading(link, false, reterr));
   IG_TRY(ig_link_statement_begin(link, self->text, &statement, reterr));
-  if (self->guarded) {
-    /* Of our own drivers; others say that they do not know it. */
-    (void)ig_link_driver(link)->StatementSetOption(statement, "igloo.read_only",
-                                                   ADBC_OPTION_VALUE_ENABLED, &error);
-    if (error.release) error.release(&error);
-    error = ADBC_ERROR_INIT;
-  }
+  if (self->guarded)
+    wish_option(link, statement, "igloo.read_only", ADBC_OPTION_VALUE_ENABLED);
+  if (self->part.few && self->source->type->few_option)
+    wish_option(link, statement, self->source->type->few_option,
+                ADBC_OPTION_VALUE_DISABLED);
   IG_TRY(ig_link_fail(
       link, ig_link_driver(link)->StatementExecuteQuery(statement, stream, NULL, &error),
       &error, reterr));
@@ -162,7 +189,8 @@ static igloo_status run_statement(ig_link *link, struct open_call *self,
   if (code) return ig_link_fail_stream(link, code, stream, reterr);
   IG_TRY(check_schema(&self->part, &self->promised, &self->given, reterr));
   code = stream->get_next(stream, &self->first);
-  return code ? ig_link_fail_stream(link, code, stream, reterr) : IGLOO_OK;
+  return code ? ig_link_fail_stream(link, code, stream, reterr)
+              : try_end(link, self, reterr);
 }
 
 static bool may_be_changed(igloo_status status) {
@@ -236,6 +264,8 @@ static void after_end(void *ctx, ig_link *link, igloo_status status) {
 }
 
 static void log_rows(struct rows *self, const char *sqlstate) {
+  if (self->logged) return;
+  self->logged = true;
   ig_source *source = ig_run_peek_source(self->slot);
   self->entry.duration_us = ig_now_us() - self->began_us;
   self->entry.snapshot = ig_run_snapshot(self->run, self->slot);
@@ -247,8 +277,8 @@ static void log_rows(struct rows *self, const char *sqlstate) {
 
 /* The link is of no more use to the stream, which ended so. */
 static void let_go(struct rows *self, igloo_status status, const char *sqlstate) {
-  if (!self->link) return;
   log_rows(self, sqlstate);
+  if (!self->link) return;
   ig_link *link = IG_TAKE(self->link);
   if (status != IGLOO_OK) { /* the driver may still be in it */
     ig_run_give(self->run, self->slot, link, status);
@@ -264,8 +294,9 @@ static void let_go(struct rows *self, igloo_status status, const char *sqlstate)
 
 static void rows_free(struct rows *self) {
   /* Nobody waits for a stream that is dropped. */
-  let_go(self, IGLOO_OK, self->drained ? "00000" : "57014");
+  if (self->opened) let_go(self, IGLOO_OK, self->drained ? "00000" : "57014");
   ig_array_done(&self->first);
+  ig_array_done(&self->second);
   ArrowArrayViewReset(&self->view);
   ig_schema_done(&self->schema);
   ig_call_unref(self->end);
@@ -358,9 +389,10 @@ static struct ig_waits waits_of(const struct rows *self) {
 
 static igloo_status fetch(struct rows *self, struct ArrowArray *ret_batch,
                           struct igloo_error *reterr) {
-  if (self->first.release) {
-    *ret_batch = self->first;
-    self->first.release = NULL;
+  struct ArrowArray *kept = self->first.release ? &self->first : &self->second;
+  if (kept->release || !self->link) {
+    *ret_batch = *kept;
+    kept->release = NULL;
     return IGLOO_OK;
   }
   struct next_call *call = ig_call_new(sizeof(*call), run_next, next_call_free);
@@ -377,7 +409,7 @@ static igloo_status fetch(struct rows *self, struct ArrowArray *ret_batch,
 
 static igloo_status next_batch(struct rows *self, struct ArrowArray *ret_batch,
                                struct igloo_error *reterr) {
-  if (!self->link) return IGLOO_OK; /* the end, again */
+  if (self->logged) return IGLOO_OK; /* the end, again */
   IG_AUTO_ARRAY batch = {0};
   igloo_status status = fetch(self, &batch, reterr);
   if (status == IGLOO_OK && !batch.release) {
@@ -570,6 +602,10 @@ static igloo_status start(struct rows *self, struct open_call *call,
                           struct igloo_error *reterr) {
   struct igloo_error error = {0};
   igloo_status status = open_link(self, call, &error);
+  if (status == IGLOO_OK && call->ended) {
+    /* Before the run is told: what is left of it then goes at once. */
+    ig_run_give(self->run, self->slot, IG_TAKE(self->link), IGLOO_OK);
+  }
   ig_run_opened(self->run, self->slot);
   if (status != IGLOO_OK) {
     ig_source *source = ig_run_peek_source(self->slot);
@@ -579,8 +615,11 @@ static igloo_status start(struct rows *self, struct open_call *call,
     if (reterr) *reterr = error;
     return status;
   }
+  self->opened = true;
   self->first = call->first;
   call->first.release = NULL;
+  self->second = call->second;
+  call->second.release = NULL;
   self->schema = call->promised;
   call->promised.release = NULL;
   struct ArrowError why = {0};

@@ -67,9 +67,11 @@ static igloo_status read_column(struct ig_facts *facts, const struct ArrowSchema
   };
   const char *fits = metadata_text(facts, given, "igloo.fits");
   const char *indexed = metadata_text(facts, given, "igloo.indexed");
-  if (!column->source_type || !column->collation || !fits || !indexed)
+  const char *cast = metadata_text(facts, given, "igloo.cast");
+  if (!column->source_type || !column->collation || !fits || !indexed || !cast)
     return ig_arena_fail(facts->texts, reterr);
   column->fits = strcmp(fits, "always") == 0;
+  facts->casts[index] = *cast != '\0';
   facts->indexed[index] = strcmp(indexed, "false") != 0;
   return IGLOO_OK;
 }
@@ -81,6 +83,7 @@ static igloo_status read_meta(struct ig_facts *facts, const struct ArrowSchema *
   struct igloo_column *columns =
       ig_arena_alloc_array(facts->texts, count + 1, sizeof(*columns));
   facts->indexed = ig_arena_alloc_array(facts->texts, count + 1, sizeof(bool));
+  facts->casts = ig_arena_alloc_array(facts->texts, count + 1, sizeof(bool));
   const char *kind = metadata_text(facts, given, "igloo.kind");
   const char *key = metadata_text(facts, given, "igloo.key");
   *meta = (struct igloo_table){
@@ -97,7 +100,8 @@ static igloo_status read_meta(struct ig_facts *facts, const struct ArrowSchema *
       .misfit = metadata_text(facts, given, "igloo.misfit"),
       .datetime = metadata_text(facts, given, "igloo.datetime"),
   };
-  if (!columns || !facts->indexed || !kind || !key || !meta->misfit || !meta->datetime)
+  if (!columns || !facts->indexed || !facts->casts || !kind || !key || !meta->misfit ||
+      !meta->datetime)
     return ig_arena_fail(facts->texts, reterr);
   for (size_t i = 0; i < count; i++)
     IG_TRY(read_column(facts, given->children[i], facts->schema.children[i], i,
@@ -263,6 +267,13 @@ static igloo_status fail_missing(ig_source *source, struct ig_str schema,
   return IGLOO_NOT_FOUND;
 }
 
+/* Not where it is the database that is missing. */
+static bool says_missing(igloo_status status, const struct igloo_error *error) {
+  return status == IGLOO_NOT_FOUND &&
+         (strcmp(error->sqlstate, "42P01") == 0 ||
+          strcmp(error->sqlstate, "42704") == 0 || strcmp(error->sqlstate, "3F000") == 0);
+}
+
 static igloo_status look(ig_source *source, struct ig_str schema, struct ig_str name,
                          ig_cancel *cancel, struct ig_facts **ret_facts,
                          struct igloo_error *reterr) {
@@ -272,12 +283,15 @@ static igloo_status look(ig_source *source, struct ig_str schema, struct ig_str 
   call->schema = ig_str_dup(schema);
   call->name = ig_str_dup(name);
   struct ig_waits waits = {.cancel = cancel, .deadline_us = IG_NEVER_US};
+  struct igloo_error error = {0};
   igloo_status status = call->schema && call->name
-                            ? ig_links_call(source->pool, &call->call, &waits, reterr)
-                            : ig_fail_oom(reterr);
+                            ? ig_links_call(source->pool, &call->call, &waits, &error)
+                            : ig_fail_oom(&error);
+  if (status != IGLOO_OK && reterr) *reterr = error;
   if (status == IGLOO_OK) *ret_facts = IG_TAKE(call->facts);
   ig_call_unref(call);
-  return status == IGLOO_NOT_FOUND ? fail_missing(source, schema, name, reterr) : status;
+  return says_missing(status, &error) ? fail_missing(source, schema, name, reterr)
+                                      : status;
 }
 
 /* ---- remembering ----------------------------------------------------------------------
