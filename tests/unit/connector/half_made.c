@@ -17,8 +17,7 @@ int something_else(void) {
 }
 #else
 
-/* ---- three rows
- * ------------------------------------------------------------------------ */
+/* ---- three rows ------------------------------------------------------------------- */
 
 static const int64_t values[] = {1, 2, 3};
 
@@ -97,8 +96,7 @@ static void stream_release(struct ArrowArrayStream *stream) {
   stream->release = NULL;
 }
 
-/* ---- the functions
- * --------------------------------------------------------------------- */
+/* ---- the functions ---------------------------------------------------------------- */
 
 #ifndef MADE_EMPTY
 #ifndef MADE_REFUSING

@@ -19,8 +19,7 @@
 #include "expressions.h"
 #include "support-files.h"
 
-/* ---- where drivers are
- * ----------------------------------------------------------------- */
+/* ---- where drivers are ------------------------------------------------------------ */
 
 /* Beside the program: build/unit/connector/test_x, build/drivers, build/made. */
 static IG_UNUSED const char *build_folder(const char *inside) {
@@ -66,8 +65,7 @@ static IG_UNUSED ig_sources *new_sources(uint32_t connections) {
   return sources;
 }
 
-/* ---- SQLite files
- * ----------------------------------------------------------------------- */
+/* ---- SQLite files ----------------------------------------------------------------- */
 
 static IG_UNUSED void sqlite_run(const char *path, const char *sql) {
   sqlite3 *db = NULL;
@@ -105,8 +103,7 @@ static IG_UNUSED ig_remote_table *find_table(ig_source *source, const char *name
   return table;
 }
 
-/* ---- scans
- * ------------------------------------------------------------------------------ */
+/* ---- scans ------------------------------------------------------------------------ */
 
 static const struct ig_remote_settings plain_settings = {
     .pushdown = true, .strict_bytes = 1000, .query_id = 42};
