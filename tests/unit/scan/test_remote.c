@@ -187,6 +187,22 @@ static void a_catalog_that_could_not_be_taken_up_is_told_from_one_that_is_none(
   }
 }
 
+static igloo_status look_up_people(void *resolver, struct igloo_error *reterr) {
+  IG_AUTO(ig_scan_table) *whole = NULL, *query = NULL;
+  IG_TRY(look_up(resolver, "lite.people", &whole, reterr));
+  struct ig_scan_argument arguments[] = {{.text = IG_STR("lite")},
+                                         {.text = IG_STR("SELECT 1 AS a")}};
+  return ig_resolver_function(resolver, IG_STR("remote_query"), arguments, 2, NULL,
+                              &query, reterr);
+}
+
+static void looking_up_survives_each_failed_allocation(void **state) {
+  (void)state;
+  set_up();
+  IG_AUTO(ig_resolver) *resolver = new_resolver(public_path, 1);
+  assert_survives_failed_allocations(look_up_people, resolver);
+}
+
 static char *read_system_table(const char *name) {
   IG_AUTO(ig_snapshot) *snapshot = ig_catalog_snapshot(catalog);
   IG_AUTO(ig_scan_table) *table = NULL;
@@ -264,6 +280,7 @@ int main(void) {
       remote_test(a_catalog_that_could_not_be_taken_up_is_told_from_one_that_is_none),
       remote_test(information_schema_lists_the_tables_of_attached_databases),
       remote_test(a_query_of_the_source_is_a_table_for_those_who_may),
+      remote_test(looking_up_survives_each_failed_allocation),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
