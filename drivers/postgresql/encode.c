@@ -381,12 +381,19 @@ static igloo_status put_text(struct igd_cell cell, bool version, struct ig_buf *
   return IGLOO_OK;
 }
 
+/* Where the values of a list begin among those of its child. */
+static int64_t list_start(const struct ArrowArrayView *view, int64_t index) {
+  if (view->storage_type == NANOARROW_TYPE_FIXED_SIZE_LIST)
+    return (view->offset + index) * view->layout.child_size_elements;
+  return ArrowArrayViewListChildOffset(view, index);
+}
+
 static igloo_status put_array(const struct igp_encoding *encoding, struct igd_cell cell,
                               struct ig_buf *out, struct igd_error *reterr) {
   const struct igp_encoding element = {.kind = encoding->element_kind};
   struct igd_cell item = {.view = cell.view->children[0], .type = &encoding->element};
-  int64_t at = ArrowArrayViewListChildOffset(cell.view, cell.index);
-  int64_t end = ArrowArrayViewListChildOffset(cell.view, cell.index + 1);
+  int64_t at = list_start(cell.view, cell.index);
+  int64_t end = list_start(cell.view, cell.index + 1);
   size_t start = out->len;
   put_u32(out, 0);
   put_u32(out, end > at); /* dimensions */

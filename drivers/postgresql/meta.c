@@ -230,8 +230,8 @@ static const char constraints_query[] =
     "fc.relname, fa.attname, k.oid" FROM_TABLES
     "JOIN pg_catalog.pg_constraint k ON k.conrelid = c.oid "
     "AND k.contype IN ('p', 'u', 'f', 'c') "
-    "LEFT JOIN LATERAL pg_catalog.unnest(k.conkey, k.confkey) WITH ORDINALITY "
-    "AS u(own, other, place) ON true "
+    "LEFT JOIN LATERAL ROWS FROM (pg_catalog.unnest(k.conkey), "
+    "pg_catalog.unnest(k.confkey)) WITH ORDINALITY AS u(own, other, place) ON true "
     "LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = u.own "
     "LEFT JOIN pg_catalog.pg_class fc ON fc.oid = k.confrelid "
     "LEFT JOIN pg_catalog.pg_namespace fn ON fn.oid = fc.relnamespace "

@@ -23,8 +23,10 @@ def postgres():
 
 
 @pytest.fixture
-def connect(postgres):
-    """Open connections; they are closed with the test."""
+def connect(postgres, request):
+    """Open connections; they are closed with the test, before its schema is dropped."""
+    if "schema" in request.fixturenames:
+        request.getfixturevalue("schema")
     opened = []
 
     def open_one(uri=None, autocommit=True, **options):
