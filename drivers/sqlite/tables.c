@@ -187,6 +187,17 @@ static const char *schema_of(const char *catalog, const char *schema) {
   return catalog && *catalog ? catalog : NULL;
 }
 
+/* BINARY compares the bytes that are stored; only those of UTF-8 order as ours do. */
+static igloo_status find_encoding(struct igs_connection *connection, bool *ret_utf8,
+                                  struct igd_error *reterr) {
+  IGS_AUTO_STMT *query = NULL;
+  bool row = false;
+  IG_TRY(igs_prepare(connection, "PRAGMA encoding", &query, reterr));
+  IG_TRY(igs_step(connection, query, &row, reterr));
+  *ret_utf8 = row && strcmp(igs_text(query, 0), "UTF-8") == 0;
+  return IGLOO_OK;
+}
+
 /* Whether a condition on the column alone finds rows without reading all: it leads an
  * index of the whole table, or is the rowid. */
 static igloo_status find_index(struct igs_connection *connection,
@@ -217,7 +228,9 @@ static igloo_status describe_field(struct igs_connection *connection,
                                            column->origin, NULL, &collation, &not_null,
                                            &in_key, &auto_increment);
   if (code != SQLITE_OK) return igs_fail(connection->db, code, reterr);
-  if (column->type.kind == IGS_TEXT || column->type.kind == IGS_LOOSE)
+  bool utf8 = false;
+  IG_TRY(find_encoding(connection, &utf8, reterr));
+  if (utf8 && (column->type.kind == IGS_TEXT || column->type.kind == IGS_LOOSE))
     IG_TRY(igd_metadata_put(field, "igloo.collation", collation, reterr));
   bool is_key = table->key_is_column && strcmp(table->key, column->origin) == 0;
   bool indexed = is_key;
