@@ -299,6 +299,12 @@ const struct ig_attachment *ig_attached_configured(const ig_attached *attached,
   return NULL;
 }
 
+bool ig_attached_has(const ig_attached *attached, const ig_snapshot *snapshot,
+                     struct ig_str name) {
+  return ig_snapshot_find_attachment(snapshot, name) ||
+         ig_attached_configured(attached, name);
+}
+
 /* ---- the start -----------------------------------------------------------------------
  */
 

@@ -44,6 +44,10 @@ ig_secrets *ig_attached_secrets(const ig_attached *attached); /* borrowed */
 
 /* ---- the list ---------------------------------------------------------------------- */
 
+/* True if a source is attached under this name, available or not. */
+bool ig_attached_has(const ig_attached *attached, const ig_snapshot *snapshot,
+                     struct ig_str name);
+
 /* A catalog that the configuration file names, or NULL. Borrowed. */
 const struct ig_attachment *ig_attached_configured(const ig_attached *attached,
                                                    struct ig_str name);

@@ -53,18 +53,26 @@ static igloo_status copy_text(ig_arena *arena, struct ig_str from, const char **
 }
 
 /* Only the catalog's own objects are made and dropped here. */
-static igloo_status refuse_source(ig_resolver *resolver,
+static igloo_status refuse_source(const ig_session *session, ig_resolver *resolver,
                                   const struct ig_plan_description *description,
                                   const char *what, struct igloo_error *reterr) {
   struct ig_str schema, name;
+  const ig_snapshot *snapshot = ig_resolver_peek_snapshot(resolver);
   IG_AUTO(ig_source) *source = ig_resolver_target_source(
       resolver, description->target, description->target_parts, &schema, &name);
-  return source ? ig_fail_of_source(source, what, reterr) : IGLOO_OK;
+  if (source) return ig_fail_of_source(source, what, reterr);
+  /* One that is attached and not available. */
+  if (description->target_parts < 2 ||
+      !ig_attached_has(session->parts.attached, snapshot, description->target[0]) ||
+      (description->target_parts == 2 &&
+       ig_snapshot_has_schema(snapshot, description->target[0])))
+    return IGLOO_OK;
+  return ig_fail_catalog(session, description->target[0], reterr);
 }
 
 /* Names and definition of the object; *ret_exists says that IF NOT EXISTS has nothing to
  * do. */
-static igloo_status begin_object(ig_resolver *resolver,
+static igloo_status begin_object(const ig_session *session, ig_resolver *resolver,
                                  const struct ig_plan_description *description,
                                  struct ig_str text, ig_arena *arena,
                                  struct ig_object *object, bool *ret_exists,
@@ -227,7 +235,8 @@ static igloo_status create(ig_session *session, ig_cancel *cancel, ig_resolver *
   if (!arena) return ig_fail_oom(reterr);
   struct ig_object object = {.kind = kind};
   bool exists;
-  IG_TRY(begin_object(resolver, description, text, arena, &object, &exists, reterr));
+  IG_TRY(begin_object(session, resolver, description, text, arena, &object, &exists,
+                      reterr));
   if (exists) return IGLOO_OK;
   IG_AUTO(ig_scan_table) *table = NULL;
   IG_AUTO_SCHEMA all = {0};
@@ -267,8 +276,8 @@ static igloo_status drop(ig_session *session, ig_resolver *resolver,
   if (!view && description->target_parts == 1 &&
       ig_session_tables_drop(session->own, description->target[0]))
     return IGLOO_OK;
-  IG_TRY(refuse_source(resolver, description, view ? "drop a view" : "drop a table",
-                       reterr));
+  IG_TRY(refuse_source(session, resolver, description,
+                       view ? "drop a view" : "drop a table", reterr));
   bool if_exists = (description->flags & IG_PLAN_IF_EXISTS) != 0;
   struct ig_str schema, name;
   struct igloo_error missing;

@@ -164,6 +164,10 @@ IG_NODISCARD igloo_status ig_source_write(ig_source *source, struct ig_str schem
                                           struct ig_str name, enum ig_ingest_mode mode,
                                           struct ig_write_input input, ig_cancel *cancel,
                                           int64_t *ret_rows, struct igloo_error *reterr);
+/* There is no source of this name now: returns NOT_FOUND 3D000, or FAILED_PRECONDITION
+ * 55000 for one that is attached and could not be taken up. */
+igloo_status ig_fail_catalog(const ig_session *session, struct ig_str name,
+                             struct igloo_error *reterr);
 /* What a source does not do by a statement of ours: returns UNSUPPORTED 0A000. */
 igloo_status ig_fail_of_source(const ig_source *source, const char *what,
                                struct igloo_error *reterr);

@@ -112,8 +112,7 @@ static igloo_status find_catalog(ig_session *session, const char *name,
   place->source = ig_sources_find(ig_attached_sources(session->parts.attached),
                                   ig_str_from_cstr(catalog));
   if (place->source) return IGLOO_OK;
-  return ig_fail_state(reterr, IGLOO_NOT_FOUND, "3D000", "catalog \"%s\" does not exist",
-                       catalog);
+  return ig_fail_catalog(session, ig_str_from_cstr(catalog), reterr);
 }
 
 /* FROM catalog.schema; FROM schema, of the catalog in use or of Igloo's own; FROM
@@ -128,9 +127,8 @@ static igloo_status find_place(ig_session *session, struct ig_str text,
   if (name.len == 2) {
     IG_TRY(find_catalog(session, name.parts[0], place, reterr));
   } else if (!ig_snapshot_has_schema(snapshot, ig_str_from_cstr(last))) {
-    IG_AUTO(ig_source) *named = ig_sources_find(
-        ig_attached_sources(session->parts.attached), ig_str_from_cstr(last));
-    if (named || strcmp(last, IG_CATALOG_NAME) == 0)
+    if (ig_attached_has(session->parts.attached, snapshot, ig_str_from_cstr(last)) ||
+        strcmp(last, IG_CATALOG_NAME) == 0)
       return find_catalog(session, last, place, reterr);
     IG_TRY(find_catalog(session, NULL, place, reterr));
   }

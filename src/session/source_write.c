@@ -13,7 +13,8 @@ static igloo_status check_writable(const ig_source *source, enum ig_ingest_mode 
   return IGLOO_PERMISSION_DENIED;
 }
 
-/* A stream that fails tells less than its query knows. */
+/* A stream that fails tells less than its query knows. Where the source failed, the query
+ * only knows that nobody read on. */
 static igloo_status write_query(ig_source *source, struct ig_str schema,
                                 struct ig_str name, enum ig_ingest_mode mode,
                                 ig_plan *plan, ig_cancel *cancel, int64_t *ret_rows,
@@ -25,7 +26,9 @@ static igloo_status write_query(ig_source *source, struct ig_str schema,
   IG_TRY(ig_query_stream(query, &rows, reterr));
   igloo_status status =
       ig_source_ingest(source, schema, name, mode, &rows, cancel, ret_rows, reterr);
-  if (status == IGLOO_OK || ig_query_error(query, &told) == IGLOO_OK) return status;
+  if (status == IGLOO_OK || ig_query_error(query, &told) == IGLOO_OK ||
+      told.status == IGLOO_CANCELLED)
+    return status;
   if (reterr) *reterr = told;
   return told.status;
 }

@@ -43,9 +43,18 @@ static igloo_status at_option(const struct ig_guarded *guarded, struct ig_str op
   return status;
 }
 
-static igloo_status fail_unknown_catalog(struct ig_str name, struct igloo_error *reterr) {
-  return ig_fail_state(reterr, IGLOO_NOT_FOUND, "3D000",
-                       "catalog \"%.*s\" does not exist", IG_STR_ARG(name));
+/* There is no source of this name: none was attached, or it cannot be asked. */
+igloo_status ig_fail_catalog(const ig_session *session, struct ig_str name,
+                             struct igloo_error *reterr) {
+  IG_AUTO(ig_snapshot) *snapshot = ig_catalog_snapshot(session->parts.catalog);
+  if (!ig_attached_has(session->parts.attached, snapshot, name))
+    return ig_fail_state(reterr, IGLOO_NOT_FOUND, "3D000",
+                         "catalog \"%.*s\" does not exist", IG_STR_ARG(name));
+  (void)ig_fail(reterr, IGLOO_FAILED_PRECONDITION, "catalog \"%.*s\" is not available",
+                IG_STR_ARG(name));
+  ig_error_hint(reterr,
+                "igloo.system.catalogs tells why; REFRESH CATALOG tries it again.");
+  return IGLOO_FAILED_PRECONDITION;
 }
 
 igloo_status ig_fail_of_source(const ig_source *source, const char *what,
@@ -309,7 +318,7 @@ static igloo_status refresh(ig_session *session, struct ig_str name,
   IG_AUTO(ig_snapshot) *snapshot = ig_catalog_snapshot(session->parts.catalog);
   const struct ig_attachment *attachment = ig_attached_configured(attached, name);
   if (!attachment) attachment = ig_snapshot_find_attachment(snapshot, name);
-  if (!attachment) return fail_unknown_catalog(name, reterr);
+  if (!attachment) return ig_fail_catalog(session, name, reterr);
   return ig_attached_take_up(attached, attachment, reterr);
 }
 
@@ -515,7 +524,7 @@ igloo_status ig_session_use(ig_session *session, struct ig_str catalog,
     IG_TRY(check_own_schema(session, schema, reterr));
   } else {
     source = ig_sources_find(ig_attached_sources(session->parts.attached), catalog);
-    if (!source) return fail_unknown_catalog(catalog, reterr);
+    if (!source) return ig_fail_catalog(session, catalog, reterr);
     if (!schema.len) schema = ig_str_from_cstr(ig_source_default_schema(source));
     ig_sql_append_name(&path, catalog);
     ig_buf_append_char(&path, '.');
@@ -569,7 +578,9 @@ static igloo_status use(ig_session *session, ig_cancel *cancel, struct ig_str te
     return ig_session_use(session, first, IG_STR(""), reterr);
   IG_AUTO(ig_source) *named = ig_sources_find(sources, first);
   if (named) return ig_session_use(session, first, IG_STR(""), reterr);
-  return check_own_schema(session, first, reterr);
+  /* What is no catalog either is a schema that is missing. */
+  igloo_status status = ig_fail_catalog(session, first, reterr);
+  return status == IGLOO_NOT_FOUND ? check_own_schema(session, first, reterr) : status;
 }
 
 /* ---- entry ------------------------------------------------------------------------- */

@@ -27,7 +27,8 @@ class Answer:
 
     @property
     def error(self):
-        return self.err.removeprefix("error: ").split("\n")[0]
+        return next((line.removeprefix("error: ") for line in self.err.splitlines()
+                     if line.startswith("error: ")), "")
 
     @property
     def sqlstate(self):
@@ -368,3 +369,124 @@ def test_a_lost_key_file_makes_catalogs_unavailable_and_nothing_else(sql):
     assert answer.sqlstate == "55000" and "Bring it back" in answer.err
     assert sql("CREATE SECRET t (TYPE sqlite)").sqlstate == "55000"
     assert sql("DETACH lite", "DROP SECRET s", "CREATE SECRET t (TYPE sqlite)").code == 0
+
+
+# ---- queries and writes -----------------------------------------------------------------------
+
+def rows_of(path, query):
+    with sqlite3.connect(path) as database:
+        return database.execute(query).fetchall()
+
+
+def test_tables_of_a_source_are_read_by_every_form_of_their_name(sql):
+    attach(sql)
+    for name in ("lite.main.airlines", "lite.airlines", 'lite."main"."airlines"'):
+        assert sql(f"SELECT name FROM {name} ORDER BY id").rows == [("Lufthansa",), ("KLM",)]
+    assert sql("USE lite", "SELECT name FROM airlines ORDER BY id LIMIT 1").rows == [("Lufthansa",)]
+    assert sql("USE lite", "SELECT name FROM main.airlines ORDER BY id LIMIT 1").rows == [
+        ("Lufthansa",)]
+    answer = sql("SHOW TABLES FROM lite", "SELECT * FROM lite.airline")
+    assert answer.sqlstate == "42P01" and "airlines" in answer.err
+    assert sql("SELECT * FROM nowhere.main.airlines").sqlstate == "3D000"
+    # Igloo's own system schemas stay what they are.
+    assert sql("USE lite", "SELECT count(*) FROM information_schema.tables").code == 0
+
+
+def test_a_view_means_what_it_meant_where_it_was_made(sql):
+    attach(sql)
+    make_database(sql.folder / "y.db", "CREATE TABLE airlines (id INT); INSERT INTO airlines VALUES (77)")
+    attach(sql, name="other", uri="y.db")
+    assert sql("USE lite", "CREATE VIEW igloo.public.v AS SELECT name FROM airlines WHERE id = 2").code == 0
+    assert sql("SELECT * FROM v").rows == [("KLM",)]
+    assert sql("USE other", "SELECT * FROM igloo.public.v").rows == [("KLM",)]
+    assert "`id` = 2" in sql("EXPLAIN SELECT * FROM v").out
+
+
+def test_a_schema_of_igloo_comes_before_a_catalog_of_its_name(sql):
+    attach(sql, name="both")
+    assert sql("CREATE SCHEMA both", "CREATE TABLE both.airlines AS SELECT 'own' AS name").code == 0
+    assert sql("SELECT name FROM both.airlines").rows == [("own",)]
+    assert sql("SELECT count(*) FROM both.main.airlines").rows == [("2",)]
+
+
+def test_rows_are_inserted_into_a_source(sql):
+    attach(sql)
+    path = sql.folder / "x.db"
+    assert sql("INSERT INTO lite.airlines VALUES (3, 'SAS'), (4, NULL)").code == 0
+    assert sql("INSERT INTO lite.main.airlines (name, id) SELECT 'LOT', 5").code == 0
+    assert sql("USE lite", "INSERT INTO airlines (id) VALUES (6)").code == 0
+    assert rows_of(path, "SELECT * FROM airlines WHERE id > 2 ORDER BY id") == [
+        (3, "SAS"), (4, None), (5, "LOT"), (6, None)]
+    # All rows or none: the second is there already.
+    answer = sql("INSERT INTO lite.airlines VALUES (9, 'new'), (1, 'again')")
+    assert answer.code == 1
+    assert rows_of(path, "SELECT count(*) FROM airlines WHERE id = 9") == [(0,)]
+    # A query that fails half-way leaves nothing behind either.
+    answer = sql("INSERT INTO lite.airlines SELECT x, CAST(1 / (x - 90000) AS text)"
+                 " FROM generate_series(100, 100000) AS t(x)")
+    assert answer.sqlstate == "22012"
+    assert rows_of(path, "SELECT count(*) FROM airlines") == [(6,)]
+    assert sql("INSERT INTO lite.nowhere VALUES (1)").sqlstate == "42P01"
+
+
+def test_tables_are_made_in_a_source(sql):
+    attach(sql)
+    path = sql.folder / "x.db"
+    assert sql("CREATE TABLE lite.made AS SELECT 1 AS a, 'x' AS b").code == 0
+    assert rows_of(path, "SELECT * FROM made") == [(1, "x")]
+    assert sql("CREATE TABLE lite.made AS SELECT 2 AS a").sqlstate == "42P07"
+    assert sql("CREATE TABLE IF NOT EXISTS lite.made AS SELECT 2 AS a").code == 0
+    assert rows_of(path, "SELECT * FROM made") == [(1, "x")]
+    assert sql("CREATE OR REPLACE TABLE lite.made AS SELECT 3 AS c").code == 0
+    assert rows_of(path, "SELECT c FROM made") == [(3,)]
+    assert sql("CREATE TABLE lite.twice AS SELECT 1 AS a, 2 AS a").sqlstate == "42701"
+    assert sql("USE lite", "CREATE TABLE here AS SELECT 1 AS a").code == 0
+    assert rows_of(path, "SELECT a FROM here") == [(1,)]
+
+
+def test_what_is_attached_read_only_is_not_written_to(sql):
+    attach(sql, how="TYPE sqlite, READ_ONLY")
+    assert sql("SELECT count(*) FROM lite.airlines").rows == [("2",)]
+    for statement, what in [("INSERT INTO lite.airlines VALUES (3, 'x')", "INSERT"),
+                            ("CREATE TABLE lite.made AS SELECT 1 AS a", "CREATE TABLE AS"),
+                            ("CREATE OR REPLACE TABLE lite.airlines AS SELECT 1 AS a",
+                             "CREATE TABLE AS")]:
+        answer = sql(statement)
+        assert answer.sqlstate == "25006", answer.err
+        assert answer.error == f'cannot execute {what} in read-only catalog "lite"'
+    assert rows_of(sql.folder / "x.db", "SELECT count(*) FROM airlines") == [(2,)]
+
+
+def test_pushdown_is_a_setting(sql):
+    attach(sql)
+    pushed = "EXPLAIN SELECT name FROM lite.airlines WHERE id = 1"
+    assert "WHERE" in sql(pushed).out
+    assert "WHERE" not in sql("SET igloo.pushdown = off", pushed).out
+    query = "SELECT name FROM lite.airlines WHERE id = 1"
+    assert sql(query).rows == sql("SET igloo.pushdown = off", query).rows == [("Lufthansa",)]
+
+
+def test_strict_pushdown_refuses_to_read_a_large_table_whole(sql):
+    make_database(sql.folder / "big.db", """CREATE TABLE t (id INTEGER PRIMARY KEY, s TEXT);
+        WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+        INSERT INTO t SELECT i, 'some text of some length ' || i FROM n; ANALYZE""")
+    attach(sql, name="big", uri="big.db")
+    strict = ["SET igloo.strict_pushdown = on", "SET igloo.strict_pushdown_bytes = '4 KiB'"]
+    local = "SELECT count(*) FROM big.t WHERE reverse(s) LIKE '9999%'"
+    assert sql(local).rows == [("2",)]
+    answer = sql(*strict, local)
+    assert answer.sqlstate == "55000" and "big.main.t" in answer.err.replace('"', "")
+    assert sql(*strict, "SELECT s FROM big.t WHERE id = 7").rows == [("some text of some length 7",)]
+
+
+def test_a_catalog_that_is_unavailable_says_so(sql):
+    attach(sql)
+    (sql.folder / "x.db").unlink()
+    for name in ("lite.airlines", "lite.main.airlines"):
+        answer = sql(f"SELECT * FROM {name}")
+        assert answer.sqlstate == "55000", answer.err
+        assert answer.error == 'catalog "lite" is not available' and "REFRESH CATALOG" in answer.err
+    assert sql("SHOW TABLES FROM lite").sqlstate == "55000"
+    assert sql("USE lite").sqlstate == "55000"
+    assert sql("INSERT INTO lite.airlines VALUES (1, 'x')").sqlstate == "55000"
+    assert sql("DROP TABLE lite.airlines").sqlstate == "55000"
