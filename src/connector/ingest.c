@@ -35,22 +35,13 @@ static struct gate *gate_unref(struct gate *gate) {
   return NULL;
 }
 
-static igloo_status gate_pull_locked(struct gate *gate, struct ArrowSchema *schema,
-                                     struct ArrowArray *batch) {
+static igloo_status gate_check_locked(struct gate *gate) {
   if (!gate->inner.release)
     return ig_fail(&gate->error, IGLOO_CANCELLED, "the statement was cancelled");
-  IG_TRY(ig_cancel_check(gate->cancel, &gate->error));
-  if (schema) return ig_stream_schema(&gate->inner, schema, &gate->error);
-  IG_TRY(ig_stream_next(&gate->inner, batch, &gate->error));
-  if (batch->release) gate->rows += batch->length;
-  return IGLOO_OK;
+  return ig_cancel_check(gate->cancel, &gate->error);
 }
 
-static int gate_pull(struct ArrowArrayStream *stream, struct ArrowSchema *schema,
-                     struct ArrowArray *batch) {
-  struct gate *gate = stream->private_data;
-  IG_LOCK_SCOPE(&gate->mu);
-  igloo_status status = gate_pull_locked(gate, schema, batch);
+static int errno_of(igloo_status status) {
   return status == IGLOO_OK              ? 0
          : status == IGLOO_OUT_OF_MEMORY ? ENOMEM
          : status == IGLOO_CANCELLED     ? ECANCELED
@@ -58,12 +49,21 @@ static int gate_pull(struct ArrowArrayStream *stream, struct ArrowSchema *schema
 }
 
 static int gate_get_schema(struct ArrowArrayStream *stream, struct ArrowSchema *out) {
-  return gate_pull(stream, out, NULL);
+  struct gate *gate = stream->private_data;
+  IG_LOCK_SCOPE(&gate->mu);
+  igloo_status status = gate_check_locked(gate);
+  if (status == IGLOO_OK) status = ig_stream_schema(&gate->inner, out, &gate->error);
+  return errno_of(status);
 }
 
 static int gate_get_next(struct ArrowArrayStream *stream, struct ArrowArray *out) {
+  struct gate *gate = stream->private_data;
   out->release = NULL;
-  return gate_pull(stream, NULL, out);
+  IG_LOCK_SCOPE(&gate->mu);
+  igloo_status status = gate_check_locked(gate);
+  if (status == IGLOO_OK) status = ig_stream_next(&gate->inner, out, &gate->error);
+  if (status == IGLOO_OK && out->release) gate->rows += out->length;
+  return errno_of(status);
 }
 
 /* The text is not asked for with the lock: only the driver's thread writes it. */

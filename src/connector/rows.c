@@ -286,6 +286,7 @@ static void let_go(struct rows *self, igloo_status status, const char *sqlstate)
   }
   struct end_call *call = (struct end_call *)IG_TAKE(self->end);
   struct end *end = IG_TAKE(self->ending);
+  IG_ASSERT(call && end); /* as long as there is a link */
   call->undrained = !self->drained;
   call->in_snapshot = ig_run_in_snapshot(self->run, self->slot);
   *end = (struct end){.run = ig_remote_run_ref(self->run), .slot = self->slot};
