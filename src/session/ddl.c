@@ -80,7 +80,7 @@ static igloo_status begin_object(const ig_session *session, ig_resolver *resolve
   struct ig_str schema, name;
   IG_TRY(refuse_temporary(description, reterr));
   IG_TRY(refuse_source(
-      resolver, description,
+      session, resolver, description,
       object->kind == IG_OBJECT_VIEW ? "create a view" : "create an empty table",
       reterr));
   IG_TRY(ig_resolver_target(resolver, description->target, description->target_parts,
