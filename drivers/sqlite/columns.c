@@ -67,7 +67,11 @@ static igloo_status read_definition(struct igs_statement *statement,
     code = sqlite3_prepare_v2(scratch, "SELECT type FROM pragma_table_info('" PROBE "')",
                               -1, &info, NULL);
   for (int i = 0; code == SQLITE_OK && i < statement->columns_count; i++) {
-    if (sqlite3_step(info) != SQLITE_ROW) break;
+    int step = sqlite3_step(info);
+    if (step != SQLITE_ROW) {
+      code = step == SQLITE_DONE ? SQLITE_OK : step;
+      break;
+    }
     struct igs_column *column = &statement->columns[i];
     enum igs_affinity affinity = igs_affinity_of(igs_text(info, 0));
     if (column->origin || column->type.kind != IGS_LOOSE) continue;
@@ -108,9 +112,10 @@ static igloo_status probe_expressions(struct igs_statement *statement,
 
   /* What cannot stand there (EXPLAIN, PRAGMA, a write) has no affinities to tell. */
   IGS_AUTO_STMT *plan = NULL;
-  if (sqlite3_prepare_v2(igs_connection_of(statement)->db, sql.data, -1, &plan, NULL) !=
-      SQLITE_OK)
-    return IGLOO_OK;
+  sqlite3 *db = igs_connection_of(statement)->db;
+  int code = sqlite3_prepare_v2(db, sql.data, -1, &plan, NULL);
+  if ((code & 0xff) == SQLITE_ERROR) return IGLOO_OK;
+  if (code != SQLITE_OK) return igs_fail(db, code, reterr);
   return find_definition(statement, plan, reterr);
 }
 

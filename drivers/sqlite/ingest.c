@@ -145,6 +145,7 @@ static igloo_status prepare_insert(struct ingest *ingest, sqlite3_stmt **ret_ins
     if (i > 0) ig_buf_append_cstr(&names, ", ");
     igs_append_name(&names, ingest->rows.columns[i].name);
   }
+  IG_TRY(ig_buf_check(&names, &reterr->base));
   ig_buf_append_cstr(&sql, "SELECT ");
   ig_buf_append_str(&sql, ig_buf_str(&names));
   ig_buf_append_cstr(&sql, " FROM ");
@@ -167,7 +168,6 @@ static igloo_status prepare_insert(struct ingest *ingest, sqlite3_stmt **ret_ins
   for (int64_t i = 0; i < ingest->rows.columns_count; i++)
     ig_buf_append_cstr(&sql, i > 0 ? ", ?" : "?");
   ig_buf_append_char(&sql, ')');
-  ig_buf_fail_with(&sql, &names);
   IG_TRY(ig_buf_check(&sql, &reterr->base));
   return igs_prepare(ingest->connection, sql.data, ret_insert, reterr);
 }

@@ -103,6 +103,7 @@ static int append_null(struct reader *reader, struct builder *builder,
 /* ---- values as they fit --------------------------------------------------------------
  */
 
+/* NULL data: SQLite had no memory to make the text; check_memory() tells. */
 static struct ig_str text_of(sqlite3_stmt *handle, int index) {
   const unsigned char *text = sqlite3_column_text(handle, index);
   return ig_str_make((const char *)text, (size_t)sqlite3_column_bytes(handle, index));
@@ -274,6 +275,13 @@ static int append_hex(struct reader *reader, struct builder *builder,
   return NANOARROW_OK;
 }
 
+/* A value that SQLite had to convert and could not is no misfit. */
+static igloo_status check_memory(sqlite3_stmt *handle, struct igd_error *reterr) {
+  sqlite3 *db = sqlite3_db_handle(handle);
+  return (sqlite3_errcode(db) & 0xff) == SQLITE_NOMEM ? ig_fail_oom(&reterr->base)
+                                                      : IGLOO_OK;
+}
+
 static struct ig_str blob_of(sqlite3_stmt *handle, int index) {
   const void *bytes = sqlite3_column_blob(handle, index);
   return ig_str_make(bytes, (size_t)sqlite3_column_bytes(handle, index));
@@ -304,6 +312,7 @@ static igloo_status append_misfit(struct reader *reader, int index, int class,
   struct igs_statement *statement = reader->statement;
   const struct igs_column *column = &statement->columns[index];
   int misfit = igs_database_of(igs_connection_of(statement))->misfit;
+  IG_TRY(check_memory(statement->handle, reterr));
   if (misfit == IGS_MISFIT_ERROR) return fail_misfit(column, class, reterr);
   if (misfit == IGS_MISFIT_TEXT && is_variable(column->type.kind))
     return append_as_text(reader, index, class, reterr);
@@ -332,7 +341,7 @@ static igloo_status append_variable(struct reader *reader, int index, int class,
   if (!find_bytes(reader->statement->handle, index, class,
                   reader->statement->columns[index].type.kind, &bytes))
     return append_misfit(reader, index, class, reterr);
-  if (!bytes.data && bytes.len > 0) return ig_fail_oom(&reterr->base);
+  if (!bytes.data) IG_TRY(check_memory(reader->statement->handle, reterr));
   int code = append_bytes(reader, builder, bytes.data, bytes.len);
   if (code == NANOARROW_OK) code = end_bytes(builder);
   if (code == NANOARROW_OK) code = note_valid(builder);

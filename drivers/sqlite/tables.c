@@ -18,8 +18,11 @@ void igs_table_done(struct igs_table *table) {
   *table = (struct igs_table){0};
 }
 
-static igloo_status keep(const char *text, char **ret_copy, struct igd_error *reterr) {
-  *ret_copy = ig_strdup(text);
+/* A text of the row at hand. */
+static igloo_status keep(sqlite3_stmt *query, int column, char **ret_copy,
+                         struct igd_error *reterr) {
+  const unsigned char *text = sqlite3_column_text(query, column);
+  *ret_copy = text ? ig_strdup((const char *)text) : NULL;
   return *ret_copy ? IGLOO_OK : ig_fail_oom(&reterr->base);
 }
 
@@ -41,7 +44,7 @@ static igloo_status find_key_column(struct igs_connection *connection,
   IG_TRY(igs_step(connection, query, &row, reterr));
   if (!row) return IGLOO_OK;
   table->key_is_column = true;
-  return keep(igs_text(query, 0), &table->key, reterr);
+  return keep(query, 0, &table->key, reterr);
 }
 
 /* The first of the rowid's names that no column has taken. */
@@ -57,7 +60,7 @@ static igloo_status find_rowid_name(struct igs_connection *connection,
   IG_TRY(igs_bind_text(query, 1, table->name, reterr));
   IG_TRY(igs_bind_text(query, 2, table->schema, reterr));
   IG_TRY(igs_step(connection, query, &row, reterr));
-  return row ? keep(igs_text(query, 0), &table->key, reterr) : IGLOO_OK;
+  return row ? keep(query, 0, &table->key, reterr) : IGLOO_OK;
 }
 
 static igloo_status fail_no_table(const char *schema, const char *name,
@@ -82,8 +85,8 @@ static igloo_status find_table(struct igs_connection *connection, const char *sc
   IG_TRY(igs_bind_text(query, 2, schema, reterr));
   IG_TRY(igs_step(connection, query, &row, reterr));
   if (!row) return fail_no_table(schema, name, reterr);
-  IG_TRY(keep(igs_text(query, 0), &table->schema, reterr));
-  IG_TRY(keep(igs_text(query, 1), &table->name, reterr));
+  IG_TRY(keep(query, 0, &table->schema, reterr));
+  IG_TRY(keep(query, 1, &table->name, reterr));
   table->view = strcmp(igs_text(query, 2), "view") == 0;
   table->virtual = strcmp(igs_text(query, 2), "virtual") == 0;
   table->without_rowid = sqlite3_column_int(query, 3) != 0;
@@ -121,8 +124,9 @@ static igloo_status read_stat1(struct igs_connection *connection,
   ig_buf_append_cstr(&sql, ".sqlite_stat1 WHERE tbl = ?1 AND stat <> '' LIMIT 1");
   IG_TRY(ig_buf_check(&sql, &reterr->base));
   *ret_rows = -1;
-  if (sqlite3_prepare_v2(connection->db, sql.data, -1, &query, NULL) != SQLITE_OK)
-    return IGLOO_OK; /* never analysed */
+  int code = sqlite3_prepare_v2(connection->db, sql.data, -1, &query, NULL);
+  if ((code & 0xff) == SQLITE_ERROR) return IGLOO_OK; /* never analysed */
+  if (code != SQLITE_OK) return igs_fail(connection->db, code, reterr);
   IG_TRY(igs_bind_text(query, 1, table->name, reterr));
   IG_TRY(igs_step(connection, query, &row, reterr));
   if (!row) return IGLOO_OK;

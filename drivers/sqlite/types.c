@@ -32,21 +32,31 @@ static const struct name_kind names[] = {
     {"BYTEA", IGS_BINARY},
 };
 
-/* Upper case, one space between words, without "(...)"; those numbers in `ret_args`. */
-static void split_declared(const char *declared, struct ig_buf *ret_name,
-                           int32_t ret_args[2], int *ret_args_count) {
+/* A declared type, taken apart: upper case, one space between words, without "(...)".
+ * What is longer than any name of the table is cut, and is none of them. */
+struct declared {
+  char name[32];
+  size_t length;
+  int32_t args[2]; /* the numbers in brackets */
+  int args_count;
+};
+
+static void add_char(struct declared *parts, char c) {
+  if (parts->length < sizeof(parts->name)) parts->name[parts->length++] = c;
+}
+
+static void split_declared(const char *declared, struct declared *ret_parts) {
   bool gap = false;
-  *ret_args_count = 0;
   for (const char *at = declared; *at; at++) {
     if (*at == '(') {
       struct ig_str rest = ig_str_from_cstr(at + 1), inside, part;
       (void)ig_str_split(rest, ')', &inside, &rest);
-      while (*ret_args_count < 2 && inside.len > 0) {
+      while (ret_parts->args_count < 2 && inside.len > 0) {
         int64_t number = -1;
         (void)ig_str_split(inside, ',', &part, &inside);
         if (ig_parse_i64(part, &number, NULL) != IGLOO_OK || number < 0 || number > 1000)
           number = 1000; /* fits no type */
-        ret_args[(*ret_args_count)++] = (int32_t)number;
+        ret_parts->args[ret_parts->args_count++] = (int32_t)number;
       }
       if (rest.len == 0) break;
       at = rest.data - 1;
@@ -54,9 +64,9 @@ static void split_declared(const char *declared, struct ig_buf *ret_name,
     } else if (ig_ascii_is_space(*at)) {
       gap = true;
     } else {
-      if (gap && ret_name->len > 0) ig_buf_append_char(ret_name, ' ');
+      if (gap && ret_parts->length > 0) add_char(ret_parts, ' ');
       gap = false;
-      ig_buf_append_char(ret_name, ig_ascii_upper(*at));
+      add_char(ret_parts, ig_ascii_upper(*at));
     }
   }
 }
@@ -103,23 +113,23 @@ static enum igs_kind kind_of_affinity(const char *declared) {
 struct igs_type igs_type_of(const char *declared) {
   struct igs_type type = {.kind = IGS_LOOSE};
   if (!declared || !*declared) return type;
-  IG_AUTO_DONE(ig_buf) name = IG_BUF_INIT(4096);
-  int32_t args[2] = {0, 0};
-  int args_count = 0;
-  split_declared(declared, &name, args, &args_count);
+  struct declared parts = {.length = 0};
+  split_declared(declared, &parts);
   type.kind = kind_of_affinity(declared);
   for (size_t i = 0; i < IG_ARRAY_LEN(names); i++)
-    if (ig_str_eq_cstr(ig_buf_str(&name), names[i].name)) type.kind = names[i].kind;
+    if (ig_str_eq_cstr(ig_str_make(parts.name, parts.length), names[i].name))
+      type.kind = names[i].kind;
   if (type.kind != IGS_DECIMAL) return type;
 
   /* Without a precision there is no scale to be exact to: SQLite's REAL is what it is. */
-  if (args_count == 0) {
+  if (parts.args_count == 0) {
     type.kind = IGS_DOUBLE;
-  } else if (args[0] < 1 || args[0] > PRECISION_MAX || args[1] > args[0]) {
+  } else if (parts.args[0] < 1 || parts.args[0] > PRECISION_MAX ||
+             parts.args[1] > parts.args[0]) {
     type.kind = IGS_LOOSE;
   } else {
-    type.precision = args[0];
-    type.scale = args[1];
+    type.precision = parts.args[0];
+    type.scale = parts.args[1];
   }
   return type;
 }
