@@ -101,6 +101,14 @@ struct ig_rule {
   const char *reason; /* why not E */
 };
 
+/* How what was written compares with what was asked; later is stronger. */
+enum ig_form {
+  IG_FORM_NO = 0,
+  IG_FORM_MORE, /* it keeps more rows */
+  IG_FORM_ROWS, /* it keeps the same rows, but is not false where the engine's is */
+  IG_FORM_SAME, /* it is true, false and NULL where the engine's is */
+};
+
 struct ig_walk {
   const struct ig_language *language;
   const struct igloo_table *table;
@@ -136,20 +144,24 @@ struct ig_language {
    * of the column's type: NULL is read where table->misfit is "null". */
   bool (*may_misfit)(const struct igloo_column *column, enum ig_class class);
   void (*identifier)(const char *name, struct igloo_text *text);
+  /* For a column whose values need not fit: append ` AND ` and what is true for those
+   * that do. NULL: no source of this language has such columns. */
+  void (*guard)(struct ig_walk *walk, const struct ig_operand *operand);
   /* Write a literal to compare with a column of this rule; false, with a reason in the
    * walk, where it has no exact form. */
   bool (*literal)(struct ig_walk *walk, const struct ig_rule *rule,
                   const struct ig_value *value);
   /* Write a comparison that is more than `column operator literal` and say what it is;
-   * IGLOO_PUSH_EXACT with *ret_written false where it is no more. NULL: none is. */
-  enum igloo_push (*compare)(struct ig_walk *walk, const struct ig_operand *operand,
-                             int32_t op, const struct ig_value *value, bool *ret_written);
+   * IG_FORM_SAME with *ret_written false where it is no more. NULL: none is. */
+  enum ig_form (*compare)(struct ig_walk *walk, const struct ig_operand *operand,
+                          int32_t op, const struct ig_value *value, bool *ret_written);
   /* Write the whole condition. `collate` is the clause that the rule asks for, or "". */
-  enum igloo_push (*like)(struct ig_walk *walk, const struct ig_operand *operand,
-                          const char *collate, const struct ig_pattern *pattern,
-                          bool negated);
-  const char *collate;  /* the clause that makes text compare by bytes */
-  const char *distinct; /* the operators */
+  enum ig_form (*like)(struct ig_walk *walk, const struct ig_operand *operand,
+                       const char *collate, const struct ig_pattern *pattern,
+                       bool negated);
+  const char *truths[2]; /* what makes a boolean column a condition: false, true */
+  const char *collate;   /* the clause that makes text compare by bytes */
+  const char *distinct;  /* the operators */
   const char *not_distinct;
   const char *is_null_of_any; /* that also holds for types of class OTHER; and its NOT */
   const char *is_not_null_of_any;
@@ -171,6 +183,11 @@ void ig_write_columns(const struct ig_language *language, const struct igloo_tab
 /* What stands behind FROM: WHERE, ORDER BY, LIMIT. */
 void ig_write_clauses(const struct ig_language *language, const struct igloo_table *table,
                       const struct igloo_select *what, struct igloo_text *text);
+
+/* Open and close what a guard may follow. */
+bool ig_walk_begin_guarded(struct ig_walk *walk, const struct ig_operand *operand);
+void ig_walk_end_guarded(struct ig_walk *walk, const struct ig_operand *operand,
+                         bool guarded);
 
 /* Append to the walk's text, if there is one, and count. */
 void ig_walk_append(struct ig_walk *walk, struct ig_str part);

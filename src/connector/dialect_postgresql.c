@@ -269,14 +269,14 @@ static void append_pattern(struct ig_walk *walk, const struct ig_pattern *patter
   ig_walk_append_cstr(walk, "' ESCAPE '!'");
 }
 
-static enum igloo_push like(struct ig_walk *walk, const struct ig_operand *operand,
-                            const char *collate, const struct ig_pattern *pattern,
-                            bool negated) {
+static enum ig_form like(struct ig_walk *walk, const struct ig_operand *operand,
+                         const char *collate, const struct ig_pattern *pattern,
+                         bool negated) {
   ig_walk_append_name(walk, operand->column);
   ig_walk_append_cstr(walk, collate);
   ig_walk_append_cstr(walk, negated ? " NOT LIKE " : " LIKE ");
   append_pattern(walk, pattern);
-  return IGLOO_PUSH_EXACT;
+  return IG_FORM_SAME;
 }
 
 /* NULLs in a value of a row type do not make it NULL here. */
@@ -286,6 +286,7 @@ static const struct ig_language language = {
     .identifier = identifier,
     .literal = literal,
     .like = like,
+    .truths = {" = false", ""},
     .collate = " COLLATE \"C\"",
     .distinct = " IS DISTINCT FROM ",
     .not_distinct = " IS NOT DISTINCT FROM ",

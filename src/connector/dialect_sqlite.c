@@ -277,29 +277,28 @@ static void write_day(struct ig_buf *dst, int64_t day) {
 
 /* One moment has many spellings, but each begins with its day, in UTC or, with an offset,
  * at most a day from it: the source is asked for whole days. */
-static enum igloo_push compare_moment(struct ig_walk *walk,
-                                      const struct ig_operand *operand, int32_t op,
-                                      const struct ig_value *value) {
+static enum ig_form compare_moment(struct ig_walk *walk, const struct ig_operand *operand,
+                                   int32_t op, const struct ig_value *value) {
   IG_SMALL_TEXT(low);
   IG_SMALL_TEXT(high);
   int64_t around = value->type.class == IG_CLASS_INSTANT ? 1 : 0;
   int64_t day = floor_div((int64_t)value->whole, DAY_SECONDS * value->type.unit);
   if (day - around < DAYS_MIN || day + around + 1 > DAYS_MAX) {
     walk->reason = "the year is not 1 to 9999";
-    return IGLOO_PUSH_NO;
+    return IG_FORM_NO;
   }
   write_day(&low, day - around);
   write_day(&high, day + around + 1);
   append_bounds(walk, operand, op, &low, " >= ", &high, " < ");
   walk->reason = SPELLINGS;
-  return IGLOO_PUSH_INEXACT;
+  return IG_FORM_MORE;
 }
 
 /* A REAL stands for the decimal of 15 digits nearest to it: the bounds leave room for all
  * that stand for this one, and for what SQLite makes of the bounds. */
-static enum igloo_push compare_decimal(struct ig_walk *walk,
-                                       const struct ig_operand *operand, int32_t op,
-                                       const struct ig_value *value) {
+static enum ig_form compare_decimal(struct ig_walk *walk,
+                                    const struct ig_operand *operand, int32_t op,
+                                    const struct ig_value *value) {
   IG_SMALL_TEXT(low);
   IG_SMALL_TEXT(high);
   double number = (double)value->whole;
@@ -309,23 +308,44 @@ static enum igloo_push compare_decimal(struct ig_walk *walk,
   ig_text_double(&high, number + room);
   append_bounds(walk, operand, op, &low, " >= ", &high, " <= ");
   walk->reason = DECIMALS;
-  return IGLOO_PUSH_INEXACT;
+  return IG_FORM_MORE;
 }
 
-static enum igloo_push compare(struct ig_walk *walk, const struct ig_operand *operand,
-                               int32_t op, const struct ig_value *value,
-                               bool *ret_written) {
+static enum ig_form compare(struct ig_walk *walk, const struct ig_operand *operand,
+                            int32_t op, const struct ig_value *value, bool *ret_written) {
   enum ig_class class = value->type.class;
   *ret_written = class == IG_CLASS_TIMESTAMP || class == IG_CLASS_INSTANT ||
                  class == IG_CLASS_DECIMAL;
-  if (!*ret_written) return IGLOO_PUSH_EXACT;
+  if (!*ret_written) return IG_FORM_SAME;
   /* The rule of a whole-number column under a cast would allow it. */
   if (op == IGLOO_OP_NE || op == IGLOO_OP_DISTINCT) {
     walk->reason = DECIMALS;
-    return IGLOO_PUSH_NO;
+    return IG_FORM_NO;
   }
   return class == IG_CLASS_DECIMAL ? compare_decimal(walk, operand, op, value)
                                    : compare_moment(walk, operand, op, value);
+}
+
+/* True for the values that README.md of the driver says fit, false or NULL for others. */
+static void guard(struct ig_walk *walk, const struct ig_operand *operand) {
+  static const char *const forms[][3] = {
+      [IG_CLASS_INT] = {"", " = CAST(", " AS INTEGER)"},
+      [IG_CLASS_FLOAT] = {"", " = CAST(", " AS REAL)"},
+      [IG_CLASS_TEXT] = {"typeof(", ") = 'text'", NULL},
+      [IG_CLASS_BYTES] = {"typeof(", ") = 'blob'", NULL},
+      [IG_CLASS_BOOL] = {"", " IN (0, 1)", NULL},
+      [IG_CLASS_DATE] = {"", " = date(", ", '+0 days')"}, /* not as it stands: Feb 30 */
+      [IG_CLASS_INSTANT] = {NULL}, /* others are never kept unseen */
+  };
+  const char *const *form = forms[operand->rule->class];
+  if (!form[0]) return;
+  ig_walk_append_cstr(walk, " AND ");
+  ig_walk_append_cstr(walk, form[0]);
+  ig_walk_append_name(walk, operand->column);
+  ig_walk_append_cstr(walk, form[1]);
+  if (!form[2]) return;
+  ig_walk_append_name(walk, operand->column);
+  ig_walk_append_cstr(walk, form[2]);
 }
 
 /* ---- patterns -------------------------------------------------------------------------
@@ -398,16 +418,17 @@ static bool next_prefix(const struct ig_pattern *pattern, size_t *ret_kept,
 }
 
 /* Texts that begin so are those from the prefix to before the next one. */
-static enum igloo_push like_prefix(struct ig_walk *walk, const struct ig_operand *operand,
-                                   const char *collate, const struct ig_pattern *pattern,
-                                   bool negated) {
+static enum ig_form like_prefix(struct ig_walk *walk, const struct ig_operand *operand,
+                                const char *collate, const struct ig_pattern *pattern,
+                                bool negated) {
   size_t kept = 0;
   uint32_t next = 0;
   char bytes[4];
   if (!next_prefix(pattern, &kept, &next)) {
     walk->reason = "the pattern has no form there";
-    return IGLOO_PUSH_NO;
+    return IG_FORM_NO;
   }
+  bool guarded = negated && ig_walk_begin_guarded(walk, operand);
   ig_walk_append_cstr(walk, "(");
   ig_walk_append_name(walk, operand->column);
   ig_walk_append_cstr(walk, collate);
@@ -420,11 +441,12 @@ static enum igloo_push like_prefix(struct ig_walk *walk, const struct ig_operand
   (void)append_chars(walk, pattern, kept);
   append_char(walk, ig_str_make(bytes, ig_utf8_encode(next, bytes)));
   ig_walk_append_cstr(walk, "')");
-  return IGLOO_PUSH_EXACT;
+  ig_walk_end_guarded(walk, operand, guarded);
+  return IG_FORM_SAME;
 }
 
-static enum igloo_push like_glob(struct ig_walk *walk, const struct ig_operand *operand,
-                                 const struct ig_pattern *pattern, bool negated) {
+static enum ig_form like_glob(struct ig_walk *walk, const struct ig_operand *operand,
+                              const struct ig_pattern *pattern, bool negated) {
   struct ig_str part = {NULL, 0};
   enum ig_pattern_item item;
   walk->reason = "a text with a NUL ends there for GLOB";
@@ -444,12 +466,12 @@ static enum igloo_push like_glob(struct ig_walk *walk, const struct ig_operand *
   ig_walk_append_cstr(walk, "' OR instr(");
   ig_walk_append_name(walk, operand->column);
   ig_walk_append_cstr(walk, ", char(0)) > 0)");
-  return IGLOO_PUSH_INEXACT;
+  return IG_FORM_MORE;
 }
 
-static enum igloo_push like(struct ig_walk *walk, const struct ig_operand *operand,
-                            const char *collate, const struct ig_pattern *pattern,
-                            bool negated) {
+static enum ig_form like(struct ig_walk *walk, const struct ig_operand *operand,
+                         const char *collate, const struct ig_pattern *pattern,
+                         bool negated) {
   size_t stars = 0;
   enum shape shape = shape_of(pattern, &stars);
   if (shape == SHAPE_PREFIX) return like_prefix(walk, operand, collate, pattern, negated);
@@ -458,25 +480,29 @@ static enum igloo_push like(struct ig_walk *walk, const struct ig_operand *opera
     return like_glob(walk, operand, pattern, negated);
   if (shape == SHAPE_OTHER) {
     walk->reason = "the pattern is too large";
-    return IGLOO_PUSH_NO;
+    return IG_FORM_NO;
   }
   bool contains = shape == SHAPE_CONTAINS;
+  bool guarded = (contains || negated) && ig_walk_begin_guarded(walk, operand);
   ig_walk_append_cstr(walk, contains ? "instr(" : "");
   ig_walk_append_name(walk, operand->column);
   ig_walk_append_cstr(walk, contains ? ", '" : collate);
   if (!contains) ig_walk_append_cstr(walk, negated ? " <> '" : " = '");
   (void)append_chars(walk, pattern, SIZE_MAX);
   ig_walk_append_cstr(walk, !contains ? "'" : negated ? "') = 0" : "') > 0");
-  return IGLOO_PUSH_EXACT;
+  ig_walk_end_guarded(walk, operand, guarded);
+  return IG_FORM_SAME;
 }
 
 static const struct ig_language language = {
     .rule = rule,
     .may_misfit = may_misfit,
+    .guard = guard,
     .identifier = identifier,
     .literal = literal,
     .compare = compare,
     .like = like,
+    .truths = {" = 0", " = 1"},
     .collate = " COLLATE BINARY",
     .distinct = " IS NOT ",
     .not_distinct = " IS ",

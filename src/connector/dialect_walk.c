@@ -29,25 +29,25 @@ void ig_walk_append_name(struct ig_walk *walk, const struct igloo_column *column
 /* ---- answers --------------------------------------------------------------------------
  */
 
-static enum igloo_push refuse(struct ig_walk *walk, const char *reason) {
+static enum ig_form refuse(struct ig_walk *walk, const char *reason) {
   walk->reason = reason;
-  return IGLOO_PUSH_NO;
+  return IG_FORM_NO;
 }
 
-static enum igloo_push weaker(enum igloo_push a, enum igloo_push b) {
+static enum ig_form weaker(enum ig_form a, enum ig_form b) {
   return a < b ? a : b;
 }
 
-static enum igloo_push walk_node(struct ig_walk *walk, const struct igloo_expr *expr,
-                                 bool nested);
+static enum ig_form walk_node(struct ig_walk *walk, const struct igloo_expr *expr,
+                              bool nested);
 
 /* What walk_node() would answer, with nothing written. */
-static enum igloo_push ask(const struct ig_walk *walk, const struct igloo_expr *expr,
-                           const char **ret_reason) {
+static enum ig_form ask(const struct ig_walk *walk, const struct igloo_expr *expr,
+                        const char **ret_reason) {
   struct ig_walk asking = *walk;
   asking.text = NULL;
-  enum igloo_push push = walk_node(&asking, expr, true);
-  if (push != IGLOO_PUSH_EXACT) *ret_reason = asking.reason;
+  enum ig_form push = walk_node(&asking, expr, true);
+  if (push < IG_FORM_ROWS) *ret_reason = asking.reason;
   return push;
 }
 
@@ -63,10 +63,10 @@ static bool hides_nulls(const struct ig_walk *walk, const struct ig_operand *ope
 
 /* True where the rule allows it: *ret_push and *ret_collate are then set. */
 static bool rule_allows(struct ig_walk *walk, const struct ig_operand *operand,
-                        enum ig_ask what, enum igloo_push *ret_push,
+                        enum ig_ask what, enum ig_form *ret_push,
                         const char **ret_collate) {
   char answer = operand->rule->answers[what];
-  *ret_push = answer == 'I' ? IGLOO_PUSH_INEXACT : IGLOO_PUSH_EXACT;
+  *ret_push = answer == 'I' ? IG_FORM_MORE : IG_FORM_SAME;
   *ret_collate = answer == 'C' ? walk->language->collate : "";
   const char *why = operand->rule->reason;
   if (answer != 'E' && answer != 'C')
@@ -80,8 +80,38 @@ static bool rule_allows(struct ig_walk *walk, const struct ig_operand *operand,
   /* A value that does not fit is no value that a literal has: a comparison keeps it or
    * not, and the engine never does. */
   walk->reason = "values that do not fit are NULL here";
-  *ret_push = IGLOO_PUSH_INEXACT;
+  *ret_push = IG_FORM_MORE;
   return what != IG_ASK_SORT;
+}
+
+/* Where the source may hold values that its driver refuses to read, a condition must not
+ * keep their rows: nobody may look at the column again. Under NULL as policy everything
+ * is looked at again, and so it is where the table is no table. */
+static bool is_loose(const struct ig_walk *walk, const struct ig_operand *operand) {
+  return walk->language->guard && !operand->column->fits;
+}
+
+bool ig_walk_begin_guarded(struct ig_walk *walk, const struct ig_operand *operand) {
+  bool guarded = is_loose(walk, operand) && !hides_nulls(walk, operand) &&
+                 walk->table->kind == IGLOO_TABLE_BASE;
+  ig_walk_append_cstr(walk, guarded ? "(" : "");
+  return guarded;
+}
+
+void ig_walk_end_guarded(struct ig_walk *walk, const struct ig_operand *operand,
+                         bool guarded) {
+  if (guarded) walk->language->guard(walk, operand);
+  ig_walk_append_cstr(walk, guarded ? ")" : "");
+}
+
+/* What is left of a comparison's form; `always` where a value that does not fit makes it
+ * true, guarded or not. */
+static enum ig_form loosened(struct ig_walk *walk, const struct ig_operand *operand,
+                             enum ig_form form, bool always) {
+  if (!is_loose(walk, operand) || form < IG_FORM_ROWS) return form;
+  if (!always && walk->table->kind == IGLOO_TABLE_BASE) return IG_FORM_ROWS;
+  walk->reason = "values may be there that do not fit";
+  return IG_FORM_MORE;
 }
 
 /* ---- columns --------------------------------------------------------------------------
@@ -90,7 +120,7 @@ static bool rule_allows(struct ig_walk *walk, const struct ig_operand *operand,
 static bool operand_of(struct ig_walk *walk, const struct igloo_expr *expr,
                        struct ig_operand *ret_operand) {
   if (++walk->nodes > IG_DIALECT_NODES_MAX)
-    return refuse(walk, "the condition is too large") != IGLOO_PUSH_NO;
+    return refuse(walk, "the condition is too large") != IG_FORM_NO;
   if (expr->kind == IGLOO_EXPR_COLUMN && expr->column >= 0 &&
       (size_t)expr->column < walk->table->columns_count) {
     const struct igloo_column *column = &walk->table->columns[expr->column];
@@ -105,12 +135,12 @@ static bool operand_of(struct ig_walk *walk, const struct igloo_expr *expr,
   if (expr->kind == IGLOO_EXPR_CASE) reason = "CASE is not pushed";
   if (expr->kind == IGLOO_EXPR_OPAQUE) reason = "the expression is not known there";
   if (expr->kind != IGLOO_EXPR_CAST || expr->children_count != 1)
-    return refuse(walk, reason) != IGLOO_PUSH_NO;
+    return refuse(walk, reason) != IG_FORM_NO;
 
   if (!operand_of(walk, expr->children[0], ret_operand)) return false;
   struct ig_type to = ig_type_of(expr->type);
   if (!ig_type_widens(&ret_operand->type, &to))
-    return refuse(walk, "the cast may change values") != IGLOO_PUSH_NO;
+    return refuse(walk, "the cast may change values") != IG_FORM_NO;
   ret_operand->type = to;
   return true;
 }
@@ -164,87 +194,90 @@ static void append_op(struct ig_walk *walk, int32_t op) {
 
 /* The engine tells -0.0 from 0.0 and puts it below; sources do not. So where zero is the
  * bound that the engine cuts between the two, the source is asked for both. */
-static enum igloo_push push_float(struct ig_walk *walk, int32_t *op, double bound) {
+static enum ig_form push_float(struct ig_walk *walk, int32_t *op, double bound) {
   const char *one_zero = "-0.0 and 0.0 are one value there";
   if (isnan(bound)) return refuse(walk, "NaN is another value there");
-  if (bound != 0) return IGLOO_PUSH_EXACT;
+  if (bound != 0) return IG_FORM_SAME;
   bool negative = signbit(bound) != 0;
   switch (*op) {
     case IGLOO_OP_NE:
     case IGLOO_OP_DISTINCT:
       return refuse(walk, one_zero);
     case IGLOO_OP_LT:
-      if (negative) return IGLOO_PUSH_EXACT;
+      if (negative) return IG_FORM_SAME;
       *op = IGLOO_OP_LE;
       break;
     case IGLOO_OP_LE:
-      if (!negative) return IGLOO_PUSH_EXACT;
+      if (!negative) return IG_FORM_SAME;
       break;
     case IGLOO_OP_GT:
-      if (!negative) return IGLOO_PUSH_EXACT;
+      if (!negative) return IG_FORM_SAME;
       *op = IGLOO_OP_GE;
       break;
     case IGLOO_OP_GE:
-      if (negative) return IGLOO_PUSH_EXACT;
+      if (negative) return IG_FORM_SAME;
       break;
     default:
       break; /* = */
   }
   walk->reason = one_zero;
-  return IGLOO_PUSH_INEXACT;
+  return IG_FORM_MORE;
 }
 
 /* False where it is no value of the column's kind. */
 static bool value_for(struct ig_walk *walk, const struct ig_operand *operand,
                       const struct igloo_expr *literal, struct ig_value *ret_value) {
   if (literal->kind != IGLOO_EXPR_LITERAL)
-    return refuse(walk, "one side is not a constant") != IGLOO_PUSH_NO;
+    return refuse(walk, "one side is not a constant") != IG_FORM_NO;
   if (!ig_value_of(literal, ret_value))
-    return refuse(walk, "the constant has no form there") != IGLOO_PUSH_NO;
+    return refuse(walk, "the constant has no form there") != IG_FORM_NO;
   if (!ret_value->is_null && ret_value->type.class != operand->type.class)
-    return refuse(walk, "the types of the two sides differ") != IGLOO_PUSH_NO;
+    return refuse(walk, "the types of the two sides differ") != IG_FORM_NO;
   return true;
 }
 
-static enum igloo_push compare_value(struct ig_walk *walk,
-                                     const struct ig_operand *operand, int32_t op,
-                                     const struct igloo_expr *literal) {
-  enum igloo_push push;
+static enum ig_form compare_value(struct ig_walk *walk, const struct ig_operand *operand,
+                                  int32_t op, const struct igloo_expr *literal) {
+  enum ig_form push;
   const char *collate;
   struct ig_value value;
   walk->nodes++;
-  if (!rule_allows(walk, operand, ask_of(op), &push, &collate)) return IGLOO_PUSH_NO;
-  if (!value_for(walk, operand, literal, &value)) return IGLOO_PUSH_NO;
+  if (!rule_allows(walk, operand, ask_of(op), &push, &collate)) return IG_FORM_NO;
+  if (!value_for(walk, operand, literal, &value)) return IG_FORM_NO;
   if (value.is_null) return refuse(walk, "the comparison is with NULL");
   if (value.type.class == IG_CLASS_FLOAT)
     push = weaker(push, push_float(walk, &op, value.number));
-  if (push == IGLOO_PUSH_NO) return push;
+  if (push == IG_FORM_NO) return push;
   bool written = false;
   if (walk->language->compare)
     push = weaker(push, walk->language->compare(walk, operand, op, &value, &written));
-  if (written || push == IGLOO_PUSH_NO) return push;
+  if (written || push == IG_FORM_NO) return push;
 
+  bool equal = ask_of(op) == IG_ASK_EQUAL, distinct = op == IGLOO_OP_DISTINCT;
+  bool guarded =
+      !equal && !distinct && push != IG_FORM_MORE && ig_walk_begin_guarded(walk, operand);
   ig_walk_append_name(walk, operand->column);
   ig_walk_append_cstr(walk, collate);
   append_op(walk, op);
-  return walk->language->literal(walk, operand->rule, &value) ? push : IGLOO_PUSH_NO;
+  if (!walk->language->literal(walk, operand->rule, &value)) return IG_FORM_NO;
+  ig_walk_end_guarded(walk, operand, guarded);
+  return loosened(walk, operand, push, distinct);
 }
 
 /* Two columns are compared where both are of one rule, or plain numbers: a rule says how
  * its own values compare, not how they do with others. */
-static enum igloo_push compare_columns(struct ig_walk *walk,
-                                       const struct ig_operand *left, int32_t op,
-                                       const struct ig_operand *right) {
-  enum igloo_push push, right_push;
+static enum ig_form compare_columns(struct ig_walk *walk, const struct ig_operand *left,
+                                    int32_t op, const struct ig_operand *right) {
+  enum ig_form push, right_push;
   const char *collate, *right_collate;
   enum ig_ask what = ask_of(op);
   enum ig_class class = left->type.class;
   if (!rule_allows(walk, left, what, &push, &collate) ||
       !rule_allows(walk, right, what, &right_push, &right_collate))
-    return IGLOO_PUSH_NO;
+    return IG_FORM_NO;
   bool plain = class == IG_CLASS_INT || class == IG_CLASS_FLOAT ||
                class == IG_CLASS_DECIMAL || class == IG_CLASS_TEXT;
-  bool exact = push == IGLOO_PUSH_EXACT && right_push == IGLOO_PUSH_EXACT;
+  bool exact = push == IG_FORM_SAME && right_push == IG_FORM_SAME;
   if (hides_nulls(walk, left) || hides_nulls(walk, right))
     return refuse(walk, "values that do not fit are NULL here");
   if (!exact && class != IG_CLASS_TEXT)
@@ -256,7 +289,7 @@ static enum igloo_push compare_columns(struct ig_walk *walk,
     if (op == IGLOO_OP_LT) op = IGLOO_OP_LE;
     if (op == IGLOO_OP_GT) op = IGLOO_OP_GE;
     walk->reason = "-0.0 and 0.0 are one value there";
-    push = IGLOO_PUSH_INEXACT;
+    push = IG_FORM_MORE;
   }
   if (class == IG_CLASS_TEXT && exact) collate = walk->language->collate;
 
@@ -264,10 +297,11 @@ static enum igloo_push compare_columns(struct ig_walk *walk,
   ig_walk_append_cstr(walk, collate);
   append_op(walk, op);
   ig_walk_append_name(walk, right->column);
-  return weaker(push, right_push);
+  push = weaker(push, right_push);
+  return loosened(walk, right, loosened(walk, left, push, true), true);
 }
 
-static enum igloo_push walk_compare(struct ig_walk *walk, const struct igloo_expr *expr) {
+static enum ig_form walk_compare(struct ig_walk *walk, const struct igloo_expr *expr) {
   if (expr->children_count != 2 || ask_of(expr->op) == IG_ASKS)
     return refuse(walk, "the operator is not known there");
   const struct igloo_expr *left = expr->children[0], *right = expr->children[1];
@@ -278,15 +312,15 @@ static enum igloo_push walk_compare(struct ig_walk *walk, const struct igloo_exp
     op = flip(op);
   }
   struct ig_operand operand, other;
-  if (!operand_of(walk, left, &operand)) return IGLOO_PUSH_NO;
+  if (!operand_of(walk, left, &operand)) return IG_FORM_NO;
   if (right->kind == IGLOO_EXPR_LITERAL) return compare_value(walk, &operand, op, right);
-  if (!operand_of(walk, right, &other)) return IGLOO_PUSH_NO;
+  if (!operand_of(walk, right, &other)) return IG_FORM_NO;
   return compare_columns(walk, &operand, op, &other);
 }
 
 /* As the two comparisons that it stands for. */
-static enum igloo_push walk_between(struct ig_walk *walk, const struct igloo_expr *expr,
-                                    bool nested) {
+static enum ig_form walk_between(struct ig_walk *walk, const struct igloo_expr *expr,
+                                 bool nested) {
   if (expr->children_count != 3) return refuse(walk, "the operator is not known there");
   bool negated = (expr->flags & IGLOO_EXPR_NEGATED) != 0;
   const struct igloo_expr *low_sides[] = {expr->children[0], expr->children[1]};
@@ -309,7 +343,7 @@ static enum igloo_push walk_between(struct ig_walk *walk, const struct igloo_exp
 /* Append a value of a list; false where the list cannot be pushed. */
 static bool append_listed(struct ig_walk *walk, const struct ig_operand *operand,
                           bool negated, const struct igloo_expr *literal,
-                          enum igloo_push *push) {
+                          enum ig_form *push) {
   struct ig_value value;
   if (!value_for(walk, operand, literal, &value)) return false;
   if (value.is_null) {
@@ -319,13 +353,13 @@ static bool append_listed(struct ig_walk *walk, const struct ig_operand *operand
   if (value.type.class == IG_CLASS_FLOAT) {
     int32_t op = negated ? IGLOO_OP_NE : IGLOO_OP_EQ;
     *push = weaker(*push, push_float(walk, &op, value.number));
-    if (*push == IGLOO_PUSH_NO) return false;
+    if (*push == IG_FORM_NO) return false;
   }
   return walk->language->literal(walk, operand->rule, &value);
 }
 
-static enum igloo_push walk_in_list(struct ig_walk *walk, const struct igloo_expr *expr) {
-  enum igloo_push push;
+static enum ig_form walk_in_list(struct ig_walk *walk, const struct igloo_expr *expr) {
+  enum ig_form push;
   const char *collate;
   struct ig_operand operand;
   bool negated = (expr->flags & IGLOO_EXPR_NEGATED) != 0;
@@ -333,53 +367,57 @@ static enum igloo_push walk_in_list(struct ig_walk *walk, const struct igloo_exp
   if (expr->children_count < 2) return refuse(walk, "the list is empty");
   if (expr->children_count - 1 > IG_DIALECT_LIST_MAX)
     return refuse(walk, "the list has more than 1000 values");
-  if (!operand_of(walk, expr->children[0], &operand)) return IGLOO_PUSH_NO;
-  if (!rule_allows(walk, &operand, what, &push, &collate)) return IGLOO_PUSH_NO;
+  if (!operand_of(walk, expr->children[0], &operand)) return IG_FORM_NO;
+  if (!rule_allows(walk, &operand, what, &push, &collate)) return IG_FORM_NO;
 
+  bool guarded = negated && ig_walk_begin_guarded(walk, &operand);
   ig_walk_append_name(walk, operand.column);
   ig_walk_append_cstr(walk, collate);
   ig_walk_append_cstr(walk, negated ? " NOT IN (" : " IN (");
   for (size_t i = 1; i < expr->children_count; i++) {
     if (i > 1) ig_walk_append_cstr(walk, ", ");
     if (!append_listed(walk, &operand, negated, expr->children[i], &push))
-      return IGLOO_PUSH_NO;
+      return IG_FORM_NO;
   }
   ig_walk_append_cstr(walk, ")");
-  return push;
+  ig_walk_end_guarded(walk, &operand, guarded);
+  return loosened(walk, &operand, push, false);
 }
 
 /* ---- the other conditions -------------------------------------------------------------
  */
 
-static enum igloo_push walk_is_null(struct ig_walk *walk, const struct igloo_expr *expr) {
-  enum igloo_push push;
+static enum ig_form walk_is_null(struct ig_walk *walk, const struct igloo_expr *expr) {
+  enum ig_form push;
   const char *collate;
   struct ig_operand operand;
   bool negated = (expr->flags & IGLOO_EXPR_NEGATED) != 0;
   if (expr->children_count != 1) return refuse(walk, "the operator is not known there");
-  if (!operand_of(walk, expr->children[0], &operand)) return IGLOO_PUSH_NO;
+  if (!operand_of(walk, expr->children[0], &operand)) return IG_FORM_NO;
   if (!rule_allows(walk, &operand, IG_ASK_NULL, &push, &collate) ||
       (!negated && hides_nulls(walk, &operand)))
-    return IGLOO_PUSH_NO;
+    return IG_FORM_NO;
   ig_walk_append_name(walk, operand.column);
   if (operand.rule->class == IG_CLASS_OTHER)
     ig_walk_append_cstr(walk, negated ? walk->language->is_not_null_of_any
                                       : walk->language->is_null_of_any);
   else
     ig_walk_append_cstr(walk, negated ? " IS NOT NULL" : " IS NULL");
-  return push;
+  return loosened(walk, &operand, push, negated);
 }
 
-static enum igloo_push walk_truth(struct ig_walk *walk, const struct igloo_expr *expr) {
-  enum igloo_push push;
+static enum ig_form walk_truth(struct ig_walk *walk, const struct igloo_expr *expr,
+                               bool truth) {
+  enum ig_form push;
   const char *collate;
   struct ig_operand operand;
-  if (!operand_of(walk, expr, &operand)) return IGLOO_PUSH_NO;
+  if (!operand_of(walk, expr, &operand)) return IG_FORM_NO;
   if (operand.type.class != IG_CLASS_BOOL)
     return refuse(walk, "the column is not boolean");
-  if (!rule_allows(walk, &operand, IG_ASK_TRUTH, &push, &collate)) return IGLOO_PUSH_NO;
+  if (!rule_allows(walk, &operand, IG_ASK_TRUTH, &push, &collate)) return IG_FORM_NO;
   ig_walk_append_name(walk, operand.column);
-  return push;
+  ig_walk_append_cstr(walk, walk->language->truths[truth]);
+  return loosened(walk, &operand, push, false);
 }
 
 enum ig_pattern_item ig_pattern_next(const struct ig_pattern *pattern, size_t *at,
@@ -407,17 +445,17 @@ static bool ends_in_escape(const struct ig_pattern *pattern) {
   return escaped;
 }
 
-static enum igloo_push walk_like(struct ig_walk *walk, const struct igloo_expr *expr) {
-  enum igloo_push push;
+static enum ig_form walk_like(struct ig_walk *walk, const struct igloo_expr *expr) {
+  enum ig_form push;
   const char *collate;
   struct ig_operand operand;
   struct ig_value value;
   if (expr->children_count != 2) return refuse(walk, "the operator is not known there");
   if (expr->flags & IGLOO_EXPR_IGNORE_CASE)
     return refuse(walk, "ILIKE folds letters by other rules there");
-  if (!operand_of(walk, expr->children[0], &operand)) return IGLOO_PUSH_NO;
-  if (!rule_allows(walk, &operand, IG_ASK_LIKE, &push, &collate)) return IGLOO_PUSH_NO;
-  if (!value_for(walk, &operand, expr->children[1], &value)) return IGLOO_PUSH_NO;
+  if (!operand_of(walk, expr->children[0], &operand)) return IG_FORM_NO;
+  if (!rule_allows(walk, &operand, IG_ASK_LIKE, &push, &collate)) return IG_FORM_NO;
+  if (!value_for(walk, &operand, expr->children[1], &value)) return IG_FORM_NO;
   if (value.is_null || value.type.class != IG_CLASS_TEXT)
     return refuse(walk, "the pattern is not a text");
   struct ig_pattern pattern = {value.bytes, expr->escape};
@@ -426,40 +464,41 @@ static enum igloo_push walk_like(struct ig_walk *walk, const struct igloo_expr *
     return refuse(walk, "the constant has no form there");
   if (pattern.escape == '%' || pattern.escape == '_' || ends_in_escape(&pattern))
     return refuse(walk, "the pattern's escape means something else there");
-  return weaker(push, walk->language->like(walk, &operand, collate, &pattern,
+  push = weaker(push, walk->language->like(walk, &operand, collate, &pattern,
                                            (expr->flags & IGLOO_EXPR_NEGATED) != 0));
+  return loosened(walk, &operand, push, false);
 }
 
 /* ---- logic ----------------------------------------------------------------------------
  */
 
 /* What cannot be asked for may be left out: more rows come, never fewer. */
-static enum igloo_push walk_and(struct ig_walk *walk, const struct igloo_expr *expr,
-                                bool nested) {
-  enum igloo_push all = IGLOO_PUSH_EXACT;
+static enum ig_form walk_and(struct ig_walk *walk, const struct igloo_expr *expr,
+                             bool nested) {
+  enum ig_form all = IG_FORM_SAME;
   bool empty = true;
   for (size_t i = 0; i < expr->children_count; i++) {
     size_t bytes = walk->bytes;
-    if (walk->text && ask(walk, expr->children[i], &walk->reason) == IGLOO_PUSH_NO) {
-      all = IGLOO_PUSH_INEXACT;
+    if (walk->text && ask(walk, expr->children[i], &walk->reason) == IG_FORM_NO) {
+      all = IG_FORM_MORE;
       continue;
     }
     ig_walk_append_cstr(walk, !empty ? " AND " : nested ? "(" : "");
-    enum igloo_push push = walk_node(walk, expr->children[i], true);
-    if (push != IGLOO_PUSH_EXACT) all = IGLOO_PUSH_INEXACT;
-    if (push == IGLOO_PUSH_NO)
+    enum ig_form push = walk_node(walk, expr->children[i], true);
+    all = weaker(all, push == IG_FORM_NO ? IG_FORM_MORE : push);
+    if (push == IG_FORM_NO)
       walk->bytes = bytes; /* only counted */
     else
       empty = false;
   }
   if (!empty && nested) ig_walk_append_cstr(walk, ")");
-  return empty ? IGLOO_PUSH_NO : all;
+  return empty ? IG_FORM_NO : all;
 }
 
-static enum igloo_push walk_or(struct ig_walk *walk, const struct igloo_expr *expr) {
-  enum igloo_push all = IGLOO_PUSH_EXACT;
+static enum ig_form walk_or(struct ig_walk *walk, const struct igloo_expr *expr) {
+  enum ig_form all = IG_FORM_SAME;
   if (expr->children_count < 1) return refuse(walk, "the operator is not known there");
-  for (size_t i = 0; i < expr->children_count && all != IGLOO_PUSH_NO; i++) {
+  for (size_t i = 0; i < expr->children_count && all != IG_FORM_NO; i++) {
     ig_walk_append_cstr(walk, i == 0 ? "(" : " OR ");
     all = weaker(all, walk_node(walk, expr->children[i], true));
   }
@@ -468,22 +507,26 @@ static enum igloo_push walk_or(struct ig_walk *walk, const struct igloo_expr *ex
 }
 
 /* The opposite of "more rows" is "fewer rows". */
-static enum igloo_push walk_not(struct ig_walk *walk, const struct igloo_expr *expr) {
+static enum ig_form walk_not(struct ig_walk *walk, const struct igloo_expr *expr) {
   if (expr->children_count != 1) return refuse(walk, "the operator is not known there");
+  const struct igloo_expr *child = expr->children[0];
+  bool column = child->kind == IGLOO_EXPR_COLUMN || child->kind == IGLOO_EXPR_CAST;
+  if (column) return walk_truth(walk, child, false);
   ig_walk_append_cstr(walk, "NOT (");
-  enum igloo_push push = walk_node(walk, expr->children[0], false);
+  enum ig_form push = walk_node(walk, expr->children[0], false);
   ig_walk_append_cstr(walk, ")");
-  return push == IGLOO_PUSH_EXACT ? push : IGLOO_PUSH_NO;
+  if (push == IG_FORM_ROWS) walk->reason = "values may be there that do not fit";
+  return push == IG_FORM_SAME ? push : IG_FORM_NO;
 }
 
-static enum igloo_push walk_node(struct ig_walk *walk, const struct igloo_expr *expr,
-                                 bool nested) {
+static enum ig_form walk_node(struct ig_walk *walk, const struct igloo_expr *expr,
+                              bool nested) {
   if (++walk->nodes > IG_DIALECT_NODES_MAX || walk->bytes > IG_DIALECT_CONJUNCT_MAX)
     return refuse(walk, "the condition is too large");
   switch (expr->kind) {
     case IGLOO_EXPR_COLUMN:
     case IGLOO_EXPR_CAST:
-      return walk_truth(walk, expr);
+      return walk_truth(walk, expr, true);
     case IGLOO_EXPR_COMPARE:
       return walk_compare(walk, expr);
     case IGLOO_EXPR_AND:
@@ -521,22 +564,26 @@ enum igloo_push ig_walk_conjunct(const struct ig_language *language,
                                  const struct igloo_expr *conjunct,
                                  struct igloo_text *text, const char **ret_reason) {
   struct ig_walk asking = {.language = language, .table = table, .reason = ""};
-  enum igloo_push push = walk_node(&asking, conjunct, false);
-  if (push != IGLOO_PUSH_NO && asking.bytes > IG_DIALECT_CONJUNCT_MAX)
-    push = refuse(&asking, "the condition is too large");
-  *ret_reason = push == IGLOO_PUSH_EXACT ? "" : asking.reason;
-  if (push == IGLOO_PUSH_NO || !text) return push;
-
-  struct ig_walk writing = {
-      .language = language, .table = table, .text = text, .reason = ""};
-  return walk_node(&writing, conjunct, false);
+  enum ig_form form = walk_node(&asking, conjunct, false);
+  if (form != IG_FORM_NO && asking.bytes > IG_DIALECT_CONJUNCT_MAX)
+    form = refuse(&asking, "the condition is too large");
+  /* Alone, or joined by AND, a condition that is false and one that is NULL are one. */
+  bool exact = form >= IG_FORM_ROWS;
+  *ret_reason = exact ? "" : asking.reason;
+  if (form != IG_FORM_NO && text) {
+    struct ig_walk writing = {
+        .language = language, .table = table, .text = text, .reason = ""};
+    (void)walk_node(&writing, conjunct, false);
+  }
+  if (exact) return IGLOO_PUSH_EXACT;
+  return form == IG_FORM_NO ? IGLOO_PUSH_NO : IGLOO_PUSH_INEXACT;
 }
 
 bool ig_walk_sorts(const struct ig_language *language, const struct igloo_table *table,
                    const struct igloo_sort *sort, size_t sort_count,
                    const char **ret_reason) {
   struct ig_walk walk = {.language = language, .table = table};
-  enum igloo_push push = IGLOO_PUSH_NO;
+  enum ig_form push = IG_FORM_NO;
   const char *collate;
   *ret_reason = "";
   for (size_t i = 0; i < sort_count; i++) {
@@ -544,7 +591,7 @@ bool ig_walk_sorts(const struct ig_language *language, const struct igloo_table 
     struct ig_type type = ig_type_of(column->type);
     struct ig_operand operand = {column, language->rule(table, column, &type), type};
     if (!rule_allows(&walk, &operand, IG_ASK_SORT, &push, &collate) ||
-        push != IGLOO_PUSH_EXACT) {
+        push != IG_FORM_SAME) {
       *ret_reason = walk.reason;
       return false;
     }

@@ -11,7 +11,7 @@ def every(columns):
         yield ("isnull", ("col", index))
         if column.name in ("js", "lo"):
             continue
-        seen = {repr(value): value for _, value in column.values if value is not None}
+        seen = {repr(value): value for _, value in column.values if value not in (None, engine.Misfit)}
         for value in seen.values():
             literal = ("lit", column.format, value)
             yield from ((word, ("col", index), literal) for word in COMPARE)
@@ -40,7 +40,7 @@ class Maker:
     def literal(self, index, format):
         """A value of the column, or one beside it."""
         column = self.columns[index]
-        seen = self.random.choice([value for _, value in column.values if value is not None])
+        seen = self.random.choice([value for _, value in column.values if value not in (None, engine.Misfit)])
         if self.random.random() < 0.25:
             seen = self.near(column.kind, seen)
         seen = engine.scaled(column.format, seen, format)
@@ -61,7 +61,8 @@ class Maker:
         return value
 
     def pattern(self, index):
-        text = self.random.choice([value for _, value in self.columns[index].values if value is not None])
+        text = self.random.choice([value for _, value in self.columns[index].values
+                                   if value not in (None, engine.Misfit)])
         out = ""
         for c in text:
             if self.random.random() < 0.2:

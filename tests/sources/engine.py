@@ -19,7 +19,7 @@ def key(value):
 
 def scaled(format, value, to):
     """A value cast from one format to a wider one."""
-    if value is None or format == to:
+    if value in (None, Misfit) or format == to:
         return value
     if to[0] == "d":
         places = int(to.split(",")[1]) - (int(format.split(",")[1]) if format[0] == "d" else 0)
@@ -40,6 +40,10 @@ def like(text, pattern, escape):
             out += re.escape(c)
         at += 1
     return re.fullmatch(out, text, re.S) is not None
+
+
+class Misfit:
+    """A value that its driver refuses to read: no comparison with it keeps a row."""
 
 
 COMPARE = {
@@ -78,10 +82,12 @@ class Engine:
         if word == "not":
             return opposite(self.evaluate(expr[1], row))
         if word == "col":
-            return row[expr[1]]
+            return None if row[expr[1]] is Misfit else row[expr[1]]
         if word in ("isnull", "notnull"):
             return (self.value(expr[1], row) is None) == (word == "isnull")
         left, *others = (self.value(one, row) for one in expr[1:] if isinstance(one, tuple))
+        if Misfit in (left, *others):
+            return None
         if word in ("distinct", "notdistinct"):
             different = (left is None) != (others[0] is None) or (
                 left is not None and key(left) != key(others[0]))
