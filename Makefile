@@ -11,7 +11,7 @@ LAYER ?=
 help:
 	@echo "make run        set up what is missing, build, answer a sample question over real files;"
 	@echo "                on a terminal you are then in the shell"
-	@echo "make test       set up what is missing, build, run all tests (at most 20 minutes of tests)"
+	@echo "make test       set up what is missing, build, run all tests (at most 40 minutes of tests)"
 	@echo
 	@echo "make build      build/igloo and build/libigloo.so"
 	@echo "make unit LAYER=base   unit tests of one folder of src/ (under 20 s after an edit)"
@@ -50,6 +50,7 @@ test: build-tests
 	@$(PYTHON) tools/run-tests.py
 
 test-long: build-tests
+	@tools/build.sh release bench_wire
 	@$(PYTHON) tools/run-tests.py --long
 
 unit: setup

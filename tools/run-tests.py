@@ -23,7 +23,7 @@ import xml.etree.ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 COUNT = re.compile(r"^(\d+) passed, (\d+) failed$")
-TOTAL_SECONDS = 1200
+TOTAL_SECONDS = 2400
 LONG_FACTOR = 20  # budgets under --long, in budgets of make test
 SHOWN_LINES = 60  # of a failing suite's output
 
