@@ -38,16 +38,14 @@ struct igp_builder {
   struct ig_buf number_text;
 };
 
-static void *reallocate(struct ArrowBufferAllocator *allocator, uint8_t *old,
-                        int64_t old_size, int64_t new_size) {
-  (void)allocator;
-  (void)old_size;
-  return ig_realloc(old, (size_t)new_size);
-}
-
+/* nanoarrow forgets the old block where there is no new one. */
 static uint8_t *reallocate_bytes(struct ArrowBufferAllocator *allocator, uint8_t *old,
                                  int64_t old_size, int64_t new_size) {
-  return reallocate(allocator, old, old_size, new_size);
+  (void)allocator;
+  (void)old_size;
+  uint8_t *grown = ig_realloc(old, (size_t)new_size);
+  if (!grown) ig_free(old);
+  return grown;
 }
 
 static void free_bytes(struct ArrowBufferAllocator *allocator, uint8_t *old,
@@ -325,9 +323,11 @@ static igloo_status put_bytes(struct node *node, const void *bytes, size_t count
     return ig_fail(&reterr->base, IGLOO_RESOURCE_EXHAUSTED,
                    "values of one batch take more than 2 GiB");
   int32_t offset = (int32_t)end;
-  uint8_t *at = grow(node->bytes, (int64_t)count);
-  if (!at && count) return fail_memory(reterr);
-  if (count) memcpy(at, bytes, count);
+  if (count) {
+    uint8_t *at = grow(node->bytes, (int64_t)count);
+    if (!at) return fail_memory(reterr);
+    memcpy(at, bytes, count);
+  }
   return put_fixed(node, &offset, sizeof(offset), reterr);
 }
 

@@ -487,7 +487,6 @@ static igloo_status set_extension(const struct igp_shape *shape,
   const char *name = NULL;
   IG_AUTO_DONE(ig_buf) about;
   ig_buf_init(&about, 16 * IG_KIB);
-  ig_buf_append_cstr(&about, "");
   if (shape->kind == IGP_UUID) name = "arrow.uuid";
   if (shape->kind == IGP_JSON || shape->kind == IGP_JSONB) name = "arrow.json";
   if (shape->kind == IGP_OPAQUE) {

@@ -19,7 +19,7 @@ import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-NAMES = ["guard", "token", "config", "options", "protobuf", "ipc", "rpc"]
+NAMES = ["guard", "token", "config", "options", "protobuf", "ipc", "rpc", "copy"]
 LENGTH_MAX = 8192  # of an input: longer ones are made by repeating it
 SHOWN_LINES = 40
 SEARCH_SECONDS = 2  # of each fuzzer in `make test`,
@@ -75,6 +75,29 @@ def rpc_seeds():
     yield b"\x00" + b"AAE=%C3%A4100m"
 
 
+def copy_seeds():
+    """Streams of COPY BINARY of one column, as fuzz_copy.c chooses types."""
+    def stream(kind, *values):
+        head = bytes([kind - 1, 0, 0, 0, 0]) + b"PGCOPY\n\xff\r\n\0" + bytes(8)
+        for value in values:
+            head += b"\0\1" + (b"\xff" * 4 if value is None else
+                               len(value).to_bytes(4, "big") + value)
+        return head + b"\xff\xff"
+
+    numeric = bytes.fromhex("0002 0000 4000 0002 0001 0dac")
+    item = bytes.fromhex("00000004 0000002a")
+    array = bytes.fromhex("00000001 00000000 00000017 00000002 00000001") + item + b"\xff" * 4
+    fields = b"".join(oid.to_bytes(4, "big") + value for oid, value in (
+        (25, b"\0\0\0\2hi"), (23, item), (1700, b"\0\0\0\x0c" + numeric), (16, b"\0\0\0\1\1")))
+    yield stream(1, b"text", None, "ü".encode())
+    yield stream(7, b"\0", b"\1", None)
+    yield stream(16, bytes(8), b"\x7f" + b"\xff" * 7, None)
+    yield stream(20, numeric, None)
+    yield stream(22, numeric, bytes.fromhex("0000 0000 c000 0000"))
+    yield stream(23 + 25, array, bytes.fromhex("00000000 00000000 00000017"), None)
+    yield stream(24, b"\0\0\0\4" + fields, None)
+
+
 def make_seeds(name, folder, every):
     """Seeds that would only repeat other files of the repository; of SQL each `every`th."""
     if name in ("guard", "token"):
@@ -86,6 +109,9 @@ def make_seeds(name, folder, every):
         for i, data in enumerate(protobuf_seeds()):
             if i % every == 0:
                 (folder / f"message{i}").write_bytes(data)
+    elif name == "copy":
+        for i, data in enumerate(copy_seeds()):
+            (folder / f"stream{i}").write_bytes(data)
     elif name == "rpc":
         for i, data in enumerate(rpc_seeds()):
             (folder / f"request{i}").write_bytes(data)
