@@ -6,7 +6,11 @@ import os
 import sqlite3
 import stat
 import subprocess
+import warnings
 
+import adbc_driver_flightsql.dbapi
+import adbc_driver_manager
+import pyarrow as pa
 import pytest
 
 from serving import OTHER, OTHER_PASSWORD, PASSWORD, USER, Server, make_users, program
@@ -214,6 +218,14 @@ def test_objects_of_a_source_are_neither_made_nor_dropped(sql):
         assert database.execute("SELECT count(*) FROM airlines").fetchone() == (2,)
 
 
+def test_drivers_are_looked_for_where_the_configuration_says(sql):
+    assert ("igloo_sqlite",) in sql("SELECT name FROM igloo.system.drivers").rows
+    empty = {"IGLOO_FEDERATION_DRIVER_PATHS": f"{sql.folder}, {sql.folder}/nowhere"}
+    assert sql("SELECT name FROM igloo.system.drivers", env=empty).rows == []
+    answer = sql("ATTACH 'x.db' AS lite (TYPE sqlite)", env=empty)
+    assert answer.sqlstate == "58P01" and f'"{sql.folder}"' in answer.err
+
+
 def test_refresh_shows_new_tables_at_once(sql):
     attach(sql)
     assert sql("REFRESH CATALOG lite").code == 0
@@ -261,6 +273,7 @@ def test_a_source_that_is_not_there_does_not_stop_the_start(sql):
     ("[catalog.c]\ntype = mysql\nuri = mysql://h/d\n", "TYPE mysql"),
     ("[catalog.c]\ntype = postgresql\nuri = postgresql://u:geheim@h/d\n", "holds a password"),
     ("[catalog.c]\ntype = sqlite\nuri = x.db\nread_only = perhaps\n", "read_only"),
+    ("[federation]\ndriver_paths = drivers\n", "is not absolute"),
 ])
 def test_a_mistake_in_the_configuration_stops_the_start(sql, text, words):
     answer = sql("SELECT 1", env=write_config(sql, text))
@@ -301,6 +314,10 @@ def test_only_a_superuser_attaches_and_sees_where(tmp_path):
         assert bernd(query).rows in ([("",)], [()], [])
         assert str(path) not in bernd("SELECT * FROM igloo.system.catalogs").out
         assert anna("SELECT path FROM igloo.system.drivers WHERE name = 'igloo_sqlite'").rows
+        assert anna("SELECT * FROM remote_query('lite', 'SELECT 1 AS a')").rows == [("1",)]
+        assert bernd("SELECT * FROM remote_query('lite', 'SELECT 1 AS a')").sqlstate == "42501"
+        assert bernd("SELECT count(*) FROM lite.airlines").rows == [("2",)]
+        assert anna("SELECT catalog_name FROM igloo.system.pushdown_log").rows
         assert bernd("SELECT * FROM igloo.system.pushdown_log").rows == []
     finally:
         server.end()
@@ -490,3 +507,87 @@ def test_a_catalog_that_is_unavailable_says_so(sql):
     assert sql("USE lite").sqlstate == "55000"
     assert sql("INSERT INTO lite.airlines VALUES (1, 'x')").sqlstate == "55000"
     assert sql("DROP TABLE lite.airlines").sqlstate == "55000"
+
+
+# ---- over the wire ----------------------------------------------------------------------------
+
+@pytest.fixture
+def wire(tmp_path):
+    """A client of a server whose configuration attaches a file."""
+    make_database(tmp_path / "x.db")
+    (tmp_path / "igloo.conf").write_text(
+        f"[catalog.lite]\ntype = sqlite\nuri = {tmp_path}/x.db\n")
+    server = Server(tmp_path, "--config", "igloo.conf",
+                    settings=["auth.mode=none", f"files.roots={tmp_path}:rw"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # there are no transactions
+        with adbc_driver_flightsql.dbapi.connect(f"grpc://{server.target}") as connection:
+            connection.path = tmp_path / "x.db"
+            yield connection
+    server.end()
+
+
+def test_tools_see_the_catalogs_of_sources(wire):
+    found = wire.adbc_get_objects(depth="tables").read_all().to_pylist()
+    assert [one["catalog_name"] for one in found] == ["igloo", "lite"]
+    [schema] = found[1]["catalog_db_schemas"]
+    assert schema["db_schema_name"] == "main"
+    assert [(one["table_name"], one["table_type"]) for one in schema["db_schema_tables"]] == [
+        ("airlines", "TABLE"), ("short", "VIEW")]
+    assert wire.adbc_get_table_schema("airlines", catalog_filter="lite",
+                                      db_schema_filter="main").names == ["id", "name"]
+
+
+def test_rows_are_uploaded_into_a_source(wire):
+    data = pa.table({"id": [7, 8], "name": ["a", None]})
+    with wire.cursor() as cursor:
+        for first in (7, 9):
+            data = data.set_column(0, "id", pa.array([first, first + 1]))
+            assert cursor.adbc_ingest("airlines", data, mode="append", catalog_name="lite",
+                                      db_schema_name="main") == 2
+        assert cursor.adbc_ingest("made", data, mode="create", catalog_name="lite") == 2
+        with pytest.raises(adbc_driver_manager.Error):
+            cursor.adbc_ingest("made", data, mode="create", catalog_name="lite")
+        with pytest.raises(adbc_driver_manager.Error):
+            cursor.adbc_ingest("nowhere", data, mode="append", catalog_name="lite")
+        with pytest.raises(adbc_driver_manager.Error):
+            cursor.adbc_ingest("made", data, mode="append", catalog_name="nowhere")
+        assert cursor.adbc_ingest("made", data, mode="replace", catalog_name="lite") == 2
+        assert cursor.adbc_ingest("made", data, mode="create_append", catalog_name="lite") == 2
+    assert rows_of(wire.path, "SELECT id, name FROM airlines WHERE id > 2 ORDER BY id") == [
+        (7, "a"), (8, None), (9, "a"), (10, None)]
+    assert rows_of(wire.path, "SELECT count(*) FROM made") == [(4,)]
+
+
+def test_a_prepared_statement_reads_what_the_source_holds_now(wire):
+    with wire.cursor() as cursor:
+        query = "SELECT name FROM lite.airlines WHERE id = ?"
+        cursor.execute(query, (2,))
+        assert cursor.fetchall() == [("KLM",)]
+        with sqlite3.connect(wire.path) as database:
+            database.execute("UPDATE airlines SET name = 'KLM Royal' WHERE id = 2")
+        cursor.execute(query, (2,))
+        assert cursor.fetchall() == [("KLM Royal",)]
+
+
+def test_a_session_chooses_its_catalog(wire):
+    wire.adbc_current_catalog = "lite"
+    assert wire.adbc_current_catalog == "lite"
+    assert wire.adbc_current_db_schema == "main"
+    with wire.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM airlines")
+        assert cursor.fetchall() == [(2,)]
+    wire.adbc_current_catalog = "igloo"
+    assert wire.adbc_current_db_schema == "public"
+    with pytest.raises(adbc_driver_manager.Error):
+        wire.adbc_current_catalog = "nowhere"
+
+
+def test_with_no_one_logged_in_nothing_is_attached(wire):
+    with wire.cursor() as cursor:
+        for statement in [f"ATTACH '{wire.path}' AS mine (TYPE sqlite)", "SHOW SECRETS",
+                          "DETACH lite", "CREATE SECRET s (TYPE sqlite)"]:
+            with pytest.raises(adbc_driver_manager.Error) as caught:
+                cursor.execute(statement)
+                cursor.fetchall()
+            assert "permission denied" in str(caught.value), statement
