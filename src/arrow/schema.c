@@ -43,6 +43,44 @@ int64_t ig_schema_find(const struct ArrowSchema *schema, struct ig_str name) {
   return -1;
 }
 
+/* ---- metadata ---------------------------------------------------------------------- */
+
+/* Without the keys that begin so. */
+static int copy_metadata(const char *metadata, struct ig_str prefix,
+                         struct ArrowBuffer *kept, bool *ret_any) {
+  struct ArrowMetadataReader reader;
+  struct ArrowStringView key, value;
+  NANOARROW_RETURN_NOT_OK(ArrowMetadataReaderInit(&reader, metadata));
+  while (reader.remaining_keys > 0) {
+    NANOARROW_RETURN_NOT_OK(ArrowMetadataReaderRead(&reader, &key, &value));
+    if (ig_str_starts(ig_str_make(key.data, (size_t)key.size_bytes), prefix)) continue;
+    NANOARROW_RETURN_NOT_OK(ArrowMetadataBuilderAppend(kept, key, value));
+    *ret_any = true;
+  }
+  return NANOARROW_OK;
+}
+
+static igloo_status drop_metadata(struct ArrowSchema *field, struct ig_str prefix,
+                                  struct igloo_error *reterr) {
+  if (!field->metadata) return IGLOO_OK;
+  struct ArrowBuffer kept;
+  bool any = false;
+  int code = ArrowMetadataBuilderInit(&kept, NULL);
+  if (code == NANOARROW_OK) code = copy_metadata(field->metadata, prefix, &kept, &any);
+  if (code == NANOARROW_OK)
+    code = ArrowSchemaSetMetadata(field, any ? (const char *)kept.data : NULL);
+  ArrowBufferReset(&kept);
+  return code == NANOARROW_OK ? IGLOO_OK : ig_fail_oom(reterr);
+}
+
+igloo_status ig_schema_drop_metadata(struct ArrowSchema *schema, struct ig_str prefix,
+                                     struct igloo_error *reterr) {
+  IG_TRY(drop_metadata(schema, prefix, reterr));
+  for (int64_t i = 0; i < schema->n_children; i++)
+    IG_TRY(drop_metadata(schema->children[i], prefix, reterr));
+  return IGLOO_OK;
+}
+
 /* ---- comparison -------------------------------------------------------------------- */
 
 static struct ig_str metadata_bytes(const char *metadata) {

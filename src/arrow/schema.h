@@ -42,6 +42,13 @@ IG_NODISCARD igloo_status ig_schema_new_struct(size_t columns_count,
                                                struct ArrowSchema *ret_schema,
                                                struct igloo_error *reterr);
 
+/* Drop metadata whose keys begin with `prefix` from a relation and its columns, not from
+ * what is nested in them. The schema is one that ig_schema_copy or nanoarrow made.
+ * OUT_OF_MEMORY. */
+IG_NODISCARD igloo_status ig_schema_drop_metadata(struct ArrowSchema *schema,
+                                                  struct ig_str prefix,
+                                                  struct igloo_error *reterr);
+
 /* Index of the column with exactly this name (the first), or -1. */
 int64_t ig_schema_find(const struct ArrowSchema *schema, struct ig_str name);
 

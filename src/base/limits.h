@@ -112,6 +112,10 @@
  * more at a time it ends only when it is idle. */
 #define IG_FLIGHT_SESSION_CONNECTIONS_MAX 32
 
+/* Columns of one schema that are described by metadata, some 400 bytes each: with more,
+ * clients that take 4 MiB could not read what they are told of a wide result. */
+#define IG_FLIGHT_DESCRIBED_COLUMNS_MAX 2048
+
 /* Options of a client's own that a session keeps. */
 #define IG_FLIGHT_OPTIONS_MAX 64
 

@@ -107,8 +107,15 @@ static int end_rows(struct rows *rows, int errnum) {
 
 static int get_schema(struct ArrowArrayStream *stream, struct ArrowSchema *out) {
   struct rows *rows = stream->private_data;
-  int errnum = rows->inner.get_schema(&rows->inner, out);
-  return errnum ? end_rows(rows, errnum) : 0;
+  IG_AUTO_SCHEMA told = {0};
+  int errnum = rows->inner.get_schema(&rows->inner, &told);
+  if (errnum) return end_rows(rows, errnum);
+  /* As the engine inside gives it: without what is for drivers. */
+  if (ig_schema_copy(&told, out, NULL) != IGLOO_OK) return end_rows(rows, ENOMEM);
+  if (ig_schema_drop_metadata(out, IG_STR(IG_COLUMN_METADATA), NULL) == IGLOO_OK)
+    return 0;
+  ig_schema_done(out);
+  return end_rows(rows, ENOMEM);
 }
 
 static int get_next(struct ArrowArrayStream *stream, struct ArrowArray *out) {

@@ -65,7 +65,8 @@ static igloo_status act(struct ig_served *remote, const char *type,
 static igloo_status read_schema(struct ig_str bytes, struct ArrowSchema *ret_schema,
                                 struct igloo_error *reterr) {
   if (bytes.len == 0) return ig_schema_new_struct(0, ret_schema, reterr);
-  return ig_ipc_schema_decode(bytes, ret_schema, reterr);
+  IG_TRY(ig_ipc_schema_decode(bytes, ret_schema, reterr));
+  return ig_schema_drop_metadata(ret_schema, IG_STR(IG_COLUMN_METADATA), reterr);
 }
 
 static igloo_status read_result(

@@ -109,41 +109,16 @@ static igloo_status read_meta(struct ig_facts *facts, const struct ArrowSchema *
   return IGLOO_OK;
 }
 
-/* Metadata without the keys that are only for dialects; other keys say what a value is.
- */
-static igloo_status strip_metadata(struct ArrowSchema *schema,
-                                   struct igloo_error *reterr) {
-  if (!schema->metadata) return IGLOO_OK;
-  struct ArrowBuffer kept;
-  struct ArrowMetadataReader reader;
-  struct ArrowStringView key, value;
-  int code = ArrowMetadataBuilderInit(&kept, NULL);
-  if (code == NANOARROW_OK) code = ArrowMetadataReaderInit(&reader, schema->metadata);
-  bool any = false;
-  while (code == NANOARROW_OK && reader.remaining_keys > 0) {
-    code = ArrowMetadataReaderRead(&reader, &key, &value);
-    struct ig_str name = ig_str_make(key.data, (size_t)key.size_bytes);
-    if (code != NANOARROW_OK || ig_str_starts(name, IG_STR("igloo."))) continue;
-    code = ArrowMetadataBuilderAppend(&kept, key, value);
-    any = true;
-  }
-  if (code == NANOARROW_OK)
-    code = ArrowSchemaSetMetadata(schema, any ? (const char *)kept.data : NULL);
-  ArrowBufferReset(&kept);
-  return code == NANOARROW_OK ? IGLOO_OK : ig_fail_oom(reterr);
-}
-
 /* What a query sees of it. Nothing is promised to be there: constraints of a source may
  * change between two statements. */
 static igloo_status make_promise(const struct ArrowSchema *given,
                                  struct ArrowSchema *ret_schema,
                                  struct igloo_error *reterr) {
   IG_TRY(ig_schema_copy(given, ret_schema, reterr));
-  IG_TRY(strip_metadata(ret_schema, reterr));
-  for (int64_t i = 0; i < ret_schema->n_children; i++) {
+  /* Keys that are only for dialects; others say what a value is. */
+  IG_TRY(ig_schema_drop_metadata(ret_schema, IG_STR("igloo."), reterr));
+  for (int64_t i = 0; i < ret_schema->n_children; i++)
     ret_schema->children[i]->flags |= ARROW_FLAG_NULLABLE;
-    IG_TRY(strip_metadata(ret_schema->children[i], reterr));
-  }
   return IGLOO_OK;
 }
 

@@ -122,8 +122,17 @@ static igloo_status table_schema(struct ig_flight_call *call,
     return status;
   }
   if (status != IGLOO_OK) IG_TRY(ig_schema_new_struct(0, &schema, reterr));
+  /* What may be written into a source it knows itself. */
+  bool is_ours = strcmp(name->catalog, IG_CATALOG_NAME) == 0;
+  struct ig_flight_origin origin = {
+      name->catalog, name->schema, name->name,
+      .is_read_only = name->kind != IG_BROWSE_TABLE,
+      .is_writable = is_ours && name->kind == IG_BROWSE_TABLE};
+  IG_AUTO_SCHEMA described = {0};
+  IG_TRY(ig_schema_copy(&schema, &described, reterr));
+  IG_TRY(ig_flight_describe(&described, &origin, reterr));
   ig_buf_clear(out);
-  return ig_flight_schema_bytes(&schema, out, reterr);
+  return ig_flight_schema_bytes(&described, out, reterr);
 }
 
 static igloo_status append_table(struct ig_flight_call *call, bool with_schema,

@@ -133,7 +133,10 @@ igloo_status ig_flight_prepare(struct ig_flight_call *call, struct ig_str sql,
   IG_TRY(parameter_schema(call, prepared, &parameters, reterr));
   bool gives_rows = ig_prepared_gives_rows(prepared, &rows);
   /* Absent, it tells older clients that this is an update. */
-  if (gives_rows) IG_TRY(ig_flight_schema_bytes(&rows, &dataset, reterr));
+  if (gives_rows) {
+    IG_TRY(ig_flight_describe(&rows, NULL, reterr));
+    IG_TRY(ig_flight_schema_bytes(&rows, &dataset, reterr));
+  }
   uint8_t handle[IG_TICKET_BYTES];
   IG_TRY(new_handle(call, IG_TAKE(prepared), transaction, handle, reterr));
   struct ig_action_create_prepared_statement_result result = {

@@ -227,14 +227,30 @@ IG_NODISCARD igloo_status ig_flight_close_session(struct ig_flight_call *call,
 
 /* ---- stream_out.c ------------------------------------------------------------------ */
 
-/* Send the rows (taken, also on failure) as FlightData: a schema, then batches. */
+/* Send the rows (taken, also on failure) as FlightData: a schema, described where it is
+ * that of a statement, then batches. */
 IG_NODISCARD igloo_status ig_flight_send_rows(struct ig_flight_call *call,
                                               struct ArrowArrayStream *rows,
+                                              bool is_statement,
                                               struct igloo_error *reterr);
 /* Append a schema as FlightInfo and others carry it. */
 IG_NODISCARD igloo_status ig_flight_schema_bytes(const struct ArrowSchema *schema,
                                                  struct ig_buf *out,
                                                  struct igloo_error *reterr);
+
+/* ---- describe.c -------------------------------------------------------------------- */
+
+/* The table that columns are of; all NULL: those of a query. */
+struct ig_flight_origin {
+  const char *catalog, *schema, *table;
+  bool is_read_only, is_writable; /* neither: that is not known */
+};
+/* Say of each column what it is, as metadata, in place of what was said before: with
+ * every schema of a statement's rows, never with the fixed ones of metadata commands.
+ * The schema is one that ig_schema_copy made. `origin` NULL: a query. OUT_OF_MEMORY. */
+IG_NODISCARD igloo_status ig_flight_describe(struct ArrowSchema *schema,
+                                             const struct ig_flight_origin *origin,
+                                             struct igloo_error *reterr);
 
 /* ---- query.c: statements and what commands give ------------------------------------ */
 

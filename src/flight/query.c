@@ -198,6 +198,7 @@ igloo_status ig_flight_answer_held(struct ig_flight_call *call, ig_session *sess
   IG_AUTO_SCHEMA schema = {0};
   uint8_t ticket[IG_TICKET_BYTES];
   IG_TRY(ig_held_schema(held, &schema, reterr));
+  IG_TRY(ig_flight_describe(&schema, NULL, reterr));
   IG_TRY(new_ticket(call, session, held, cancel, ticket, reterr));
   answer->info.total_records = ig_held_affected(held);
   struct ig_ticket_statement_query query = {
@@ -273,6 +274,8 @@ igloo_status ig_flight_get_schema(struct ig_flight_call *call,
   IG_AUTO_SCHEMA schema = {0};
   IG_AUTO_DONE(ig_buf) bytes = IG_BUF_INIT(IG_FLIGHT_REPLY_BYTES_MAX);
   IG_TRY(command_schema(call, &command, &schema, reterr));
+  if (!ig_flight_is_metadata(command.message))
+    IG_TRY(ig_flight_describe(&schema, NULL, reterr));
   IG_TRY(ig_flight_schema_bytes(&schema, &bytes, reterr));
   struct ig_schema_result result = {.schema = ig_buf_str(&bytes)};
   return ig_flight_reply(call, &ig_schema_result_message, &result, reterr);
@@ -310,7 +313,7 @@ static igloo_status read_held(struct ig_flight_call *call, ig_held *held,
                               struct igloo_error *reterr) {
   struct ig_result result;
   IG_TRY(ig_held_run(held, call->cancel, &result, reterr));
-  return ig_flight_send_rows(call, &result.rows, reterr);
+  return ig_flight_send_rows(call, &result.rows, true, reterr);
 }
 
 static igloo_status read_statement(struct ig_flight_call *call,
@@ -343,7 +346,7 @@ igloo_status ig_flight_do_get(struct ig_flight_call *call, struct igloo_error *r
   if (ig_flight_is_metadata(command.message)) {
     struct ArrowArrayStream rows;
     IG_TRY(ig_flight_metadata(call, command.message, command.value, &rows, reterr));
-    return ig_flight_send_rows(call, &rows, reterr);
+    return ig_flight_send_rows(call, &rows, false, reterr);
   }
   if (command.message == &ig_command_prepared_statement_query_message)
     return read_command_rows(call, &command, reterr);

@@ -105,7 +105,12 @@ static igloo_status next_batch(struct source *source, struct ArrowArray *out,
 static int source_get_schema(struct ArrowArrayStream *stream, struct ArrowSchema *out) {
   const struct source *source = stream->private_data;
   const struct ArrowSchema *schema = ig_ipc_decoder_schema(source->decoder);
-  return ig_schema_copy(schema, out, NULL) == IGLOO_OK ? 0 : ENOMEM;
+  if (ig_schema_copy(schema, out, NULL) != IGLOO_OK) return ENOMEM;
+  /* What a server said of its columns is not true of ours. */
+  if (ig_schema_drop_metadata(out, IG_STR(IG_COLUMN_METADATA), NULL) == IGLOO_OK)
+    return 0;
+  ig_schema_done(out);
+  return ENOMEM;
 }
 
 static int source_get_next(struct ArrowArrayStream *stream, struct ArrowArray *out) {

@@ -58,16 +58,19 @@ static igloo_status choose_codec(const struct ig_flight_call *call,
 }
 
 igloo_status ig_flight_send_rows(struct ig_flight_call *call,
-                                 struct ArrowArrayStream *rows,
+                                 struct ArrowArrayStream *rows, bool is_statement,
                                  struct igloo_error *reterr) {
   IG_AUTO_STREAM held = *rows;
   rows->release = NULL;
-  IG_AUTO_SCHEMA schema = {0};
+  IG_AUTO_SCHEMA given = {0}, schema = {0};
   IG_AUTO(ig_ipc_encoder) *encoder = NULL;
   struct ig_ipc_message first = {0};
-  IG_TRY(ig_stream_schema(&held, &schema, reterr));
+  IG_TRY(ig_stream_schema(&held, &given, reterr));
+  IG_TRY(ig_schema_copy(&given, &schema, reterr));
+  if (is_statement) IG_TRY(ig_flight_describe(&schema, NULL, reterr));
   struct ig_ipc_options options = {0};
   IG_TRY(choose_codec(call, &options.codec, reterr));
+  IG_TRY(ig_flight_tell_session(call, reterr));
   IG_TRY(ig_ipc_encoder_new(&schema, &options, &encoder, reterr));
   IG_TRY(ig_ipc_encoder_schema(encoder, &first, reterr));
   IG_TRY(send_message(call, &first, reterr));

@@ -175,6 +175,9 @@ extern const struct ig_protobuf_message
     ig_action_end_savepoint_request_message, ig_action_cancel_query_request_message,
     ig_action_cancel_query_result_message;
 
+/* Keys of metadata that say of a column what its Arrow type does not. */
+#define IG_COLUMN_METADATA "ARROW:FLIGHT:SQL:"
+
 /* Every message of this file, for lookup by full name (any.h). */
 extern const struct ig_protobuf_message *const ig_flight_sql_messages[];
 extern const size_t ig_flight_sql_messages_len;

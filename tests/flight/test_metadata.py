@@ -166,6 +166,72 @@ def test_the_schema_of_a_table_is_that_of_its_rows(world):
     assert all(len(pa.ipc.read_schema(pa.py_buffer(row["table_schema"]))) for row in system)
 
 
+COLUMNS = ("SELECT CAST(1 AS SMALLINT) AS s, CAST(1.5 AS DECIMAL(20, 2)) AS n, 'x' AS t, "
+           "DATE '2024-02-29' AS d, [1, 2] AS l")
+ALWAYS = {"IS_AUTO_INCREMENT": "0", "IS_READ_ONLY": "1", "IS_SEARCHABLE": "1"}
+DESCRIBED = {
+    "s": {"TYPE_NAME": "smallint", "PRECISION": "5", "SCALE": "0", "IS_CASE_SENSITIVE": "0"},
+    "n": {"TYPE_NAME": "numeric", "PRECISION": "20", "SCALE": "2", "IS_CASE_SENSITIVE": "0"},
+    "t": {"TYPE_NAME": "text", "IS_CASE_SENSITIVE": "1"},
+    "d": {"TYPE_NAME": "date", "IS_CASE_SENSITIVE": "0"},
+    "l": {"TYPE_NAME": "bigint[]", "IS_CASE_SENSITIVE": "0"}}
+
+
+def described(schema):
+    """What is said of each column under the keys of the specification."""
+    prefix = b"ARROW:FLIGHT:SQL:"
+    return {field.name: {key.removeprefix(prefix).decode(): value.decode()
+                         for key, value in (field.metadata or {}).items()
+                         if key.startswith(prefix)} for field in schema}
+
+
+def test_columns_of_statements_say_what_they_are_wherever_their_schema_is_told(world):
+    expected = {name: {**ALWAYS, **said} for name, said in DESCRIBED.items()}
+    info = world.get_flight_info(sql.statement(COLUMNS))
+    assert described(info.schema) == expected
+    assert described(world.get_schema(sql.statement(COLUMNS)).schema) == expected
+    reader = world.do_get(info.endpoints[0].ticket)
+    assert reader.schema.equals(info.schema, check_metadata=True)
+    prepared = sql.prepare(world, COLUMNS)
+    dataset = pa.ipc.read_schema(pa.py_buffer(prepared.dataset_schema))
+    assert dataset.equals(info.schema, check_metadata=True)
+    ran = sql.execute_prepared(world, prepared.prepared_statement_handle)
+    assert ran.schema.equals(info.schema, check_metadata=True)
+
+
+def test_columns_of_tables_say_whose_they_are(world):
+    expected = {"orders": "0", "recent": "1"}  # a view is only read
+    for row in sql.metadata(world, "CommandGetTables", include_schema=True,
+                            db_schema_filter_pattern="sales").to_pylist():
+        told = described(pa.ipc.read_schema(pa.py_buffer(row["table_schema"])))
+        assert told
+        for said in told.values():
+            assert (said["CATALOG_NAME"], said["TABLE_NAME"]) == ("igloo", row["table_name"])
+            assert said["SCHEMA_NAME"] == said["DB_SCHEMA_NAME"] == "sales"
+            assert said["IS_READ_ONLY"] == expected.get(row["table_name"], "0")
+
+
+def test_what_was_said_of_columns_does_not_go_into_tables(world, name):
+    table = sql.query(world, COLUMNS)
+    sql.ingest(world, f"{name}_a", "create", table)
+    sql.ingest(world, f"{name}_b", "create", table.select(["n"]).rename_columns(["t"]))
+    found = sql.query(world, f"SELECT t FROM {name}_b").schema
+    assert described(found) == {"t": {**ALWAYS, **DESCRIBED["n"]}}
+    # What others say of columns stays.
+    own = pa.schema([pa.field("a", pa.int64(), metadata={"unit": "m"})])
+    sql.ingest(world, f"{name}_c", "create", pa.table({"a": [1]}, schema=own))
+    told = sql.query(world, f"SELECT a FROM {name}_c").schema.field("a").metadata
+    assert told[b"ARROW:FLIGHT:SQL:TYPE_NAME"] == b"bigint"
+
+
+def test_a_result_that_is_very_wide_is_not_described(world):
+    for count, says in ((2048, True), (2049, False)):
+        text = "SELECT " + ", ".join(f"{i} AS c{i}" for i in range(count))
+        info = world.get_flight_info(sql.statement(text))
+        assert all(bool(said) == says for said in described(info.schema).values())
+        assert len(info.serialize()) < 2 * 1024 * 1024
+
+
 def test_an_object_that_cannot_be_resolved_has_an_empty_schema(world):
     (row,) = sql.metadata(world, "CommandGetTables", include_schema=True,
                           table_name_filter_pattern="broken").to_pylist()

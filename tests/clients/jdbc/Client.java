@@ -24,6 +24,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Properties;
 import java.util.TimeZone;
+import java.util.TreeMap;
 import java.util.TreeSet;
 
 /**
@@ -261,6 +262,39 @@ public final class Client {
       same(1704060000000L, results.getTimestamp(13).getTime());
       holds(results.getObject(14) != null, "null");
       holds(!results.next(), "a second row");
+    }
+  }
+
+  /** What the columns are beside their type, as the server says of each. */
+  private static void describedColumns(Connection connection, String table) throws Exception {
+    try (Statement statement = connection.createStatement();
+        ResultSet results =
+            statement.executeQuery(
+                "SELECT CAST(1 AS smallint) AS s, 3 AS b, CAST(1.5 AS decimal(20, 2)) AS n,"
+                    + " 'x' AS t, TIMESTAMP '1969-12-31 23:59:59.5' AS ts")) {
+      ResultSetMetaData columns = results.getMetaData();
+      int[] precisions = {5, 19, 20};
+      int[] scales = {0, 0, 2};
+      for (int i = 0; i < precisions.length; i++) {
+        same(precisions[i], columns.getPrecision(i + 1));
+        same(scales[i], columns.getScale(i + 1));
+      }
+      for (int i = 1; i <= 5; i++) {
+        same(i == 4, columns.isCaseSensitive(i));
+        same(false, columns.isAutoIncrement(i));
+        same(true, columns.isReadOnly(i));
+        same(true, columns.isSearchable(i));
+        same(null, columns.getTableName(i)); // nobody knows
+      }
+    }
+    typed(connection, table);
+    try (ResultSet results = connection.getMetaData().getColumns("igloo", "public", table, "%")) {
+      Map<String, String> types = new TreeMap<>();
+      while (results.next())
+        types.put(results.getString("COLUMN_NAME"), results.getString("TYPE_NAME"));
+      same("numeric", types.get("n"));
+      same("text", types.get("t"));
+      same("timestamp with time zone", types.get("tz"));
     }
   }
 
@@ -658,6 +692,7 @@ public final class Client {
     checks.put("nulls", Client::nulls);
     checks.put("hundred_streams", Client::hundredStreams);
     checks.put("every_type", Client::everyType);
+    checks.put("described_columns", Client::describedColumns);
     checks.put("prepared_query", Client::preparedQuery);
     checks.put("parameters_of_every_type", Client::parametersOfEveryType);
     checks.put("null_parameters", Client::nullParameters);

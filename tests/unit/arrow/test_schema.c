@@ -256,6 +256,35 @@ static void schemas_survive_failed_allocations(void **state) {
   assert_survives_failed_allocations(round_trip, &schema);
 }
 
+static void set_metadata(struct ArrowSchema *field, const char *const (*pairs)[2],
+                         size_t count) {
+  struct ArrowBuffer bytes;
+  assert_int_equal(ArrowMetadataBuilderInit(&bytes, NULL), 0);
+  for (size_t i = 0; i < count; i++)
+    assert_int_equal(ArrowMetadataBuilderAppend(&bytes, ArrowCharView(pairs[i][0]),
+                                                ArrowCharView(pairs[i][1])),
+                     0);
+  assert_int_equal(ArrowSchemaSetMetadata(field, (const char *)bytes.data), 0);
+  ArrowBufferReset(&bytes);
+}
+
+static void metadata_is_dropped_by_its_prefix(void **state) {
+  (void)state;
+  static const char *const mixed[][2] = {
+      {"a:x", "1"}, {"b", "2"}, {"a:", ""}, {"a", "3"}};
+  static const char *const left[][2] = {{"b", "2"}, {"a", "3"}};
+  static const char *const formats[] = {"l", "u", "n", NULL};
+  IG_AUTO_SCHEMA schema = make("+s", formats), expected = make("+s", formats);
+  set_metadata(&schema, mixed, 4);
+  set_metadata(schema.children[0], mixed, 1); /* nothing is left of it */
+  set_metadata(schema.children[1], mixed, 4);
+  set_metadata(&expected, left, 2);
+  set_metadata(expected.children[1], left, 2);
+  assert_ok(ig_schema_drop_metadata(&schema, IG_STR("a:"), &test_err));
+  assert_true(ig_schema_equal(&schema, &expected, true));
+  assert_null(schema.children[0]->metadata);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(types_have_their_sql_names),
@@ -265,6 +294,7 @@ int main(void) {
       cmocka_unit_test(damaged_texts_are_data_loss_and_nothing_worse),
       cmocka_unit_test(nesting_has_a_bound),
       cmocka_unit_test(schemas_survive_failed_allocations),
+      cmocka_unit_test(metadata_is_dropped_by_its_prefix),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

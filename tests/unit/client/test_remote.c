@@ -291,6 +291,35 @@ static void a_lost_session_with_a_prepared_statement_is_told_once(void **state) 
   assert_int_equal(query_int("SELECT CAST(9 AS bigint)"), 9);
 }
 
+static void a_prepared_statement_that_set_something_is_missed(void **state) {
+  (void)state;
+  igloo_statement *statement;
+  struct ArrowArrayStream rows;
+  assert_ok(igloo_prepare(con, "SET time_zone = '+05:00'", &statement, &test_err));
+  assert_ok(igloo_execute(statement, &rows, NULL, &test_err));
+  rows.release(&rows);
+  statement = igloo_statement_free(statement);
+  assert_shows("SHOW time_zone", "+05:00");
+  assert_loss_is_told_once();
+}
+
+static void schemas_are_those_of_the_engine_inside(void **state) {
+  (void)state;
+  igloo_statement *statement;
+  struct ArrowArrayStream rows;
+  struct ArrowSchema schema;
+  assert_ok(igloo_query(con, "SELECT 1 AS a", &rows, NULL, &test_err));
+  assert_int_equal(rows.get_schema(&rows, &schema), 0);
+  assert_null(schema.children[0]->metadata); /* what is for drivers is not for us */
+  schema.release(&schema);
+  rows.release(&rows);
+  assert_ok(igloo_prepare(con, "SELECT 1 AS a", &statement, &test_err));
+  assert_ok(igloo_statement_schema(statement, &schema, &test_err));
+  assert_null(schema.children[0]->metadata);
+  schema.release(&schema);
+  statement = igloo_statement_free(statement);
+}
+
 static void giving_a_statement_back_does_not_hide_a_loss(void **state) {
   (void)state;
   igloo_statement *statement;
@@ -423,6 +452,8 @@ int main(void) {
       CASE(a_result_keeps_the_session_of_its_connection),
       CASE(a_lost_session_with_settings_is_told_once),
       CASE(a_lost_session_with_a_prepared_statement_is_told_once),
+      CASE(a_prepared_statement_that_set_something_is_missed),
+      CASE(schemas_are_those_of_the_engine_inside),
       CASE(giving_a_statement_back_does_not_hide_a_loss),
       CASE(cancelling_stops_the_server_although_nobody_reads),
       CASE(a_result_that_is_given_back_early_ends_the_statement),
