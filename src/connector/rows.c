@@ -589,14 +589,14 @@ static igloo_status open_link(struct rows *self, struct open_call *call,
   struct igloo_error first = {0};
   igloo_status status = open_once(self, call, &first);
   if (status == IGLOO_UNAVAILABLE && ig_run_may_retry(self->run, self->slot)) {
-    /* Where the second try fails too, the first says why. */
-    igloo_status again = open_once(self, call, NULL);
-    if (again == IGLOO_OK || again == IGLOO_CANCELLED) status = again;
-    if (again == IGLOO_CANCELLED)
-      (void)ig_fail(&first, again, "the statement was cancelled");
+    /* A snapshot that is gone with its server says less than why that is gone. */
+    struct igloo_error second = {0};
+    status = open_once(self, call, &second);
+    bool stopped = status == IGLOO_CANCELLED || status == IGLOO_DEADLINE_EXCEEDED;
+    if (stopped || !ig_run_in_snapshot(self->run, self->slot)) first = second;
   }
   if (status != IGLOO_OK && reterr) *reterr = first;
-  return status;
+  return status == IGLOO_OK ? IGLOO_OK : first.status;
 }
 
 static igloo_status start(struct rows *self, struct open_call *call,
