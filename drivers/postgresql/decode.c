@@ -12,6 +12,13 @@
 #define EPOCH_US (INT64_C(86400000000) * EPOCH_DAYS)
 #define DAY_US INT64_C(86400000000)
 
+/* PostgreSQL has one NaN, above all numbers; the total order of IEEE 754 has many, and
+ * some below all of them. It gets the one above. */
+#define FLOAT_INFINITY UINT32_C(0x7f800000)
+#define FLOAT_NAN UINT32_C(0x7fc00000)
+#define DOUBLE_INFINITY UINT64_C(0x7ff0000000000000)
+#define DOUBLE_NAN UINT64_C(0x7ff8000000000000)
+
 /* PostgreSQL's longest text of a numeric, and then some. */
 #define NUMBER_TEXT_MAX 150000
 
@@ -535,12 +542,18 @@ static igloo_status append(igp_builder *builder, struct node *node, const uint8_
       return put_fixed(node, &two, sizeof(two), reterr);
     case IGP_INT4:
     case IGP_UINT4:
-    case IGP_FLOAT4:
       four = get_u32(bytes);
       return put_fixed(node, &four, sizeof(four), reterr);
+    case IGP_FLOAT4:
+      four = get_u32(bytes);
+      if ((four & 0x7fffffff) > FLOAT_INFINITY) four = FLOAT_NAN;
+      return put_fixed(node, &four, sizeof(four), reterr);
     case IGP_INT8:
+      eight = get_u64(bytes);
+      return put_fixed(node, &eight, sizeof(eight), reterr);
     case IGP_FLOAT8:
       eight = get_u64(bytes);
+      if ((eight & INT64_MAX) > DOUBLE_INFINITY) eight = DOUBLE_NAN;
       return put_fixed(node, &eight, sizeof(eight), reterr);
     case IGP_TEXT:
     case IGP_JSON:

@@ -40,20 +40,35 @@ static const char relation_query[] =
     "ELSE n.nspname = $1 OR ($1 = 'pg_temp' "
     "AND n.oid = pg_catalog.pg_my_temp_schema()) END";
 
-/* The columns of relation $1. A collation orders by bytes where its locale is C; where
- * the column has the database's, that is what counts. */
+/* The columns of relation $1. A collation orders by bytes where it is libc's C; where it
+ * is the database's, that is what counts, and since PostgreSQL 15 it may be ICU's.
+ * Where the server's encoding is another than ours, nothing is known of the order. */
 static const char columns_query[] =
     "SELECT a.attname, a.atttypid, a.atttypmod, "
     "pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull, "
-    "CASE WHEN a.attcollation = 0 THEN NULL "
+    "CASE WHEN a.attcollation = 0 "
+    "OR pg_catalog.pg_encoding_to_char(d.encoding) <> 'UTF8' THEN NULL "
     "WHEN NOT l.collisdeterministic THEN 'nondeterministic' "
-    "WHEN (CASE WHEN l.collprovider = 'd' THEN d.datcollate ELSE l.collcollate END) "
-    "IN ('C', 'POSIX') THEN 'C' ELSE 'deterministic' END "
+    "WHEN (CASE WHEN l.collprovider = 'c' THEN l.collcollate "
+    "WHEN l.collprovider = 'd' AND %s THEN d.datcollate END) "
+    "IN ('C', 'POSIX') THEN 'C' ELSE 'deterministic' END, "
+    "EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = a.attrelid "
+    "AND i.indkey[0] = a.attnum AND i.indisvalid AND i.indisready "
+    "AND i.indpred IS NULL) "
     "FROM pg_catalog.pg_attribute a "
     "LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation "
     "JOIN pg_catalog.pg_database d ON d.datname = pg_catalog.current_database() "
     "WHERE a.attrelid = $1::pg_catalog.oid AND a.attnum > 0 AND NOT a.attisdropped "
     "ORDER BY a.attnum";
+
+static igloo_status ask_columns(igp_link *link, const char *oid, PGresult **ret_columns,
+                                struct igd_error *reterr) {
+  bool has_provider = PQserverVersion(igp_link_pg(link)) >= 150000;
+  IG_AUTO_CHAR *query =
+      ig_asprintf(columns_query, has_provider ? "d.datlocprovider = 'c'" : "true");
+  if (!query) return ig_fail_oom(&reterr->base);
+  return igp_link_run_params(link, query, &oid, 1, ret_columns, reterr);
+}
 
 static const char *kind_name(char kind) {
   switch (kind) {
@@ -74,6 +89,8 @@ static igloo_status describe_field(const PGresult *columns, int row,
   IG_TRY(igd_metadata_put(field, "igloo.source_type", cell(columns, row, 3), reterr));
   IG_TRY(igd_metadata_put(field, "igloo.collation", cell(columns, row, 5), reterr));
   IG_TRY(igd_metadata_put(field, "igloo.cast", shape->cast, reterr));
+  IG_TRY(igd_metadata_put(field, "igloo.indexed",
+                          cell_is(columns, row, 6, "t") ? "true" : "false", reterr));
   if (cell_is(columns, row, 4, "t")) field->flags &= ~ARROW_FLAG_NULLABLE;
   return IGLOO_OK;
 }
@@ -139,7 +156,7 @@ static igloo_status look_at_table(struct igp_connection *connection, const char 
   IG_AUTO_STRUCT(igp_column) *columns = NULL;
   IG_TRY(find_relation(link, schema, name, &ret_table->relation, reterr));
   const char *oid = PQgetvalue(ret_table->relation, 0, 0);
-  IG_TRY(igp_link_run_params(link, columns_query, &oid, 1, &ret_table->columns, reterr));
+  IG_TRY(ask_columns(link, oid, &ret_table->columns, reterr));
   IG_TRY(table_columns(ret_table->columns, &columns, reterr));
   return igp_shapes_resolve(igp_types_of(connection), link, columns,
                             (size_t)PQntuples(ret_table->columns), true, &ret_table->root,

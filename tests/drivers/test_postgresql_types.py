@@ -262,6 +262,13 @@ def test_values_without_a_place_in_arrow_follow_the_options(connect):
             cursor.fetch_arrow_table()
 
 
+def test_every_nan_is_the_one_above_all_numbers(cursor):
+    cursor.execute("SELECT 'inf'::float8 - 'inf' AS a, ('inf'::float4 - 'inf')::float4 AS b")
+    table = cursor.fetch_arrow_table()
+    assert table.column(0).cast(pa.float64()).chunk(0).buffers()[1].to_pybytes() == bytes(6) + b"\xf8\x7f"
+    assert table.column(1).chunk(0).buffers()[1].to_pybytes() == bytes(2) + b"\xc0\x7f"
+
+
 def test_text_that_is_not_utf8_is_an_error(postgres, connect, schema):
     postgres.run("CREATE DATABASE ascii ENCODING 'SQL_ASCII' TEMPLATE template0 LOCALE 'C'")
     connection = connect(postgres.uri.replace("/postgres", "/ascii"))

@@ -265,12 +265,15 @@ def test_table_schemas_tell_what_a_dialect_must_know(postgres, connect, schema):
         CREATE COLLATION german (provider = icu, locale = 'de');
         CREATE TABLE t (a int NOT NULL, n numeric(9,2), s text, c text COLLATE "C", f text COLLATE folding,
           g varchar(3) COLLATE german, i inet);
+        CREATE INDEX ON t (n, c); CREATE INDEX ON t (s) WHERE a > 5;
         INSERT INTO t SELECT i FROM generate_series(1, 5000) i; ANALYZE t;
         CREATE VIEW v AS SELECT * FROM t; CREATE TABLE parted (k int) PARTITION BY RANGE (k)""")
     connection = connect()
     found = connection.adbc_get_table_schema("t", db_schema_filter=schema)
     said = {one.name: {key.decode(): value.decode() for key, value in (one.metadata or {}).items()}
             for one in found}
+    assert {name: one.pop("igloo.indexed") for name, one in said.items()} == {
+        name: "true" if name == "n" else "false" for name in said}
     assert said == {
         "a": {"igloo.source_type": "integer"}, "n": {"igloo.source_type": "numeric(9,2)"},
         "s": {"igloo.source_type": "text", "igloo.collation": "C"},
@@ -289,6 +292,20 @@ def test_table_schemas_tell_what_a_dialect_must_know(postgres, connect, schema):
     with pytest.raises(adbc_driver_manager.ProgrammingError) as caught:
         connection.adbc_get_table_schema("nothing", db_schema_filter=schema)
     assert caught.value.sqlstate == "42P01"
+
+
+def test_the_order_of_text_is_told_only_where_it_is_known(postgres, connect):
+    postgres.run("CREATE DATABASE german LOCALE_PROVIDER icu ICU_LOCALE 'de-DE' LOCALE 'C' "
+                 "TEMPLATE template0; "
+                 "CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0 LOCALE 'C'")
+    for name, expected in (("german", b"deterministic"), ("latin", None)):
+        postgres.run('CREATE TABLE t (a text, c text COLLATE "C")', name)
+        connection = connect(postgres.uri.replace("/postgres", f"/{name}"))
+        a, c = connection.adbc_get_table_schema("t")
+        assert a.metadata.get(b"igloo.collation") == expected
+        assert c.metadata.get(b"igloo.collation") == (expected and b"C")
+        connection.close()
+        postgres.run(f"DROP DATABASE {name}")
 
 
 def test_statistics_are_those_of_the_catalog(postgres, connect, schema):
