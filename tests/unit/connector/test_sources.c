@@ -543,6 +543,70 @@ static void a_text_that_writes_or_is_more_than_one_is_refused(void **state) {
   free(text);
 }
 
+/* ---- drivers of others ------------------------------------------------------------ */
+
+static void attach_adbc(ig_sources *sources, const char *driver, const char *uri) {
+  struct ig_source_option option = {"driver", driver};
+  struct ig_source_definition definition = {.name = "other",
+                                            .type = "adbc",
+                                            .uri = uri,
+                                            .options = &option,
+                                            .options_count = 1};
+  assert_ok(ig_sources_attach(sources, &definition, &test_err));
+}
+
+static void a_driver_of_an_unknown_language_is_read_and_filtered_here(void **state) {
+  (void)state;
+  sqlite_run(in_scratch("people.db"), people);
+  IG_AUTO(ig_sources) *sources = new_sources(2);
+  attach_adbc(sources, "sqlite", in_scratch("people.db"));
+  IG_AUTO(ig_source) *source = find_source(sources, "other");
+  IG_AUTO(ig_remote_table) *table = find_table(source, "people");
+  IG_AUTO(ig_remote_run) *run = new_run(sources, NULL);
+  IG_AUTO(ig_remote_scan) *scan = plan_scan(
+      run, table, &(struct asked){.columns = "ba", .filters = {"(= a l=3)"}, .limit = 1});
+  assert_int_equal(ig_remote_scan_decisions(scan)[0].push, IGLOO_PUSH_NO);
+  assert_false(ig_remote_scan_limit_done(scan));
+  char *text = scan_text(run, scan);
+  assert_string_equal(text, "anna,1\n,2\ncarla,3\nDora,4\n");
+  free(text);
+}
+
+static void a_driver_that_leaves_nearly_all_out_can_still_be_queried(void **state) {
+  (void)state;
+  static const char *const made[] = {"minimal", "only_1_0"};
+  for (size_t i = 0; i < IG_ARRAY_LEN(made); i++) {
+    IG_AUTO(ig_sources) *sources = new_sources(2);
+    attach_adbc(sources, made[i], "");
+    IG_AUTO(ig_source) *source = find_source(sources, "other");
+    const struct ig_source_listing *items = NULL;
+    size_t count = 0;
+    void *hold = NULL;
+    ig_remote_table *missing = NULL;
+    assert_fails(ig_source_list(source, NULL, &items, &count, &hold, &test_err),
+                 IGLOO_UNSUPPORTED, "0A000");
+    assert_string_equal(
+        test_err.message,
+        "source \"other\": the driver does not implement ConnectionGetObjects");
+    assert_fails(
+        ig_source_table(source, IG_STR("main"), IG_STR("t"), NULL, &missing, &test_err),
+        IGLOO_UNSUPPORTED, "0A000");
+    IG_AUTO(ig_remote_table) *table = NULL;
+    assert_ok(ig_source_query(source, IG_STR("whatever"), NULL, &table, &test_err));
+    IG_AUTO(ig_remote_run) *run = new_run(sources, NULL);
+    IG_AUTO(ig_remote_scan) *scan =
+        plan_scan(run, table, &(struct asked){.columns = "a"});
+    char *text = scan_text(run, scan);
+    assert_string_equal(text, "1\n2\n3\n");
+    free(text);
+    int64_t rows = 0;
+    struct ArrowArrayStream nothing = ig_stream_empty();
+    assert_fails(ig_source_ingest(source, IG_STR("main"), IG_STR("t"), IG_INGEST_APPEND,
+                                  &nothing, NULL, &rows, &test_err),
+                 IGLOO_UNSUPPORTED, "0A000");
+  }
+}
+
 /* ---- failed allocations ----------------------------------------------------------- */
 
 static igloo_status read_people(void *ctx, struct igloo_error *reterr) {
@@ -635,6 +699,8 @@ int main(void) {
       scratch_test_in_memory(a_text_of_the_source_is_a_table),
       scratch_test_in_memory(columns_of_one_name_are_told_apart_by_where_they_stand),
       scratch_test_in_memory(a_text_that_writes_or_is_more_than_one_is_refused),
+      scratch_test_in_memory(a_driver_of_an_unknown_language_is_read_and_filtered_here),
+      scratch_test_in_memory(a_driver_that_leaves_nearly_all_out_can_still_be_queried),
       scratch_test_in_memory(everything_survives_each_failed_allocation),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
