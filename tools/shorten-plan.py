@@ -1,7 +1,7 @@
 """Cut the output of EXPLAIN ANALYZE (on stdin) down to what fits a screen.
 
 One line for each operator that does work: its rows, its time, and the file it
-reads. Projections and exchanges between threads are left out.
+reads, or the table of a source. Projections and exchanges between threads are left out.
 """
 
 import re
@@ -24,6 +24,7 @@ def main():
         indent = len(line) - len(line.lstrip())
         ancestors = [above for above in ancestors if above < indent]
         what = find(r"join_type=(\w+)", line) or find(r"mode=(\w+)", line)
+        what = find(r"\btable=([\w.]+)", line) or what
         what = find(r"/([\w.-]+)(?::\d+\.\.\d+)?\]", line) or what
         rows = find(r"\boutput_rows=([^,\]]+)", line)
         time = find(r"\belapsed_compute=([^,\]]+)", line)
