@@ -40,8 +40,9 @@ static igloo_status next_batch(struct ArrowArrayStream *rows,
   igloo_status status = ig_stream_next(rows, ret_batch, reterr);
   if (status == IGLOO_OK) return IGLOO_OK;
   struct igloo_error told = {0};
+  if (ig_result_query_id(rows) == 0) return status; /* of no statement */
   igloo_status known = ig_result_error(rows, &told);
-  if (known == IGLOO_OK || known == IGLOO_INVALID_ARGUMENT) return status;
+  if (known == IGLOO_OK) return status;
   if (reterr) *reterr = told;
   return known;
 }

@@ -215,7 +215,8 @@ static igloo_status listen_all(struct server *server, struct igloo_error *reterr
     say_address(server->tls ? "grpc+tls" : "grpc", config->server_listen, port);
   }
   if (path[0]) {
-    IG_TRY(ig_rpc_server_listen_unix(server->rpc, path, 0600, reterr));
+    uint32_t mode = strcmp(config->server_unix_mode, "0660") == 0 ? 0660 : 0600;
+    IG_TRY(ig_rpc_server_listen_unix(server->rpc, path, mode, reterr));
     printf("listening on grpc+unix://%s\n", path);
   }
   return ig_rpc_server_start(server->rpc, reterr);

@@ -41,7 +41,8 @@ def test_they_are_allowed_with_both_or_when_it_is_said(start, tmp_path, words):
 
 @pytest.mark.parametrize("settings, said", [
     (["auth.mode=jwt"], "auth.mode"), (["tls.cert=x.pem"], "tls.key"),
-    (["tls.client_auth=require"], "tls.cert"), (["server.listen="], "listen"),
+    (["server.unix_mode=0666"], "0660"), (["tls.client_auth=require"], "tls.cert"),
+    (["server.listen="], "listen"),
     (["server.listen=nonsense"], "nonsense"), (["auth.mode=maybe"], "auth.mode")])
 def test_a_wrong_configuration_is_exit_code_2(tmp_path, settings, said):
     words = [word for setting in settings for word in ("--set", setting)]
@@ -69,6 +70,12 @@ def test_a_unix_socket_is_the_user_s_alone_and_goes_with_the_server(start, tmp_p
         assert b"unix" in batch.data_body
     server.end()
     assert not path.exists()
+
+
+def test_a_unix_socket_may_be_the_group_s_too(start, tmp_path):
+    path = tmp_path / "igloo.sock"
+    start("--unix", path, settings=["auth.mode=none", "server.unix_mode=0660"])
+    assert stat.S_IMODE(path.stat().st_mode) == 0o660
 
 
 def test_sighup_reads_certificates_again(start, tmp_path):
