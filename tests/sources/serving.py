@@ -1,6 +1,8 @@
-"""`igloo serve` as a process: what tests/flight has for it, under a name of its own."""
+"""`igloo serve` as a process: what tests/flight has for it, under a name of its own; and what
+`igloo sql --format json` prints."""
 
 import importlib.util
+import json
 import pathlib
 import sys
 
@@ -13,3 +15,13 @@ Server, make_users, program, wait_for = (
     flight.Server, flight.make_users, flight.program, flight.wait_for)
 USER, PASSWORD = flight.USER, flight.PASSWORD
 OTHER, OTHER_PASSWORD = flight.OTHER, flight.OTHER_PASSWORD
+
+
+def answers(text):
+    """The rows of each statement that has some, in one text."""
+    found, at, decoder = [], 0, json.JSONDecoder()
+    while at < len(text):
+        rows, at = decoder.raw_decode(text, at)
+        found.append(rows)
+        at += len(text[at:]) - len(text[at:].lstrip())
+    return found
