@@ -79,10 +79,11 @@ static igloo_status begin_object(const ig_session *session, ig_resolver *resolve
                                  struct igloo_error *reterr) {
   struct ig_str schema, name;
   IG_TRY(refuse_temporary(description, reterr));
-  IG_TRY(refuse_source(
-      session, resolver, description,
-      object->kind == IG_OBJECT_VIEW ? "create a view" : "create an empty table",
-      reterr));
+  IG_TRY(refuse_source(session, resolver, description,
+                       object->kind == IG_OBJECT_VIEW    ? "create a view"
+                       : object->kind == IG_OBJECT_TABLE ? "create an empty table"
+                                                         : "create an external table",
+                       reterr));
   IG_TRY(ig_resolver_target(resolver, description->target, description->target_parts,
                             &schema, &name, reterr));
   *ret_exists = (description->flags & IG_PLAN_IF_NOT_EXISTS) &&

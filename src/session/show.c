@@ -339,6 +339,10 @@ static igloo_status show_create(ig_session *session, struct ig_str text,
   /* Found as FROM finds it; the error for a missing name is the resolver's. */
   IG_AUTO(ig_scan_table) *table = NULL;
   IG_TRY(ig_resolver_table(resolver, 0, parts, name.len, NULL, &table, reterr));
+  if (strcmp(table->catalog, IG_CATALOG_NAME) != 0)
+    return ig_fail_state(reterr, IGLOO_INVALID_ARGUMENT, "42809",
+                         "no statement made \"%s\" here: it is a table of catalog \"%s\"",
+                         table->name, table->catalog);
   const struct ig_object *object =
       ig_snapshot_find(ig_resolver_peek_snapshot(resolver),
                        ig_str_from_cstr(table->schema), ig_str_from_cstr(table->name));

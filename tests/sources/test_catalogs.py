@@ -6,6 +6,7 @@ import os
 import sqlite3
 import stat
 import subprocess
+import time
 import warnings
 
 import adbc_driver_flightsql.dbapi
@@ -206,6 +207,8 @@ def test_objects_of_a_source_are_neither_made_nor_dropped(sql):
             ("DROP TABLE lite.airlines", "drop a table"),
             ("DROP TABLE lite.main.airlines", "drop a table"),
             ("CREATE TABLE lite.main.t (a INT)", "create an empty table"),
+            ("CREATE EXTERNAL TABLE lite.e STORED AS CSV LOCATION 'x.csv'",
+             "create an external table"),
             ("CREATE VIEW lite.v AS SELECT 1 AS a", "create a view"),
             ("DROP VIEW lite.short", "drop a view"),
             ("CREATE SCHEMA lite.s", "create a schema"),
@@ -224,6 +227,41 @@ def test_drivers_are_looked_for_where_the_configuration_says(sql):
     assert sql("SELECT name FROM igloo.system.drivers", env=empty).rows == []
     answer = sql("ATTACH 'x.db' AS lite (TYPE sqlite)", env=empty)
     assert answer.sqlstate == "58P01" and f'"{sql.folder}"' in answer.err
+
+
+def test_what_describes_a_table_describes_one_of_a_source(sql):
+    attach(sql)
+    columns = [("id", "bigint", "YES"), ("name", "text", "YES")]
+    assert sql("DESCRIBE lite.airlines").rows == columns
+    assert sql("SHOW COLUMNS FROM lite.main.airlines LIKE 'n%'").rows == columns[1:]
+    assert [row[:4] for row in sql("SUMMARIZE lite.airlines").rows] == [
+        ("id", "bigint", "1", "2"), ("name", "text", "KLM", "Lufthansa")]
+    # Also where Igloo has a table of that schema and name.
+    sql("CREATE SCHEMA main", "CREATE TABLE main.airlines AS SELECT 1 AS a")
+    answer = sql("SHOW CREATE TABLE lite.main.airlines")
+    assert answer.sqlstate == "42809" and 'catalog "lite"' in answer.error
+
+
+def test_ten_thousand_tables_are_listed_in_two_seconds_and_not_walked_to_plan(sql):
+    with sqlite3.connect(sql.folder / "many.db") as database:
+        database.execute("CREATE TABLE t00000 (a INTEGER PRIMARY KEY, b TEXT)")
+        database.execute("INSERT INTO t00000 VALUES (1, 'x')")
+        # The others are the same table by other names: making ten thousand takes ten seconds.
+        database.execute("PRAGMA writable_schema = ON")
+        database.executemany(
+            "INSERT INTO sqlite_schema SELECT type, ?1, ?1, rootpage,"
+            " replace(sql, 't00000', ?1) FROM sqlite_schema WHERE name = 't00000'",
+            [(f"t{i:05d}",) for i in range(1, 10000)])
+    attach(sql, name="many", uri="many.db")
+    started = time.monotonic()
+    assert len(sql("SHOW TABLES FROM many").rows) == 10000
+    assert time.monotonic() - started < 2
+    started = time.monotonic()
+    assert sql("SELECT b FROM many.t05000").rows == [("x",)]
+    assert time.monotonic() - started < 1
+    *_, statements = sql("SELECT b FROM many.t05000",
+                         "SELECT statements FROM igloo.system.catalogs WHERE name = 'many'").rows
+    assert statements == ("1",)
 
 
 def test_refresh_shows_new_tables_at_once(sql):
