@@ -123,6 +123,7 @@ struct ig_operand {
   const struct igloo_column *column;
   const struct ig_rule *rule; /* of the column */
   struct ig_type type;        /* after the casts */
+  bool is_rounded;            /* a float that is compared as a decimal */
 };
 
 /* A pattern of LIKE, taken apart: an item is a piece of text or a wildcard. */
@@ -188,6 +189,15 @@ void ig_write_clauses(const struct ig_language *language, const struct igloo_tab
 bool ig_walk_begin_guarded(struct ig_walk *walk, const struct ig_operand *operand);
 void ig_walk_end_guarded(struct ig_walk *walk, const struct ig_operand *operand,
                          bool guarded);
+
+/* Bounds of the floats that stand for a decimal: those that are it in 15 digits and,
+ * where the operand is rounded, when rounded to its scale. */
+void ig_bounds_of_decimal(const struct ig_operand *operand, const struct ig_value *value,
+                          double *ret_low, double *ret_high);
+/* `column low_op low`, `column high_op high`, or both, as the operator `op` needs. */
+void ig_walk_append_bounds(struct ig_walk *walk, const struct ig_operand *operand,
+                           int32_t op, const struct ig_buf *low, const char *low_op,
+                           const struct ig_buf *high, const char *high_op);
 
 /* Append to the walk's text, if there is one, and count. */
 void ig_walk_append(struct ig_walk *walk, struct ig_str part);

@@ -249,6 +249,29 @@ static bool literal(struct ig_walk *walk, const struct ig_rule *rule_of_column,
   return refuse(walk, "the constant has no form there");
 }
 
+static void write_bound(struct ig_buf *dst, double bound) {
+  ig_buf_append_char(dst, '\'');
+  ig_text_double(dst, bound);
+  ig_buf_append_cstr(dst, "'::float8");
+}
+
+/* A float that is compared as a decimal: by bounds. */
+static enum ig_form compare(struct ig_walk *walk, const struct ig_operand *operand,
+                            int32_t op, const struct ig_value *value, bool *ret_written) {
+  *ret_written = operand->is_rounded;
+  if (!operand->is_rounded) return IG_FORM_SAME;
+  walk->reason = "a float is compared as a decimal";
+  if (op == IGLOO_OP_NE || op == IGLOO_OP_DISTINCT) return IG_FORM_NO;
+  IG_SMALL_TEXT(low);
+  IG_SMALL_TEXT(high);
+  double low_bound, high_bound;
+  ig_bounds_of_decimal(operand, value, &low_bound, &high_bound);
+  write_bound(&low, low_bound);
+  write_bound(&high, high_bound);
+  ig_walk_append_bounds(walk, operand, op, &low, " >= ", &high, " <= ");
+  return IG_FORM_MORE;
+}
+
 /* The pattern with ! as its escape: a backslash may mean two things in a literal. Bytes
  * between the wildcards go out as they are. */
 static void append_pattern(struct ig_walk *walk, const struct ig_pattern *pattern) {
@@ -285,6 +308,7 @@ static const struct ig_language language = {
     .may_misfit = may_misfit,
     .identifier = identifier,
     .literal = literal,
+    .compare = compare,
     .like = like,
     .truths = {" = false", ""},
     .collate = " COLLATE \"C\"",

@@ -247,28 +247,6 @@ static int64_t floor_div(int64_t value, int64_t by) {
   return value / by - (value % by < 0);
 }
 
-/* What is between two bounds; the operator says which of them there are. */
-static void append_bounds(struct ig_walk *walk, const struct ig_operand *operand,
-                          int32_t op, const struct ig_buf *low, const char *low_op,
-                          const struct ig_buf *high, const char *high_op) {
-  bool has_low = op != IGLOO_OP_LT && op != IGLOO_OP_LE;
-  bool has_high = op != IGLOO_OP_GT && op != IGLOO_OP_GE;
-  bool both = has_low && has_high;
-  ig_walk_append_cstr(walk, both ? "(" : "");
-  if (has_low) {
-    ig_walk_append_name(walk, operand->column);
-    ig_walk_append_cstr(walk, low_op);
-    ig_walk_append(walk, ig_buf_str(low));
-  }
-  ig_walk_append_cstr(walk, both ? " AND " : "");
-  if (has_high) {
-    ig_walk_append_name(walk, operand->column);
-    ig_walk_append_cstr(walk, high_op);
-    ig_walk_append(walk, ig_buf_str(high));
-  }
-  ig_walk_append_cstr(walk, both ? ")" : "");
-}
-
 static void write_day(struct ig_buf *dst, int64_t day) {
   ig_buf_append_char(dst, '\'');
   ig_text_date(dst, day);
@@ -289,25 +267,23 @@ static enum ig_form compare_moment(struct ig_walk *walk, const struct ig_operand
   }
   write_day(&low, day - around);
   write_day(&high, day + around + 1);
-  append_bounds(walk, operand, op, &low, " >= ", &high, " < ");
+  ig_walk_append_bounds(walk, operand, op, &low, " >= ", &high, " < ");
   walk->reason = SPELLINGS;
   return IG_FORM_MORE;
 }
 
-/* A REAL stands for the decimal of 15 digits nearest to it: the bounds leave room for all
- * that stand for this one, and for what SQLite makes of the bounds. */
+/* The bounds leave room, for what SQLite makes of their texts as well. */
 static enum ig_form compare_decimal(struct ig_walk *walk,
                                     const struct ig_operand *operand, int32_t op,
                                     const struct ig_value *value) {
   IG_SMALL_TEXT(low);
   IG_SMALL_TEXT(high);
-  double number = (double)value->whole;
-  for (int32_t i = 0; i < value->type.scale; i++) number /= 10;
-  double room = fabs(number) * 1e-13;
-  ig_text_double(&low, number - room);
-  ig_text_double(&high, number + room);
-  append_bounds(walk, operand, op, &low, " >= ", &high, " <= ");
-  walk->reason = DECIMALS;
+  double low_bound, high_bound;
+  ig_bounds_of_decimal(operand, value, &low_bound, &high_bound);
+  ig_text_double(&low, low_bound);
+  ig_text_double(&high, high_bound);
+  ig_walk_append_bounds(walk, operand, op, &low, " >= ", &high, " <= ");
+  walk->reason = operand->is_rounded ? "a float is compared as a decimal" : DECIMALS;
   return IG_FORM_MORE;
 }
 

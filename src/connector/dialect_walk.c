@@ -126,7 +126,7 @@ static bool operand_of(struct ig_walk *walk, const struct igloo_expr *expr,
     const struct igloo_column *column = &walk->table->columns[expr->column];
     struct ig_type type = ig_type_of(column->type);
     *ret_operand = (struct ig_operand){
-        column, walk->language->rule(walk->table, column, &type), type};
+        column, walk->language->rule(walk->table, column, &type), type, false};
     return true;
   }
   const char *reason = "one side is not a column";
@@ -139,7 +139,9 @@ static bool operand_of(struct ig_walk *walk, const struct igloo_expr *expr,
 
   if (!operand_of(walk, expr->children[0], ret_operand)) return false;
   struct ig_type to = ig_type_of(expr->type);
-  if (!ig_type_widens(&ret_operand->type, &to))
+  bool rounds = ret_operand->type.class == IG_CLASS_FLOAT && to.class == IG_CLASS_DECIMAL;
+  ret_operand->is_rounded = ret_operand->is_rounded || rounds;
+  if (!rounds && !ig_type_widens(&ret_operand->type, &to))
     return refuse(walk, "the cast may change values") != IG_FORM_NO;
   ret_operand->type = to;
   return true;
@@ -224,6 +226,39 @@ static enum ig_form push_float(struct ig_walk *walk, int32_t *op, double bound) 
   return IG_FORM_MORE;
 }
 
+void ig_walk_append_bounds(struct ig_walk *walk, const struct ig_operand *operand,
+                           int32_t op, const struct ig_buf *low, const char *low_op,
+                           const struct ig_buf *high, const char *high_op) {
+  bool has_low = op != IGLOO_OP_LT && op != IGLOO_OP_LE;
+  bool has_high = op != IGLOO_OP_GT && op != IGLOO_OP_GE;
+  bool both = has_low && has_high;
+  ig_walk_append_cstr(walk, both ? "(" : "");
+  if (has_low) {
+    ig_walk_append_name(walk, operand->column);
+    ig_walk_append_cstr(walk, low_op);
+    ig_walk_append(walk, ig_buf_str(low));
+  }
+  ig_walk_append_cstr(walk, both ? " AND " : "");
+  if (has_high) {
+    ig_walk_append_name(walk, operand->column);
+    ig_walk_append_cstr(walk, high_op);
+    ig_walk_append(walk, ig_buf_str(high));
+  }
+  ig_walk_append_cstr(walk, both ? ")" : "");
+}
+
+void ig_bounds_of_decimal(const struct ig_operand *operand, const struct ig_value *value,
+                          double *ret_low, double *ret_high) {
+  double number = (double)value->whole, step = operand->is_rounded ? 1 : 0;
+  for (int32_t i = 0; i < value->type.scale; i++) {
+    number /= 10;
+    step /= 10;
+  }
+  double room = fabs(number) * 1e-13;
+  *ret_low = number - (room > step ? room : step);
+  *ret_high = number + (room > step ? room : step);
+}
+
 /* False where it is no value of the column's kind. */
 static bool value_for(struct ig_walk *walk, const struct ig_operand *operand,
                       const struct igloo_expr *literal, struct ig_value *ret_value) {
@@ -278,6 +313,8 @@ static enum ig_form compare_columns(struct ig_walk *walk, const struct ig_operan
   bool plain = class == IG_CLASS_INT || class == IG_CLASS_FLOAT ||
                class == IG_CLASS_DECIMAL || class == IG_CLASS_TEXT;
   bool exact = push == IG_FORM_SAME && right_push == IG_FORM_SAME;
+  if (left->is_rounded || right->is_rounded)
+    return refuse(walk, "the cast may change values");
   if (hides_nulls(walk, left) || hides_nulls(walk, right))
     return refuse(walk, "values that do not fit are NULL here");
   if (!exact && class != IG_CLASS_TEXT)
@@ -368,6 +405,7 @@ static enum ig_form walk_in_list(struct ig_walk *walk, const struct igloo_expr *
   if (expr->children_count - 1 > IG_DIALECT_LIST_MAX)
     return refuse(walk, "the list has more than 1000 values");
   if (!operand_of(walk, expr->children[0], &operand)) return IG_FORM_NO;
+  if (operand.is_rounded) return refuse(walk, "the cast may change values");
   if (!rule_allows(walk, &operand, what, &push, &collate)) return IG_FORM_NO;
 
   bool guarded = negated && ig_walk_begin_guarded(walk, &operand);
@@ -394,6 +432,7 @@ static enum ig_form walk_is_null(struct ig_walk *walk, const struct igloo_expr *
   bool negated = (expr->flags & IGLOO_EXPR_NEGATED) != 0;
   if (expr->children_count != 1) return refuse(walk, "the operator is not known there");
   if (!operand_of(walk, expr->children[0], &operand)) return IG_FORM_NO;
+  if (operand.is_rounded) return refuse(walk, "the cast may change values");
   if (!rule_allows(walk, &operand, IG_ASK_NULL, &push, &collate) ||
       (!negated && hides_nulls(walk, &operand)))
     return IG_FORM_NO;
@@ -589,7 +628,8 @@ bool ig_walk_sorts(const struct ig_language *language, const struct igloo_table 
   for (size_t i = 0; i < sort_count; i++) {
     const struct igloo_column *column = &table->columns[sort[i].column];
     struct ig_type type = ig_type_of(column->type);
-    struct ig_operand operand = {column, language->rule(table, column, &type), type};
+    struct ig_operand operand = {column, language->rule(table, column, &type), type,
+                                 false};
     if (!rule_allows(&walk, &operand, IG_ASK_SORT, &push, &collate) ||
         push != IG_FORM_SAME) {
       *ret_reason = walk.reason;

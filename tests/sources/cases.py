@@ -33,6 +33,8 @@ class Maker:
             return ("cast", WIDER[format], expr), WIDER[format]
         if format == "i" and self.random.random() < 0.1:
             return ("cast", "g", expr), "g"
+        if format == "g" and self.random.random() < 0.2:
+            return ("cast", "d:30,15", expr), "d:30,15"
         if format in ("s", "i") and self.random.random() < 0.1:
             return ("cast", "d:15,2", expr), "d:15,2"
         return expr, format

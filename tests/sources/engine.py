@@ -5,6 +5,7 @@ An expression is a tuple: ("col", i), ("lit", format, value), ("cast", format, x
 ("=", a, b) …, ("and", …), ("or", …), ("not", x), ("isnull", x), ("notnull", x),
 ("in", x, literals…), ("between", x, low, high), ("like", x, literal, escape), …
 """
+import decimal
 import re
 import struct
 
@@ -21,6 +22,10 @@ def scaled(format, value, to):
     """A value cast from one format to a wider one."""
     if value in (None, Misfit) or format == to:
         return value
+    if to[0] == "d" and format[0] in "fg":
+        if not abs(value) < 1e14:  # the cast fails, or gives NULL
+            return None
+        return int(decimal.Decimal(value * 10**15).to_integral_value(decimal.ROUND_HALF_UP))
     if to[0] == "d":
         places = int(to.split(",")[1]) - (int(format.split(",")[1]) if format[0] == "d" else 0)
         return value * 10**places

@@ -185,6 +185,14 @@ static void zeros_are_told_apart_only_by_the_engine(void **state) {
       INEXACT("(< f g)", "\"f\" <= \"g\""),
       INEXACT("(= f g)", "\"f\" = \"g\""),
       NO("(<> f g)", "-0.0 and 0.0 are one value there"),
+      INEXACT("(< (cast d:30,15 g) d:30,15=500000000000000)",
+              "\"g\" <= '0.50000000000005'::float8"),
+      INEXACT(
+          "(between (cast d:14,7 f) d:14,7=0 d:14,7=10000000)",
+          "\"f\" >= '-1.0000000000000002e-07'::float8 AND \"f\" <= '1.0000001'::float8"),
+      NO("(<> (cast d:30,15 g) d:30,15=1)", "a float is compared as a decimal"),
+      NO("(notin (cast d:30,15 g) d:30,15=1)", "the cast may change values"),
+      NO("(= (cast d:30,15 g) (cast d:30,15 g))", "the cast may change values"),
       NO("(< g g=nan)", "NaN is another value there"),
       NO("(in g g=nan)", "NaN is another value there"),
   };

@@ -82,6 +82,12 @@ static void comparisons_of_plain_values_are_exact(void **state) {
       NO("(<> de d:9,2=1000)", "a decimal is a binary number there"),
       NO("(in de d:9,2=1000)", "the constant has no form there"),
       INEXACT("(> (cast d:21,1 i) d:21,1=10)", "`i` >= 0.9999999999999"),
+      INEXACT("(< (cast d:30,15 f) d:30,15=100000000000000)",
+              "`f` <= 0.10000000000001001"),
+      INEXACT("(= (cast d:30,15 f) d:30,15=0)", "(`f` >= -1e-15 AND `f` <= 1e-15)"),
+      NO("(<> (cast d:30,15 f) d:30,15=0)", "a decimal is a binary number there"),
+      NO("(in (cast d:30,15 f) d:30,15=0)", "the cast may change values"),
+      NO("(isnull (cast d:30,15 f))", "the cast may change values"),
       NO("(<> (cast d:21,1 i) d:21,1=10)", "a decimal is a binary number there"),
   };
   (void)state;
