@@ -3,10 +3,10 @@
 
   run.py --igloo build/igloo [PATTERN]
 
-Three kinds of test: each program of examples/c compiles alone against the public
+Four kinds of test: each program of examples/c compiles alone against the public
 headers and prints what its .out file says, embedded and over a server; the sample
 question of `make run` gives the rows that DuckDB gives for the same text over the same
-files; each `$ igloo …` command in a ```console block of README.md and docs/ prints what
+files and tables; so does that of examples/federation, with a PostgreSQL of its own; each `$ igloo …` command in a ```console block of README.md and docs/ prints what
 stands below it. Commands run in a folder with the sample's files. The last line is
 "N passed, M failed"."""
 
@@ -137,6 +137,43 @@ def test_sample_counts(igloo):
         compare(f"n\n{expected}", output)
 
 
+def load_bookings(connection, server):
+    """The bookings of PostgreSQL in DuckDB, under the same name."""
+    connection.execute("ATTACH ':memory:' AS pg; CREATE SCHEMA pg.travel")
+    connection.execute("CREATE TABLE pg.travel.bookings (id BIGINT, carrier TEXT, flight INTEGER,"
+                       " day DATE, price DECIMAL(8, 2))")
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/bookings.csv"
+        run(["psql", "-qX", server.uri, "-c", f"\\copy travel.bookings TO '{path}' CSV"])
+        connection.execute(f"COPY pg.travel.bookings FROM '{path}'")
+
+
+def test_federation(igloo):
+    """examples/federation prints what its .out file says, and DuckDB says the same."""
+    import duckdb
+    sys.path.insert(0, str(ROOT / "tests/sources"))
+    from postgres import BIN, Postgres
+    os.environ["PATH"] = f"{BIN}:{os.environ['PATH']}"
+    folder = ROOT / "examples/federation"
+    server = Postgres()
+    try:
+        code, output = run([str(folder / "run.sh"), server.uri])
+        if code:
+            raise Failure(output)
+        compare((folder / "run.out").read_text(), output)
+        connection = duckdb.connect()
+        load_fleet(connection)
+        load_bookings(connection, server)
+    finally:
+        server.done()
+    connection.execute(f"SET file_search_path = '{SAMPLE}'")
+    rows = connection.execute((folder / "question.sql").read_text()).fetchall()
+    found = [[cell.strip() for cell in line.split("│")[1:-1]]
+             for line in output.splitlines() if line.startswith("│")][2:]
+    compare("\n".join(str([make_cell(cell) for cell in row]) for row in rows),
+            "\n".join(str([make_cell(cell) for cell in row]) for row in found))
+
+
 def list_commands(document):
     """(line, command, output) of each ```console block."""
     block, command, output, start = None, None, [], 0
@@ -170,6 +207,7 @@ def make_tests(igloo, folder):
         yield f"examples/c/{source.name} prints what it should", (
             lambda source=source: test_program(igloo, source))
     yield "the sample question is answered as DuckDB answers it", lambda: test_sample(igloo)
+    yield "one question over PostgreSQL, SQLite and Parquet", lambda: test_federation(igloo)
     yield "the sample's files hold every row", lambda: test_sample_counts(igloo)
     for document in [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]:
         if document.exists():
