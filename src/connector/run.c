@@ -5,8 +5,8 @@
  * source by source in the order in which they were attached: two executions can never
  * hold what the other waits for. Each part then has a link of those; with more parts than
  * links they follow each other. Of several parts the first takes the snapshot, the others
- * join it; its link is a reader as the others are, and stays in its transaction until all
- * parts were opened.
+ * join it; its link is a reader as the others are, and stays in its transaction until the
+ * run ends.
  */
 #include <nanoarrow/nanoarrow.h>
 
@@ -338,16 +338,18 @@ static void release_link(struct ig_run_source *slot, ig_link *link, bool in_snap
 }
 
 /* Links and places that no part will use any more, out of the slot; at most one link a
- * call. True: call again. */
+ * call. True: call again. Parts may be opened again until the run ends (a recursive query
+ * does), and then read the same snapshot: its holder stays. */
 static bool release_surplus(ig_remote_run *run, struct ig_run_source *slot, bool all) {
   ig_mutex_lock(&run->mu);
   uint32_t left = !all && slot->planned > slot->opened ? slot->planned - slot->opened : 0;
+  bool in_snapshot = slot->snapshot == SNAPSHOT_TAKEN;
+  uint32_t kept = left == 0 && in_snapshot && !all ? 1 : left;
   ig_link *link = NULL;
   uint32_t places = 0;
-  if (slot->free_count > left) {
-    /* The holder is the last to go: others may have to join yet. */
+  if (slot->free_count > kept) {
     size_t at = slot->free_count - 1;
-    if (slot->free[at] == slot->holder && at > 0 && left > 0) at--;
+    if (slot->free[at] == slot->holder && at > 0) at--;
     link = slot->free[at];
     slot->free[at] = slot->free[--slot->free_count];
     slot->links--;
@@ -357,7 +359,6 @@ static bool release_surplus(ig_remote_run *run, struct ig_run_source *slot, bool
     places = slot->places - slot->links;
     slot->places = slot->links;
   }
-  bool in_snapshot = slot->snapshot == SNAPSHOT_TAKEN;
   ig_mutex_unlock(&run->mu);
   if (link) release_link(slot, link, in_snapshot);
   if (places) ig_links_unreserve(slot->source->pool, IG_PLACE_READ, places);

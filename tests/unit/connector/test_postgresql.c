@@ -80,7 +80,6 @@ static void parts_of_a_scan_read_one_snapshot(void **state) {
   struct ArrowArrayStream second = open_part(&f, scan, 1);
   assert_int_equal(drain(&first) + drain(&second), ROWS);
   psql("DELETE FROM wide WHERE a = 0; UPDATE wide SET a = -a", NULL);
-  psql("VACUUM FULL wide", NULL);
   IG_AUTO(ig_pushdown_list) *list = NULL;
   assert_ok(ig_pushdown_list_new(f.sources, &list, &test_err));
   assert_int_equal(ig_pushdown_list_count(list), 2);
@@ -134,6 +133,25 @@ static void a_stream_dropped_early_leaves_the_snapshot_alone(void **state) {
     assert_int_equal(drain(&rest), ROWS);
     psql("UPDATE wide SET a = -a WHERE c = 5", NULL);
   }
+}
+
+/* As a recursive query does in each round. */
+static void parts_that_are_opened_again_read_the_same_snapshot(void **state) {
+  (void)state;
+  FIXTURE(f, 4);
+  IG_AUTO(ig_remote_scan) *scan =
+      plan_scan(f.run, f.table, &(struct asked){.columns = "a", .parts = 2});
+  for (int round = 0; round < 3; round++) {
+    struct ArrowArrayStream first = open_part(&f, scan, 0);
+    struct ArrowArrayStream second = open_part(&f, scan, 1);
+    assert_int_equal(drain(&first) + drain(&second), ROWS);
+    if (round == 0)
+      psql("UPDATE wide SET c = -1 WHERE a = 1; DELETE FROM wide WHERE a = 2", NULL);
+  }
+  psql("INSERT INTO wide VALUES (2, 'x', 2)", NULL);
+  struct ig_source_stats stats;
+  ig_source_stats_get(f.source, &stats);
+  assert_true(stats.connections <= 3);
 }
 
 static void a_lookup_by_key_is_one_statement_without_a_snapshot(void **state) {
@@ -341,6 +359,7 @@ int main(void) {
       cmocka_unit_test(parts_of_a_scan_read_one_snapshot),
       cmocka_unit_test(one_connection_is_enough_for_a_snapshot_of_many_parts),
       cmocka_unit_test(a_stream_dropped_early_leaves_the_snapshot_alone),
+      cmocka_unit_test(parts_that_are_opened_again_read_the_same_snapshot),
       cmocka_unit_test(a_lookup_by_key_is_one_statement_without_a_snapshot),
       cmocka_unit_test(
           a_connection_that_the_server_ended_is_replaced_before_the_first_row),
