@@ -130,7 +130,8 @@ bool ig_type_widens(const struct ig_type *from, const struct ig_type *to) {
     case IG_CLASS_DECIMAL:
       return to->scale >= from->scale &&
              to->precision - to->scale >= from->precision - from->scale;
-    case IG_CLASS_TIME:
+    case IG_CLASS_TIME: /* a day has room in every unit */
+      return to->unit >= from->unit;
     case IG_CLASS_TIMESTAMP:
     case IG_CLASS_INSTANT:
       return from->unit == to->unit;
