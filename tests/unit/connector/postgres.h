@@ -15,9 +15,11 @@
 static char postgres_folder[64]; /* data/ and the socket */
 static pid_t postgres_pid;
 
-/* As the user postgres, since the server refuses root. */
+/* As the user postgres, since the server refuses root; it ends with who started it. */
 static IG_UNUSED const char *as_postgres(void) {
-  return geteuid() == 0 ? "setpriv --reuid=postgres --regid=postgres --clear-groups" : "";
+  return geteuid() == 0
+             ? "setpriv --reuid=postgres --regid=postgres --clear-groups --pdeathsig=INT"
+             : "setpriv --pdeathsig=INT";
 }
 
 /* Run statements; what they print goes to *ret_text (512 bytes) where that is not NULL.
