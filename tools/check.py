@@ -74,7 +74,8 @@ class Cache:
             return self.reached[path]
         self.reached[path] = found = {path}
         for target in INCLUDE.findall(path.read_text(errors="replace")):
-            for base in (path.parent, ROOT / "src", ROOT / "include", ROOT / "bridge/include"):
+            for base in (path.parent, ROOT / "src", ROOT / "include", ROOT / "drivers",
+                         ROOT / "bridge/include"):
                 if (base / target).is_file():
                     found |= self.reach((base / target).resolve())
                     break
@@ -93,7 +94,7 @@ def read_compile_commands(build):
     entries = {}
     for entry in json.loads((build / "compile_commands.json").read_text()):
         path = pathlib.Path(entry["file"])
-        if path.is_relative_to(ROOT / "src"):
+        if path.is_relative_to(ROOT / "src") or path.is_relative_to(ROOT / "drivers"):
             entries[path] = shlex.split(entry["command"])
     return entries
 

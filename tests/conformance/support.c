@@ -20,7 +20,8 @@ const char *format(const char *fmt, ...) {
 const char *with_table(const char *text, const char *table) {
   const char *at = strstr(text, "$table");
   if (!at) return text;
-  return with_table(format("%.*s%s%s", (int)(at - text), text, table, at + strlen("$table")), table);
+  return with_table(
+      format("%.*s%s%s", (int)(at - text), text, table, at + strlen("$table")), table);
 }
 
 /* ---- errors
