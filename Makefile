@@ -50,7 +50,7 @@ test: build-tests
 	@$(PYTHON) tools/run-tests.py
 
 test-long: build-tests
-	@tools/build.sh release bench_wire
+	@tools/build.sh release bench_wire bench_sources
 	@$(PYTHON) tools/run-tests.py --long
 
 unit: setup

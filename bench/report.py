@@ -91,6 +91,17 @@ def streams(found):
             + table(head, rows))
 
 
+def postgresql(found):
+    names = {"drain": "draining COPY", "adbc": "adbc-driver-postgresql", "connectorx": "connectorx"}
+    head = ["parts", "Igloo s", *(f"/ {name}" for name in names.values()), "Igloo's peak MiB",
+            *(f"{name}'s" for name in names.values())]
+    rows = [[parts, f"{entry['seconds']['igloo']:.2f}",
+             *(ratio(entry["ratio"][peer]) for peer in names),
+             *(f"{entry['peak_kb'][reader] / 1024:.0f}" for reader in ("igloo", *names))]
+            for parts, entry in found.items()]
+    return "### All of lineitem out of PostgreSQL as Arrow\n\n" + table(head, rows)
+
+
 def calls(found):
     head = ["transport", "prepared µs", "unprepared µs", "pgbench µs", "prepared / pgbench",
             "unprepared / pgbench"]
@@ -117,7 +128,7 @@ def serving_instructions(found):
 
 SECTIONS = {"queries": queries, "memory": memory, "start": start, "statements": statements,
             "instructions": instructions, "streams": streams, "calls": calls, "remote": remote,
-            "serving_instructions": serving_instructions}
+            "serving_instructions": serving_instructions, "postgresql": postgresql}
 
 
 def part(name, found):

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 case " $* " in
   *" -h "* | *" --help "*) ;;
   *" --build "*) tools/setup.sh valgrind ;;
-  *) tools/setup.sh valgrind && tools/build.sh release >&2 && tools/build.sh release bench_wire >&2 ;;
+  *) tools/setup.sh valgrind && tools/build.sh release >&2 && tools/build.sh release bench_wire bench_sources >&2 ;;
 esac
 
 # The peers: pinned and checked by hash, apart from what building and testing need.
