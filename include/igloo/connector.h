@@ -75,9 +75,9 @@ enum igloo_expr_flag {
   IGLOO_EXPR_HAS_ELSE = 32,    /* CASE: the last child is the ELSE */
 };
 
-/* A node. Comparisons and logic are those of SQL, with NULL; floating point values are
- * ordered as IEEE 754 totalOrder (-0.0 below 0.0, NaN above all and equal to itself),
- * text by its bytes. */
+/* A node. Comparisons and logic are those of SQL, with NULL; text is compared by its
+ * bytes. Of floating point values NaN is above all and equal to itself; -0.0 and 0.0 are
+ * one value, but for IN_LIST and sorting, where -0.0 is another and the lower one. */
 struct igloo_expr {
   int32_t kind;                   /* enum igloo_expr_kind */
   int32_t op;                     /* enum igloo_expr_op */

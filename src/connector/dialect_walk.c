@@ -194,38 +194,6 @@ static void append_op(struct ig_walk *walk, int32_t op) {
   ig_walk_append_cstr(walk, word);
 }
 
-/* The engine tells -0.0 from 0.0 and puts it below; sources do not. So where zero is the
- * bound that the engine cuts between the two, the source is asked for both. */
-static enum ig_form push_float(struct ig_walk *walk, int32_t *op, double bound) {
-  const char *one_zero = "-0.0 and 0.0 are one value there";
-  if (isnan(bound)) return refuse(walk, "NaN is another value there");
-  if (bound != 0) return IG_FORM_SAME;
-  bool negative = signbit(bound) != 0;
-  switch (*op) {
-    case IGLOO_OP_NE:
-    case IGLOO_OP_DISTINCT:
-      return refuse(walk, one_zero);
-    case IGLOO_OP_LT:
-      if (negative) return IG_FORM_SAME;
-      *op = IGLOO_OP_LE;
-      break;
-    case IGLOO_OP_LE:
-      if (!negative) return IG_FORM_SAME;
-      break;
-    case IGLOO_OP_GT:
-      if (!negative) return IG_FORM_SAME;
-      *op = IGLOO_OP_GE;
-      break;
-    case IGLOO_OP_GE:
-      if (negative) return IG_FORM_SAME;
-      break;
-    default:
-      break; /* = */
-  }
-  walk->reason = one_zero;
-  return IG_FORM_MORE;
-}
-
 void ig_walk_append_bounds(struct ig_walk *walk, const struct ig_operand *operand,
                            int32_t op, const struct ig_buf *low, const char *low_op,
                            const struct ig_buf *high, const char *high_op) {
@@ -280,9 +248,8 @@ static enum ig_form compare_value(struct ig_walk *walk, const struct ig_operand 
   if (!rule_allows(walk, operand, ask_of(op), &push, &collate)) return IG_FORM_NO;
   if (!value_for(walk, operand, literal, &value)) return IG_FORM_NO;
   if (value.is_null) return refuse(walk, "the comparison is with NULL");
-  if (value.type.class == IG_CLASS_FLOAT)
-    push = weaker(push, push_float(walk, &op, value.number));
-  if (push == IG_FORM_NO) return push;
+  if (value.type.class == IG_CLASS_FLOAT && isnan(value.number))
+    return refuse(walk, "NaN is another value there");
   bool written = false;
   if (walk->language->compare)
     push = weaker(push, walk->language->compare(walk, operand, op, &value, &written));
@@ -321,13 +288,6 @@ static enum ig_form compare_columns(struct ig_walk *walk, const struct ig_operan
     return refuse(walk, "the columns compare by other rules there");
   if (class != right->type.class || (left->rule != right->rule && !(plain && exact)))
     return refuse(walk, "the types of the two sides differ");
-  if (class == IG_CLASS_FLOAT) {
-    if (what == IG_ASK_UNEQUAL) return refuse(walk, "-0.0 and 0.0 are one value there");
-    if (op == IGLOO_OP_LT) op = IGLOO_OP_LE;
-    if (op == IGLOO_OP_GT) op = IGLOO_OP_GE;
-    walk->reason = "-0.0 and 0.0 are one value there";
-    push = IG_FORM_MORE;
-  }
   if (class == IG_CLASS_TEXT && exact) collate = walk->language->collate;
 
   ig_walk_append_name(walk, left->column);
@@ -387,10 +347,13 @@ static bool append_listed(struct ig_walk *walk, const struct ig_operand *operand
     ig_walk_append_cstr(walk, "NULL");
     return true;
   }
-  if (value.type.class == IG_CLASS_FLOAT) {
-    int32_t op = negated ? IGLOO_OP_NE : IGLOO_OP_EQ;
-    *push = weaker(*push, push_float(walk, &op, value.number));
-    if (*push == IG_FORM_NO) return false;
+  if (value.type.class == IG_CLASS_FLOAT && isnan(value.number))
+    return refuse(walk, "NaN is another value there") != IG_FORM_NO;
+  if (value.type.class == IG_CLASS_FLOAT && value.number == 0) {
+    /* A list tells the zeros apart, unlike a comparison; sources never do. */
+    walk->reason = "-0.0 and 0.0 are one value there";
+    if (negated) return false;
+    *push = weaker(*push, IG_FORM_MORE);
   }
   return walk->language->literal(walk, operand->rule, &value);
 }

@@ -84,7 +84,7 @@ class Maker:
         if column.kind == "bool" and shape < 0.5:
             return ("col", index)
         if shape < 0.25:
-            values = [self.literal(index, format) for _ in range(self.random.randint(1, 5))]
+            values = [self.literal(index, format) for _ in range(self.random.randint(1, 6))]
             if self.random.random() < 0.15:
                 values.append(("lit", format, None))
             return (self.random.choice(["in", "in", "notin"]), expr, *values)

@@ -1,5 +1,6 @@
-"""Conjuncts, and what they are by the engine's rules: SQL's logic with NULL, floats in the
-order of IEEE 754 totalOrder, text and bytes by their bytes.
+"""Conjuncts, and what they are by the engine's rules: SQL's logic with NULL, NaN above all
+floats, -0.0 equal to 0.0 but where a list of more than three is searched or rows are sorted,
+text and bytes by their bytes.
 
 An expression is a tuple: ("col", i), ("lit", format, value), ("cast", format, x),
 ("=", a, b) …, ("and", …), ("or", …), ("not", x), ("isnull", x), ("notnull", x),
@@ -10,9 +11,10 @@ import re
 import struct
 
 
-def key(value):
-    """What two values of one type are compared by."""
+def key(value, zeros=2):
+    """What two values of one type are sorted by; with one zero, compared by."""
     if isinstance(value, float):
+        value = 0.0 if value == 0 and zeros == 1 else value
         bits = struct.unpack("<q", struct.pack("<d", value))[0]
         return bits ^ 0x7FFFFFFFFFFFFFFF if bits < 0 else bits
     return value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
@@ -95,10 +97,11 @@ class Engine:
             return None
         if word in ("distinct", "notdistinct"):
             different = (left is None) != (others[0] is None) or (
-                left is not None and key(left) != key(others[0]))
+                left is not None and key(left, 1) != key(others[0], 1))
             return different == (word == "distinct")
         if word in ("in", "notin"):
-            found = opposite(both(*(opposite(self.compare("=", left, one)) for one in others)))
+            zeros = 1 if len(others) <= 3 else 2
+            found = opposite(both(*(opposite(self.compare("=", left, one, zeros)) for one in others)))
             return found if word == "in" else opposite(found)
         if word in ("between", "notbetween"):
             inside = both(self.compare(">=", left, others[0]), self.compare("<=", left, others[1]))
@@ -108,8 +111,8 @@ class Engine:
         return self.compare(word, left, others[0])
 
     @staticmethod
-    def compare(word, left, right):
-        return None if left is None or right is None else COMPARE[word](key(left), key(right))
+    def compare(word, left, right, zeros=1):
+        return None if left is None or right is None else COMPARE[word](key(left, zeros), key(right, zeros))
 
     def notation(self, expr):
         word = expr[0]

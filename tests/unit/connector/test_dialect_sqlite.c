@@ -113,9 +113,9 @@ static void floats_are_written_so_that_no_bit_is_lost(void **state) {
       EXACT("(= f g=-inf)", "`f` = -9e999"),
       NO("(= f g=0x1p-1074)", "the number has no exact form there"),
       NO("(= f g=0x1p300)", "the number has no exact form there"),
-      INEXACT("(= f g=-0.0)", "`f` = 0.0"),
-      INEXACT("(< f g=0)", "`f` <= 0.0"),
-      NO("(<> f g=0)", "-0.0 and 0.0 are one value there"),
+      EXACT("(= f g=-0.0)", "`f` = 0.0"),
+      EXACT("(< f g=0)", "`f` < 0.0"),
+      NO("(notin f g=0)", "-0.0 and 0.0 are one value there"),
       NO("(= f g=nan)", "NaN is another value there"),
   };
   (void)state;
