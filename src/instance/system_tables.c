@@ -28,10 +28,7 @@ static igloo_status add_session_settings(const struct ig_config *config, ig_rows
                                          struct igloo_error *reterr) {
   IG_AUTO_DONE(ig_settings) settings = {0};
   const char *name, *doc;
-  struct ig_settings_defaults defaults = {
-      .statement_timeout_us = config->limits_statement_timeout,
-      .strict_pushdown = config->federation_strict_pushdown,
-      .strict_pushdown_bytes = (int64_t)config->federation_strict_pushdown_bytes};
+  struct ig_settings_defaults defaults = ig_settings_defaults_of(config);
   IG_TRY(ig_settings_init(&settings, &defaults, reterr));
   for (size_t i = 0; ig_settings_at(i, &name, &doc); i++) {
     IG_AUTO_CHAR *value = NULL;

@@ -117,11 +117,7 @@ static igloo_status copy_who(const struct ig_session_who *who,
 static igloo_status fill_session(ig_session *session, const struct ig_session_who *who,
                                  struct igloo_error *reterr) {
   struct ig_settings settings;
-  const struct ig_config *config = session->parts.config;
-  struct ig_settings_defaults defaults = {
-      .statement_timeout_us = config->limits_statement_timeout,
-      .strict_pushdown = config->federation_strict_pushdown,
-      .strict_pushdown_bytes = (int64_t)config->federation_strict_pushdown_bytes};
+  struct ig_settings_defaults defaults = ig_settings_defaults_of(session->parts.config);
   IG_TRY(copy_who(who, &session->who, reterr));
   if (who->token) {
     session->token = *who->token;

@@ -317,6 +317,13 @@ const char *ig_settings_catalog(const struct ig_settings *settings) {
   return settings->search_path_count ? settings->search_path[0].key : IG_CATALOG_NAME;
 }
 
+struct ig_settings_defaults ig_settings_defaults_of(const struct ig_config *config) {
+  return (struct ig_settings_defaults){
+      .statement_timeout_us = config->limits_statement_timeout,
+      .strict_pushdown = config->federation_strict_pushdown,
+      .strict_pushdown_bytes = (int64_t)config->federation_strict_pushdown_bytes};
+}
+
 igloo_status ig_settings_init(struct ig_settings *settings,
                               const struct ig_settings_defaults *defaults,
                               struct igloo_error *reterr) {

@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "catalog/catalog.h"
+#include "config/config.h"
 
 /* Schemas of one search path. */
 #define IG_SEARCH_PATH_MAX 64
@@ -40,6 +41,8 @@ struct ig_settings {
   int64_t strict_pushdown_bytes;
   struct ig_settings_defaults defaults;
 };
+
+struct ig_settings_defaults ig_settings_defaults_of(const struct ig_config *config);
 
 /* Defaults. OUT_OF_MEMORY. Free: ig_settings_done. */
 IG_NODISCARD igloo_status ig_settings_init(struct ig_settings *settings,
