@@ -72,6 +72,8 @@ def test_two_databases_and_a_file_are_joined(sql):
      [(0,), (1,), (1,), (2,)]),
     ("SELECT id FROM lite.customers EXCEPT SELECT customer FROM pg.orders", [(77,)]),
     ("SELECT (SELECT max(id) FROM pg.orders) - (SELECT count(*) FROM lite.customers)", [(996,)]),
+    ("WITH RECURSIVE r AS (SELECT id FROM pg.orders WHERE id = 1 UNION ALL SELECT o.id FROM "
+     "pg.orders o JOIN r ON o.id = r.id * 2) SELECT count(*) FROM r", [(10,)]),
     ("SELECT a.id FROM pg.orders a JOIN pg.orders b ON a.id = b.id + 998 ORDER BY 1",
      [(999,), (1000,)]),
 ])
