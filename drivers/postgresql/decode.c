@@ -673,6 +673,7 @@ static bool is_ascii(const uint8_t *bytes, int64_t count) {
 
 /* All texts of the column at once, and that none begins inside a character. */
 static bool is_utf8(const struct node *node) {
+  IG_ASSERT(node->fixed); /* as all that have bytes */
   int64_t count = node->bytes->size_bytes;
   const uint8_t *bytes = node->bytes->data;
   if (is_ascii(bytes, count)) return true;

@@ -28,6 +28,8 @@ struct igp_link {
   PGconn *pg;
   int event; /* set by igp_link_wake() */
   bool busy;
+  bool tls;                        /* OpenSSL may hold bytes that poll() does not see */
+  bool drained;                    /* it holds none: see wait_socket() */
   bool lost;                       /* the session cannot be used any more */
   struct igd_statement *statement; /* at work; borrowed */
   struct canceller *canceller;     /* NULL: none was asked for in this work */
@@ -253,11 +255,21 @@ void igp_link_wake(igp_link *link) {
 /* ---- waiting -------------------------------------------------------------------------
  */
 
+/* Take what OpenSSL holds. Each read takes 8 KiB at least and a record has 16 KiB at
+ * most: after a second one nothing is left, and poll() tells the truth. */
+static bool take_held(igp_link *link, bool *ret_taken) {
+  *ret_taken = link->tls && !link->drained;
+  link->drained = true;
+  return !*ret_taken || PQconsumeInput(link->pg) == 1;
+}
+
 /* Wait until the socket is ready for `events` and read what is there. Returns false where
  * the session is lost or the deadline passed. With `stoppable`, a cancelled statement is
  * looked for. */
 static bool wait_socket(igp_link *link, short events, bool stoppable) {
-  for (;;) {
+  bool taken = false;
+  if (!take_held(link, &taken)) return false;
+  while (!taken) {
     if (stoppable && link->statement && igd_statement_is_cancelled(link->statement))
       return true;
     int64_t left = ig_deadline_left_us(link->deadline_us);
@@ -274,10 +286,11 @@ static bool wait_socket(igp_link *link, short events, bool stoppable) {
     uint64_t ignored;
     if (stoppable && files[1].revents && read(link->event, &ignored, sizeof(ignored)) > 0)
       continue;
-    if (files[0].revents & (POLLIN | POLLERR | POLLHUP | POLLNVAL))
-      return PQconsumeInput(link->pg) == 1;
-    return true;
+    if (!(files[0].revents & (POLLIN | POLLERR | POLLHUP | POLLNVAL))) return true;
+    link->drained = false;
+    return PQconsumeInput(link->pg) == 1;
   }
+  return true;
 }
 
 static bool is_stopped(const igp_link *link) {
@@ -323,7 +336,7 @@ static void finish_work(igp_link *link) {
     if (copying || PQisBusy(link->pg)) {
       /* Nothing has come yet: the query takes longer than is worth waiting for. */
       struct pollfd file = {.fd = PQsocket(link->pg), .events = POLLIN};
-      if (poll(&file, 1, 0) <= 0) ask_to_stop(link);
+      if (!(link->tls && !link->drained) && poll(&file, 1, 0) <= 0) ask_to_stop(link);
       if (!flush(link, false) || !wait_socket(link, POLLIN, false)) link->lost = true;
       continue;
     }
@@ -579,6 +592,7 @@ igloo_status igp_link_open(const struct igp_link_target *target, igp_link **ret_
   link->pg = start_connecting(target);
   IG_TRY(wait_connected(link, reterr));
   (void)PQsetErrorVerbosity(link->pg, PQERRORS_DEFAULT);
+  link->tls = PQsslInUse(link->pg) == 1;
   if (PQsetnonblocking(link->pg, 1) != 0) return fail_lost(link, reterr);
   igloo_status status = igp_link_run(link, settings, NULL, reterr);
   if (status == IGLOO_UNAVAILABLE) return fail_connect(link->pg, link->lost, reterr);

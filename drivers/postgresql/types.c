@@ -315,7 +315,7 @@ static igloo_status resolve(const struct resolver *resolver, uint32_t oid,
     return resolve(resolver, element, modifier, depth + 1, shape->children, ret_known,
                    reterr);
   }
-  if (shape->kind != IGP_COMPOSITE) return IGLOO_OK;
+  if (shape->kind != IGP_COMPOSITE || !entry) return IGLOO_OK;
   IG_TRY(make_children(shape, entry->attributes_count, reterr));
   for (size_t i = 0; i < entry->attributes_count && *ret_known; i++) {
     struct igp_shape *child = &shape->children[i];

@@ -2,13 +2,17 @@
 import decimal
 import os
 import resource
+import shutil
 import signal
+import subprocess
 import threading
 import time
 
 import adbc_driver_manager
 import pyarrow
 import pytest
+
+from conftest import Postgres
 
 ENDLESS = ("SELECT i, 'row ' || i AS t, i / 7.0 AS d "
            "FROM (SELECT generate_series(1, 2000000000) AS i) AS s")
@@ -358,6 +362,41 @@ def test_a_password_is_asked_for_and_taken(postgres, connect):
     finally:
         conf.write_text(old)
         postgres.run("SELECT pg_reload_conf(); DROP ROLE guarded")
+
+
+def test_large_results_come_through_tls(connect):
+    server = Postgres(log_statement="none", shared_buffers="16MB")
+    try:
+        key, certificate = server.data / "server.key", server.data / "server.crt"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj",
+                        "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key,
+                        "-out", certificate], check=True, stderr=subprocess.DEVNULL)
+        for path in (key, certificate):
+            shutil.chown(path, *[server.data.owner()] * 2)
+            path.chmod(0o600)
+        server.run("ALTER SYSTEM SET ssl = on")
+        server.run("SELECT pg_reload_conf()")
+        uri = f"{server.uri}?sslmode=verify-full&sslrootcert={certificate}"
+        deadline = time.monotonic() + SECONDS
+        while server.run("SHOW ssl") != "on\n":
+            assert time.monotonic() < deadline
+        connection = connect(uri)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+            assert cursor.fetchone() == (True,)
+            for width in (1, 1000, 9000, 16384, 70000):
+                query = f"SELECT i, repeat('x', {width}) FROM generate_series(1, {20_000_000 // (width + 50)}) AS i"
+                rows = sum(batch.num_rows for batch in stream(cursor, query))
+                assert rows == 20_000_000 // (width + 50)
+            reader = stream(cursor, ENDLESS)
+            reader.read_next_batch()
+            reader.close()
+            assert works(cursor)
+        connection.close()
+        with pytest.raises(adbc_driver_manager.OperationalError):
+            connect(f"{server.uri.replace('127.0.0.1', 'localhost')}?sslmode=verify-full&sslrootcert={certificate}")
+    finally:
+        server.done()
 
 
 def test_binds_run_the_query_for_each_row(postgres, connect, schema):
