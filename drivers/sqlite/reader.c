@@ -4,7 +4,6 @@
  * storage class that README.md names for the column's type and is in range; what to do
  * with another is the option's business. */
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "arrow/stream.h"
@@ -104,9 +103,9 @@ static int append_null(struct reader *reader, struct builder *builder,
  */
 
 /* NULL data: SQLite had no memory to make the text; check_memory() tells. */
-static struct ig_str text_of(sqlite3_stmt *handle, int index) {
-  const unsigned char *text = sqlite3_column_text(handle, index);
-  return ig_str_make((const char *)text, (size_t)sqlite3_column_bytes(handle, index));
+static struct ig_str text_of(sqlite3_value *value) {
+  const unsigned char *text = sqlite3_value_text(value);
+  return ig_str_make((const char *)text, (size_t)sqlite3_value_bytes(value));
 }
 
 /* A double that is a whole number of int64; casting another is undefined. */
@@ -118,34 +117,33 @@ static bool whole_number(double value, int64_t *ret_value) {
   return true;
 }
 
-static bool fit_int64(sqlite3_stmt *handle, int index, int class, int64_t *ret_value) {
+static bool fit_int64(sqlite3_value *value, int class, int64_t *ret_value) {
   if (class == SQLITE_INTEGER) {
-    *ret_value = sqlite3_column_int64(handle, index);
+    *ret_value = sqlite3_value_int64(value);
     return true;
   }
-  return class == SQLITE_FLOAT &&
-         whole_number(sqlite3_column_double(handle, index), ret_value);
+  return class == SQLITE_FLOAT && whole_number(sqlite3_value_double(value), ret_value);
 }
 
-static bool fit_double(sqlite3_stmt *handle, int index, int class, double *ret_value) {
+static bool fit_double(sqlite3_value *value, int class, double *ret_value) {
   if (class != SQLITE_FLOAT && class != SQLITE_INTEGER) return false;
-  *ret_value = sqlite3_column_double(handle, index);
+  *ret_value = sqlite3_value_double(value);
   int64_t back = 0;
   return class == SQLITE_FLOAT ||
-         (whole_number(*ret_value, &back) && back == sqlite3_column_int64(handle, index));
+         (whole_number(*ret_value, &back) && back == sqlite3_value_int64(value));
 }
 
 /* Seconds since 1970 as microseconds; of the Julian day, to the millisecond that it can
  * hold. */
-static bool fit_instant(sqlite3_stmt *handle, int index, int class,
-                        enum igs_datetime datetime, int64_t *ret_us) {
+static bool fit_instant(sqlite3_value *value, int class, enum igs_datetime datetime,
+                        int64_t *ret_us) {
   if (datetime == IGS_DATETIME_UNIX) {
-    int64_t seconds = class == SQLITE_INTEGER ? sqlite3_column_int64(handle, index) : 0;
+    int64_t seconds = class == SQLITE_INTEGER ? sqlite3_value_int64(value) : 0;
     if (class != SQLITE_INTEGER || seconds < UNIX_MIN || seconds > UNIX_MAX) return false;
     *ret_us = seconds * US_PER_SECOND;
     return true;
   }
-  double day = sqlite3_column_double(handle, index) - 2440587.5; /* 1970-01-01 */
+  double day = sqlite3_value_double(value) - 2440587.5; /* 1970-01-01 */
   if (class != SQLITE_FLOAT && class != SQLITE_INTEGER) return false;
   double ms = round(day * 86400000.0);
   if (!(ms >= (double)UNIX_MIN * 1000 && ms <= (double)UNIX_MAX * 1000 + 999))
@@ -158,38 +156,37 @@ static int64_t floor_div(int64_t value, int64_t by) {
   return value / by - (value % by < 0);
 }
 
-static bool fit_timestamp(sqlite3_stmt *handle, int index, int class, enum igs_kind kind,
+static bool fit_timestamp(sqlite3_value *value, int class, enum igs_kind kind,
                           enum igs_datetime datetime, int64_t *ret_us) {
-  if (datetime != IGS_DATETIME_TEXT)
-    return fit_instant(handle, index, class, datetime, ret_us);
+  if (datetime != IGS_DATETIME_TEXT) return fit_instant(value, class, datetime, ret_us);
   return class == SQLITE_TEXT &&
-         igs_parse_timestamp(text_of(handle, index), kind == IGS_TIMESTAMP_UTC, ret_us);
+         igs_parse_timestamp(text_of(value), kind == IGS_TIMESTAMP_UTC, ret_us);
 }
 
-static bool fit_date(sqlite3_stmt *handle, int index, int class,
-                     enum igs_datetime datetime, int32_t *ret_days) {
+static bool fit_date(sqlite3_value *value, int class, enum igs_datetime datetime,
+                     int32_t *ret_days) {
   int64_t us = 0;
   if (datetime == IGS_DATETIME_TEXT)
-    return class == SQLITE_TEXT && igs_parse_date(text_of(handle, index), ret_days);
-  if (!fit_instant(handle, index, class, datetime, &us)) return false;
+    return class == SQLITE_TEXT && igs_parse_date(text_of(value), ret_days);
+  if (!fit_instant(value, class, datetime, &us)) return false;
   int64_t days = floor_div(us, SECONDS_PER_DAY * US_PER_SECOND);
   *ret_days = (int32_t)days;
   return days * SECONDS_PER_DAY * US_PER_SECOND == us; /* midnight */
 }
 
 /* In numbers, a time of day is seconds or a part of a day. */
-static bool fit_time(sqlite3_stmt *handle, int index, int class,
-                     enum igs_datetime datetime, int64_t *ret_us) {
+static bool fit_time(sqlite3_value *value, int class, enum igs_datetime datetime,
+                     int64_t *ret_us) {
   if (datetime == IGS_DATETIME_TEXT)
-    return class == SQLITE_TEXT && igs_parse_time(text_of(handle, index), ret_us);
+    return class == SQLITE_TEXT && igs_parse_time(text_of(value), ret_us);
   if (datetime == IGS_DATETIME_UNIX) {
-    int64_t seconds = sqlite3_column_int64(handle, index);
+    int64_t seconds = sqlite3_value_int64(value);
     *ret_us = class == SQLITE_INTEGER && seconds >= 0 && seconds < SECONDS_PER_DAY
                   ? seconds * US_PER_SECOND
                   : -1;
     return *ret_us >= 0;
   }
-  double part = sqlite3_column_double(handle, index);
+  double part = sqlite3_value_double(value);
   if ((class != SQLITE_FLOAT && class != SQLITE_INTEGER) || !(part >= 0 && part < 1))
     return false;
   double ms = round(part * 86400000.0);
@@ -197,23 +194,48 @@ static bool fit_time(sqlite3_stmt *handle, int index, int class,
   return *ret_us < SECONDS_PER_DAY * US_PER_SECOND;
 }
 
-/* A REAL means the decimal number that SQLite shows for it: of 15 digits. */
-static bool fit_decimal(sqlite3_stmt *handle, int index, int class,
-                        const struct igs_type *type, __int128 *ret_value) {
+/* A REAL means the decimal number that SQLite shows for it: of 15 digits. No two of those
+ * have one nearest double, so the number is found where going there and back ends where
+ * it began; true if it was. */
+static bool fit_real(double value, int32_t scale, __int128 limit, __int128 *ret_value) {
+  static const double powers[] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                  1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+  if (scale >= (int32_t)IG_ARRAY_LEN(powers)) return false;
+  double scaled = nearbyint(value * powers[scale]);
+  if (!(fabs(scaled) < 1e15) || scaled / powers[scale] != value) return false;
+  *ret_value = (int64_t)scaled;
+  return *ret_value<limit && * ret_value> - limit;
+}
+
+static __int128 power_of_ten(int32_t exponent) {
+  __int128 power = 1;
+  for (; exponent > 0; exponent--) power *= 10;
+  return power;
+}
+
+static bool fit_whole(int64_t value, int32_t scale, __int128 limit, __int128 *ret_value) {
+  __int128 power = power_of_ten(scale);
+  if (value >= limit / power || value <= -(limit / power)) return false;
+  *ret_value = value * power;
+  return true;
+}
+
+static bool fit_decimal(sqlite3_value *value, int class, const struct igs_type *type,
+                        __int128 *ret_value) {
   char digits[40];
+  __int128 limit = power_of_ten(type->precision);
   struct ig_str text = {digits, 0};
-  if (class == SQLITE_TEXT) {
-    text = text_of(handle, index);
-  } else if (class == SQLITE_INTEGER) {
-    text.len = (size_t)snprintf(digits, sizeof(digits), "%lld",
-                                (long long)sqlite3_column_int64(handle, index));
-  } else if (class == SQLITE_FLOAT) {
+  if (class == SQLITE_INTEGER)
+    return fit_whole(sqlite3_value_int64(value), type->scale, limit, ret_value);
+  if (class == SQLITE_BLOB) return false;
+  if (class == SQLITE_FLOAT) {
+    double real = sqlite3_value_double(value);
+    if (fit_real(real, type->scale, limit, ret_value)) return true;
     /* SQLite's own printf: no locale of the host changes the point. */
-    (void)sqlite3_snprintf(sizeof(digits), digits, "%!.15g",
-                           sqlite3_column_double(handle, index));
+    (void)sqlite3_snprintf(sizeof(digits), digits, "%!.15g", real);
     text.len = strlen(digits);
   } else {
-    return false;
+    text = text_of(value);
   }
   return igs_parse_decimal(text, type->precision, type->scale, ret_value);
 }
@@ -282,65 +304,76 @@ static igloo_status check_memory(sqlite3_stmt *handle, struct igd_error *reterr)
                                                       : IGLOO_OK;
 }
 
-static struct ig_str blob_of(sqlite3_stmt *handle, int index) {
-  const void *bytes = sqlite3_column_blob(handle, index);
-  return ig_str_make(bytes, (size_t)sqlite3_column_bytes(handle, index));
+static struct ig_str blob_of(sqlite3_value *value) {
+  const void *bytes = sqlite3_value_blob(value);
+  return ig_str_make(bytes, (size_t)sqlite3_value_bytes(value));
 }
 
 /* With misfit = text: every value has a form. */
-static igloo_status append_as_text(struct reader *reader, int index, int class,
-                                   struct igd_error *reterr) {
+static igloo_status append_as_text(struct reader *reader, int index, sqlite3_value *value,
+                                   int class, struct igd_error *reterr) {
   struct builder *builder = &reader->builders[index];
-  sqlite3_stmt *handle = reader->statement->handle;
   enum igs_kind kind = reader->statement->columns[index].type.kind;
   int code = NANOARROW_OK;
   if (kind == IGS_BINARY) {
-    struct ig_str bytes = blob_of(handle, index);
+    struct ig_str bytes = blob_of(value);
     code = append_bytes(reader, builder, bytes.data, bytes.len);
   } else if (class == SQLITE_BLOB) {
-    code = append_hex(reader, builder, blob_of(handle, index));
+    code = append_hex(reader, builder, blob_of(value));
   } else {
-    code = append_repaired(reader, builder, text_of(handle, index));
+    code = append_repaired(reader, builder, text_of(value));
   }
   if (code == NANOARROW_OK) code = end_bytes(builder);
   if (code == NANOARROW_OK) code = note_valid(builder);
   return check(code, reterr);
 }
 
-static igloo_status append_misfit(struct reader *reader, int index, int class,
-                                  struct igd_error *reterr) {
+static igloo_status append_misfit(struct reader *reader, int index, sqlite3_value *value,
+                                  int class, struct igd_error *reterr) {
   struct igs_statement *statement = reader->statement;
   const struct igs_column *column = &statement->columns[index];
   int misfit = igs_database_of(igs_connection_of(statement))->misfit;
   IG_TRY(check_memory(statement->handle, reterr));
   if (misfit == IGS_MISFIT_ERROR) return fail_misfit(column, class, reterr);
   if (misfit == IGS_MISFIT_TEXT && is_variable(column->type.kind))
-    return append_as_text(reader, index, class, reterr);
+    return append_as_text(reader, index, value, class, reterr);
   return check(append_null(reader, &reader->builders[index], column->type.kind), reterr);
 }
 
 /* ---- rows ----------------------------------------------------------------------------
  */
 
+/* Most texts are ASCII, which is seen eight bytes at a time. */
+static bool is_utf8(struct ig_str text) {
+  uint64_t word, high = 0;
+  size_t at = 0;
+  for (; at + sizeof(word) <= text.len; at += sizeof(word)) {
+    memcpy(&word, text.data + at, sizeof(word));
+    high |= word;
+  }
+  for (; at < text.len; at++) high |= (uint64_t)(unsigned char)text.data[at];
+  return (high & UINT64_C(0x8080808080808080)) == 0 || ig_utf8_valid(text, NULL);
+}
+
 /* Of texts and blobs; false where it does not fit. */
-static bool find_bytes(sqlite3_stmt *handle, int index, int class, enum igs_kind kind,
+static bool find_bytes(sqlite3_value *value, int class, enum igs_kind kind,
                        struct ig_str *ret_bytes) {
   if (kind == IGS_BINARY) {
-    *ret_bytes = class == SQLITE_BLOB ? blob_of(handle, index) : (struct ig_str){0};
+    *ret_bytes = class == SQLITE_BLOB ? blob_of(value) : (struct ig_str){0};
     return class == SQLITE_BLOB;
   }
   if (class == SQLITE_BLOB || (kind == IGS_TEXT && class != SQLITE_TEXT)) return false;
-  *ret_bytes = text_of(handle, index);
-  return class != SQLITE_TEXT || ig_utf8_valid(*ret_bytes, NULL);
+  *ret_bytes = text_of(value);
+  return class != SQLITE_TEXT || is_utf8(*ret_bytes);
 }
 
-static igloo_status append_variable(struct reader *reader, int index, int class,
+static igloo_status append_variable(struct reader *reader, int index,
+                                    sqlite3_value *value, int class,
                                     struct igd_error *reterr) {
   struct builder *builder = &reader->builders[index];
   struct ig_str bytes = {0};
-  if (!find_bytes(reader->statement->handle, index, class,
-                  reader->statement->columns[index].type.kind, &bytes))
-    return append_misfit(reader, index, class, reterr);
+  if (!find_bytes(value, class, reader->statement->columns[index].type.kind, &bytes))
+    return append_misfit(reader, index, value, class, reterr);
   if (!bytes.data) IG_TRY(check_memory(reader->statement->handle, reterr));
   int code = append_bytes(reader, builder, bytes.data, bytes.len);
   if (code == NANOARROW_OK) code = end_bytes(builder);
@@ -351,9 +384,11 @@ static igloo_status append_variable(struct reader *reader, int index, int class,
 static igloo_status append_value(struct reader *reader, int index,
                                  struct igd_error *reterr) {
   struct builder *builder = &reader->builders[index];
-  sqlite3_stmt *handle = reader->statement->handle;
   const struct igs_type *type = &reader->statement->columns[index].type;
-  int class = sqlite3_column_type(handle, index);
+  /* Once for all that is asked of it. Such a value wants the connection's mutex held, and
+   * this connection has none but ours. */
+  sqlite3_value *stored = sqlite3_column_value(reader->statement->handle, index);
+  int class = sqlite3_value_type(stored);
   if (class == SQLITE_NULL)
     return check(append_null(reader, builder, type->kind), reterr);
 
@@ -371,33 +406,33 @@ static igloo_status append_value(struct reader *reader, int index,
     case IGS_LOOSE:
     case IGS_TEXT:
     case IGS_BINARY:
-      return append_variable(reader, index, class, reterr);
+      return append_variable(reader, index, stored, class, reterr);
     case IGS_INT64:
-      fits = fit_int64(handle, index, class, &value.number);
+      fits = fit_int64(stored, class, &value.number);
       break;
     case IGS_DOUBLE:
-      fits = fit_double(handle, index, class, &value.real);
+      fits = fit_double(stored, class, &value.real);
       break;
     case IGS_BOOL:
-      fits = fit_int64(handle, index, class, &value.number) && value.number >= 0 &&
+      fits = fit_int64(stored, class, &value.number) && value.number >= 0 &&
              value.number <= 1;
       value.truth = (uint8_t)value.number;
       break;
     case IGS_DATE:
-      fits = fit_date(handle, index, class, datetime, &value.days);
+      fits = fit_date(stored, class, datetime, &value.days);
       break;
     case IGS_TIME:
-      fits = fit_time(handle, index, class, datetime, &value.number);
+      fits = fit_time(stored, class, datetime, &value.number);
       break;
     case IGS_TIMESTAMP:
     case IGS_TIMESTAMP_UTC:
-      fits = fit_timestamp(handle, index, class, type->kind, datetime, &value.number);
+      fits = fit_timestamp(stored, class, type->kind, datetime, &value.number);
       break;
     case IGS_DECIMAL:
-      fits = fit_decimal(handle, index, class, type, &value.decimal);
+      fits = fit_decimal(stored, class, type, &value.decimal);
       break;
   }
-  if (!fits) return append_misfit(reader, index, class, reterr);
+  if (!fits) return append_misfit(reader, index, stored, class, reterr);
   int code = append_fixed(builder, &value, value_bytes(type->kind));
   if (code == NANOARROW_OK) code = note_valid(builder);
   return check(code, reterr);
