@@ -3,6 +3,7 @@ import datetime
 import decimal
 import itertools
 import math
+import random
 
 import adbc_driver_manager
 import pyarrow as pa
@@ -331,3 +332,27 @@ def test_generated_columns_are_columns(file):
              "INSERT INTO t (a) VALUES (21)")
     assert file.read("SELECT * FROM t").to_pylist() == [{"a": 21, "b": 42, "c": "x21"}]
     assert file.connect().adbc_get_table_schema("t").names == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("scale", [0, 2, 4, 9])
+def test_decimals_of_reals_are_the_digits_that_sqlite_shows(file, scale):
+    """Ten thousand reals: near decimals of so many digits, and anywhere."""
+    maker = random.Random(scale)
+    values = [round(maker.uniform(-1, 1) * 10 ** maker.randrange(12), maker.randrange(scale + 2))
+              for _ in range(9000)]
+    values += [maker.uniform(-1, 1) * 10.0 ** maker.randrange(-5, 20) for _ in range(1000)]
+    file.run(f"CREATE TABLE t (x DECIMAL(20, {scale}))")
+    file.run("INSERT INTO t VALUES (?)", *[(one,) for one in values])
+    found = file.read("SELECT x FROM t ORDER BY rowid", misfit="null").column("x").to_pylist()
+    shown = [row[0] for row in file.rows(
+        "SELECT CASE typeof(x) WHEN 'integer' THEN CAST(x AS TEXT) ELSE printf('%!.15g', x) END"
+        " FROM t ORDER BY rowid")]
+    some = 0
+    for text, mine in zip(shown, found, strict=True):
+        number = decimal.Decimal(text)
+        exact = number.quantize(decimal.Decimal(1).scaleb(-scale),
+                                context=decimal.Context(prec=60)) == number
+        fits = exact and abs(number) < 10 ** (20 - scale)
+        assert mine == (number if fits else None), text
+        some += fits
+    assert some > 1000
