@@ -460,6 +460,9 @@ igloo_status ig_login_begin(ig_logins *logins, const struct ig_login *login,
     return ig_fail(reterr, IGLOO_INVALID_ARGUMENT,
                    "a user's name has at most %d bytes, a password %d",
                    IG_IDENTIFIER_BYTES_MAX, IG_PASSWORD_BYTES_MAX);
+  /* From here on names end at a NUL: one behind it would log in as the one before. */
+  if (memchr(login->user.data ? login->user.data : "", '\0', login->user.len))
+    return ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "a user's name has no NUL in it");
   struct ig_identity identity;
   bool recalled = ig_login_recall(logins, login->user, login->password, &identity);
   struct waiting *waiting = new_waiting(logins, login);

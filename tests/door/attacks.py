@@ -403,6 +403,36 @@ def slow(port, count, *words):
             **{f"left: {kind}": number for kind, number in left.items()}}
 
 
+def tls_stops(port, count):
+    """Connections to a TLS port that stop anywhere within the handshake, or say something
+    else; how many the server has ended within 15 s."""
+    import ssl
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    session = context.wrap_bio(incoming, outgoing)
+    try:
+        session.do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    hello = outgoing.read()
+    words = [b"", HELLO, b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\xff\xff" + bytes(1000),
+             hello[:1] + bytes(len(hello)), hello, hello * 2]
+    words += [hello[:at] for at in range(1, len(hello), 17)]
+    begin()
+    peers = []
+    for number in range(count):
+        peers.append(connect(port))
+        try:
+            peers[-1].sendall(words[number % len(words)])
+        except OSError:
+            pass
+    until = time.monotonic() + 15
+    ended = sum(is_ended(peer, max(0.01, until - time.monotonic())) for peer in peers)
+    return {"connections": count, "ended": ended}
+
+
 def many(port, count, *words):
     """`count` connections held at the same time until the input ends; how many of them the
     server has closed at once."""

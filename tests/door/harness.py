@@ -32,7 +32,7 @@ class Effort:
     peace_s: float  # between them
 
 
-SHORT, LONG = Effort(3, 0.35, 0.35), Effort(5, 2.0, 1.0)
+SHORT, LONG = Effort(3, 0.25, 0.25), Effort(5, 2.0, 1.0)
 
 
 class Process:

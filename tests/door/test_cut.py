@@ -145,8 +145,8 @@ def read_by_igloo(target):
 
 
 # With how many cuts: processes take longer.
-READERS = {"pyarrow": (read_by_pyarrow, 80), "adbc": (read_by_adbc, 40),
-           "igloo": (read_by_igloo, 30)}
+READERS = {"pyarrow": (read_by_pyarrow, 60), "adbc": (read_by_adbc, 18),
+           "igloo": (read_by_igloo, 18)}
 
 
 @pytest.mark.parametrize("by_reset", [False, True], ids=["closed", "reset"])
@@ -209,7 +209,7 @@ def test_a_statement_whose_answer_is_cut_has_run_once_or_never(server, write):
         frames = whole.frames
     number = 0
     for at, (_, length, _, _) in enumerate(frames):
-        for offset in offsets(length)[::3]:
+        for offset in (offsets(length)[at % 3::3] if write is not write_by_adbc else [9]):
             with Cutter(server, at, offset, once=True) as cutter:
                 try:
                     write(cutter.target, f"INSERT INTO {table} VALUES ({number})")

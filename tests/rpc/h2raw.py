@@ -33,9 +33,11 @@ def hpack(headers):
 
 
 class Connection:
-    def __init__(self, port, preface=True, settings=True, receive_buffer=0):
+    def __init__(self, port, preface=True, settings=True, receive_buffer=0, source=None):
         self.socket = socket.socket()
         self.socket.settimeout(20)
+        if source:
+            self.socket.bind((source, 0))
         if receive_buffer:  # as small as the system lets it be
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.connect(("127.0.0.1", port))
