@@ -1,15 +1,13 @@
 """The same answer with pushdown and without, by the real program on real servers."""
 import random
-import warnings
+import sqlite3
 
-import adbc_driver_flightsql
-import adbc_driver_flightsql.dbapi
-import adbc_driver_manager
 import pytest
 
 from cases import Maker
 from engine import Engine
 from serving import Server
+from sessions import session
 from sqltext import Unwritable, sql
 
 TABLES = {"postgresql": "pg.public.nasty", "sqlite": "lite.main.nasty"}
@@ -20,41 +18,29 @@ def served(postgres, postgres_table, sqlite_path, sqlite_table, tmp_path_factory
     folder = tmp_path_factory.mktemp("equivalence")
     (folder / "igloo.conf").write_text(
         f"[catalog.pg]\ntype = postgresql\nuri = {postgres.uri.replace('/postgres', '/nasty')}\n"
-        f"[catalog.lite]\ntype = sqlite\nuri = {sqlite_path}\n")
+        f"[catalog.lite]\ntype = sqlite\nuri = {sqlite_path}\n"
+        f"[catalog.latin]\ntype = postgresql\nuri = {postgres.uri.replace('/postgres', '/latin')}\n"
+        f"[catalog.wide]\ntype = sqlite\nuri = {sqlite_path.parent}/wide.db\n")
+    make_other_encodings(postgres, sqlite_path.parent / "wide.db")
     server = Server(folder, "--config", "igloo.conf",
                     settings=["auth.mode=none", f"files.roots={sqlite_path.parent}:rw"])
     yield server
     server.end()
 
 
-class session:
-    """Statements in a session of its own: rows as tuples, or the error's text."""
+WORDS = ["a", "z", "Z", "ä", "é", "ÿ", ""]
+WIDE = [*WORDS, "Ā", "日本", "\U0001f600", "\ue000"]
 
-    def __init__(self, server, *settings):
-        self.server, self.settings = server, settings
 
-    def __enter__(self):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # there are no transactions
-            self.connection = adbc_driver_flightsql.dbapi.connect(
-                f"grpc://{self.server.target}", db_kwargs={
-                    adbc_driver_flightsql.DatabaseOptions.WITH_COOKIE_MIDDLEWARE.value: "true"})
-        self.cursor = self.connection.cursor()
-        for setting in self.settings:
-            self.run(setting)
-        return self.run
-
-    def run(self, text):
-        try:
-            self.cursor.execute(text)
-            table = self.cursor.fetch_arrow_table()
-            return list(zip(*(column.to_pylist() for column in table.columns)))
-        except adbc_driver_manager.Error as error:
-            return str(error)
-
-    def __exit__(self, *_):
-        self.cursor.close()
-        self.connection.close()
+def make_other_encodings(postgres, path):
+    """The words in LATIN1 and in UTF-16."""
+    postgres.run("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0;")
+    values = ", ".join(f"('{word}')" for word in WORDS)
+    postgres.run(f"CREATE TABLE words (t text); INSERT INTO words VALUES {values};", "latin")
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA encoding = 'UTF-16le'")
+        database.execute("CREATE TABLE words (t TEXT)")
+        database.executemany("INSERT INTO words VALUES (?)", [[word] for word in WIDE])
 
 
 def writable(table, seed, count):
@@ -91,9 +77,40 @@ def test_pushdown_changes_no_answer(source, served, request, long):
 
 
 @pytest.mark.parametrize("source", ["postgresql", "sqlite"])
+def test_pushdown_changes_no_count_and_no_first_rows(source, served, request, long):
+    """Counting fetches no column, and the first rows are chosen there, where that is exact."""
+    table = request.getfixturevalue({"postgresql": "postgres_table", "sqlite": "sqlite_table"}[source])
+    engine, maker = Engine(table.columns), random.Random(f"first rows {source}")
+    with session(served) as on, session(served, "SET igloo.pushdown = off") as off:
+        for expr, text in writable(table, f"first rows {source}", 600 if long else 60):
+            expected = sum(engine.evaluate(expr, row) is True for row in table.seen)
+            counted = f"SELECT count(*) FROM {TABLES[source]} WHERE {text}"
+            assert on(counted) == [(expected,)], counted
+            order = maker.choice(["", " DESC"]) + maker.choice(["", " NULLS FIRST", " NULLS LAST"])
+            first = (f'SELECT id FROM {TABLES[source]} WHERE {maker.choice(["id > 20", text])} '
+                     f'ORDER BY "{maker.choice(table.columns).name}"{order}, id '
+                     f"LIMIT {maker.randint(0, 30)} OFFSET {maker.choice([0, 0, 3])}")
+            assert on(first) == off(first), first
+
+
+@pytest.mark.parametrize("source", ["postgresql", "sqlite"])
 def test_most_conjuncts_are_pushed(source, served, request):
     table = request.getfixturevalue({"postgresql": "postgres_table", "sqlite": "sqlite_table"}[source])
     with session(served) as run:
         plans = ["\n".join(map(str, run(f"EXPLAIN SELECT id FROM {TABLES[source]} WHERE {text}")))
                  for _, text in writable(table, f"equivalence {source}", 40)]
     assert sum("  pushed" in plan for plan in plans) > 20, plans
+
+
+@pytest.mark.parametrize("table,words", [("latin.public.words", WORDS), ("wide.main.words", WIDE)])
+def test_the_encoding_of_a_database_changes_no_answer(table, words, served):
+    with session(served) as run:
+        for word in WIDE:
+            for operator, holds in (("=", str.__eq__), ("<>", str.__ne__), ("<", str.__lt__), (">=", str.__ge__)):
+                expected = [(one,) for one in words if holds(one, word)]  # code points are in the order of UTF-8
+                found = run(f"SELECT t FROM {table} WHERE t {operator} '{word}'")
+                assert isinstance(found, list) and sorted(found) == sorted(expected), (operator, word, found)
+            assert run(f"SELECT t FROM {table} WHERE t LIKE '{word}%' AND t = '{word}'") == [
+                (one,) for one in words if one == word], word
+        ordered = run(f"SELECT t FROM {table} ORDER BY t LIMIT 6")
+        assert ordered == [(one,) for one in sorted(words)[:6]]

@@ -7,6 +7,8 @@ import pytest
 
 from dialects import NO, Dialect
 from nasty import Column
+from serving import Server
+from sessions import session
 
 PARTS = ["'", "''", '"', '""', "`", "``", "\\", "\\\\", "\\'", "$$", "$a$", "--", "/*", "*/", ";", "\n", "\r", "\t", "\x01",
          "\x7f", "%", "_", "!", "{", "}", "E'", "U&'", "x'", "?", "$1", ":a", "@a", "]", "[", "(", ")", "0x27", "\u2019",
@@ -119,3 +121,57 @@ def test_bytes_that_are_no_text_stay_local(source):
     for data in bad:
         for notation in (f"(= t u=#{data})", f"(in t u='a' u=#{data})", f"(like t u=#{data}25 \\)"):
             assert dialect.conjunct(notation)[0] == NO, notation
+
+
+# ---- through Igloo ----------------------------------------------------------------------------
+
+def name_of(text):
+    return '"' + text.replace('"', '""') + '"'
+
+
+def string_of(text):
+    return "'" + text.replace("'", "''") + "'"
+
+
+@pytest.fixture(scope="module")
+def served(postgres, tmp_path_factory):
+    """A table for each name, with two columns of such names and a text in each."""
+    folder = tmp_path_factory.mktemp("injection")
+    postgres.run("CREATE DATABASE hostile TEMPLATE template0;")
+    with postgres.connect("hostile") as server, sqlite3.connect(folder / "x.db") as file:
+        for source, database, kind in (("postgresql", server, 'text COLLATE "C"'), ("sqlite", file, "text")):
+            quote, write = Dialect(source, []).identifier, Dialect(source, []).literal
+            for i, name in enumerate(NAMES):
+                columns = f"{quote(name)} {kind}, {quote(NAMES[i - 1])} {kind}"
+                database.execute(f"CREATE TABLE {quote(name)} ({columns})")
+                database.execute(f"INSERT INTO {quote(name)} VALUES "
+                                 f"({write(TEXTS[i])}, {write(TEXTS[i - 1])}), ('other', NULL)")
+    (folder / "igloo.conf").write_text(
+        f"[catalog.pg]\ntype = postgresql\nuri = {postgres.uri.replace('/postgres', '/hostile')}\n"
+        f"[catalog.lite]\ntype = sqlite\nuri = {folder}/x.db\n")
+    server = Server(folder, "--config", "igloo.conf",
+                    settings=["auth.mode=none", f"files.roots={folder}:rw"])
+    yield server
+    server.end()
+
+
+@pytest.mark.parametrize("source", ["postgresql", "sqlite"])
+def test_names_and_texts_pass_through_igloo_in_one_statement(source, served, postgres):
+    schema = {"postgresql": "pg.public", "sqlite": "lite.main"}[source]
+    wrong = []
+    with session(served) as run:
+        for i, name in enumerate(NAMES):
+            own, other = name_of(name), name_of(NAMES[i - 1])
+            query = (f"SELECT {other}, {own} AS own FROM {schema}.{own} WHERE {own} = {string_of(TEXTS[i])} "
+                     f"AND {other} IN ({string_of(TEXTS[i - 1])}, 'x', 'y', 'z') ORDER BY {own} LIMIT 3")
+            start = len(postgres.log())
+            rows = run(query)
+            asked = [line for line in statements_with_texts(postgres.log()[start:]) if "FROM \"public\"" in line]
+            if rows != [(TEXTS[i - 1], TEXTS[i])] or len(asked) != (source == "postgresql"):
+                wrong.append((query, rows, asked))
+    assert not wrong, f"{len(wrong)}: {wrong[:5]}"
+
+
+def statements_with_texts(log):
+    """Statements that ran (parsed ones are not), with their texts."""
+    return re.split(r"^(?=\[\d+\] LOG:  (?:statement|execute))", log, flags=re.M)[1:]
