@@ -242,6 +242,7 @@ static void prepare_unix(int fd, struct ig_rpc_peer *peer) {
   peer->uid = credentials.uid;
   peer->gid = credentials.gid;
   peer->pid = credentials.pid;
+  (void)snprintf(peer->address, sizeof(peer->address), "unix:%u", credentials.uid);
 }
 
 void ig_rpc_socket_prepare(int fd, bool is_unix, struct ig_rpc_peer *ret_peer) {

@@ -99,7 +99,7 @@ enum ig_rpc_transport { IG_RPC_TCP, IG_RPC_TLS, IG_RPC_UNIX };
 struct ig_rpc_peer {
   enum ig_rpc_transport transport;
   uint64_t connection;   /* a number of its own in this process */
-  char address[64];      /* "127.0.0.1:5000", "[::1]:5000", "unix" */
+  char address[64];      /* "127.0.0.1:5000", "[::1]:5000", "unix:UID" */
   bool is_loopback;      /* of a Unix socket too */
   int64_t uid, gid, pid; /* SO_PEERCRED of a Unix socket; else -1 */
   /* Of a verified client certificate; NULL and 0 without. */
