@@ -1,6 +1,7 @@
 """A database that dies, stalls, comes back, changes or closes its door while it is read; by
 the real server, on a PostgreSQL of this file's own."""
 import concurrent.futures
+import contextlib
 import os
 import signal
 import subprocess
@@ -88,14 +89,18 @@ def processes(origin):
     return [origin.process.pid, *map(int, children)]
 
 
-def pause(origin):
+def send_all(origin, number):
     for pid in processes(origin):
-        os.kill(pid, signal.SIGSTOP)
+        with contextlib.suppress(ProcessLookupError):  # a backend may end meanwhile
+            os.kill(pid, number)
+
+
+def pause(origin):
+    send_all(origin, signal.SIGSTOP)
 
 
 def resume(origin):
-    for pid in processes(origin):
-        os.kill(pid, signal.SIGCONT)
+    send_all(origin, signal.SIGCONT)
 
 
 def open_reader(one, statement):
