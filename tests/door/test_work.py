@@ -124,7 +124,7 @@ def test_nothing_is_done_for_what_nobody_waits_for(server, work, end, record_pro
     assert len(listed) == 1, listed
 
 
-WIDE = "SELECT v, repeat('x', 10000) FROM generate_series(1, 1000000) AS t(v)"
+WIDE = "SELECT v, repeat('x', 1000) FROM generate_series(1, 10000000) AS t(v)"
 
 
 def test_readers_that_stop_or_vanish_make_nothing_grow(server, figure, record_property):
@@ -135,11 +135,11 @@ def test_readers_that_stop_or_vanish_make_nothing_grow(server, figure, record_pr
     slow = [Running(server, WIDE) for _ in range(figure(200) // 4)]
     for one in slow:
         next(one.call)
-    time.sleep(2)
+    assert idle_after(process, 30) is not None, "there is work though nobody reads"
     held = process.memory() - memory
     record_property("held_mib_each", f"{held / harness.MIB / len(slow):.1f}")
-    # Two messages of 4 MiB wait for each, and what operators have in hand.
-    assert held < len(slow) * 24 * harness.MIB
+    # Two messages of 4 MiB wait for each, and a few batches of 8 MB are in hand.
+    assert held < len(slow) * 64 * harness.MIB
     again = process.memory()
     time.sleep(2)
     assert process.memory() - again < 16 * harness.MIB, "it grows while nobody reads"
