@@ -37,10 +37,23 @@ struct listing_call {
   ig_listing *listing; /* the result */
 };
 
+static bool holds_word(struct ig_str text, struct ig_str word) {
+  for (size_t i = 0; i + word.len <= text.len; i++)
+    if (ig_str_eq_ci(ig_str_sub(text, i, word.len), word)) return true;
+  return false;
+}
+
+/* Drivers list indexes and sequences too. */
+static bool is_relation(struct ig_str kind) {
+  return kind.len == 0 || holds_word(kind, IG_STR("table")) ||
+         holds_word(kind, IG_STR("view"));
+}
+
 static igloo_status add_table(struct listing_call *self, struct ig_str schema,
                               struct ig_str name, struct ig_str kind,
                               struct igloo_error *reterr) {
   ig_listing *listing = self->listing;
+  if (!is_relation(kind)) return IGLOO_OK;
   IG_TRY(IG_RESERVE(listing->items, listing->cap, listing->count + 1,
                     IG_CONNECTOR_LISTING_MAX, "tables of a source", reterr));
   struct ig_source_listing *item = &listing->items[listing->count];
@@ -52,8 +65,7 @@ static igloo_status add_table(struct listing_call *self, struct ig_str schema,
                      : ig_arena_strdup(listing->texts, schema);
   item->name = ig_arena_strdup(listing->texts, name);
   if (!item->schema || !item->name) return ig_arena_fail(listing->texts, reterr);
-  for (size_t i = 0; i + 4 <= kind.len && !item->view; i++)
-    item->view = ig_str_eq_ci(ig_str_sub(kind, i, 4), IG_STR("view"));
+  item->view = holds_word(kind, IG_STR("view"));
   listing->count++;
   return IGLOO_OK;
 }

@@ -3,6 +3,7 @@ SQLite files: what they say, who may, what a restart keeps."""
 import csv
 import io
 import os
+import pathlib
 import sqlite3
 import stat
 import subprocess
@@ -11,6 +12,7 @@ import warnings
 
 import adbc_driver_flightsql.dbapi
 import adbc_driver_manager
+import adbc_driver_sqlite
 import pyarrow as pa
 import pytest
 
@@ -316,6 +318,29 @@ def test_a_source_that_is_not_there_does_not_stop_the_start(sql):
 def test_a_mistake_in_the_configuration_stops_the_start(sql, text, words):
     answer = sql("SELECT 1", env=write_config(sql, text))
     assert answer.code != 0 and words in answer.err and "geheim" not in answer.err
+
+
+# ---- drivers of others ----------------------------------------------------------------------
+
+def test_a_driver_of_others_is_attached_by_name_from_the_folders_alone(sql):
+    folder = pathlib.Path(adbc_driver_sqlite.__file__).parent
+    env = {"IGLOO_FEDERATION_DRIVER_PATHS": str(folder)}
+    make_database(sql.folder / "i.db", "CREATE TABLE t (k TEXT PRIMARY KEY, a INT);"
+                                       "INSERT INTO t VALUES ('x', 1), ('y', 2)")
+
+    def run(*statements):
+        return sql(*statements, env=env)
+
+    assert run(f"ATTACH '{sql.folder}/i.db' AS other (TYPE adbc, driver 'adbc_driver_sqlite')").code == 0
+    assert run("SHOW TABLES FROM other").rows == [("other", "main", "t", "BASE TABLE")]
+    assert run("SELECT k FROM other.t WHERE a = 2").rows == [("y",)]
+    assert "language is not known" in run("EXPLAIN SELECT k FROM other.t WHERE a = 2").out
+    for how, sqlstate in [("TYPE adbc", "22023"), ("TYPE adbc, driver 'nowhere'", "58P01"),
+                          ("TYPE adbc, driver '/lib/x86_64-linux-gnu/libc.so.6'", "42501"),
+                          ("TYPE adbc, driver 'adbc_driver_sqlite', x.auth_token 'geheim'", "22023")]:
+        answer = run(f"ATTACH 'x' AS bad ({how})")
+        assert answer.sqlstate == sqlstate, answer.err
+        assert "geheim" not in answer.error
 
 
 # ---- rights ---------------------------------------------------------------------------------
