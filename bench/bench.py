@@ -19,17 +19,19 @@ import sys
 import sysconfig
 import time
 
+import lookup
 import postgresql
 import queries
 import report
 import serving
+import sqlite
 import start
 import statements
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PARTS = ["queries", "memory", "start", "statements", "instructions", "streams", "calls", "remote",
-         "serving_instructions", "postgresql"]
-SERVING = {"calls", "postgresql"}  # need a PostgreSQL
+         "serving_instructions", "postgresql", "sqlite", "lookup"]
+SERVING = {"calls", "postgresql", "lookup"}  # need a PostgreSQL
 BUSY = 0.10  # of the machine, taken by others: more than this widens the ratios
 
 
@@ -138,6 +140,8 @@ def run_part(name, setup):
         "remote": lambda: serving.remote(setup, say),
         "serving_instructions": lambda: serving.count_instructions(setup, say),
         "postgresql": lambda: postgresql.measure(setup, say),
+        "sqlite": lambda: sqlite.measure(setup, say),
+        "lookup": lambda: lookup.measure(setup, say),
     }[name]
     load = Load()
     result = run()
@@ -170,7 +174,7 @@ def main():
         queries=arguments.queries or list(range(1, 23)), count_divisor=1)
     parts = arguments.only or PARTS
     if SERVING & set(parts) and serving.missing():
-        sys.exit(f"error: missing for calls and postgresql (Debian): {', '.join(serving.missing())}")
+        sys.exit(f"error: missing for calls, postgresql and lookup (Debian): {', '.join(serving.missing())}")
     if ("instructions" in parts or "serving_instructions" in parts or arguments.check) and not shutil.which("valgrind"):
         sys.exit("error: valgrind is missing (Debian: valgrind); "
                  "or choose parts without instructions by --only")

@@ -102,6 +102,26 @@ def postgresql(found):
     return "### All of lineitem out of PostgreSQL as Arrow\n\n" + table(head, rows)
 
 
+def sqlite(found):
+    names = {"step": "sqlite3_step", "adbc": "adbc-driver-sqlite"}
+    head = ["table", "rows", "Igloo s", *(f"CPU / {name}" for name in names.values()), "peak MiB"]
+    rows = [[table_, entry["rows"], f"{entry['seconds']['igloo']:.2f}",
+             *(ratio(entry["ratio"][peer]) for peer in names), f"{entry['peak_kb'] / 1024:.0f}"]
+            for table_, entry in found.items()]
+    return ("### All of lineitem out of SQLite as Arrow\n\n" + table(head, rows)
+            + "\n\nIn the table `typed` dates and decimals are declared as such and made of texts and reals.")
+
+
+def lookup(found):
+    names = {"igloo": "a text each", "prepared": "a prepared statement"}
+    head = ["through an embedded Igloo", "p50 µs", "libpq's µs", "/ libpq",
+            "remote statements", "of the catalog"]
+    rows = [[name, f"{found['us'][way]:.0f}", f"{found['us']['libpq']:.0f}",
+             ratio(found["ratio"][way]), f"{found['statements'][way]['all']:.2f}",
+             f"{found['statements'][way]['catalog']:.2f}"] for way, name in names.items()]
+    return "### One row by its key out of PostgreSQL\n\n" + table(head, rows)
+
+
 def calls(found):
     head = ["transport", "prepared µs", "unprepared µs", "pgbench µs", "prepared / pgbench",
             "unprepared / pgbench"]
@@ -128,7 +148,8 @@ def serving_instructions(found):
 
 SECTIONS = {"queries": queries, "memory": memory, "start": start, "statements": statements,
             "instructions": instructions, "streams": streams, "calls": calls, "remote": remote,
-            "serving_instructions": serving_instructions, "postgresql": postgresql}
+            "serving_instructions": serving_instructions, "postgresql": postgresql,
+            "sqlite": sqlite, "lookup": lookup}
 
 
 def part(name, found):

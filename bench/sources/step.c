@@ -3,7 +3,8 @@
  *
  *     step FILE QUERY
  *
- * The last line is JSON: seconds, rows, bytes of texts and blobs, peak memory, CPU time. */
+ * The last line is JSON: seconds, rows, bytes of texts and blobs, peak memory, CPU time.
+ */
 #include <sqlite3.h>
 #include <stdint.h>
 #include <stdio.h>
