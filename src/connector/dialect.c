@@ -2,6 +2,7 @@
 #include "connector/dialect.h"
 
 #include <dlfcn.h>
+#include <unistd.h>
 
 #include "base/thread.h"
 #include "connector/dialect_core.h"
@@ -39,19 +40,20 @@ const struct igloo_dialect *ig_dialect_find(struct ig_str name) {
  */
 
 /* A TYPE is written as a word. */
-static bool is_word(const char *name) {
-  size_t len = name ? strlen(name) : 0;
-  for (size_t i = 0; i < len; i++)
-    if (!ig_ascii_is_alpha(name[i]) && !ig_ascii_is_digit(name[i]) && name[i] != '_')
+static bool is_word(struct ig_str name) {
+  for (size_t i = 0; i < name.len; i++)
+    if (!ig_ascii_is_alpha(name.data[i]) && !ig_ascii_is_digit(name.data[i]) &&
+        name.data[i] != '_')
       return false;
-  return len > 0 && len <= 63;
+  return name.len > 0 && name.len <= 63;
 }
 
 static bool is_whole(const struct igloo_dialect *dialect) {
   return dialect && dialect->abi_version == IGLOO_CONNECTOR_ABI_VERSION &&
-         dialect->struct_size >= sizeof(*dialect) && is_word(dialect->name) &&
-         dialect->conjunct && dialect->sorts && dialect->select && dialect->split &&
-         dialect->identifier && dialect->literal;
+         dialect->struct_size >= sizeof(*dialect) &&
+         is_word(ig_str_from_cstr(dialect->name)) && dialect->conjunct &&
+         dialect->sorts && dialect->select && dialect->split && dialect->identifier &&
+         dialect->literal;
 }
 
 static igloo_status take_up(const struct igloo_dialect *dialect,
@@ -94,6 +96,42 @@ igloo_status ig_dialect_load(const char *path, const struct igloo_dialect **ret_
   IG_TRY(take_up(dialect, reterr));
   *ret_dialect = dialect;
   return IGLOO_OK;
+}
+
+static igloo_status load_named(struct ig_str name, const char *path,
+                               const struct igloo_dialect **ret_dialect,
+                               struct igloo_error *reterr) {
+  const struct igloo_dialect *loaded_dialect = NULL;
+  IG_TRY(ig_dialect_load(path, &loaded_dialect, reterr));
+  if (!ig_str_eq_cstr_ci(name, loaded_dialect->name))
+    return ig_fail_state(reterr, IGLOO_UNSUPPORTED, "0A000",
+                         "dialect \"%s\" calls itself \"%s\"", path,
+                         loaded_dialect->name);
+  *ret_dialect = loaded_dialect;
+  return IGLOO_OK;
+}
+
+igloo_status ig_dialect_find_in(struct ig_str name, const char *const *folders,
+                                size_t folders_count,
+                                const struct igloo_dialect **ret_dialect,
+                                struct igloo_error *reterr) {
+  const struct igloo_dialect *found = ig_dialect_find(name);
+  if (found) {
+    *ret_dialect = found;
+    return IGLOO_OK;
+  }
+  for (size_t i = 0; is_word(name) && i < folders_count; i++) {
+    IG_AUTO_CHAR *path =
+        ig_asprintf("%s/libigloo_dialect_%.*s.so", folders[i], IG_STR_ARG(name));
+    if (!path) return ig_fail_oom(reterr);
+    if (access(path, F_OK) == 0) return load_named(name, path, ret_dialect, reterr);
+  }
+  ig_fail_state(reterr, IGLOO_NOT_FOUND, "58P01", "there is no dialect \"%.*s\"",
+                IG_STR_ARG(name));
+  ig_error_hint(reterr,
+                "It is postgresql, sqlite, adbc, or libigloo_dialect_NAME.so in "
+                "federation.driver_paths.");
+  return IGLOO_NOT_FOUND;
 }
 
 /* ---- with our buffers -----------------------------------------------------------------

@@ -33,6 +33,15 @@ IG_NODISCARD igloo_status ig_dialect_load(const char *path,
                                           const struct igloo_dialect **ret_dialect,
                                           struct igloo_error *reterr);
 
+/* The dialect of this name as ig_dialect_find() has it, or else the one that
+ * `libigloo_dialect_NAME.so` in the first of these folders to hold it brings. Returns
+ * NOT_FOUND 58P01 where there is neither; as ig_dialect_load. */
+IG_NODISCARD igloo_status ig_dialect_find_in(struct ig_str name,
+                                             const char *const *folders,
+                                             size_t folders_count,
+                                             const struct igloo_dialect **ret_dialect,
+                                             struct igloo_error *reterr);
+
 /* A text that appends to `buf`, which remembers a failure. Valid as long as `buf`. */
 struct igloo_text ig_dialect_text(struct ig_buf *buf);
 

@@ -39,7 +39,7 @@ const struct ig_source_type *ig_source_type_find(const char *name) {
 
 /* What an option is for. */
 enum use {
-  USE_OWN,    /* of the source: driver, entrypoint, schema */
+  USE_OWN,    /* of the source: driver, entrypoint, schema, dialect */
   USE_OPTION, /* of the driver, by the name beside it */
   USE_URI,    /* a connection parameter, which the URI gets */
 };
@@ -53,6 +53,7 @@ static const struct option {
     {NULL, "driver", USE_OWN, NULL},
     {NULL, "entrypoint", USE_OWN, NULL},
     {NULL, "schema", USE_OWN, NULL},
+    {"adbc", "dialect", USE_OWN, NULL},
     {"postgresql", "user", USE_OPTION, "username"},
     {"postgresql", "username", USE_OPTION, "username"},
     {"postgresql", "password", USE_OPTION, "password"},

@@ -177,11 +177,22 @@ bool ig_sources_detach(ig_sources *sources, struct ig_str name) {
 /* ---- attaching ----------------------------------------------------------------------
  */
 
-static igloo_status find_type(const struct ig_source_definition *definition,
+/* A driver of others may speak a language that is known. */
+static igloo_status find_dialect(const ig_sources *sources,
+                                 const struct ig_source_definition *definition,
+                                 ig_source *source, struct igloo_error *reterr) {
+  const char *name =
+      source->type->any_option ? ig_source_own_option(definition, "dialect") : NULL;
+  if (!name) name = source->type->name;
+  return ig_dialect_find_in(ig_str_from_cstr(name), (const char *const *)sources->folders,
+                            sources->folders_count, &source->dialect, reterr);
+}
+
+static igloo_status find_type(const ig_sources *sources,
+                              const struct ig_source_definition *definition,
                               ig_source *source, struct igloo_error *reterr) {
   source->type = ig_source_type_find(definition->type);
-  source->dialect = ig_dialect_find(ig_str_from_cstr(definition->type));
-  if (source->type && source->dialect) return IGLOO_OK;
+  if (source->type) return find_dialect(sources, definition, source, reterr);
   ig_fail_state(reterr, IGLOO_NOT_FOUND, "58P01", "there is no source of type \"%s\"",
                 definition->type);
   static const char *const names[] = {"postgresql", "sqlite", "adbc"};
@@ -237,7 +248,7 @@ static igloo_status make_source(ig_sources *sources,
   source->log = ig_pushdown_log_ref(sources->log);
   source->version = definition->version;
   source->read_only = definition->read_only;
-  IG_TRY(find_type(definition, source, reterr));
+  IG_TRY(find_type(sources, definition, source, reterr));
   const char *schema = ig_source_own_option(definition, "schema");
   source->any_schema = !schema && source->type->any_option;
   source->name = ig_strdup(definition->name);

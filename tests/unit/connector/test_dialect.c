@@ -30,7 +30,7 @@ static char *library_path(const char *name) {
   ssize_t len = readlink("/proc/self/exe", program, sizeof(program) - 1);
   assert_true(len > 0);
   for (int up = 0; up < 3; up++) *strrchr(program, '/') = '\0';
-  char *path = ig_asprintf("%s/libdialect_%s.so", program, name);
+  char *path = ig_asprintf("%s/libigloo_dialect_%s.so", program, name);
   assert_non_null(path);
   return path;
 }
@@ -94,7 +94,7 @@ static void a_library_without_a_dialect_of_ours_is_refused_by_its_path(void **st
   assert_fails(ig_dialect_load(silent, &dialect, &test_err), IGLOO_NOT_FOUND, "58P01");
   assert_message_has("igloo_dialect_init");
   assert_fails(ig_dialect_load(missing, &dialect, &test_err), IGLOO_NOT_FOUND, "58P01");
-  assert_fails(ig_dialect_load("libdialect_good.so", &dialect, &test_err),
+  assert_fails(ig_dialect_load("libigloo_dialect_good.so", &dialect, &test_err),
                IGLOO_NOT_FOUND, "58P01");
   assert_null(dialect);
 }
@@ -110,6 +110,30 @@ static void a_dialect_from_outside_is_held_to_the_contract(void **state) {
   (void)state;
   assert_ok(ig_dialect_load(path, &outside, &test_err));
   assert_cases(outside, &table, cases, IG_ARRAY_LEN(cases));
+}
+
+static void a_dialect_is_looked_for_in_folders_by_its_name(void **state) {
+  const struct igloo_dialect *dialect = NULL;
+  IG_AUTO_CHAR *path = library_path("good");
+  *strrchr(path, '/') = '\0';
+  const char *const folders[] = {"/nowhere", path};
+  (void)state;
+  assert_ok(ig_dialect_find_in(IG_STR("SQLite"), folders, 2, &dialect, &test_err));
+  assert_string_equal(dialect->name, "sqlite");
+  dialect = NULL;
+  assert_fails(ig_dialect_find_in(IG_STR("duck"), folders, 2, &dialect, &test_err),
+               IGLOO_NOT_FOUND, "58P01");
+  assert_message_has("\"duck\"");
+  assert_fails(ig_dialect_find_in(IG_STR("good"), folders, 1, &dialect, &test_err),
+               IGLOO_NOT_FOUND, "58P01");
+  assert_fails(ig_dialect_find_in(IG_STR("../good"), folders, 2, &dialect, &test_err),
+               IGLOO_NOT_FOUND, "58P01");
+  /* The file says one name, what is in it another. */
+  assert_fails(ig_dialect_find_in(IG_STR("good"), folders, 2, &dialect, &test_err),
+               IGLOO_UNSUPPORTED, "0A000");
+  assert_message_has("calls itself \"outside\"");
+  assert_null(dialect);
+  assert_ok(ig_dialect_find_in(IG_STR("outside"), folders, 2, &dialect, &test_err));
 }
 
 /* ---- size ---------------------------------------------------------------------------
@@ -230,6 +254,7 @@ int main(void) {
       cmocka_unit_test(dialects_are_found_by_name_in_any_case),
       cmocka_unit_test(an_unknown_language_gets_columns_and_nothing_else),
       cmocka_unit_test(a_dialect_from_outside_is_loaded_once_and_found),
+      cmocka_unit_test(a_dialect_is_looked_for_in_folders_by_its_name),
       cmocka_unit_test(a_library_without_a_dialect_of_ours_is_refused_by_its_path),
       cmocka_unit_test(a_dialect_from_outside_is_held_to_the_contract),
       cmocka_unit_test(what_is_too_large_stays_local),
