@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
 # Build the programs of tests/clients/ that hold clients of other languages, into
 # build/clients/: arrow-go's, arrow-flight's of Rust, those of npm, the JDBC driver; and the
-# h2spec of tests/door/. What they
-# are made of is pinned by lock files or by hash and kept in the cache folder. Installs Go, Node
-# and Java where they are missing.
+# h2spec of tests/door/. What they are made of is pinned by lock files or by hash and kept in
+# the cache folder. Installs Go, Node, Java and sslscan where they are missing.
 #   tools/build-clients.sh [BUILD-FOLDER]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,6 +15,7 @@ command -v node >/dev/null || missing+=(nodejs)
 command -v npm >/dev/null || missing+=(npm)
 command -v javac >/dev/null || missing+=(default-jdk-headless)
 command -v mvn >/dev/null || missing+=(maven)
+command -v sslscan >/dev/null || missing+=(sslscan)
 [ ${#missing[@]} -eq 0 ] || tools/setup.sh "${missing[@]}"
 
 mkdir -p "$build/clients/node"
