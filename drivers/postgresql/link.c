@@ -33,6 +33,7 @@ struct igp_link {
   bool lost;                       /* the session cannot be used any more */
   struct igd_statement *statement; /* at work; borrowed */
   struct canceller *canceller;     /* NULL: none was asked for in this work */
+  int64_t last_us;                 /* after a cancel request: the end of all patience */
   int64_t deadline_us;             /* of waiting; IG_NEVER_US but for connecting and after
                                       a cancel request */
 };
@@ -215,6 +216,7 @@ static bool start_thread(struct canceller *canceller) {
 static void ask_to_stop(igp_link *link) {
   if (link->deadline_us != IG_NEVER_US) return;
   link->deadline_us = ig_deadline_in(IGP_CANCEL_GRACE_MS * IG_US_PER_MS);
+  link->last_us = ig_deadline_in(IGP_CANCEL_LAST_MS * IG_US_PER_MS);
   struct canceller *canceller = ig_calloc(1, sizeof(*canceller));
   if (!canceller) return;
   atomic_init(&canceller->refs, 2);
@@ -288,6 +290,10 @@ static bool wait_socket(igp_link *link, short events, bool stoppable) {
       continue;
     if (!(files[0].revents & (POLLIN | POLLERR | POLLHUP | POLLNVAL))) return true;
     link->drained = false;
+    if (link->last_us != IG_NEVER_US) { /* what was sent before still comes */
+      int64_t more_us = ig_deadline_in(IGP_CANCEL_GRACE_MS * IG_US_PER_MS);
+      link->deadline_us = more_us < link->last_us ? more_us : link->last_us;
+    }
     return PQconsumeInput(link->pg) == 1;
   }
   return true;
@@ -423,7 +429,7 @@ igloo_status igp_link_begin(igp_link *link, struct igd_statement *statement,
   }
   link->busy = true;
   link->statement = statement;
-  link->deadline_us = IG_NEVER_US;
+  link->deadline_us = link->last_us = IG_NEVER_US;
   return IGLOO_OK;
 }
 
@@ -432,7 +438,7 @@ void igp_link_end(igp_link *link) {
   settle_cancel(link);
   link->busy = false;
   link->statement = NULL;
-  link->deadline_us = IG_NEVER_US;
+  link->deadline_us = link->last_us = IG_NEVER_US;
 }
 
 /* All results of what was sent: the last one, or the first error. */
@@ -588,6 +594,7 @@ igloo_status igp_link_open(const struct igp_link_target *target, igp_link **ret_
   link->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (link->event < 0)
     return ig_fail_errno(&reterr->base, errno, "could not make an event");
+  link->last_us = IG_NEVER_US;
   link->deadline_us = ig_deadline_in(target->timeout_ms * IG_US_PER_MS);
   link->pg = start_connecting(target);
   IG_TRY(wait_connected(link, reterr));

@@ -21,9 +21,10 @@
 
 typedef struct igp_link igp_link;
 
-/* How long a cancelled statement may take to stop: a backend looks for it between rows.
- */
+/* How long a server may be silent after it was asked to stop (a backend looks for that
+ * between rows), and how long it may go on sending. */
 #define IGP_CANCEL_GRACE_MS 3000
+#define IGP_CANCEL_LAST_MS 30000
 
 struct igp_link_target {
   const char *uri, *username, *password; /* NULL: not set */
