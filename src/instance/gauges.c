@@ -68,7 +68,7 @@ static struct ig_metric gauges[] = {
                        "Connections to sources that are open."),
     [LINKS_BUSY] = IG_GAUGE("igloo_source_connections_busy", NULL,
                             "Connections to sources that work for a statement."),
-    [LINKS_WAITED] = IG_GAUGE("igloo_source_connections_waited", NULL,
+    [LINKS_WAITED] = IG_GAUGE("igloo_source_statements_waiting", NULL,
                               "Statements that wait for a connection to a source."),
     [REMOTE_STATEMENTS] = IG_GAUGE("igloo_source_statements", NULL,
                                    "Statements that the attached sources were sent."),

@@ -1,6 +1,7 @@
 """ATTACH, DETACH, USE, SHOW and what else makes a database a catalog, by the real program on
 SQLite files: what they say, who may, what a restart keeps."""
 import csv
+import http.client
 import io
 import os
 import pathlib
@@ -586,6 +587,7 @@ def wire(tmp_path):
         warnings.simplefilter("ignore")  # there are no transactions
         with adbc_driver_flightsql.dbapi.connect(f"grpc://{server.target}") as connection:
             connection.path = tmp_path / "x.db"
+            connection.http = server.addresses["http"]
             yield connection
     server.end()
 
@@ -644,6 +646,29 @@ def test_a_session_chooses_its_catalog(wire):
     assert wire.adbc_current_db_schema == "public"
     with pytest.raises(adbc_driver_manager.Error):
         wire.adbc_current_catalog = "nowhere"
+
+
+def test_metrics_tell_of_sources(wire):
+    def metric(name):
+        connection = http.client.HTTPConnection(wire.http, timeout=10)
+        connection.request("GET", "/metrics")
+        text = connection.getresponse().read().decode()
+        connection.close()
+        return next(float(line.split()[1]) for line in text.splitlines()
+                    if line.startswith(f"{name} "))
+
+    assert metric("igloo_sources") == 1 and metric("igloo_sources_unreachable") == 0
+    before = {name: metric(name) for name in (
+        "igloo_source_statements", "igloo_source_rows", "igloo_source_bytes")}
+    with wire.cursor() as cursor:
+        cursor.execute("SELECT * FROM lite.airlines")
+        assert len(cursor.fetchall()) == 2
+    assert metric("igloo_source_rows") == before["igloo_source_rows"] + 2
+    assert metric("igloo_source_statements") > before["igloo_source_statements"]
+    assert metric("igloo_source_bytes") > before["igloo_source_bytes"]
+    assert metric("igloo_source_connections") >= 1 and metric("igloo_source_connections_busy") == 0
+    assert metric("igloo_source_statements_waiting") == metric("igloo_source_refused") == 0
+    assert metric("igloo_source_failures") == 0
 
 
 def test_with_no_one_logged_in_nothing_is_attached(wire):
