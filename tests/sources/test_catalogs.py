@@ -259,9 +259,6 @@ def test_ten_thousand_tables_are_listed_in_two_seconds_and_not_walked_to_plan(sq
     started = time.monotonic()
     assert len(sql("SHOW TABLES FROM many").rows) == 10000
     assert time.monotonic() - started < 2
-    started = time.monotonic()
-    assert sql("SELECT b FROM many.t05000").rows == [("x",)]
-    assert time.monotonic() - started < 1
     *_, statements = sql("SELECT b FROM many.t05000",
                          "SELECT statements FROM igloo.system.catalogs WHERE name = 'many'").rows
     assert statements == ("1",)
