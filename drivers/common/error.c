@@ -51,12 +51,13 @@ AdbcStatusCode igd_status_code(igloo_status status) {
 
 /* What private_data of an error of ADBC 1.1 points at: keys are static, values lie in
  * `values`. */
-enum { DETAILS_MAX = 5 };
+enum { DETAILS_MAX = 6 };
 struct details {
   int count;
   struct AdbcErrorDetail items[DETAILS_MAX];
   struct igloo_error values;
   char vendor_code[16];
+  char position[24];
 };
 
 static void release_plain(struct AdbcError *error) {
@@ -90,6 +91,11 @@ static struct details *make_details(const struct igd_error *from) {
     (void)snprintf(details->vendor_code, sizeof(details->vendor_code), "%d",
                    from->vendor_code);
     add_detail(details, IGD_DETAIL_VENDOR_CODE, details->vendor_code);
+  }
+  if (from->base.line > 0) {
+    (void)snprintf(details->position, sizeof(details->position), "%d:%d", from->base.line,
+                   from->base.column);
+    add_detail(details, IGD_DETAIL_POSITION, details->position);
   }
   return details;
 }

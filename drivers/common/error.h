@@ -29,6 +29,7 @@ struct igd_error {
 #define IGD_DETAIL_DETAIL "igloo.detail" /* sentences; absent where there are none */
 #define IGD_DETAIL_HINT "igloo.hint"     /* the same */
 #define IGD_DETAIL_RETRYABLE "igloo.retryable"     /* "true", or absent */
+#define IGD_DETAIL_POSITION "igloo.position"       /* "line:column", or absent */
 #define IGD_DETAIL_VENDOR_CODE "igloo.vendor_code" /* a number, or absent */
 
 /* The one translation of statuses. */

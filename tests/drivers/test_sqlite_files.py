@@ -294,3 +294,13 @@ def test_a_changed_table_gives_its_new_columns_to_a_prepared_statement(file):
         file.run("ALTER TABLE t ADD COLUMN b TEXT DEFAULT 'x'")
         cursor.execute("SELECT * FROM t")
         assert cursor.fetch_arrow_table().to_pylist() == [{"a": 1, "b": "x"}]
+
+
+@pytest.mark.parametrize("sql, position", [
+    ("SELECT nosuch FROM t", "1:8"), ("SELECT a,\n  'ä' AS x,\n  nosuch FROM t", "3:3"),
+    ("SELECT * FROM t WHERE", None)])
+def test_an_error_says_where_in_the_text_it_is(file, sql, position):
+    file.run("CREATE TABLE t (a BIGINT)")
+    with file.connect().cursor() as cursor:
+        error = error_of(lambda: cursor.execute(sql))
+    assert details_of(error).get("igloo.position") == position
