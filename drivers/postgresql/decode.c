@@ -24,6 +24,7 @@
 
 struct node {
   const struct igp_shape *shape;
+  int64_t wire_width;       /* bytes of each value as it is sent; -1: that differs */
   struct ArrowArray *array; /* inside the batch */
   struct ArrowBuffer *validity;
   struct ArrowBuffer *fixed; /* values, bits or offsets; NULL: a struct */
@@ -133,9 +134,23 @@ static bool has_offsets(enum igp_kind kind) {
          kind == IGP_ARRAY;
 }
 
-static uint8_t *grow(struct ArrowBuffer *buffer, int64_t bytes) {
-  if (buffer->capacity_bytes - buffer->size_bytes < bytes &&
-      ArrowBufferReserve(buffer, bytes) != NANOARROW_OK)
+/* How many bytes a value of this kind has; -1: that differs. */
+static int64_t wire_width(enum igp_kind kind) {
+  if (kind == IGP_BOOL) return 1;
+  if (has_offsets(kind) || kind == IGP_COMPOSITE || kind == IGP_DECIMAL128 ||
+      kind == IGP_DECIMAL256)
+    return -1;
+  return fixed_width(kind);
+}
+
+static __attribute__((noinline)) bool make_room(struct ArrowBuffer *buffer,
+                                                int64_t bytes) {
+  return ArrowBufferReserve(buffer, bytes) == NANOARROW_OK;
+}
+
+static inline uint8_t *grow(struct ArrowBuffer *buffer, int64_t bytes) {
+  if (__builtin_expect(buffer->capacity_bytes - buffer->size_bytes < bytes, 0) &&
+      !make_room(buffer, bytes))
     return NULL;
   uint8_t *at = buffer->data + buffer->size_bytes;
   buffer->size_bytes += bytes;
@@ -186,6 +201,7 @@ static igloo_status start_batch(igp_builder *builder, struct igd_error *reterr) 
 static igloo_status make_nodes(struct node *node, const struct igp_shape *shape,
                                struct igd_error *reterr) {
   node->shape = shape;
+  node->wire_width = wire_width(shape->kind);
   if (!shape->children_count) return IGLOO_OK;
   node->children = ig_calloc(shape->children_count, sizeof(*node->children));
   if (!node->children) return fail_memory(reterr);
@@ -427,6 +443,17 @@ static igloo_status append_number_text(igp_builder *builder, struct node *node,
   return put_bytes(node, text->data, text->len, reterr);
 }
 
+/* The length without blanks at the end: most of a char(25) are some. */
+static size_t cut_blanks(const uint8_t *bytes, size_t count) {
+  uint64_t word;
+  for (; count >= sizeof(word); count -= sizeof(word)) {
+    memcpy(&word, bytes + count - sizeof(word), sizeof(word));
+    if (word != UINT64_C(0x2020202020202020)) break;
+  }
+  while (count && bytes[count - 1] == ' ') count--;
+  return count;
+}
+
 /* "char" holds any byte; PostgreSQL shows those that are no ASCII in octal. */
 static igloo_status append_char(igp_builder *builder, struct node *node,
                                 const uint8_t *bytes, size_t count,
@@ -517,26 +544,64 @@ static igloo_status append_bool(igp_builder *builder, struct node *node, uint8_t
   return IGLOO_OK;
 }
 
-/* How many bytes a value of this kind has; -1: that differs. */
-static int64_t wire_width(enum igp_kind kind) {
-  if (kind == IGP_BOOL) return 1;
-  if (has_offsets(kind) || kind == IGP_COMPOSITE || kind == IGP_DECIMAL128 ||
-      kind == IGP_DECIMAL256)
-    return -1;
-  return fixed_width(kind);
+/* Apart from the frequent ones, so that these need no room on the stack. */
+static __attribute__((noinline)) igloo_status append_other(igp_builder *builder,
+                                                           struct node *node,
+                                                           const uint8_t *bytes,
+                                                           size_t count,
+                                                           struct igd_error *reterr) {
+  switch (node->shape->kind) {
+    case IGP_JSONB:
+      if (count < 1 || bytes[0] != 1) return fail_bytes(builder, reterr);
+      return put_bytes(node, bytes + 1, count - 1, reterr);
+    case IGP_CHAR:
+      return append_char(builder, node, bytes, count, reterr);
+    case IGP_BOOL:
+      return append_bool(builder, node, *bytes, reterr);
+    case IGP_TIME:
+      return append_time(builder, node, bytes, reterr);
+    case IGP_INTERVAL:
+      return append_interval(builder, node, bytes, reterr);
+    case IGP_UUID:
+      return put_fixed(node, bytes, 16, reterr);
+    case IGP_DECIMAL128:
+    case IGP_DECIMAL256:
+      return append_decimal(builder, node, bytes, count, reterr);
+    case IGP_NUMBER_TEXT:
+      return append_number_text(builder, node, bytes, count, reterr);
+    case IGP_ARRAY:
+      return append_array(builder, node, bytes, count, reterr);
+    case IGP_COMPOSITE:
+      return append_composite(builder, node, bytes, count, reterr);
+    case IGP_TEXT:
+    case IGP_BPCHAR:
+    case IGP_JSON:
+    case IGP_BYTEA:
+    case IGP_INT2:
+    case IGP_INT4:
+    case IGP_INT8:
+    case IGP_UINT4:
+    case IGP_FLOAT4:
+    case IGP_FLOAT8:
+    case IGP_DATE:
+    case IGP_TIMESTAMP:
+    case IGP_TIMESTAMPTZ:
+    case IGP_OPAQUE:
+      break;
+  }
+  return fail_bytes(builder, reterr);
 }
 
 static igloo_status append(igp_builder *builder, struct node *node, const uint8_t *bytes,
                            int64_t bytes_count, struct igd_error *reterr) {
-  enum igp_kind kind = node->shape->kind;
   if (bytes_count < 0) return put_null(node, reterr);
-  int64_t width = wire_width(kind);
-  if (width >= 0 && bytes_count != width) return fail_bytes(builder, reterr);
+  if (node->wire_width >= 0 && bytes_count != node->wire_width)
+    return fail_bytes(builder, reterr);
   size_t count = (size_t)bytes_count;
   uint16_t two;
   uint32_t four;
   uint64_t eight;
-  switch (kind) {
+  switch (node->shape->kind) {
     case IGP_INT2:
       two = get_u16(bytes);
       return put_fixed(node, &two, sizeof(two), reterr);
@@ -555,43 +620,32 @@ static igloo_status append(igp_builder *builder, struct node *node, const uint8_
       eight = get_u64(bytes);
       if ((eight & INT64_MAX) > DOUBLE_INFINITY) eight = DOUBLE_NAN;
       return put_fixed(node, &eight, sizeof(eight), reterr);
+    case IGP_DATE:
+      return append_date(builder, node, bytes, reterr);
+    case IGP_TIMESTAMP:
+    case IGP_TIMESTAMPTZ:
+      return append_timestamp(builder, node, bytes, reterr);
     case IGP_TEXT:
     case IGP_JSON:
     case IGP_BYTEA:
     case IGP_OPAQUE:
       return put_bytes(node, bytes, count, reterr);
     case IGP_BPCHAR:
-      while (count && bytes[count - 1] == ' ') count--;
-      return put_bytes(node, bytes, count, reterr);
-    case IGP_JSONB:
-      if (count < 1 || bytes[0] != 1) return fail_bytes(builder, reterr);
-      return put_bytes(node, bytes + 1, count - 1, reterr);
+      return put_bytes(node, bytes, cut_blanks(bytes, count), reterr);
     case IGP_CHAR:
-      return append_char(builder, node, bytes, count, reterr);
+    case IGP_JSONB:
     case IGP_BOOL:
-      return append_bool(builder, node, *bytes, reterr);
-    case IGP_DATE:
-      return append_date(builder, node, bytes, reterr);
     case IGP_TIME:
-      return append_time(builder, node, bytes, reterr);
-    case IGP_TIMESTAMP:
-    case IGP_TIMESTAMPTZ:
-      return append_timestamp(builder, node, bytes, reterr);
     case IGP_INTERVAL:
-      return append_interval(builder, node, bytes, reterr);
     case IGP_UUID:
-      return put_fixed(node, bytes, 16, reterr);
     case IGP_DECIMAL128:
     case IGP_DECIMAL256:
-      return append_decimal(builder, node, bytes, count, reterr);
     case IGP_NUMBER_TEXT:
-      return append_number_text(builder, node, bytes, count, reterr);
     case IGP_ARRAY:
-      return append_array(builder, node, bytes, count, reterr);
     case IGP_COMPOSITE:
-      return append_composite(builder, node, bytes, count, reterr);
+      break;
   }
-  return fail_bytes(builder, reterr);
+  return append_other(builder, node, bytes, count, reterr);
 }
 
 igloo_status igp_builder_value(igp_builder *builder, size_t column, const uint8_t *bytes,
