@@ -1,10 +1,6 @@
-/* test_budget.c -- connections: how many, who waits, and what happens when nobody
- * answers. */
-#include <arpa/inet.h>
+/* test_budget.c -- connections: how many, who waits, and who is stopped. */
 #include <errno.h>
-#include <netinet/in.h>
 #include <pthread.h>
-#include <sys/socket.h>
 
 #include "base/thread.h"
 #include "sources.h"
@@ -12,7 +8,7 @@
 static const char *const numbers =
     "PRAGMA journal_mode = WAL;"
     "CREATE TABLE numbers (a INTEGER PRIMARY KEY, b TEXT);"
-    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)"
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)"
     " INSERT INTO numbers SELECT i, 'row ' || i FROM n;"
     "CREATE TABLE target (a INTEGER, b TEXT);";
 
@@ -98,7 +94,7 @@ static void *one_of_the_crowd(void *ctx) {
     ig_source *second = odd ? crowd->two : crowd->one;
     igloo_status status = read_in_turns(crowd, first, second, &rows, &error);
     if (status != IGLOO_OK) (void)fprintf(stderr, "run failed: %s\n", error.message);
-    if (status != IGLOO_OK || rows != 15000) atomic_fetch_add(&crowd->failed, 1);
+    if (status != IGLOO_OK || rows != 6000) atomic_fetch_add(&crowd->failed, 1);
     atomic_fetch_add(&crowd->ended, 1);
   }
   return NULL;
@@ -187,7 +183,7 @@ static void *copy_numbers(void *ctx) {
     status = ig_source_ingest(crowd->one, IG_STR("main"), IG_STR("target"),
                               IG_INGEST_APPEND, &rows, NULL, &count, &error);
   if (status != IGLOO_OK) (void)fprintf(stderr, "copy failed: %s\n", error.message);
-  if (status != IGLOO_OK || count != 5000) atomic_fetch_add(&crowd->failed, 1);
+  if (status != IGLOO_OK || count != 2000) atomic_fetch_add(&crowd->failed, 1);
   return NULL;
 }
 
@@ -300,66 +296,12 @@ static void a_running_statement_ends_soon_after_it_is_cancelled(void **state) {
   }
 }
 
-/* ---- nobody answers --------------------------------------------------------------- */
-
-static int listen_silently(uint16_t *ret_port) {
-  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  struct sockaddr_in address = {.sin_family = AF_INET,
-                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  socklen_t len = sizeof(address);
-  assert_int_equal(bind(fd, (struct sockaddr *)&address, len), 0);
-  assert_int_equal(listen(fd, 64), 0);
-  assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
-  *ret_port = ntohs(address.sin_port);
-  return fd;
-}
-
-static void a_source_that_does_not_answer_is_asked_once_a_second(void **state) {
-  (void)state;
-  uint16_t port = 0;
-  int fd = listen_silently(&port);
-  IG_AUTO(ig_sources) *sources = new_sources(2);
-  char uri[128];
-  (void)snprintf(uri, sizeof(uri), "postgresql://bob@127.0.0.1:%u/x", port);
-  struct ig_source_option secret = {"password", "s3cr3t"};
-  struct ig_source_definition definition = {.name = "pg",
-                                            .type = "postgresql",
-                                            .uri = uri,
-                                            .secrets = &secret,
-                                            .secrets_count = 1};
-  assert_ok(ig_sources_attach(sources, &definition, &test_err));
-  IG_AUTO(ig_source) *pg = find_source(sources, "pg");
-  int64_t began = ig_now_us();
-  assert_fails(ig_source_check(pg, NULL, &test_err), IGLOO_UNAVAILABLE, "08001");
-  int64_t took = ig_now_us() - began;
-  assert_true(took < 4 * IG_US_PER_S);
-  assert_int_equal(test_err.retryable, 1);
-  assert_null(strstr(test_err.message, "s3cr3t"));
-  assert_true(stats_of(pg).broken);
-
-  /* At once, with what the attempt said; and again one attempt a second at most. */
-  close(fd);
-  int attempts = 0;
-  uint64_t refused = stats_of(pg).refused, failures = stats_of(pg).failures;
-  began = ig_now_us();
-  while (ig_now_us() - began < 1100000) {
-    int64_t asked = ig_now_us();
-    assert_fails(ig_source_check(pg, NULL, &test_err), IGLOO_UNAVAILABLE, "08001");
-    assert_true(ig_now_us() - asked < 1000000);
-    attempts++;
-  }
-  assert_true(attempts > 10);
-  assert_true(stats_of(pg).failures - failures <= 2);
-  assert_true(stats_of(pg).refused - refused >= (uint64_t)attempts - 2);
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       scratch_test_in_memory(two_hundred_queries_share_five_connections),
       scratch_test_in_memory(copies_within_a_source_end_with_two_connections),
       scratch_test_in_memory(who_waits_for_a_connection_can_be_stopped),
       scratch_test_in_memory(a_running_statement_ends_soon_after_it_is_cancelled),
-      cmocka_unit_test(a_source_that_does_not_answer_is_asked_once_a_second),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
