@@ -126,8 +126,14 @@ class Postgres:
         self.stop(signal.SIGQUIT)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def log(self):
-        return (self.folder / "log").read_text(errors="replace")
+    def log_size(self):
+        return (self.folder / "log").stat().st_size
+
+    def log(self, start=0):
+        """What the server said, from a byte on."""
+        with open(self.folder / "log", "rb") as file:
+            file.seek(start)
+            return file.read().decode(errors="replace")
 
     def connect(self, database="postgres"):
         return Connection(f"host={self.folder} port={self.port} user=pg dbname={database} client_encoding=UTF8")
