@@ -96,6 +96,12 @@ static igloo_status check_live(const struct igd_connection *connection,
                  "the connection is not initialized");
 }
 
+/* Not held while connecting: that may take long, and others connect meanwhile. */
+static bool is_database_live(struct igd_database *database) {
+  IG_LOCK_SCOPE(&database->mu);
+  return database->live;
+}
+
 static igloo_status open_connection(struct igd_connection *connection,
                                     struct igd_database *database,
                                     struct igd_error *reterr) {
@@ -103,8 +109,7 @@ static igloo_status open_connection(struct igd_connection *connection,
   if (connection->live)
     return ig_fail(&reterr->base, IGLOO_FAILED_PRECONDITION,
                    "the connection is initialized already");
-  IG_LOCK_SCOPE(&database->mu);
-  if (!database->live)
+  if (!is_database_live(database))
     return ig_fail(&reterr->base, IGLOO_FAILED_PRECONDITION,
                    "the database is not initialized");
   connection->database = igd_database_ref(database);

@@ -4,6 +4,7 @@ import os
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -12,7 +13,7 @@ import adbc_driver_manager
 import pyarrow
 import pytest
 
-from conftest import Postgres
+from conftest import POSTGRESQL, Postgres
 
 ENDLESS = ("SELECT i, 'row ' || i AS t, i / 7.0 AS d "
            "FROM (SELECT generate_series(1, 2000000000) AS i) AS s")
@@ -190,6 +191,31 @@ def test_connecting_to_a_paused_server_ends_in_time(postgres, connect):
         assert caught.value.sqlstate == "08001" and time.monotonic() - started < 5
     finally:
         os.kill(postgres.process.pid, signal.SIGCONT)
+
+
+def test_connecting_does_not_wait_for_another_that_connects():
+    """One database object: a connection that hangs holds no other up."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        uri = f"postgresql://pg@127.0.0.1:{port}/postgres"
+        database = adbc_driver_manager.AdbcDatabase(
+            driver=POSTGRESQL, entrypoint="AdbcDriverInit", uri=uri,
+            **{"igloo.postgresql.connect_timeout_ms": "2000"})
+        started, failed = time.monotonic(), []
+
+        def connect():
+            try:
+                adbc_driver_manager.AdbcConnection(database).close()
+            except adbc_driver_manager.Error as error:
+                failed.append(error.sqlstate)
+
+        threads = [threading.Thread(target=connect) for _ in range(5)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert failed == ["08001"] * 5 and time.monotonic() - started < 8
+        database.close()
 
 
 def test_a_second_statement_is_refused_while_a_stream_is_open(connect):
