@@ -16,7 +16,6 @@ class Dialect:
         build = os.environ.get("IGLOO_BUILD", "build")
         self.library = ctypes.CDLL(str(pathlib.Path(build).resolve() / "libdialect_peer.so"))
         self.library.peer_table_new.restype = ctypes.c_void_p
-        self.library.peer_seconds.restype = ctypes.c_double
         self.name = name.encode()
         lines = ["\t".join(map(str, [kind, schema, table, key, *ends, pages, version, misfit,
                                      datetime]))]
@@ -56,6 +55,3 @@ class Dialect:
     def literal(self, value):
         self.library.peer_literal(self.name, value.encode(), self.text)
         return self.text.value.decode()
-
-    def seconds(self, notation, rounds=1000):
-        return self.library.peer_seconds(self.name, self.table, notation.encode(), rounds)

@@ -1,8 +1,6 @@
 /* peer.c -- the dialects as a small library, so that Python can hold what they write
  * against real servers. Tables come as lines of tab-separated fields, expressions in the
  * notation of tests/unit/connector/expressions.h. */
-#include <time.h>
-
 #include "connector/dialect.h"
 #include "unit/connector/expressions.h"
 
@@ -29,8 +27,6 @@ int peer_split(const char *dialect, const struct peer_table *peer, uint32_t inde
                uint32_t count, char *text);
 void peer_identifier(const char *dialect, const char *name, char *text);
 void peer_literal(const char *dialect, const char *value, char *text);
-double peer_seconds(const char *dialect, const struct peer_table *peer,
-                    const char *notation, int rounds);
 
 static char *field(char **rest) {
   char *start = *rest, *end = strchr(start, '\t');
@@ -169,23 +165,4 @@ void peer_literal(const char *dialect, const char *value, char *text) {
   struct igloo_text out = ig_dialect_text(&buf);
   find(dialect)->literal(value, &out);
   give(&buf, text);
-}
-
-/* Seconds that one classification takes, of many. */
-double peer_seconds(const char *dialect, const struct peer_table *peer,
-                    const char *notation, int rounds) {
-  static struct expressions made;
-  const struct igloo_expr *expr = expressions_read(&made, &peer->table, notation);
-  const struct igloo_dialect *found = find(dialect);
-  struct timespec start, end;
-  const char *reason = NULL;
-  if (!expr) abort();
-  (void)clock_gettime(CLOCK_MONOTONIC, &start);
-  for (int i = 0; i < rounds; i++)
-    (void)ig_dialect_conjunct(found, &peer->table, expr, NULL, &reason);
-  (void)clock_gettime(CLOCK_MONOTONIC, &end);
-  expressions_done(&made);
-  double seconds =
-      (double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec) / 1e9;
-  return seconds / rounds;
 }
