@@ -120,9 +120,11 @@ def attack(server, name, count, *words, least_s=0):
 
 
 def p99(times, windows):
+    """Of few answers it is the slowest; where there is none, all of the time went by."""
     chosen = sorted(took for asked, took in times
                     if any(begin <= asked < end for begin, end in windows))
-    assert len(chosen) >= 10, "too few answers came to tell how long they take"
+    if not chosen:
+        return sum(end - begin for begin, end in windows)
     return chosen[min(len(chosen) - 1, int(len(chosen) * 0.99))]
 
 

@@ -3,7 +3,6 @@ are dropped and passwords that change: tests/flight."""
 
 import base64
 import json
-import statistics
 import subprocess
 import sys
 import time
@@ -50,22 +49,26 @@ def test_unknown_users_and_wrong_passwords_are_told_alike_and_take_as_long(
         guarded, long, record_property):
     channel = guarded.channel()
     took = {"known": [], "unknown": []}
-    for number in range(100 if long else 8):
-        # Pairs, and other names each time: nobody is slowed down for the one before.
-        for kind, user in [("known", USER), ("unknown", USER[:-1] + "x")]:
-            begin = time.monotonic()
-            code, text, token = handshake(channel, [basic(user, f"wrong {number}")])
-            took[kind].append(time.monotonic() - begin)
-            assert token is None
-            if code == grpc.StatusCode.RESOURCE_EXHAUSTED:
-                took[kind].pop()
-                time.sleep(0.3)  # the server asks for it
-                continue
-            assert code == grpc.StatusCode.UNAUTHENTICATED
-            assert text == f'[28P01] password authentication failed for user "{user}"'
-    pairs = list(zip(took["known"], took["unknown"]))
-    assert len(pairs) >= 3
-    ratio = statistics.median(a / b for a, b in pairs)
+
+    def guess(kind, user, number):
+        begin = time.monotonic()
+        code, text, token = handshake(channel, [basic(user, f"wrong {number}")])
+        assert token is None
+        if code == grpc.StatusCode.RESOURCE_EXHAUSTED:
+            return
+        assert code == grpc.StatusCode.UNAUTHENTICATED
+        assert text == f'[28P01] password authentication failed for user "{user}"'
+        took[kind].append(time.monotonic() - begin)
+
+    for attempt in range(3):
+        for number in range(40 if long else 8):
+            # Pairs, each with names of its own: nobody is slowed down for the one before.
+            guess("known", [USER, OTHER][number % 2], f"{attempt} {number}")
+            guess("unknown", f"nobody{number % 2}", f"{attempt} {number}")
+        # The machine does other things too: what counts is how fast it can be.
+        ratio = min(took["known"]) / min(took["unknown"])
+        if 0.9 < ratio < 1.1:
+            break
     record_property("ratio", f"{ratio:.3f}")
     assert 0.8 < ratio < 1.25, took  # 10 % and what the machine does beside
 

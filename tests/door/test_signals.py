@@ -194,7 +194,7 @@ def test_mixed_load_of_sixteen_clients_makes_nothing_grow(
     """An hour with IGLOO_TEST_HOUR=1 or --endurance 60; ten minutes with --long; else a look
     at whether it runs, since memory needs its time until it stays."""
     minutes = request.config.getoption("--endurance") or (
-        60 if os.environ.get("IGLOO_TEST_HOUR") else 10 if long else 0.15)
+        60 if os.environ.get("IGLOO_TEST_HOUR") else 10 if long else 0.1)
     server = Server(tmp_path, "--data", tmp_path / "data", settings=["auth.mode=none"])
     process = harness.Process(server.process.pid)
     clients = [subprocess.Popen(
