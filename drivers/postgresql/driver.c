@@ -184,6 +184,7 @@ static igloo_status connection_open(struct igd_connection *base,
                                          .application_name = database->application_name,
                                          .timeout_ms = database->connect_timeout_ms};
   IG_TRY(igp_link_open(&target, &connection->link, reterr));
+  igp_link_own(connection->link, base);
   if (connection->isolation)
     IG_TRY(set_isolation(connection, connection->isolation, reterr));
   if (connection->read_only) IG_TRY(set_read_only(connection, true, reterr));

@@ -31,7 +31,9 @@ struct igp_link {
   bool tls;                        /* OpenSSL may hold bytes that poll() does not see */
   bool drained;                    /* it holds none: see wait_socket() */
   bool lost;                       /* the session cannot be used any more */
-  struct igd_statement *statement; /* at work; borrowed */
+  struct igd_statement *statement; /* at work; borrowed. NULL: something else */
+  struct igd_connection *owner;    /* borrowed; NULL while connecting */
+  uint_fast64_t cancels_seen;      /* of the owner, when the work began */
   struct canceller *canceller;     /* NULL: none was asked for in this work */
   int64_t last_us;                 /* after a cancel request: the end of all patience */
   int64_t deadline_us;             /* of waiting; IG_NEVER_US but for connecting and after
@@ -247,6 +249,11 @@ static void settle_cancel(igp_link *link) {
   free_canceller(canceller);
 }
 
+void igp_link_own(igp_link *link, struct igd_connection *owner) {
+  link->owner = owner;
+  link->cancels_seen = atomic_load(&owner->cancels);
+}
+
 void igp_link_wake(igp_link *link) {
   uint64_t one = 1;
   /* Full means that it is set. */
@@ -256,6 +263,11 @@ void igp_link_wake(igp_link *link) {
 
 /* ---- waiting -------------------------------------------------------------------------
  */
+
+static bool is_stopped(const igp_link *link) {
+  if (link->statement) return igd_statement_is_cancelled(link->statement);
+  return link->owner && igd_connection_is_cancelled(link->owner, link->cancels_seen);
+}
 
 /* Take what OpenSSL holds. Each read takes 8 KiB at least and a record has 16 KiB at
  * most: after a second one nothing is left, and poll() tells the truth. */
@@ -272,8 +284,7 @@ static bool wait_socket(igp_link *link, short events, bool stoppable) {
   bool taken = false;
   if (!take_held(link, &taken)) return false;
   while (!taken) {
-    if (stoppable && link->statement && igd_statement_is_cancelled(link->statement))
-      return true;
+    if (stoppable && is_stopped(link)) return true;
     int64_t left = ig_deadline_left_us(link->deadline_us);
     if (left == 0) {
       link->lost = true;
@@ -297,10 +308,6 @@ static bool wait_socket(igp_link *link, short events, bool stoppable) {
     return PQconsumeInput(link->pg) == 1;
   }
   return true;
-}
-
-static bool is_stopped(const igp_link *link) {
-  return link->statement && igd_statement_is_cancelled(link->statement);
 }
 
 static bool flush(igp_link *link, bool stoppable) {
@@ -429,6 +436,7 @@ igloo_status igp_link_begin(igp_link *link, struct igd_statement *statement,
   }
   link->busy = true;
   link->statement = statement;
+  if (link->owner) link->cancels_seen = atomic_load(&link->owner->cancels);
   link->deadline_us = link->last_us = IG_NEVER_US;
   return IGLOO_OK;
 }

@@ -42,10 +42,13 @@ IG_DEFINE_AUTO(igp_link, igp_link_close)
 
 PGconn *igp_link_pg(igp_link *link); /* borrowed */
 
+/* Whose cancelling ends work that is no statement's. */
+void igp_link_own(igp_link *link, struct igd_connection *owner);
+
 /* From any thread: whoever waits looks at its statement. */
 void igp_link_wake(igp_link *link);
 
-/* Work for `statement` (NULL: cannot be cancelled) begins: no other may be in work.
+/* Work for `statement` (NULL: ConnectionCancel ends it) begins: no other may be in work.
  * Returns FAILED_PRECONDITION 55000 while a stream is open; UNAVAILABLE 08006 where the
  * session is lost. */
 IG_NODISCARD igloo_status igp_link_begin(igp_link *link, struct igd_statement *statement,

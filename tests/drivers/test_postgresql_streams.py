@@ -131,6 +131,36 @@ def test_cancelling_ends_a_query_that_gives_nothing_yet(postgres, connect):
         assert works(cursor)
 
 
+def test_cancelling_a_connection_ends_its_look_at_a_table_that_is_locked(postgres, connect, schema):
+    postgres.run(f"CREATE TABLE {schema}.t (a int)")
+    blocker, connection = connect(), connect()
+    with blocker.cursor() as cursor, connection.cursor() as other:
+        pid = backend(other)
+        cursor.execute("BEGIN")
+        cursor.execute("LOCK TABLE pg_catalog.pg_attribute IN ACCESS EXCLUSIVE MODE")
+        failed = []
+
+        def look():
+            try:
+                connection.adbc_get_table_schema("t", db_schema_filter=schema)
+            except adbc_driver_manager.Error as error:
+                failed.append(error.sqlstate)
+
+        thread = threading.Thread(target=look)
+        thread.start()
+        deadline = time.monotonic() + SECONDS
+        while True:  # the table of sessions is read by who holds the lock
+            cursor.execute(f"SELECT wait_event_type FROM pg_stat_activity WHERE pid = {pid}")
+            if cursor.fetchone() == ("Lock",):
+                break
+            assert time.monotonic() < deadline
+        connection.adbc_cancel()
+        thread.join(SECONDS)
+        cursor.execute("ROLLBACK")
+        assert not thread.is_alive() and failed == ["57014"]
+        assert works(other)
+
+
 def test_a_killed_backend_is_an_error_not_a_short_result(postgres, connect):
     for how in ("pg_terminate_backend({})", "crash"):
         connection = connect()
