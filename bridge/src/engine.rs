@@ -177,9 +177,9 @@ pub(crate) struct EngineShared {
     pub channel_bytes: usize,
     /// limits.plan_nodes
     pub plan_nodes: usize,
-    /// Parts of remote tables that are opened at once: half of the blocking threads, so that those
-    /// that wait for a connection leave some to those that have one.
-    pub opening: Arc<Semaphore>,
+    /// Parts of remote tables that are opened at once, so that those that wait for a connection leave
+    /// blocking threads to those that have one: the first parts of executions, and all others.
+    pub opening: Arc<[Semaphore; 2]>,
     /// The parser's recursion limit.
     pub parser_depth: usize,
     /// Text of version().
@@ -276,7 +276,9 @@ unsafe fn new_engine(options: &igb_engine_options, files: igb_files) -> Result<B
         cpu_threads: cpu_threads as usize,
         channel_bytes: to_usize(options.channel_bytes),
         plan_nodes: options.plan_nodes as usize,
-        opening: Arc::new(Semaphore::new((options.blocking_threads as usize / 2).max(1))),
+        opening: Arc::new(
+            [2, 4].map(|share| Semaphore::new((options.blocking_threads as usize / share).max(1))),
+        ),
         parser_depth: parser_depth(options.sql_nesting),
         version,
         pool_bytes: options.pool_bytes,

@@ -2,6 +2,7 @@
 
 use std::ffi::{c_char, CString};
 use std::fmt::Write;
+use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,6 +65,7 @@ fn run(physical: &Physical, pools: &Pools, cancel: Cancel) -> Result<()> {
                 return Ok(done.map_err(from_join)??);
             }
             if let Err(stopped) = cancel.check() {
+                physical.over.store(true, Ordering::Relaxed);
                 running.abort();
                 return Err(stopped);
             }

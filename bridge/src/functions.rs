@@ -19,6 +19,7 @@ use datafusion::logical_expr::{
     ScalarUDFImpl, Signature, Volatility,
 };
 
+use crate::comparing::Comparing;
 use crate::{arithmetic, sum};
 
 mod division;
@@ -40,7 +41,8 @@ pub fn register(builder: SessionStateBuilder) -> SessionStateBuilder {
 }
 
 fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
-    let mut planners: Vec<Arc<dyn ExprPlanner>> = vec![Arc::new(division::DecimalDivision)];
+    let mut planners: Vec<Arc<dyn ExprPlanner>> =
+        vec![Arc::new(Comparing), Arc::new(division::DecimalDivision)];
     planners.extend(SessionStateDefaults::default_expr_planners());
     planners
 }

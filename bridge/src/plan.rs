@@ -36,6 +36,7 @@ use crate::rules::{check_size, check_subqueries, executing, guarded};
 use crate::session::{igb_session, SessionShared};
 use crate::stream::export_schema;
 use crate::translate::type_names;
+use crate::yielding::Over;
 
 /// What igb_plan holds; queries share it.
 pub(crate) struct Plan {
@@ -70,6 +71,8 @@ pub struct igb_plan {
 pub(crate) struct Physical {
     pub plan: Arc<dyn ExecutionPlan>,
     pub task: Arc<TaskContext>,
+    /// To be set when nobody waits for it any more.
+    pub over: Over,
 }
 
 impl Plan {
@@ -87,10 +90,13 @@ impl Plan {
         let engine = &self.session.engine;
         failpoint!(engine.files, "physical");
         let state = self.session.execution_state();
+        let over = Over::default();
         let plan = guarded(cancel, engine.plan_nodes, || {
-            executing(execution, || engine.pools.cpu.block_on(state.create_physical_plan(logical)))
+            executing(execution, Arc::clone(&over), || {
+                engine.pools.cpu.block_on(state.create_physical_plan(logical))
+            })
         })?;
-        Ok(Physical { plan, task: state.task_ctx() })
+        Ok(Physical { plan, task: state.task_ctx(), over })
     }
 
     pub fn rows(&self) -> Result<&LogicalPlan> {

@@ -31,10 +31,11 @@ use crate::engine::{check_may_block, EngineShared};
 use crate::error::{Error, Result, Status};
 use crate::fail::failpoint;
 use crate::memory;
-use crate::plan::igb_plan;
+use crate::plan::{igb_plan, Physical};
 use crate::remote::abi::igb_execution;
 use crate::remote::Execution;
 use crate::stream::{export, export_batch, BatchSource};
+use crate::yielding::Over;
 
 mod promise;
 
@@ -124,6 +125,8 @@ pub(crate) struct Running {
     bytes_total: i64,
     rows_returned: AtomicI64,
     streamed: AtomicBool,
+    /// Told to operators that do not end with their task.
+    over: Over,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -138,12 +141,13 @@ impl Running {
         task: Arc<datafusion::execution::TaskContext>,
         promised: SchemaRef,
         cancel: Cancel,
+        over: Over,
     ) -> Result<Arc<Running>> {
         let stream = {
             let _entered = engine.pools.cpu.enter();
             execute_stream(Arc::clone(&plan), task)?
         };
-        Ok(Running::start_stream(engine, stream, Some(plan), promised, cancel))
+        Ok(Running::start_stream(engine, stream, Some(plan), promised, cancel, over))
     }
 
     pub fn start_stream(
@@ -152,6 +156,7 @@ impl Running {
         plan: Option<Arc<dyn ExecutionPlan>>,
         promised: SchemaRef,
         cancel: Cancel,
+        over: Over,
     ) -> Arc<Running> {
         let running = Arc::new(Running {
             engine: Arc::clone(engine),
@@ -165,6 +170,7 @@ impl Running {
             plan: Mutex::new(plan),
             rows_returned: AtomicI64::new(0),
             streamed: AtomicBool::new(false),
+            over,
         });
         let pump =
             engine.pools.cpu.spawn(pump(Arc::clone(&running), stream, Promise::new(promised)));
@@ -229,6 +235,9 @@ impl Running {
     /// Ends the query; a waiting callback is called on a runtime thread.
     pub fn finish(&self, end: Result<()>) {
         let failed = end.is_err();
+        if failed {
+            self.over.store(true, Ordering::Relaxed);
+        }
         if let Some((waiter, item)) = self.end(end) {
             // The whole waiter moves, not its fields: it is the waiter that is Send.
             let given = end_of(item);
@@ -334,6 +343,7 @@ impl Running {
     /// Ends all use of what C lent: the token and a waiting callback, which is called here.
     pub fn close(&self) {
         *lock(&self.cancel) = Cancel::NEVER;
+        self.over.store(true, Ordering::Relaxed);
         if let Some((waiter, item)) = self.end(Err(Error::stopped(Status::Cancelled as i32))) {
             waiter.tell(end_of(item));
         }
@@ -477,7 +487,8 @@ pub unsafe extern "C" fn igb_query_start(
             let engine = &plan.session.engine;
             let physical = plan.physical(cancel, Execution::from_abi(execution, engine))?;
             let promised = Arc::clone(&plan.promised);
-            let running = Running::start(engine, physical.plan, physical.task, promised, cancel)?;
+            let Physical { plan, task, over } = physical;
+            let running = Running::start(engine, plan, task, promised, cancel, over)?;
             ret_query.write(Box::into_raw(Box::new(igb_query { running })));
             Ok(())
         })

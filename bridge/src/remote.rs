@@ -90,8 +90,8 @@ pub(crate) struct Remote {
     rows: Option<usize>,
     bytes: Option<usize>,
     pools: Pools,
-    /// Places for those who wait for connections.
-    opening: Arc<Semaphore>,
+    /// Places for first parts, which wait for connections, and for others.
+    opening: Arc<[Semaphore; 2]>,
     release: Option<Release>,
 }
 

@@ -20,6 +20,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use crate::abi::Cancel;
 use crate::error::{Error, Result, Status};
 use crate::remote::Execution;
+use crate::yielding::Over;
 
 #[derive(Clone, Copy)]
 struct Current {
@@ -30,6 +31,7 @@ struct Current {
 thread_local! {
     static CURRENT: Cell<Option<Current>> = const { Cell::new(None) };
     static EXECUTION: RefCell<Option<Arc<Execution>>> = const { RefCell::new(None) };
+    static OVER: RefCell<Option<Over>> = const { RefCell::new(None) };
 }
 
 /// Run `body` with `cancel` and `plan_nodes` in force for the rules on this thread.
@@ -50,16 +52,29 @@ pub(crate) fn current_cancel() -> Cancel {
     CURRENT.with(Cell::get).map_or(Cancel::NEVER, |current| current.cancel)
 }
 
-/// Run `body` with `execution` as what remote scans on this thread are planned for.
-pub(crate) fn executing<T>(execution: Option<Arc<Execution>>, body: impl FnOnce() -> T) -> T {
-    struct Restore(Option<Arc<Execution>>);
+/// Run `body` with `execution` as what remote scans on this thread are planned for, and `over` as what
+/// tells the operators that nobody waits for them.
+pub(crate) fn executing<T>(
+    execution: Option<Arc<Execution>>,
+    over: Over,
+    body: impl FnOnce() -> T,
+) -> T {
+    struct Restore(Option<Arc<Execution>>, Option<Over>);
     impl Drop for Restore {
         fn drop(&mut self) {
             EXECUTION.with(|current| *current.borrow_mut() = self.0.take());
+            OVER.with(|current| *current.borrow_mut() = self.1.take());
         }
     }
-    let _restore = Restore(EXECUTION.with(|current| current.replace(execution)));
+    let _restore = Restore(
+        EXECUTION.with(|current| current.replace(execution)),
+        OVER.with(|current| current.replace(Some(over))),
+    );
     body()
+}
+
+pub(crate) fn current_over() -> Option<Over> {
+    OVER.with(|current| current.borrow().clone())
 }
 
 pub(crate) fn current_execution() -> Option<Arc<Execution>> {

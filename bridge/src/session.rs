@@ -16,6 +16,7 @@ use datafusion::prelude::SessionConfig;
 
 use crate::abi::{boundary, boundary_void, igb_engine_options, igb_error, igb_session_options};
 use crate::arithmetic::CheckedArithmetic;
+use crate::comparing::Comparing;
 use crate::damaged::TellDamage;
 use crate::engine::{igb_engine, parser_depth, to_usize, EngineShared};
 use crate::error::{Error, Result, Status};
@@ -23,6 +24,7 @@ use crate::late_rows::LateRows;
 use crate::names::DerivedNames;
 use crate::remote::PlanRemote;
 use crate::time_text::{self, TimeText};
+use crate::yielding::Yielding;
 use crate::{dialect, functions, rules, session_functions, volatile_filters};
 
 /// The largest build side of a join that is not partitioned, and what a row of it is taken for
@@ -94,6 +96,7 @@ pub(crate) fn base_state(
     tuned.execution.sort_spill_reservation_bytes = share.clamp(64 << 10, 10 << 20);
 
     let mut analyzer = Analyzer::new().rules;
+    analyzer.insert(0, Arc::new(Comparing));
     analyzer.push(Arc::new(TimeText));
     analyzer.push(Arc::new(CheckedArithmetic));
     let mut physical = PhysicalOptimizer::new().rules;
@@ -101,6 +104,7 @@ pub(crate) fn base_state(
     // After the dynamic filters are where they belong, before the last check.
     physical.insert(physical.len().saturating_sub(1), Arc::new(LateRows));
     physical.push(Arc::new(TellDamage));
+    physical.push(Arc::new(Yielding));
     let builder = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(Arc::clone(runtime_env))

@@ -270,6 +270,10 @@ pub fn planning<T>(body: impl FnOnce() -> T) -> T {
 /// A plan that frees itself.
 pub struct Planned(pub *mut igb_plan);
 
+// Threads of C share plans too.
+unsafe impl Send for Planned {}
+unsafe impl Sync for Planned {}
+
 impl Drop for Planned {
     fn drop(&mut self) {
         unsafe { igb_plan_free(self.0) };
@@ -623,6 +627,59 @@ mod tests {
             let refused = ask(&nested("SELECT 1", 13, &wrap));
             assert!(refused.starts_with("54001"), "{shape}: {refused}");
         }
+    }
+
+    #[test]
+    fn numbers_and_times_are_compared_as_postgresql_does() {
+        let floats = "(VALUES (CAST('NaN' AS DOUBLE)), (1e300::double), (0.5::double)) t(f)";
+        assert_eq!(ask(&format!("SELECT count(*) AS n FROM {floats} WHERE f > 0.5")), "n\n2");
+        assert_eq!(
+            ask(&format!("SELECT count(*) AS n FROM {floats} WHERE f IN (0.5, 7.5)")),
+            "n\n1"
+        );
+        assert_eq!(
+            ask(&format!("SELECT count(*) AS n FROM {floats} WHERE f BETWEEN 0.1 AND 0.7")),
+            "n\n1"
+        );
+        let times = "(SELECT arrow_cast('12:30:00', 'Time64(Microsecond)') AS t) s";
+        for test in [
+            "t >= TIME '12:30:00'",
+            "t BETWEEN TIME '12:00' AND TIME '13:00'",
+            "t IN (TIME '12:30')",
+        ] {
+            assert_eq!(ask(&format!("SELECT {test} AS b FROM {times}")), "b\ntrue", "{test}");
+            assert_eq!(
+                ask(&format!("SELECT count(*) AS n FROM {times} WHERE {test}")),
+                "n\n1",
+                "{test}"
+            );
+        }
+    }
+
+    /// The query is freed a moment after it began; then nothing of it runs any more.
+    #[test]
+    fn joins_end_with_their_query() {
+        let session = new_session();
+        for sql in [
+        "SELECT count(*) FROM generate_series(1, 10000000) a(v) CROSS JOIN generate_series(1, 10000000) b(v) WHERE a.v + b.v < 0",
+        "SELECT count(*), sum(a.v * b.v) FROM generate_series(1, 10000000) a(v) CROSS JOIN generate_series(1, 10000000) b(v)",
+        "SELECT count(*) FROM generate_series(1, 1000000) a(v) JOIN generate_series(1, 1000000) b(v) ON a.v % 10 = b.v % 10",
+    ] {
+        let plan = plan_on(session, sql, std::ptr::null()).unwrap();
+        let mut error = igb_error::zeroed();
+        let mut query = std::ptr::null_mut();
+        let none = std::ptr::null();
+        unsafe {
+            assert_eq!(planning(|| igb_query_start(plan.0, none, std::ptr::null(), &mut query, &mut error)), 0);
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            igb_query_free(query);
+        }
+        // The engine has two threads: both must be free again.
+        let began = std::time::Instant::now();
+        let small = plan_on(session, "SELECT 1 AS a", std::ptr::null()).unwrap();
+        assert!(run_plan(&small).is_ok());
+        assert!(began.elapsed().as_secs() < 5, "{sql}");
+    }
     }
 
     #[test]

@@ -34,6 +34,7 @@ use crate::query::Running;
 use crate::remote::abi::igb_execution;
 use crate::remote::Execution;
 use crate::stream::{BatchSource, Imported};
+use crate::yielding::Over;
 
 mod encode;
 mod options;
@@ -493,10 +494,19 @@ unsafe fn write_query(
         }
     };
     let pumped = |stream| Pumped {
-        running: Running::start_stream(engine, stream, None, Arc::clone(&plan.promised), cancel),
+        running: Running::start_stream(
+            engine,
+            stream,
+            None,
+            Arc::clone(&plan.promised),
+            cancel,
+            // One of several: what ends it is told by the one that failed.
+            Over::default(),
+        ),
         schema: Arc::clone(&plan.promised),
     };
     let drained = drain_all(&job, streams.into_iter().map(pumped).collect(), cancel);
+    physical.over.store(true, Ordering::Relaxed);
     engine.bury(Box::new(physical.plan));
     drained?;
     job.finish()

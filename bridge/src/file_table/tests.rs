@@ -236,7 +236,14 @@ pub(crate) fn start(frame: DataFrame) -> Result<Arc<Running>> {
         _ => field.as_ref().clone(),
     };
     let fields: Vec<Field> = plan.schema().fields().iter().map(field).collect();
-    Running::start(engine, plan, Arc::new(task), Arc::new(Schema::new(fields)), Cancel::NEVER)
+    Running::start(
+        engine,
+        plan,
+        Arc::new(task),
+        Arc::new(Schema::new(fields)),
+        Cancel::NEVER,
+        Default::default(),
+    )
 }
 
 pub(crate) fn rows_of(frame: DataFrame) -> Result<RecordBatch> {

@@ -24,7 +24,7 @@ type Rows = datafusion::error::Result<RecordBatch>;
 
 fn start(rows: impl Stream<Item = Rows> + Send + 'static, cancel: Cancel) -> Arc<Running> {
     let stream = Box::pin(RecordBatchStreamAdapter::new(schema(), rows));
-    Running::start_stream(&session().engine, stream, None, schema(), cancel)
+    Running::start_stream(&session().engine, stream, None, schema(), cancel, Default::default())
 }
 
 fn drain(running: &Running) -> Result<i64> {

@@ -321,12 +321,16 @@ async fn start(
         source
     };
     let mut connected = execution.connected.lock().await;
+    let [first, others] = opening.as_ref();
+    // The semaphores are never closed.
     if *connected {
         drop(connected);
-        return Ok(Reading { pulling: Pulling::start(&pools, open), stop, ended: false });
+        let _place = others.acquire().await;
+        let reading = Reading { pulling: Pulling::start(&pools, open), stop, ended: false };
+        let _ = is_open.await; // an error is the first thing that reading gives
+        return Ok(reading);
     }
-    // The semaphore is never closed.
-    let _place = opening.acquire().await;
+    let _place = first.acquire().await;
     let reading = Reading { pulling: Pulling::start(&pools, open), stop, ended: false };
     *connected = is_open.await.is_ok();
     Ok(reading)

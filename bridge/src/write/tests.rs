@@ -532,8 +532,14 @@ fn parallel_writers_write_all_rows_and_end_together_on_an_error() {
         let stream = futures::stream::iter(rows);
         let stream = Box::pin(RecordBatchStreamAdapter::new(batch.schema(), stream));
         let schema = batch.schema();
-        let running =
-            Running::start_stream(engine, stream, None, Arc::clone(&schema), Cancel::NEVER);
+        let running = Running::start_stream(
+            engine,
+            stream,
+            None,
+            Arc::clone(&schema),
+            Cancel::NEVER,
+            Default::default(),
+        );
         Pumped { running, schema }
     };
     let ask = Ask::new(IGB_FORMAT_PARQUET, &[]);

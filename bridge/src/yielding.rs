@@ -1,0 +1,128 @@
+//! Joins can be stopped. A join may give batches for hours to an aggregate that gives none, or search
+//! for hours without a match: neither comes to a point where its task ends. So what joins give is
+//! counted against a task's budget, and the condition of a nested loop asks whether the execution is
+//! over.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{FieldRef, Schema};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::config::ConfigOptions;
+use datafusion::error::Result as DfResult;
+use datafusion::logical_expr::ColumnarValue;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::coop::CooperativeExec;
+use datafusion::physical_plan::joins::utils::JoinFilter;
+use datafusion::physical_plan::joins::{
+    CrossJoinExec, HashJoinExec, NestedLoopJoinExec, NestedLoopJoinExecBuilder, SortMergeJoinExec,
+};
+use datafusion::physical_plan::ExecutionPlan;
+
+use crate::error::{Error, Status};
+use crate::rules::current_over;
+
+/// Set once an execution is over, whatever its operators still do.
+pub(crate) type Over = Arc<AtomicBool>;
+
+#[derive(Debug)]
+pub(crate) struct Yielding;
+
+impl PhysicalOptimizerRule for Yielding {
+    fn optimize(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+        _: &ConfigOptions,
+    ) -> DfResult<Arc<dyn ExecutionPlan>> {
+        let over = current_over();
+        let done = plan.transform_up(|node| {
+            if let (Some(join), Some(over)) = (node.downcast_ref::<NestedLoopJoinExec>(), &over) {
+                let asking = join.filter().map(|filter| asking(filter, over));
+                let join = NestedLoopJoinExecBuilder::from(join).with_filter(asking).build()?;
+                return Ok(Transformed::yes(Arc::new(CooperativeExec::new(Arc::new(join))) as _));
+            }
+            let joins = node.downcast_ref::<HashJoinExec>().is_some()
+                || node.downcast_ref::<CrossJoinExec>().is_some()
+                || node.downcast_ref::<SortMergeJoinExec>().is_some();
+            if joins {
+                return Ok(Transformed::yes(Arc::new(CooperativeExec::new(node)) as _));
+            }
+            Ok(Transformed::no(node))
+        })?;
+        Ok(done.data)
+    }
+
+    fn name(&self) -> &str {
+        "yielding"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+fn asking(filter: &JoinFilter, over: &Over) -> JoinFilter {
+    let test = Arc::new(Asking { test: Arc::clone(filter.expression()), over: Arc::clone(over) });
+    JoinFilter::new(test, filter.column_indices().to_vec(), Arc::clone(filter.schema()))
+}
+
+/// A condition that fails once the execution is over.
+#[derive(Debug)]
+struct Asking {
+    test: Arc<dyn PhysicalExpr>,
+    over: Over,
+}
+
+impl PartialEq for Asking {
+    fn eq(&self, other: &Asking) -> bool {
+        self.test == other.test.clone()
+    }
+}
+
+impl Eq for Asking {}
+
+impl Hash for Asking {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.test.hash(state);
+    }
+}
+
+impl fmt::Display for Asking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.test.fmt(f)
+    }
+}
+
+impl PhysicalExpr for Asking {
+    fn return_field(&self, input: &Schema) -> DfResult<FieldRef> {
+        self.test.return_field(input)
+    }
+
+    fn evaluate(&self, batch: &RecordBatch) -> DfResult<ColumnarValue> {
+        // Relaxed: it orders nothing.
+        if self.over.load(Ordering::Relaxed) {
+            return Err(Error::stopped(Status::Cancelled as i32).into());
+        }
+        self.test.evaluate(batch)
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
+        vec![&self.test]
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn PhysicalExpr>>,
+    ) -> DfResult<Arc<dyn PhysicalExpr>> {
+        let test = children.into_iter().next().unwrap_or_else(|| Arc::clone(&self.test));
+        Ok(Arc::new(Asking { test, over: Arc::clone(&self.over) }))
+    }
+
+    fn fmt_sql(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.test.fmt_sql(f)
+    }
+}
