@@ -188,9 +188,9 @@ def measure(good, run, effort):
     return Withstood(windows, told, *good.told())
 
 
-def settle(process, memory, descriptors):
+def settle(process, memory, descriptors, seconds=BACK_S):
     """Whether memory and descriptors come back to what they were."""
-    until = time.monotonic() + BACK_S
+    until = time.monotonic() + seconds
     while time.monotonic() < until:
         if (process.memory() <= memory + GROWTH_BYTES
                 and process.descriptors() <= descriptors + DESCRIPTORS):

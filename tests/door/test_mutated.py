@@ -133,24 +133,35 @@ def test_changed_requests_are_answered_and_nothing_breaks(
     # Threads are started as they are needed, and each has memory of its own.
     for one in [run(10_000, f"warm-{number}") for number in range(PROCESSES)]:
         one.communicate(timeout=600)
-    memory, descriptors = process.memory(), process.descriptors()
     share = figure(COUNT) // PROCESSES
-    with harness.Good(server) as good:
-        running = [run(share, f"seed-{number}") for number in range(PROCESSES)]
-        told = [json.loads(one.communicate(timeout=3600)[0]) for one in running]
-        _, wrong = good.told()
     status = {}
+    # Memory that was allocated once for each thread comes less each time; a leak does not.
+    for attempt in range(harness.TRIES):
+        memory, descriptors = process.memory(), process.descriptors()
+        with harness.Good(server) as good:
+            running = [run(share, f"seed-{attempt}-{number}") for number in range(PROCESSES)]
+            told = [json.loads(one.communicate(timeout=3600)[0]) for one in running]
+            _, wrong = good.told()
+        assert server.process.poll() is None, "".join(server.errors)
+        assert not wrong, wrong[:3]
+        look_at(told, share * PROCESSES, status)
+        if harness.settle(process, memory, descriptors, 12):
+            break
+    record_property("status", json.dumps(status))
+    record_property("left_mib", f"{(process.memory() - memory) / harness.MIB:+.1f}")
+    assert harness.settle(process, memory, descriptors)
+    wait_for(lambda: process.threads() <= threads + 8)
+
+
+def look_at(told, count, status):
+    """Every request has an end, and none is our fault."""
+    ends = {}
     for one in told:
         for code, number in one["status"].items():
+            ends[code] = ends.get(code, 0) + number
             status[code] = status.get(code, 0) + number
-    record_property("status", json.dumps(status))
-    assert server.process.poll() is None, "".join(server.errors)
-    assert not wrong, wrong[:3]
-    assert sum(status.values()) == share * PROCESSES
+    assert sum(ends.values()) == count
     suspects = [one["suspects"] for one in told]
     for code, meaning in [("2", "UNKNOWN"), ("13", "INTERNAL"), ("15", "DATA_LOSS"),
                           ("none", "without a status"), ("unanswered", "no answer")]:
-        assert code not in status, f"{status[code]} {meaning}: {suspects}"
-    assert harness.settle(process, memory, descriptors), (
-        f"{(process.memory() - memory) / harness.MIB:+.1f} MiB are left")
-    wait_for(lambda: process.threads() <= threads + 8)
+        assert code not in ends, f"{ends[code]} {meaning}: {suspects}"
