@@ -5,7 +5,7 @@
 
 #define BASE 10000u
 #define DIGITS_OF_BASE 4
-#define SIGN_NEGATIVE 0x4000
+#define SIGN_NEGATIVE 0x4000u
 #define HEADER_BYTES 8
 #define DECIMALS_MAX 76 /* of decimal256 */
 
@@ -105,8 +105,40 @@ static const uint64_t POWERS[] = {UINT64_C(1),
                                   UINT64_C(1000000000000000000)};
 #define SMALL_PRECISION_MAX 18
 
+/* Up to four digits in one pass, which is most numbers; false where it is not so plain.
+ */
+static bool read_plain(const uint8_t *bytes, size_t bytes_count, int precision, int scale,
+                       int64_t *ret_value) {
+  if (bytes_count < HEADER_BYTES || bytes_count > HEADER_BYTES + 8) return false;
+  unsigned count = read_u16(bytes), sign = read_u16(bytes + 4);
+  if (bytes_count != HEADER_BYTES + 2 * (size_t)count || (sign & ~SIGN_NEGATIVE))
+    return false;
+  uint64_t value = 0;
+  for (unsigned i = 0; i < count; i++) {
+    unsigned digit = read_u16(bytes + HEADER_BYTES + 2 * (size_t)i);
+    if (digit >= BASE) return false;
+    value = value * BASE + digit;
+  }
+  int exponent = ((int16_t)read_u16(bytes + 2) - (int)count + 1) * DIGITS_OF_BASE + scale;
+  if (exponent >= 0) {
+    if (exponent > DIGITS_OF_BASE ||
+        value >= POWERS[SMALL_PRECISION_MAX - DIGITS_OF_BASE])
+      return false;
+    value *= POWERS[exponent];
+  } else {
+    if (exponent <= -DIGITS_OF_BASE) return false;
+    uint64_t power = POWERS[-exponent], whole = value / power;
+    if (whole * power != value) return false;
+    value = whole;
+  }
+  if (value >= POWERS[precision]) return false;
+  *ret_value = sign ? -(int64_t)value : (int64_t)value;
+  return true;
+}
+
 enum igp_number igp_numeric_read_small(const uint8_t *bytes, size_t bytes_count,
                                        int precision, int scale, int64_t *ret_value) {
+  if (read_plain(bytes, bytes_count, precision, scale, ret_value)) return IGP_NUMBER_OK;
   struct numeric number;
   struct cut cut;
   enum igp_number state = open_numeric(bytes, bytes_count, &number);
