@@ -142,7 +142,7 @@ def test_a_backend_that_is_ended_is_an_error_and_no_short_result(origin, served)
     with session(served) as one:
         cursor, reader = open_reader(one, "SELECT id, filler FROM pg.wide")
         reader.read_next_batch()
-        origin.run("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+        origin.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                    " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid();")
         message, seconds = fails(reader.read_all)
         assert seconds < 5 and 'source "pg"' in message, message
