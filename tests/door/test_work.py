@@ -23,6 +23,17 @@ SHORT_QUERIES = [1, 9, 21]
 NASTY = {
     "cross join": "SELECT a.v FROM generate_series(1, 10000000) AS a(v) CROSS JOIN "
                   "generate_series(1, 10000000) AS b(v)",
+    "cross join that finds nothing":
+        "SELECT count(*) FROM generate_series(1, 10000000) AS a(v) CROSS JOIN "
+        "generate_series(1, 10000000) AS b(v) WHERE a.v + b.v < 0",
+    "cross join below an aggregate":
+        "SELECT count(*), sum(a.v * b.v) FROM generate_series(1, 10000000) AS a(v) CROSS JOIN "
+        "generate_series(1, 10000000) AS b(v)",
+    "join on inequality": "SELECT count(*) FROM generate_series(1, 1000000) AS a(v) JOIN "
+                          "generate_series(1, 1000000) AS b(v) ON a.v % 1000 < b.v % 7 - 5",
+    "join with very many matches":
+        "SELECT count(*) FROM generate_series(1, 1000000) AS a(v) JOIN "
+        "generate_series(1, 1000000) AS b(v) ON a.v % 10 = b.v % 10",
     "regex": "SELECT count(*) FROM generate_series(1, 1000000000000) AS t(v) WHERE "
              "regexp_like(repeat(CAST(v AS text), 300), '([0-9]+)+x$')",
     "filter that rejects all": "SELECT v FROM generate_series(1, 1000000000000) AS t(v) WHERE v < 0",
