@@ -132,7 +132,7 @@ def list_suites(build, long):
     return ([bench] if long else []) + [
         Suite("checks", 200, [python, "tools/check.py", "--build", str(build)], "tools/check.py"),
         pytest("hardening", 420),
-        pytest("door", 240),
+        pytest("door", 300),
         pytest("sources", 360),
         pytest("drivers", 200),
         pytest("e2e", 150),
