@@ -145,30 +145,6 @@ struct ig_str igd_cell_bytes(struct igd_cell cell) {
 /* ---- as text -------------------------------------------------------------------------
  */
 
-static ig_time_unit units_per_second(enum ArrowTimeUnit unit) {
-  switch (unit) {
-    case NANOARROW_TIME_UNIT_SECOND:
-      return 1;
-    case NANOARROW_TIME_UNIT_MILLI:
-      return 1000;
-    case NANOARROW_TIME_UNIT_MICRO:
-      return 1000000;
-    case NANOARROW_TIME_UNIT_NANO:
-      break;
-  }
-  return 1000000000;
-}
-
-static void append_hex(struct ig_buf *text, struct ig_str bytes) {
-  static const char digits[] = "0123456789abcdef";
-  ig_buf_append_cstr(text, "\\x");
-  for (size_t i = 0; i < bytes.len; i++) {
-    unsigned char byte = (unsigned char)bytes.data[i];
-    ig_buf_append_char(text, digits[byte >> 4]);
-    ig_buf_append_char(text, digits[byte & 15]);
-  }
-}
-
 static void append_decimal(struct ig_buf *text, struct igd_cell cell) {
   struct ArrowDecimal value;
   ArrowDecimalInit(&value, cell.type->decimal_bitwidth, cell.type->decimal_precision,
@@ -195,7 +171,7 @@ static igloo_status append_timestamp(struct ig_buf *text, struct igd_cell cell,
   if (cell.type->timezone && *cell.type->timezone)
     IG_TRY(ig_zone_open(IG_STR("UTC"), &utc, &reterr->base));
   ig_text_timestamp(text, ArrowArrayViewGetIntUnsafe(cell.view, cell.index),
-                    units_per_second(cell.type->time_unit), utc, IG_TIME_SQL);
+                    ig_time_unit_of(cell.type->time_unit), utc, IG_TIME_SQL);
   return IGLOO_OK;
 }
 
@@ -247,7 +223,7 @@ igloo_status igd_cell_text(struct igd_cell cell, struct ig_buf *ret_text,
     case NANOARROW_TYPE_LARGE_BINARY:
     case NANOARROW_TYPE_BINARY_VIEW:
     case NANOARROW_TYPE_FIXED_SIZE_BINARY:
-      append_hex(ret_text, igd_cell_bytes(cell));
+      ig_text_bytes(ret_text, igd_cell_bytes(cell));
       break;
     case NANOARROW_TYPE_DATE32:
       ig_text_date(ret_text, ArrowArrayViewGetIntUnsafe(view, cell.index));
@@ -260,14 +236,14 @@ igloo_status igd_cell_text(struct igd_cell cell, struct ig_buf *ret_text,
     case NANOARROW_TYPE_TIME32:
     case NANOARROW_TYPE_TIME64:
       ig_text_time(ret_text, ArrowArrayViewGetIntUnsafe(view, cell.index),
-                   units_per_second(cell.type->time_unit));
+                   ig_time_unit_of(cell.type->time_unit));
       break;
     case NANOARROW_TYPE_TIMESTAMP:
       IG_TRY(append_timestamp(ret_text, cell, reterr));
       break;
     case NANOARROW_TYPE_DURATION:
       ig_text_duration(ret_text, ArrowArrayViewGetIntUnsafe(view, cell.index),
-                       units_per_second(cell.type->time_unit));
+                       ig_time_unit_of(cell.type->time_unit));
       break;
     case NANOARROW_TYPE_INTERVAL_MONTHS:
     case NANOARROW_TYPE_INTERVAL_DAY_TIME:

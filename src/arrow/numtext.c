@@ -244,3 +244,13 @@ void ig_text_decimal(struct ig_buf *dst, const void *value, size_t bytes, int32_
   size_t shown = len < fraction ? len : fraction;
   ig_buf_append(dst, digits + sizeof(digits) - shown, shown);
 }
+
+void ig_text_bytes(struct ig_buf *dst, struct ig_str bytes) {
+  static const char digits[] = "0123456789abcdef";
+  ig_buf_append_cstr(dst, "\\x");
+  for (size_t i = 0; i < bytes.len; i++) {
+    uint8_t byte = (uint8_t)bytes.data[i];
+    ig_buf_append_char(dst, digits[byte >> 4]);
+    ig_buf_append_char(dst, digits[byte & 15]);
+  }
+}

@@ -1,5 +1,5 @@
 /*
- * numtext.h -- numbers as PostgreSQL prints them.
+ * numtext.h -- numbers and bytes as PostgreSQL prints them.
  *
  * Floats take the fewest digits that read back as the same value, with an
  * exponent below 1e-4 and from 1e15 (double) or 1e6 (float) on.
@@ -22,5 +22,8 @@ void ig_text_half(struct ig_buf *dst, uint16_t bits);
 /* A two's complement integer of `bytes` (4, 8, 16 or 32) bytes at `value`, in the byte
  * order of this machine, times 10^-scale. A negative scale adds zeros. */
 void ig_text_decimal(struct ig_buf *dst, const void *value, size_t bytes, int32_t scale);
+
+/* Bytes in hexadecimal: \x00ff. */
+void ig_text_bytes(struct ig_buf *dst, struct ig_str bytes);
 
 #endif

@@ -3,6 +3,20 @@
 
 #include <stdlib.h>
 
+ig_time_unit ig_time_unit_of(enum ArrowTimeUnit unit) {
+  switch (unit) {
+    case NANOARROW_TIME_UNIT_SECOND:
+      return 1;
+    case NANOARROW_TIME_UNIT_MILLI:
+      return 1000;
+    case NANOARROW_TIME_UNIT_MICRO:
+      return 1000000;
+    case NANOARROW_TIME_UNIT_NANO:
+      break;
+  }
+  return 1000000000;
+}
+
 #define DAY_SECONDS INT64_C(86400)
 
 /* Division that rounds towards minus infinity. */

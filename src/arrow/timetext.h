@@ -9,11 +9,14 @@
 #ifndef IG_ARROW_TIMETEXT_H
 #define IG_ARROW_TIMETEXT_H
 
+#include <nanoarrow/nanoarrow.h>
+
 #include "arrow/zone.h"
 #include "base/buf.h"
 
 /* Units per second of a time type: 1, 1000, 1000000 or 1000000000. */
 typedef int64_t ig_time_unit;
+ig_time_unit ig_time_unit_of(enum ArrowTimeUnit unit);
 
 enum ig_time_style {
   IG_TIME_SQL, /* 2020-01-31 12:00:00+01 */

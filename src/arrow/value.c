@@ -153,29 +153,6 @@ static struct place follow(const struct node *node, const struct ArrowArrayView 
 
 /* ---- scalars ----------------------------------------------------------------------- */
 
-static ig_time_unit unit_of(const struct node *node) {
-  switch (node->type.time_unit) {
-    case NANOARROW_TIME_UNIT_SECOND:
-      return 1;
-    case NANOARROW_TIME_UNIT_MILLI:
-      return 1000;
-    case NANOARROW_TIME_UNIT_MICRO:
-      return 1000000;
-    case NANOARROW_TIME_UNIT_NANO:
-      return 1000000000;
-  }
-  return 1;
-}
-
-static void append_hex(struct ig_buf *dst, struct ArrowStringView bytes) {
-  ig_buf_append_cstr(dst, "\\x");
-  for (int64_t i = 0; i < bytes.size_bytes; i++) {
-    unsigned char byte = (unsigned char)bytes.data[i];
-    ig_buf_append_char(dst, "0123456789abcdef"[byte >> 4]);
-    ig_buf_append_char(dst, "0123456789abcdef"[byte & 15]);
-  }
-}
-
 static void append_interval(struct ig_buf *dst, const struct place *at) {
   struct ArrowInterval value = {0};
   ArrowArrayViewGetIntervalUnsafe(at->view, at->row, &value);
@@ -205,7 +182,7 @@ static void append_time(struct ig_buf *dst, const struct place *at,
                         enum ig_time_style style) {
   int64_t value = ArrowArrayViewGetIntUnsafe(at->view, at->row);
   const struct node *node = at->node;
-  ig_time_unit unit = unit_of(node);
+  ig_time_unit unit = ig_time_unit_of(node->type.time_unit);
   if (node->type.type == NANOARROW_TYPE_DATE32) {
     ig_text_date(dst, value);
   } else if (node->type.type == NANOARROW_TYPE_DATE64) {
@@ -317,7 +294,7 @@ static void append_scalar(struct ig_buf *dst, const struct place *at,
       ig_buf_append_str(dst, text_of(at));
       return;
     case KIND_BINARY:
-      append_hex(dst, ArrowArrayViewGetStringUnsafe(at->view, at->row));
+      ig_text_bytes(dst, text_of(at));
       return;
     case KIND_NULL:
     case KIND_LIST:

@@ -202,6 +202,7 @@ void ig_walk_append_bounds(struct ig_walk *walk, const struct ig_operand *operan
 /* Append to the walk's text, if there is one, and count. */
 void ig_walk_append(struct ig_walk *walk, struct ig_str part);
 void ig_walk_append_cstr(struct ig_walk *walk, const char *part);
+void ig_walk_append_hex(struct ig_walk *walk, struct ig_str bytes); /* two digits each */
 /* True where nothing is written: a number or a time is then counted, not formatted. */
 bool ig_walk_only_asks(struct ig_walk *walk);
 void ig_walk_append_name(struct ig_walk *walk, const struct igloo_column *column);

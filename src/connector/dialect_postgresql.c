@@ -142,15 +142,10 @@ static bool append_text(struct ig_walk *walk, struct ig_str value) {
 
 static bool append_bytes(struct ig_walk *walk, const struct ig_rule *rule_of_column,
                          struct ig_str value) {
-  static const char digits[] = "0123456789abcdef";
   bool uuid = ig_str_eq_cstr(ig_str_from_cstr(rule_of_column->suffix), "::uuid");
   if (uuid && value.len != 16) return refuse(walk, "the constant has no form there");
   ig_walk_append_cstr(walk, uuid ? "'" : "E'\\\\x");
-  for (size_t i = 0; i < value.len; i++) {
-    uint8_t byte = (uint8_t)value.data[i];
-    char pair[2] = {digits[byte >> 4], digits[byte & 15]};
-    ig_walk_append(walk, ig_str_make(pair, 2));
-  }
+  ig_walk_append_hex(walk, value);
   ig_walk_append_cstr(walk, "'");
   return true;
 }

@@ -138,13 +138,8 @@ static bool append_text(struct ig_walk *walk, struct ig_str value) {
 }
 
 static bool append_blob(struct ig_walk *walk, struct ig_str value) {
-  static const char digits[] = "0123456789abcdef";
   ig_walk_append_cstr(walk, "x'");
-  for (size_t i = 0; i < value.len; i++) {
-    uint8_t byte = (uint8_t)value.data[i];
-    char pair[2] = {digits[byte >> 4], digits[byte & 15]};
-    ig_walk_append(walk, ig_str_make(pair, 2));
-  }
+  ig_walk_append_hex(walk, value);
   ig_walk_append_cstr(walk, "'");
   return true;
 }

@@ -15,6 +15,15 @@ void ig_walk_append_cstr(struct ig_walk *walk, const char *part) {
   ig_walk_append(walk, ig_str_from_cstr(part));
 }
 
+void ig_walk_append_hex(struct ig_walk *walk, struct ig_str bytes) {
+  static const char digits[] = "0123456789abcdef";
+  for (size_t i = 0; i < bytes.len; i++) {
+    uint8_t byte = (uint8_t)bytes.data[i];
+    char pair[2] = {digits[byte >> 4], digits[byte & 15]};
+    ig_walk_append(walk, ig_str_make(pair, 2));
+  }
+}
+
 bool ig_walk_only_asks(struct ig_walk *walk) {
   if (walk->text) return false;
   walk->bytes += IG_DIALECT_VALUE_BYTES;
