@@ -1,0 +1,102 @@
+/*
+ * cluster.h -- this process as a member: everything of the folder, wired.
+ *
+ * In this order: ig_cluster_new, ig_engine_new with ig_cluster_channel, ig_cluster_serve
+ * with the engine, an rpc server with ig_cluster_methods, and, once it listens,
+ * ig_cluster_start. At the end: ig_cluster_leave, the rpc server freed, ig_cluster_stop,
+ * the engine closed, ig_cluster_free.
+ *
+ * Owns:    itself: registry, key, channels to other members, the worker's service.
+ * Threads: all functions are thread-safe, except new, serve, start, stop and free.
+ * Blocks:  leave, until its deadline; stop and free, for its threads.
+ */
+#ifndef IG_CLUSTER_CLUSTER_H
+#define IG_CLUSTER_CLUSTER_H
+
+#include "cluster/identity.h"
+#include "engine/engine.h"
+
+struct ig_cluster_options {
+  enum ig_member_role role;
+  struct ig_str token;     /* cluster.join_token; copied into locked memory */
+  int64_t heartbeat_us;    /* cluster.heartbeat */
+  const char *coordinator; /* of a worker: where to join (address.h) */
+  const char *data_dir;    /* where the node's name is kept; "" or NULL: nowhere */
+  uint32_t threads;        /* engine.threads */
+  uint64_t memory_bytes;   /* engine.memory_limit */
+  /* What members show each other and trust: the files of tls.cert, tls.key and
+   * tls.client_ca. NULL or "": plaintext. */
+  const char *tls_cert, *tls_key, *tls_ca;
+  const char *build; /* NULL: ig_cluster_build() */
+};
+
+/* Texts are copied. Returns as ig_prover_new, ig_members_new, ig_tls_new_client; what the
+ * disk says of the data folder. Gives *ret_cluster (free: ig_cluster_free). */
+IG_NODISCARD igloo_status ig_cluster_new(const struct ig_cluster_options *options,
+                                         ig_cluster **ret_cluster,
+                                         struct igloo_error *reterr);
+ig_cluster *ig_cluster_free(ig_cluster *cluster); /* takes NULL; returns NULL */
+IG_DEFINE_AUTO(ig_cluster, ig_cluster_free)
+
+/* The engine that runs what other members send; shared. Before the methods are given to a
+ * server. */
+IG_NODISCARD igloo_status ig_cluster_serve(ig_cluster *cluster, ig_engine *engine,
+                                           struct igloo_error *reterr);
+
+/* The methods of this role, borrowed as long as the cluster. */
+const struct ig_rpc_method *ig_cluster_methods(const ig_cluster *cluster,
+                                               size_t *ret_count);
+
+/* Be a member: a coordinator takes joins from now on, a worker joins. `address` is
+ * "host:port" where others reach this process (server.advertise, else what it listens
+ * on), `unix_path` its socket; "" where there is none. */
+IG_NODISCARD igloo_status ig_cluster_start(ig_cluster *cluster, const char *address,
+                                           const char *unix_path,
+                                           struct igloo_error *reterr);
+
+/* Every call to and from other members ends; threads too. Tasks of the engine are freed.
+ */
+void ig_cluster_stop(ig_cluster *cluster);
+
+/* ---- a worker's end ------------------------------------------------------------------
+ */
+
+/* Take no more tasks, and tell. */
+void ig_cluster_drain(ig_cluster *cluster);
+bool ig_cluster_shall_drain(ig_cluster *cluster); /* the coordinator wishes it */
+bool ig_cluster_is_drained(ig_cluster *cluster);  /* no task is left */
+void ig_cluster_leave(ig_cluster *cluster, int64_t deadline_us);
+
+/* A worker's, see join.h. */
+IG_NODISCARD igloo_status ig_cluster_wait_joined(ig_cluster *cluster, int64_t deadline_us,
+                                                 struct igloo_error *reterr);
+bool ig_cluster_is_refused(ig_cluster *cluster, struct igloo_error *reterr);
+
+/* ---- for the parts of the folder, and those above ------------------------------------
+ */
+
+ig_members *ig_cluster_members(ig_cluster *cluster); /* borrowed */
+ig_prover *ig_cluster_prover(ig_cluster *cluster);   /* borrowed */
+ig_engine *ig_cluster_engine(ig_cluster *cluster);   /* borrowed; NULL before serve */
+/* For channels to other members; borrowed; NULL: plaintext. */
+ig_tls *ig_cluster_tls(ig_cluster *cluster);
+enum ig_member_role ig_cluster_role(const ig_cluster *cluster);
+
+/* Figures of this process; channel.c and service.c add to them. */
+struct ig_member_figures *ig_cluster_figures(ig_cluster *cluster); /* atomic fields */
+
+/* Read certificates again where their files have changed. */
+void ig_cluster_reload(ig_cluster *cluster);
+
+/* Set the metrics igloo_cluster_… (base/metrics.h). */
+void ig_cluster_collect(ig_cluster *cluster);
+
+/* What this program was built as, the same for equal files: "0.1.0+29864c55bb92ca43". */
+const char *ig_cluster_build(void);
+
+/* What igloo.system.workers shows (ig_member_views_free). */
+IG_NODISCARD igloo_status ig_cluster_view(ig_cluster *cluster,
+                                          struct ig_member_view **ret_views,
+                                          size_t *ret_count, struct igloo_error *reterr);
+
+#endif
