@@ -55,6 +55,13 @@ static const struct igd_option database_options[] = {
      .initial = "3000",
      .min = 1,
      .max = 3600000},
+    {.key = "igloo.postgresql.patience_ms",
+     .kind = IGD_OPTION_INT,
+     .flags = IGD_OPTION_EARLY,
+     .offset = offsetof(struct igp_database, patience_ms),
+     .initial = "5000",
+     .min = 0,
+     .max = 3600000},
     {.key = NULL},
 };
 
@@ -182,7 +189,8 @@ static igloo_status connection_open(struct igd_connection *base,
                                          .username = database->username,
                                          .password = database->password,
                                          .application_name = database->application_name,
-                                         .timeout_ms = database->connect_timeout_ms};
+                                         .timeout_ms = database->connect_timeout_ms,
+                                         .patience_ms = database->patience_ms};
   IG_TRY(igp_link_open(&target, &connection->link, reterr));
   igp_link_own(connection->link, base);
   if (connection->isolation)

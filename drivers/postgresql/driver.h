@@ -25,7 +25,7 @@ struct igp_database {
   struct igd_database base;
   char *uri, *username, *password; /* NULL: not set */
   char *application_name;
-  int64_t connect_timeout_ms;
+  int64_t connect_timeout_ms, patience_ms;
   igp_types *types; /* shared by the connections; made by database_init */
 };
 

@@ -12,6 +12,7 @@
 #include "base/limits.h"
 #include "base/parse.h"
 #include "base/thread.h"
+#include "postgresql/alive.h"
 
 /* Read and thrown away before a running query is cancelled instead. */
 #define DRAIN_BYTES_MAX (256 * IG_KIB)
@@ -31,6 +32,8 @@ struct igp_link {
   bool tls;                        /* OpenSSL may hold bytes that poll() does not see */
   bool drained;                    /* it holds none: see wait_socket() */
   bool lost;                       /* the session cannot be used any more */
+  bool silent;                     /* … since the server answers nobody */
+  int64_t patience_ms;             /* with a server that says nothing: see alive.h */
   struct igd_statement *statement; /* at work; borrowed. NULL: something else */
   struct igd_connection *owner;    /* borrowed; NULL while connecting */
   uint_fast64_t cancels_seen;      /* of the owner, when the work began */
@@ -170,6 +173,15 @@ static igloo_status fail_lost(igp_link *link, struct igd_error *reterr) {
   link->lost = true;
   if (last && PQresultErrorField(last, PG_DIAG_SQLSTATE))
     return igp_fail_result(last, NULL, 0, reterr);
+  if (link->silent) {
+    (void)ig_fail_state(&reterr->base, IGLOO_UNAVAILABLE, "08006",
+                        "the server does not answer any more");
+    ig_error_detail(&reterr->base,
+                    "It said nothing for %lld ms, and then answered no new connection "
+                    "for as long.",
+                    (long long)link->patience_ms);
+    return IGLOO_UNAVAILABLE;
+  }
   (void)ig_fail_state(&reterr->base, IGLOO_UNAVAILABLE, "08006",
                       "the connection to the server was lost");
   if (text.len) ig_error_detail(&reterr->base, "%.*s.", IG_STR_ARG(text));
@@ -277,37 +289,59 @@ static bool take_held(igp_link *link, bool *ret_taken) {
   return !*ret_taken || PQconsumeInput(link->pg) == 1;
 }
 
-/* Wait until the socket is ready for `events` and read what is there. Returns false where
- * the session is lost or the deadline passed. With `stoppable`, a cancelled statement is
- * looked for. */
-static bool wait_socket(igp_link *link, short events, bool stoppable) {
-  bool taken = false;
-  if (!take_held(link, &taken)) return false;
-  while (!taken) {
+/* Whether there is something to read or room to write; reads it. */
+static bool take_ready(igp_link *link, short events) {
+  if (!(events & (POLLIN | POLLERR | POLLHUP | POLLNVAL))) return true;
+  link->drained = false;
+  if (link->last_us != IG_NEVER_US) { /* what was sent before still comes */
+    int64_t more_us = ig_deadline_in(IGP_CANCEL_GRACE_MS * IG_US_PER_MS);
+    link->deadline_us = more_us < link->last_us ? more_us : link->last_us;
+  }
+  return PQconsumeInput(link->pg) == 1;
+}
+
+static int wait_ms(const igp_link *link, const struct igp_alive *alive) {
+  int64_t until_us =
+      link->deadline_us < alive->due_us ? link->deadline_us : alive->due_us;
+  int64_t left_us = ig_deadline_left_us(until_us);
+  return left_us == IG_NEVER_US ? -1 : (int)(left_us / IG_US_PER_MS + 1);
+}
+
+static bool wait_ready(igp_link *link, short events, bool stoppable,
+                       struct igp_alive *alive) {
+  for (;;) {
     if (stoppable && is_stopped(link)) return true;
-    int64_t left = ig_deadline_left_us(link->deadline_us);
-    if (left == 0) {
+    if (ig_deadline_left_us(link->deadline_us) == 0) {
       link->lost = true;
       return false;
     }
-    int ms = left == IG_NEVER_US ? -1 : (int)(left / IG_US_PER_MS + 1);
-    struct pollfd files[2] = {{.fd = PQsocket(link->pg), .events = events},
-                              {.fd = link->event, .events = POLLIN}};
-    int ready = poll(files, stoppable ? 2 : 1, ms);
+    struct pollfd files[3] = {{.fd = PQsocket(link->pg), .events = events},
+                              {.fd = stoppable ? link->event : -1, .events = POLLIN},
+                              igp_alive_file(alive)};
+    int ready = poll(files, IG_ARRAY_LEN(files), wait_ms(link, alive));
     if (ready < 0 && errno != EINTR) return false;
-    if (ready <= 0) continue;
+    if (ready < 0) continue;
     uint64_t ignored;
-    if (stoppable && files[1].revents && read(link->event, &ignored, sizeof(ignored)) > 0)
-      continue;
-    if (!(files[0].revents & (POLLIN | POLLERR | POLLHUP | POLLNVAL))) return true;
-    link->drained = false;
-    if (link->last_us != IG_NEVER_US) { /* what was sent before still comes */
-      int64_t more_us = ig_deadline_in(IGP_CANCEL_GRACE_MS * IG_US_PER_MS);
-      link->deadline_us = more_us < link->last_us ? more_us : link->last_us;
-    }
-    return PQconsumeInput(link->pg) == 1;
+    if (files[1].revents && read(link->event, &ignored, sizeof(ignored)) > 0) continue;
+    if (files[0].revents) return take_ready(link, files[0].revents);
+    if (igp_alive_check(alive, PQsocket(link->pg), files[2].revents)) continue;
+    link->lost = link->silent = true;
+    return false;
   }
-  return true;
+}
+
+/* Wait until the socket is ready for `events` and read what is there. Returns false where
+ * the session is lost, the deadline passed, or the server is silent. With `stoppable`, a
+ * cancelled statement is looked for. */
+static bool wait_socket(igp_link *link, short events, bool stoppable) {
+  bool taken = false;
+  if (!take_held(link, &taken)) return false;
+  if (taken) return true;
+  struct igp_alive alive;
+  igp_alive_init(&alive, stoppable ? link->patience_ms : 0);
+  bool ok = wait_ready(link, events, stoppable, &alive);
+  igp_alive_done(&alive);
+  return ok;
 }
 
 static bool flush(igp_link *link, bool stoppable) {
@@ -613,6 +647,7 @@ igloo_status igp_link_open(const struct igp_link_target *target, igp_link **ret_
   if (status == IGLOO_UNAVAILABLE) return fail_connect(link->pg, link->lost, reterr);
   if (status != IGLOO_OK) return status;
   link->deadline_us = IG_NEVER_US;
+  link->patience_ms = target->patience_ms;
   *ret_link = IG_TAKE(link);
   return IGLOO_OK;
 }

@@ -5,6 +5,7 @@
  * that cancelling sets. Who waits then asks the server to stop, on a thread of its own
  * (PQcancel blocks), and goes on reading until the server has: the session is usable
  * afterwards. A server that does not answer within IGP_CANCEL_GRACE_MS loses the session.
+ * One that is silent while it is waited for is asked whether it is there (alive.h).
  *
  * Owns:    the PGconn and the event.
  * Threads: one at a time, but for igp_link_wake(), which is for any.
@@ -29,7 +30,8 @@ typedef struct igp_link igp_link;
 struct igp_link_target {
   const char *uri, *username, *password; /* NULL: not set */
   const char *application_name;
-  int64_t timeout_ms;
+  int64_t timeout_ms;  /* for connecting */
+  int64_t patience_ms; /* with silence, before the server is asked; 0: for ever */
 };
 
 /* Connect and set what reading depends on (UTF-8, UTC, string literals). Returns

@@ -1,4 +1,5 @@
 """Streams that are large, cut short, cancelled, killed, paused; transactions and errors."""
+import contextlib
 import decimal
 import os
 import resource
@@ -210,6 +211,63 @@ def test_a_paused_server_does_not_hold_what_is_cancelled(postgres, connect):
         finally:
             for one in paused:
                 os.kill(one, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("use_copy", [True, False])
+def test_a_paused_server_ends_what_waits_for_it(postgres, connect, use_copy):
+    """What is on an open connection: neither a timeout nor a cancel is needed."""
+    connection = connect(database={"igloo.postgresql.patience_ms": "300"})
+    with connection.cursor() as cursor:
+        cursor.adbc_statement.set_options(**{"adbc.postgresql.use_copy": str(use_copy).lower()})
+        pid = backend(cursor)
+        reader = stream(cursor, ENDLESS)
+        reader.read_next_batch()
+        paused = [postgres.process.pid, pid]
+        for one in paused:
+            os.kill(one, signal.SIGSTOP)
+        try:
+            started = time.monotonic()
+            with pytest.raises(OSError, match="does not answer any more"):
+                while True:
+                    reader.read_next_batch()
+            assert time.monotonic() - started < SECONDS
+        finally:
+            for one in paused:
+                os.kill(one, signal.SIGCONT)
+        reader.close()
+        with pytest.raises(adbc_driver_manager.OperationalError) as caught:
+            works(cursor)
+        assert caught.value.sqlstate == "08006"
+    with connect().cursor() as cursor:
+        assert works(cursor)
+
+
+def forward(source, target):
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+
+
+@pytest.mark.parametrize("way", ["tcp", "unix", "refused"])
+def test_a_query_that_takes_long_is_waited_for(postgres, connect, way):
+    """The server answers those who ask whether it is there, or refuses them: both are signs of life."""
+    uri = {"tcp": postgres.uri, "unix": f"postgresql:///postgres?host={postgres.folder}&port={postgres.port}&user=pg"}
+    with contextlib.ExitStack() as stack:
+        if way == "refused":
+            listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            uri[way] = postgres.uri.replace(str(postgres.port), str(listener.getsockname()[1]))
+
+            def serve():
+                near, _ = listener.accept()
+                listener.close()
+                far = socket.create_connection(("127.0.0.1", postgres.port))
+                threading.Thread(target=forward, args=(near, far), daemon=True).start()
+                forward(far, near)
+            threading.Thread(target=serve, daemon=True).start()
+        connection = connect(uri=uri[way], database={"igloo.postgresql.patience_ms": "100"})
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 7 FROM pg_sleep(1.2)")
+            assert cursor.fetchone() == (7,) and works(cursor)
 
 
 def test_connecting_to_a_paused_server_ends_in_time(postgres, connect):

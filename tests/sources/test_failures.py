@@ -164,6 +164,19 @@ def test_a_paused_server_cannot_hold_a_statement_beyond_its_time(origin, served)
         works_again(one)
 
 
+def test_a_paused_server_ends_a_statement_that_is_open_also_without_a_time_for_it(origin, served):
+    with session(served) as one:  # in one part: a second one would have to connect
+        cursor, reader = open_reader(one, "SELECT * FROM remote_query('pg', 'SELECT id, filler FROM wide')")
+        reader.read_next_batch()
+        pause(origin)
+        try:
+            message, seconds = fails(reader.read_all)
+            assert seconds < 20 and "does not answer any more" in message, (seconds, message)
+        finally:
+            resume(origin)
+        works_again(one)
+
+
 def test_a_paused_server_is_noticed_in_three_seconds_and_then_at_once(origin, served):
     with session(served) as one:
         one.run("REFRESH CATALOG pg")
