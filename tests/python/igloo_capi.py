@@ -1,4 +1,4 @@
-"""igloo.h through ctypes: just enough to run a query and hand over Arrow streams.
+"""igloo.h through ctypes: just enough to run statements and hand over Arrow streams.
 
 It exists to test the library as a foreign process sees it; it is no binding."""
 
@@ -35,24 +35,32 @@ class Stream(ctypes.Structure):
 class IglooError(Exception):
     def __init__(self, error):
         self.sqlstate = error.sqlstate.decode()
-        super().__init__(f"{error.message.decode()} ({self.sqlstate})")
+        self.retryable = bool(error.retryable)
+        self.message, self.detail, self.hint = (
+            text.decode(errors="replace") for text in (error.message, error.detail, error.hint))
+        super().__init__(f"{self.message} ({self.sqlstate})")
 
 
 class Connection:
-    """An embedded database and one session on it."""
+    """One session on an embedded database, or on the server that the URI names."""
 
-    def __init__(self, library_path, options=None):
+    def __init__(self, library_path, options=None, uri=None):
         # RTLD_LOCAL, as Python's own extension modules are loaded.
         self.library = ctypes.CDLL(str(library_path))
         self.library.igloo_version.restype = ctypes.c_char_p
         for name in ("igloo_database_close", "igloo_disconnect"):
             getattr(self.library, name).restype = ctypes.c_void_p
             getattr(self.library, name).argtypes = [ctypes.c_void_p]
+        self.library.igloo_cancel.argtypes = [ctypes.c_void_p]
         self.database, self.session = ctypes.c_void_p(), ctypes.c_void_p()
         given = [Option(key.encode(), value.encode()) for key, value in (options or {}).items()]
-        self.call("igloo_database_open", None, (Option * len(given))(*given),
+        self.call("igloo_database_open", uri.encode() if uri else None, (Option * len(given))(*given),
                   ctypes.c_size_t(len(given)), ctypes.byref(self.database))
-        self.call("igloo_connect", self.database, ctypes.byref(self.session))
+        try:
+            self.call("igloo_connect", self.database, ctypes.byref(self.session))
+        except IglooError:
+            self.library.igloo_database_close(self.database)
+            raise
 
     def call(self, name, *arguments):
         error = Error()
@@ -64,6 +72,41 @@ class Connection:
         stream = Stream()
         self.call("igloo_query", self.session, sql.encode(), ctypes.byref(stream), None)
         return pyarrow.RecordBatchReader._import_from_c(ctypes.addressof(stream))
+
+    def batches(self, sql):
+        """The result batch by batch; what ends it too early is an IglooError, too."""
+        stream = Stream()
+        self.call("igloo_query", self.session, sql.encode(), ctypes.byref(stream), None)
+        functions = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+        release = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(stream.release)
+        structure = ctypes.create_string_buffer(128)  # more than struct ArrowSchema and ArrowArray
+        at, to = ctypes.addressof(stream), ctypes.addressof(structure)
+
+        def take(function):
+            if functions(function)(at, to) != 0:
+                error = Error()
+                self.library.igloo_stream_error(ctypes.byref(stream), ctypes.byref(error))
+                raise IglooError(error)
+        try:
+            take(stream.get_schema)
+            schema = pyarrow.Schema._import_from_c(to)
+            yield schema
+            while True:
+                take(stream.get_next)
+                if not ctypes.c_void_p.from_buffer(structure, 64).value:  # no release: the end
+                    return
+                yield pyarrow.RecordBatch._import_from_c(to, schema)
+        finally:
+            release(at)
+
+    def fetch(self, sql):
+        """The whole result as a pyarrow.Table."""
+        schema, *batches = self.batches(sql)
+        return pyarrow.Table.from_batches(batches, schema)
+
+    def cancel(self):
+        """Cancel what runs; from any thread."""
+        self.library.igloo_cancel(self.session)
 
     def register(self, name, reader):
         stream = Stream()
