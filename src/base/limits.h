@@ -241,6 +241,11 @@
 #define IG_RPC_QUEUED_MESSAGES_MAX 2
 #define IG_RPC_QUEUED_BYTES_MAX (8 * IG_MIB)
 
+/* The same where the sender is told of room (members): two batches, or many small ones,
+ * since each telling wakes a thread. */
+#define IG_RPC_POLLED_BYTES_MAX (2 * IG_MIB)
+#define IG_RPC_POLLED_MESSAGES_MAX 64
+
 /* Posted without waiting: the answers of one action or listing. */
 #define IG_RPC_POSTED_MESSAGES_MAX 256
 
@@ -277,6 +282,9 @@
 /* A user's connection; pools open more connections before they open more streams. */
 #define IG_RPC_STREAMS_MAX 256
 
+/* A member's: 64 tasks that read 64 partitions each. */
+#define IG_RPC_MEMBER_STREAMS_MAX 4096
+
 /* Each listener has an address of its own in the configuration. */
 #define IG_RPC_LISTENERS_MAX 64
 
@@ -297,6 +305,10 @@
 
 /* A client asked for what comes: a batch and the next. */
 #define IG_RPC_CLIENT_WINDOW_BYTES (16 * IG_MIB)
+
+/* Between members: a batch and the next; a partition that is not read yet holds as much.
+ */
+#define IG_RPC_MEMBER_WINDOW_BYTES (2 * IG_MIB)
 
 /* Consumed on receipt, so it only has to cover the way there and back. */
 #define IG_RPC_CONNECTION_WINDOW_BYTES (64 * IG_MIB)
@@ -352,6 +364,48 @@
 
 /* gRPC allows eight digits of hours; a deadline beyond a year is none. */
 #define IG_RPC_TIMEOUT_US_MAX INT64_C(31536000000000)
+
+/* Cluster */
+
+/* Measured up to 256; each takes some 300 bytes of every list. */
+#define IG_MEMBERS_MAX 1024
+
+/* Dead ones that are still shown, and for how long: a worker that starts and dies all the
+ * time does not fill the list. */
+#define IG_MEMBERS_DEAD_MAX 256
+#define IG_MEMBER_FORGET_US INT64_C(600000000)
+
+/* Channels, the worker's service, the prover, metrics. */
+#define IG_MEMBER_LISTENERS_MAX 8
+
+/* Callers whose calls are told apart: all members, and those that were. */
+#define IG_MEMBER_CALLERS_MAX 4096
+
+/* How far a call may come behind a later one of the same caller: all streams of a
+ * connection at a time, sixteen times. */
+#define IG_MEMBER_CALLS_BEHIND_MAX 65536
+
+/* One heartbeat or its answer: a list of all members. */
+#define IG_MEMBER_MESSAGE_BYTES_MAX (4 * IG_MIB)
+
+/* From a challenge to its answer: the way there and back, on a busy machine. */
+#define IG_JOIN_CHALLENGE_US INT64_C(10000000)
+
+/* Challenges that were answered well within that time, so that none is good twice. */
+#define IG_JOIN_ANSWERED_MAX 1024
+
+/* Peers whose wrong tokens are counted; the one that was quiet for longest goes. */
+#define IG_JOIN_PEERS_MAX 256
+
+/* The longest that wrong tokens make a peer wait. */
+#define IG_JOIN_WRONG_MAX_US INT64_C(30000000)
+
+/* Between two attempts of a worker to join: a coordinator that is back finds its workers
+ * within seconds, and 256 of them do not keep it busy. */
+#define IG_JOIN_BACKOFF_MAX_US INT64_C(5000000)
+
+/* One call that joins, or says good-bye. */
+#define IG_JOIN_CALL_US INT64_C(5000000)
 
 /* Connectors */
 

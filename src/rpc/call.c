@@ -26,13 +26,13 @@ igloo_status ig_call_new_locked(ig_conn *conn, ig_rpc_call **ret_call,
   call->conn = ig_conn_ref(conn);
   call->deadline_us = call->request_due_us = call->stall_due_us = IG_NEVER_US;
   call->grpc_status = call->http_status = -1;
-  ig_rpc_inbox_init(
-      &call->inbox, conn->config.message_bytes_max,
-      conn->config.is_server ? IG_RPC_SERVER_WINDOW_BYTES : IG_RPC_CLIENT_WINDOW_BYTES);
+  size_t window_bytes = ig_session_window_bytes(conn);
+  ig_rpc_inbox_init(&call->inbox, conn->config.message_bytes_max, window_bytes);
   if (conn->config.is_server)
     call->inbox.connection_bytes = &conn->in_bytes;
   else /* it asked for what comes */
-    call->inbox.ahead_bytes = IG_RPC_CLIENT_WINDOW_BYTES;
+    call->inbox.ahead_bytes = window_bytes;
+  call->inbox.is_always_taken = conn->config.is_member;
   call->next = conn->calls;
   if (call->next) call->next->previous = call;
   conn->calls = call;
@@ -120,6 +120,38 @@ void ig_call_reset_locked(ig_rpc_call *call, uint32_t code) {
     conn->is_broken = true;
 }
 
+void ig_call_changed_locked(ig_rpc_call *call, enum ig_call_change what) {
+  ig_cond_broadcast(&call->changed);
+  bool is_listed = call->wakes_input || call->wakes_room;
+  if ((what & IG_CALL_INPUT) && call->waits_for_input) {
+    call->waits_for_input = false;
+    call->wakes_input = true;
+  }
+  if ((what & IG_CALL_ROOM) && call->waits_for_room) {
+    call->waits_for_room = false;
+    call->wakes_room = true;
+  }
+  if (is_listed || !(call->wakes_input || call->wakes_room)) return;
+  ig_call_ref_inner(call);
+  call->next_woken = call->conn->woken;
+  call->conn->woken = call;
+}
+
+void ig_call_wake_all(ig_rpc_call *woken) {
+  while (woken) {
+    ig_rpc_call *call = woken;
+    ig_mutex_lock(&call->conn->mu);
+    woken = call->next_woken;
+    bool wakes_input = call->wakes_input;
+    bool wakes_room = call->wakes_room;
+    call->wakes_input = call->wakes_room = false;
+    ig_mutex_unlock(&call->conn->mu);
+    if (wakes_input) call->on_input(call->state, call);
+    if (wakes_room) call->on_room(call->state, call);
+    ig_call_unref_inner(call);
+  }
+}
+
 bool ig_call_drop_queue_locked(ig_rpc_call *call) {
   struct ig_rpc_outgoing *message = call->out_first;
   bool is_cut = message && (message->part > 0 || message->offset > 0);
@@ -136,7 +168,7 @@ void ig_call_end_locked(ig_rpc_call *call, const struct igloo_error *why) {
   if (call->is_ended) return;
   ig_conn *conn = call->conn;
   call->is_ended = true;
-  ig_cond_broadcast(&call->changed);
+  ig_call_changed_locked(call, IG_CALL_BOTH);
   if (call->is_answered) return; /* on its way, or just sent */
   call->is_cancelled = true;
   call->end = *why;
@@ -191,6 +223,15 @@ void ig_rpc_call_set_state(ig_rpc_call *call, void *state,
   ig_call_tell_cancelled(call);
 }
 
+void ig_rpc_call_set_wakes(ig_rpc_call *call,
+                           void (*on_input)(void *state, ig_rpc_call *call),
+                           void (*on_room)(void *state, ig_rpc_call *call)) {
+  IG_LOCK_SCOPE(&call->conn->mu);
+  IG_ASSERT(!call->on_input && !call->on_room);
+  call->on_input = on_input;
+  call->on_room = on_room;
+}
+
 void *ig_rpc_call_state(const ig_rpc_call *call) {
   return call->state;
 }
@@ -204,7 +245,7 @@ void ig_rpc_call_watch(ig_rpc_call *call, ig_cancel *token) {
   ig_mutex_lock(&call->conn->mu);
   ig_cancel *old = call->watched;
   call->watched = taken;
-  ig_cond_broadcast(&call->changed);
+  ig_call_changed_locked(call, IG_CALL_BOTH);
   ig_conn_unlock(call->conn);
   (void)ig_cancel_unref(old);
 }
@@ -216,6 +257,11 @@ static igloo_status check_locked(const ig_rpc_call *call, struct igloo_error *re
     return call->end.status;
   }
   return ig_cancel_check(call->watched, reterr);
+}
+
+bool ig_rpc_call_is_lost(ig_rpc_call *call) {
+  IG_LOCK_SCOPE(&call->conn->mu);
+  return call->is_lost;
 }
 
 igloo_status ig_rpc_call_check(ig_rpc_call *call, struct igloo_error *reterr) {
@@ -284,7 +330,7 @@ void ig_call_data_locked(ig_rpc_call *call, const uint8_t *bytes, size_t len) {
   if (!is_wanted || (call->inbox.messages == 0 && (call->is_receiving || is_single)))
     consume_locked(call, 0);
   if (call->inbox.messages == 0) return;
-  ig_cond_broadcast(&call->changed);
+  ig_call_changed_locked(call, IG_CALL_INPUT);
   if (call->method && !is_single) call->request_due_us = IG_NEVER_US;
 }
 
@@ -349,6 +395,27 @@ igloo_status ig_rpc_call_receive(ig_rpc_call *call, struct ig_rpc_message *ret_m
   return IGLOO_OK;
 }
 
+igloo_status ig_rpc_call_poll_receive(ig_rpc_call *call, enum ig_rpc_poll *ret_poll,
+                                      struct ig_rpc_message *ret_message,
+                                      struct igloo_error *reterr) {
+  ig_conn *conn = call->conn;
+  bool got = false;
+  bool is_over = false;
+  ig_mutex_lock(&conn->mu);
+  IG_ASSERT(call->on_input);
+  igloo_status status = receive_locked(call, ret_message, &got, &is_over, reterr);
+  if (status == IGLOO_OK && !is_over) status = ig_cancel_check(call->watched, reterr);
+  bool is_pending = status == IGLOO_OK && !is_over;
+  call->is_receiving = call->waits_for_input = is_pending;
+  /* A message longer than the window comes in while it is waited for. */
+  if (is_pending) consume_locked(call, 0);
+  ig_conn_write_locked(conn);
+  ig_conn_unlock(conn);
+  if (status == IGLOO_OK)
+    *ret_poll = is_pending ? IG_RPC_PENDING : got ? IG_RPC_READY : IG_RPC_END;
+  return status;
+}
+
 /* --- messages out */
 
 void ig_call_released_locked(ig_rpc_call *call, struct ig_rpc_outgoing *message) {
@@ -357,6 +424,9 @@ void ig_call_released_locked(ig_rpc_call *call, struct ig_rpc_outgoing *message)
   call->out_bytes -= bytes;
   ig_rpc_budget_give(bytes);
   ig_cond_broadcast(&call->changed);
+  if (call->out_messages == 0 || (call->out_bytes < IG_RPC_POLLED_BYTES_MAX / 2 &&
+                                  call->out_messages < IG_RPC_POLLED_MESSAGES_MAX / 2))
+    ig_call_changed_locked(call, IG_CALL_ROOM);
 }
 
 void ig_call_resume_locked(ig_rpc_call *call) {
@@ -451,6 +521,36 @@ static igloo_status send_message(ig_rpc_call *call, struct ig_pieces *pieces, bo
 igloo_status ig_rpc_call_send(ig_rpc_call *call, struct ig_pieces *message,
                               struct igloo_error *reterr) {
   return send_message(call, message, true, IG_RPC_QUEUED_MESSAGES_MAX, reterr);
+}
+
+igloo_status ig_rpc_call_poll_send(ig_rpc_call *call, struct ig_pieces *pieces,
+                                   bool *ret_has_room, struct igloo_error *reterr) {
+  ig_conn *conn = call->conn;
+  struct ig_rpc_outgoing *message = NULL;
+  igloo_status status = new_outgoing(call, pieces, &message, reterr);
+  if (status != IGLOO_OK) {
+    ig_pieces_done(pieces);
+    return status;
+  }
+  ig_mutex_lock(&conn->mu);
+  IG_ASSERT(call->on_room);
+  status = can_send_locked(call, reterr);
+  if (status == IGLOO_OK) {
+    queue_locked(call, IG_TAKE(message));
+    ig_conn_write_locked(conn);
+    ig_conn_settle_locked(conn);
+    *ret_has_room =
+        call->out_messages == 0 ||
+        (call->out_messages < IG_RPC_POLLED_MESSAGES_MAX &&
+         call->out_bytes < IG_RPC_POLLED_BYTES_MAX && !ig_rpc_budget_is_full());
+    call->waits_for_room = !*ret_has_room;
+  }
+  ig_conn_unlock(conn);
+  if (message) {
+    ig_pieces_done(&message->pieces);
+    ig_free(message);
+  }
+  return status;
 }
 
 igloo_status ig_rpc_call_post(ig_rpc_call *call, struct ig_pieces *message,

@@ -13,6 +13,9 @@
  * waiting functions return, what was queued is released, and every later send or receive
  * fails at once.
  *
+ * Whoever may not wait polls instead: poll_receive and poll_send answer at once, and a
+ * function of the call's is told when it is worth asking again.
+ *
  * Owns:    itself, counted; messages until they are sent or taken.
  * Threads: all functions are thread-safe; one thread sends and one receives at a time.
  * Blocks:  send and receive, until the call ends; they must not be called on an I/O
@@ -73,6 +76,39 @@ IG_NODISCARD igloo_status ig_rpc_call_post(ig_rpc_call *call, struct ig_pieces *
 IG_NODISCARD igloo_status ig_rpc_call_post_bytes(ig_rpc_call *call, const void *bytes,
                                                  size_t len, struct igloo_error *reterr);
 
+/* --- without waiting, on any thread */
+
+/* Who is told, with the call's state (ig_rpc_call_set_state), that there is something to
+ * receive (`on_input`) or room to send (`on_room`), or that the call has ended: once
+ * after each poll that asked for it, on any thread, without a lock held; now and then for
+ * nothing. They must not block, and are not called once the state was freed. A further
+ * token (ig_rpc_call_watch) that is set tells nobody. To be called once, before the first
+ * poll. */
+void ig_rpc_call_set_wakes(ig_rpc_call *call,
+                           void (*on_input)(void *state, ig_rpc_call *call),
+                           void (*on_room)(void *state, ig_rpc_call *call));
+
+enum ig_rpc_poll {
+  IG_RPC_READY,   /* a message was given */
+  IG_RPC_END,     /* as *ret_got false of receive */
+  IG_RPC_PENDING, /* on_input will be called */
+};
+
+/* As ig_rpc_call_receive, at once. */
+IG_NODISCARD igloo_status ig_rpc_call_poll_receive(ig_rpc_call *call,
+                                                   enum ig_rpc_poll *ret_poll,
+                                                   struct ig_rpc_message *ret_message,
+                                                   struct igloo_error *reterr);
+
+/* Queue a message (taken, also on failure), whatever is waiting already. *ret_has_room
+ * says whether the next one is welcome; where it is not, on_room will be called when less
+ * than half of IG_RPC_POLLED_BYTES_MAX waits, and the sender owes it to wait for that:
+ * a batch of many messages may be sent whole. Returns as ig_rpc_call_send. */
+IG_NODISCARD igloo_status ig_rpc_call_poll_send(ig_rpc_call *call,
+                                                struct ig_pieces *message,
+                                                bool *ret_has_room,
+                                                struct igloo_error *reterr);
+
 /* --- ends */
 
 /* Set: the call ended early. Its deadline is the call's. Borrowed as long as the call. */
@@ -93,6 +129,9 @@ void *ig_rpc_call_state(const ig_rpc_call *call); /* borrowed; NULL: none set */
 
 /* Whether it is over, and why: IGLOO_OK while it goes on. */
 igloo_status ig_rpc_call_check(ig_rpc_call *call, struct igloo_error *reterr);
+
+/* Whether it ended with its connection: the peer cannot be asked any more. */
+bool ig_rpc_call_is_lost(ig_rpc_call *call);
 
 /* The peer's metadata: a request's on the server; on the client the response's headers,
  * empty until the first receive has returned. Borrowed as long as the call. */

@@ -26,7 +26,7 @@ struct ig_rpc_call {
 
   /* the rest is guarded by the connection's mutex */
   ig_rpc_call *previous, *next; /* the connection's calls; `next` also: unlinked */
-  ig_rpc_call *next_begun, *next_cancelled;
+  ig_rpc_call *next_begun, *next_cancelled, *next_woken;
   pthread_cond_t changed; /* a message, room, the end */
   int32_t stream_id;      /* 0: no stream any more */
   int64_t deadline_us;    /* the token's */
@@ -63,10 +63,19 @@ struct ig_rpc_call {
   bool is_response_seen;           /* a client's: the headers are complete */
   bool is_trailers;                /* a client's: the block that comes in */
 
+  bool waits_for_input, waits_for_room; /* a poll said so: to be woken */
+  bool wakes_input, wakes_room;         /* in the connection's list `woken` for it */
+  bool is_lost;                         /* ended with its connection */
+
   void *state;
   void (*on_cancel)(void *state, ig_rpc_call *call);
   void (*state_free)(void *state);
+  void (*on_input)(void *state, ig_rpc_call *call);
+  void (*on_room)(void *state, ig_rpc_call *call);
 };
+
+/* What changed for those who wait. */
+enum ig_call_change { IG_CALL_INPUT = 1, IG_CALL_ROOM = 2, IG_CALL_BOTH = 3 };
 
 /* --- call.c */
 
@@ -82,6 +91,12 @@ void ig_call_unlink_locked(ig_rpc_call *call);
 
 /* The end before its time: whoever waits or works is told. Touches no stream. */
 void ig_call_end_locked(ig_rpc_call *call, const struct igloo_error *why);
+
+/* Wake whoever waits for that: threads now, polls once the mutex is left. */
+void ig_call_changed_locked(ig_rpc_call *call, enum ig_call_change what);
+
+/* Call what was woken; without the mutex. */
+void ig_call_wake_all(ig_rpc_call *woken);
 
 /* Drop what is queued. True where a message was on its way in part. */
 bool ig_call_drop_queue_locked(ig_rpc_call *call);

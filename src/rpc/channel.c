@@ -28,8 +28,9 @@ struct ig_rpc_channel {
   bool is_ending;
   pthread_mutex_t mu; /* before a connection's in the lock order */
   pthread_cond_t connected;
-  ig_conn *conn;      /* guarded by mu; a reference; NULL: none yet */
-  bool is_connecting; /* guarded by mu: someone does, others wait */
+  ig_conn *conn;          /* guarded by mu; a reference; NULL: none yet */
+  bool is_connecting;     /* guarded by mu: someone does, others wait */
+  struct igloo_error why; /* guarded by mu: set before `end` is posted, by the first */
 };
 
 const char *ig_rpc_channel_authority(const ig_rpc_channel *channel) {
@@ -61,8 +62,17 @@ static void end_conns(struct ig_loop_task *task) {
       (ig_rpc_channel *)((char *)task - offsetof(ig_rpc_channel, end));
   channel->is_ending = true;
   struct igloo_error why;
-  (void)ig_fail(&why, IGLOO_UNAVAILABLE, "the connection was closed");
+  ig_mutex_lock(&channel->mu);
+  why = channel->why;
+  ig_mutex_unlock(&channel->mu);
   while (channel->conns) ig_conn_close(channel->conns, &why);
+}
+
+void ig_rpc_channel_shut(ig_rpc_channel *channel, const struct igloo_error *why) {
+  ig_mutex_lock(&channel->mu);
+  if (channel->why.status == IGLOO_OK) channel->why = *why;
+  ig_mutex_unlock(&channel->mu);
+  ig_loop_post(channel->loop, &channel->end);
 }
 
 /* --- connecting */
@@ -192,6 +202,7 @@ static igloo_status copy_options(ig_rpc_channel *channel,
           options->keepalive_us > 0 ? options->keepalive_us : IG_RPC_KEEPALIVE_US,
       .message_bytes_max = options->message_bytes_max > 0 ? options->message_bytes_max
                                                           : IG_RPC_PUT_BYTES_MAX,
+      .is_member = options->is_member,
       .on_opened = on_opened,
       .on_closed = on_closed,
       .ctx = channel};
@@ -219,7 +230,9 @@ igloo_status ig_rpc_channel_open(const struct ig_rpc_channel_options *options,
 ig_rpc_channel *ig_rpc_channel_free(ig_rpc_channel *channel) {
   if (!channel) return NULL;
   if (channel->loop) {
-    ig_loop_post(channel->loop, &channel->end);
+    struct igloo_error why;
+    (void)ig_fail(&why, IGLOO_UNAVAILABLE, "the connection was closed");
+    ig_rpc_channel_shut(channel, &why);
     ig_loop_stop(channel->loop);
   }
   (void)ig_conn_unref(channel->conn);

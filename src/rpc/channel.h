@@ -27,6 +27,10 @@ struct ig_rpc_channel_options {
   uint64_t message_bytes_max; /* of one response message; 0: IG_RPC_PUT_BYTES_MAX */
   int64_t connect_us;         /* for one attempt; 0: IG_RPC_CONNECT_US */
   int64_t keepalive_us;       /* of silence while a call runs; 0: the default */
+  /* The server is a member of our own cluster: of each call IG_RPC_MEMBER_WINDOW_BYTES
+   * may wait unread, and they are taken whatever the budget says (memory is calls times
+   * window, charged), so that an unread call never stops another. */
+  bool is_member;
 };
 
 /* Connect: name, socket, TLS, HTTP/2 settings. Gives *ret_channel (free:
@@ -41,6 +45,10 @@ ig_rpc_channel_open(const struct ig_rpc_channel_options *options, const ig_cance
 /* Ends every call (UNAVAILABLE) and closes. Calls stay as handles. */
 ig_rpc_channel *ig_rpc_channel_free(ig_rpc_channel *channel);
 IG_DEFINE_AUTO(ig_rpc_channel, ig_rpc_channel_free)
+
+/* End every call with this reason, as if its connection was lost, and connect no more.
+ * Any thread, never blocks; the channel is still to be freed. */
+void ig_rpc_channel_shut(ig_rpc_channel *channel, const struct igloo_error *why);
 
 struct ig_rpc_call_options {
   const char *path;                     /* "/package.Service/Method" */

@@ -97,7 +97,7 @@ void ig_client_call_over_locked(ig_rpc_call *call, uint32_t code) {
   if (call->is_ended) return;
   decide_end(call, code);
   call->is_ended = true;
-  ig_cond_broadcast(&call->changed);
+  ig_call_changed_locked(call, IG_CALL_BOTH);
   (void)ig_call_drop_queue_locked(call);
   if (!call->is_half_closed) ig_call_reset_locked(call, NGHTTP2_NO_ERROR);
 }

@@ -41,10 +41,14 @@ static void release_all(struct ig_rpc_outgoing *released, ig_rpc_call *unlinked)
   }
 }
 
-/* Give messages back to their calls' queues. */
-static void settle_locked(ig_conn *conn) {
-  for (struct ig_rpc_outgoing *message = conn->released; message; message = message->next)
+void ig_conn_settle_locked(ig_conn *conn) {
+  while (conn->released) {
+    struct ig_rpc_outgoing *message = conn->released;
+    conn->released = message->next;
     ig_call_released_locked(message->call, message);
+    message->next = conn->settled;
+    conn->settled = message;
+  }
 }
 
 /* A turn of the I/O thread, soon. The task holds a reference while it is posted. */
@@ -56,13 +60,15 @@ static void post_turn_locked(ig_conn *conn) {
 }
 
 void ig_conn_unlock(ig_conn *conn) {
-  settle_locked(conn);
-  struct ig_rpc_outgoing *released = IG_TAKE(conn->released);
+  ig_conn_settle_locked(conn);
+  struct ig_rpc_outgoing *released = IG_TAKE(conn->settled);
   ig_rpc_call *unlinked = IG_TAKE(conn->unlinked);
+  ig_rpc_call *woken = IG_TAKE(conn->woken);
   bool needs_turn = conn->begun || conn->cancelled || conn->is_broken;
   if (needs_turn && !conn->is_corked) post_turn_locked(conn);
   ig_mutex_unlock(&conn->mu);
   release_all(released, unlinked);
+  ig_call_wake_all(woken);
 }
 
 igloo_status ig_conn_fail_locked(const ig_conn *conn, struct igloo_error *reterr) {
@@ -174,6 +180,7 @@ static void end_calls_locked(ig_conn *conn) {
   while (conn->calls) {
     ig_rpc_call *call = conn->calls;
     call->stream_id = 0;
+    call->is_lost = !call->is_ended && !call->is_answered;
     ig_call_end_locked(call, &conn->end);
     (void)ig_call_drop_queue_locked(call);
     ig_call_unlink_locked(call);

@@ -45,7 +45,8 @@ struct ig_conn_config {
   size_t methods_len;
   uint32_t streams_max;
   int64_t idle_us, new_idle_us, stall_us, keepalive_us, handshake_us, request_us;
-  uint64_t message_bytes_max; /* of a channel */
+  uint64_t message_bytes_max; /* of a channel, as the next */
+  bool is_member;
   /* Told on the I/O thread, without the mutex: when the connection comes to it (false
    * refuses it), and after the last event of its calls, whether it was refused or not;
    * the loop's reference goes right after that. */
@@ -92,20 +93,24 @@ struct ig_conn {
   bool is_out_blocked; /* the socket was full when it was last tried */
   bool is_ping_sent;
   bool is_turn_posted; /* the task is; it holds a reference */
+  bool is_member;      /* the peer is one of our own cluster */
   ig_rpc_call *calls;
   size_t calls_len;
-  bool has_answered;      /* a server's: a call, without an error */
-  uint64_t header_bytes;  /* of the block that comes in */
-  int64_t resets_us;      /* up to this time the allowance of resets is used */
-  uint64_t data_left;     /* of the DATA frame that comes in, unless it is padded */
-  int32_t data_stream;    /* whose it is */
-  uint64_t in_bytes;      /* a server's: charged for what its calls have not taken */
-  struct igloo_error end; /* why it is closed */
+  bool has_answered;       /* a server's: a call, without an error */
+  uint64_t header_bytes;   /* of the block that comes in */
+  int64_t resets_us;       /* up to this time the allowance of resets is used … */
+  int64_t their_resets_us; /* … and that of the peer's own */
+  uint64_t data_left;      /* of the DATA frame that comes in, unless it is padded */
+  int32_t data_stream;     /* whose it is */
+  uint64_t in_bytes;       /* a server's: charged for what its calls have not taken */
+  struct igloo_error end;  /* why it is closed */
   /* done after the mutex is left, see ig_conn_unlock */
-  struct ig_rpc_outgoing *released;
+  struct ig_rpc_outgoing *released; /* and not yet counted so */
+  struct ig_rpc_outgoing *settled;
   ig_rpc_call *unlinked;
   ig_rpc_call *begun, *begun_last; /* to be handed to their methods */
   ig_rpc_call *cancelled;          /* to be told */
+  ig_rpc_call *woken;              /* polls to be told to ask again */
   /* times of ig_now_us() */
   int64_t handshake_due_us, calls_due_us, goaway_due_us, drain_due_us, close_due_us;
   int64_t read_due_us;  /* of TLS: more was there than one turn reads */
@@ -142,6 +147,9 @@ void ig_conn_drain(ig_conn *conn, int64_t deadline_us);
  * reference to the connection. */
 void ig_conn_unlock(ig_conn *conn);
 
+/* Count what was sent as such: its calls have room again. */
+void ig_conn_settle_locked(ig_conn *conn);
+
 /* Write what there is unless a turn will. */
 void ig_conn_write_locked(ig_conn *conn);
 
@@ -152,6 +160,9 @@ void ig_conn_due_locked(ig_conn *conn, int64_t due_us);
 igloo_status ig_conn_fail_locked(const ig_conn *conn, struct igloo_error *reterr);
 
 /* --- session.c: nghttp2's side */
+
+/* What the peer may send on a stream before it was taken. */
+size_t ig_session_window_bytes(const ig_conn *conn);
 
 /* Make the HTTP/2 state and queue our settings. */
 IG_NODISCARD igloo_status ig_session_open(ig_conn *conn, struct igloo_error *reterr);
@@ -172,6 +183,9 @@ void ig_session_loan_done(struct ig_session_loan *loan);
 
 /* Bytes of the peer; false where the connection must end. */
 bool ig_session_feed_locked(ig_conn *conn, const uint8_t *bytes, size_t len);
+/* A member's allowances, from now on; false without memory. */
+bool ig_session_grow_locked(ig_conn *conn);
+
 /* Frames into the output, as far as there is room; false where the connection must end.
  */
 bool ig_session_fill_locked(ig_conn *conn);

@@ -85,7 +85,7 @@ static bool is_over_share(const struct ig_rpc_inbox *inbox, uint64_t bytes) {
 
 static igloo_status charge(struct ig_rpc_inbox *inbox, uint64_t bytes,
                            struct igloo_error *reterr) {
-  bool is_small = inbox->charged + bytes <= IG_RPC_SMALL_BYTES;
+  bool is_small = inbox->is_always_taken || inbox->charged + bytes <= IG_RPC_SMALL_BYTES;
   if (is_small) ig_rpc_budget_take(bytes);
   if (is_small || (!is_over_share(inbox, bytes) && ig_rpc_budget_try(bytes))) {
     count(inbox, bytes);
@@ -164,6 +164,7 @@ void ig_rpc_inbox_done(struct ig_rpc_inbox *inbox) {
   struct ig_rpc_inbox empty;
   ig_rpc_inbox_init(&empty, inbox->message_bytes_max, inbox->window_bytes);
   empty.ahead_bytes = inbox->ahead_bytes;
+  empty.is_always_taken = inbox->is_always_taken;
   empty.connection_bytes = inbox->connection_bytes;
   *inbox = empty;
 }

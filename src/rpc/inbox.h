@@ -36,7 +36,8 @@ struct ig_rpc_inbox {
   /* Of a message, that much gets memory before it came: IG_RPC_AHEAD_BYTES unless the
    * owner sets more. */
   uint64_t ahead_bytes;
-  uint64_t charged;           /* to the budget, for what is in here */
+  bool is_always_taken; /* what the window lets in is charged whatever the budget says */
+  uint64_t charged;     /* to the budget, for what is in here */
   uint64_t *connection_bytes; /* the same of all its connection's; borrowed; NULL: none */
 };
 

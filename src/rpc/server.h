@@ -134,6 +134,12 @@ void ig_rpc_call_finish(ig_rpc_call *call, const struct igloo_error *error);
  * send or receive returns `error`, and so does the peer. on_cancel is not called. */
 void ig_rpc_call_abort(ig_rpc_call *call, const struct igloo_error *error);
 
+/* The peer is a member of our own cluster, as the service has found out: its connection
+ * may have IG_RPC_MEMBER_STREAMS_MAX calls at a time and reset as many as it likes, and
+ * what waits on an answered call waits for its reader for as long as the connection
+ * lives. Again for the same connection does nothing. */
+void ig_rpc_call_set_member(ig_rpc_call *call);
+
 /* --- figures, all since the start but those with "now" */
 
 struct ig_rpc_stats {

@@ -134,7 +134,7 @@ void ig_server_call_headers_done_locked(ig_rpc_call *call) {
 }
 
 void ig_server_call_input_done_locked(ig_rpc_call *call) {
-  ig_cond_broadcast(&call->changed);
+  ig_call_changed_locked(call, IG_CALL_INPUT);
   call->request_due_us = IG_NEVER_US;
   if (call->is_answered || call->is_ended || !call->method) return;
   struct igloo_error why;
@@ -241,6 +241,7 @@ static void send_trailers_only(ig_rpc_call *call) {
 
 /* Messages before an error are not worth waiting for a peer that does not read. */
 static void hurry_locked(ig_rpc_call *call) {
+  if (call->conn->is_member) return; /* it reads what its query comes to */
   int64_t due_us = ig_deadline_in(call->conn->config.request_us);
   if (!call->out_first || due_us >= call->deadline_us) return;
   call->deadline_us = due_us;
@@ -251,7 +252,8 @@ static void hurry_locked(ig_rpc_call *call) {
  * wait for ever. */
 static void limit_stall_locked(ig_rpc_call *call) {
   call->request_due_us = IG_NEVER_US;
-  call->stall_due_us = ig_deadline_in(call->conn->config.stall_us);
+  if (!call->conn->is_member)
+    call->stall_due_us = ig_deadline_in(call->conn->config.stall_us);
   /* An error, which may be that this limit has passed, is still to be read. */
   bool is_limited = call->watched && call->end.status == IGLOO_OK;
   int64_t due_us = is_limited ? ig_cancel_deadline_us(call->watched) : IG_NEVER_US;
@@ -267,7 +269,7 @@ static void answer_locked(ig_rpc_call *call, const struct igloo_error *error) {
   call->is_answered = true;
   ig_error_reset(&call->end);
   if (error && error->status != IGLOO_OK) call->end = *error;
-  ig_cond_broadcast(&call->changed);
+  ig_call_changed_locked(call, IG_CALL_BOTH);
   if (call->stream_id <= 0 || !call->conn->session) return;
   if (call->end.status != IGLOO_OK) {
     IG_COUNT(call->conn->config.counters, calls_failed, 1);
@@ -328,6 +330,17 @@ void ig_rpc_call_send_headers(ig_rpc_call *call) {
   if (!call->is_answered) ig_server_call_send_headers_locked(call);
   ig_conn_write_locked(call->conn);
   ig_conn_unlock(call->conn);
+}
+
+void ig_rpc_call_set_member(ig_rpc_call *call) {
+  ig_conn *conn = call->conn;
+  ig_mutex_lock(&conn->mu);
+  if (!conn->is_member && conn->session) {
+    conn->is_member = true;
+    if (!ig_session_grow_locked(conn)) conn->is_broken = true;
+    ig_conn_write_locked(conn);
+  }
+  ig_conn_unlock(conn);
 }
 
 void ig_rpc_call_finish(ig_rpc_call *call, const struct igloo_error *error) {

@@ -39,6 +39,30 @@ static int give_up_peer(ig_conn *conn) {
   return nghttp2_session_terminate_session(conn->session, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
+/* --- resets, which cost the peer nothing */
+
+/* One more of an allowance that is used up to *used_us. */
+static int count_reset(ig_conn *conn, int64_t *used_us) {
+  int64_t now_us = ig_now_us();
+  int64_t free_us = now_us - IG_RPC_RESETS_BURST * IG_US_PER_S / IG_RPC_RESETS_PER_S;
+  if (*used_us < free_us) *used_us = free_us;
+  *used_us += IG_US_PER_S / IG_RPC_RESETS_PER_S;
+  return *used_us > now_us ? give_up_peer(conn) : 0;
+}
+
+/* Streams that we end because of what the peer did. */
+static int count_our_reset(ig_conn *conn, uint32_t code) {
+  bool is_counted =
+      conn->config.is_server && code != NGHTTP2_NO_ERROR && code != NGHTTP2_CANCEL;
+  return is_counted ? count_reset(conn, &conn->resets_us) : 0;
+}
+
+/* A member that cancels a query resets all of its streams. */
+static int count_their_reset(ig_conn *conn) {
+  bool is_counted = conn->config.is_server && !conn->is_member;
+  return is_counted ? count_reset(conn, &conn->their_resets_us) : 0;
+}
+
 /* --- headers in */
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame,
@@ -170,6 +194,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     ig_conn_ping_answered_locked(conn, frame->ping.opaque_data);
   if (frame->hd.type == NGHTTP2_GOAWAY && !conn->config.is_server)
     conn->is_going_away = true;
+  if (frame->hd.type == NGHTTP2_RST_STREAM) return count_their_reset(conn);
   if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) return 0;
 
   ig_rpc_call *call = call_of_stream(session, frame->hd.stream_id);
@@ -204,24 +229,13 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
   return 0;
 }
 
-/* Streams that we end because of what the peer did, as those that it resets itself. */
-static int count_reset(ig_conn *conn, uint32_t code) {
-  if (!conn->config.is_server || code == NGHTTP2_NO_ERROR || code == NGHTTP2_CANCEL)
-    return 0;
-  int64_t now_us = ig_now_us();
-  int64_t free_us = now_us - IG_RPC_RESETS_BURST * IG_US_PER_S / IG_RPC_RESETS_PER_S;
-  if (conn->resets_us < free_us) conn->resets_us = free_us;
-  conn->resets_us += IG_US_PER_S / IG_RPC_RESETS_PER_S;
-  return conn->resets_us > now_us ? give_up_peer(conn) : 0;
-}
-
 /* After a server's last frame a client that is still sending is told to stop. */
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame,
                          void *user) {
   ig_conn *conn = user;
   if (frame->hd.type == NGHTTP2_GOAWAY) ig_conn_goaway_sent_locked(conn);
   if (frame->hd.type == NGHTTP2_RST_STREAM)
-    return count_reset(conn, frame->rst_stream.error_code);
+    return count_our_reset(conn, frame->rst_stream.error_code);
   if (!conn->config.is_server || frame->hd.type != NGHTTP2_HEADERS ||
       !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
     return 0;
@@ -283,7 +297,8 @@ static int send_data(nghttp2_session *session, nghttp2_frame *frame,
   ig_rpc_output_copy(&conn->output, header, FRAME_HEADER_BYTES);
   ig_rpc_output_refer(&conn->output, &call->out_first, len);
   if (!call->out_first) call->out_last = NULL;
-  if (call->is_answered) call->stall_due_us = ig_deadline_in(conn->config.stall_us);
+  if (call->is_answered && !conn->is_member)
+    call->stall_due_us = ig_deadline_in(conn->config.stall_us);
   return 0;
 }
 
@@ -348,16 +363,27 @@ static nghttp2_option *make_options(void) {
   nghttp2_option_set_no_auto_window_update(options, 1);
   nghttp2_option_set_no_closed_streams(options, 1);
   nghttp2_option_set_max_outbound_ack(options, IG_RPC_ACKS_MAX);
-  nghttp2_option_set_stream_reset_rate_limit(options, IG_RPC_RESETS_BURST,
-                                             IG_RPC_RESETS_PER_S);
+  /* Ours stands in count_reset(): members have none. */
+  nghttp2_option_set_stream_reset_rate_limit(options, INT64_MAX, INT32_MAX);
   nghttp2_option_set_max_send_header_block_length(options, 2 * IG_RPC_METADATA_BYTES_MAX);
   return options;
 }
 
+size_t ig_session_window_bytes(const ig_conn *conn) {
+  if (conn->config.is_server) return IG_RPC_SERVER_WINDOW_BYTES;
+  return conn->config.is_member ? IG_RPC_MEMBER_WINDOW_BYTES : IG_RPC_CLIENT_WINDOW_BYTES;
+}
+
+bool ig_session_grow_locked(ig_conn *conn) {
+  if (conn->config.streams_max >= IG_RPC_MEMBER_STREAMS_MAX) return true;
+  const nghttp2_settings_entry setting = {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS,
+                                          IG_RPC_MEMBER_STREAMS_MAX};
+  return nghttp2_submit_settings(conn->session, NGHTTP2_FLAG_NONE, &setting, 1) == 0;
+}
+
 static int submit_settings(ig_conn *conn) {
   bool is_server = conn->config.is_server;
-  uint32_t window =
-      is_server ? IG_RPC_SERVER_WINDOW_BYTES : (uint32_t)IG_RPC_CLIENT_WINDOW_BYTES;
+  uint32_t window = (uint32_t)ig_session_window_bytes(conn);
   const nghttp2_settings_entry settings[] = {
       {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, window},
       {NGHTTP2_SETTINGS_MAX_FRAME_SIZE, IG_RPC_FRAME_BYTES_MAX},

@@ -8,7 +8,8 @@
  *
  * Methods: /t/Echo (unary), /t/Stream ("COUNT BYTES" to that many messages), /t/Count
  * (counts a stream of requests), /t/Chat (each comes back), /t/Fail (the request is the
- * message), /t/Hang (until it is cancelled), /t/Peer (the peer's subject or uid).
+ * message), /t/Hang (until it is cancelled), /t/Peer (the peer's subject or uid), /t/Join
+ * (echo; the connection is a member's from then on).
  */
 #ifndef IG_TESTS_RPC_LOOPBACK_H
 #define IG_TESTS_RPC_LOOPBACK_H
@@ -33,6 +34,7 @@ struct loopback_options {
   const char *unix_path; /* else TCP */
   const char *server_name;
   uint64_t message_bytes_max; /* of the channel */
+  bool is_member;             /* the channel's */
 };
 
 struct loopback {
@@ -101,6 +103,11 @@ static void echo(void *ctx, ig_rpc_call *call) {
   struct ig_rpc_message request = request_of(call);
   answer(call, request.data, request.len);
   ig_rpc_message_done(&request);
+}
+
+static void join(void *ctx, ig_rpc_call *call) {
+  ig_rpc_call_set_member(call);
+  echo(ctx, call);
 }
 
 static void fail_as_asked(void *ctx, ig_rpc_call *call) {
@@ -261,6 +268,7 @@ static void begin_chat(void *ctx, ig_rpc_call *call) {
 
 static const struct ig_rpc_method loopback_methods[] = {
     {"/t/Echo", IG_RPC_SINGLE_REQUEST, 0, echo, NULL},
+    {"/t/Join", IG_RPC_SINGLE_REQUEST, 0, join, NULL},
     {"/t/Fail", IG_RPC_SINGLE_REQUEST, 0, fail_as_asked, NULL},
     {"/t/Peer", IG_RPC_SINGLE_REQUEST, 0, tell_peer, NULL},
     {"/t/Hang", IG_RPC_SINGLE_REQUEST, 0, hang, NULL},
@@ -302,6 +310,7 @@ static igloo_status loopback_connect(struct loopback *here,
       .tls = options->client_tls,
       .server_name = options->server_name,
       .message_bytes_max = options->message_bytes_max,
+      .is_member = options->is_member,
       .connect_us = PATIENCE_US};
   return ig_rpc_channel_open(&channel, NULL, &here->channel, reterr);
 }
