@@ -183,6 +183,27 @@ igloo_status igs_table_rows(struct igs_connection *connection,
   return IGLOO_OK;
 }
 
+/* A table has no more bytes than its file, and hardly more than a page for each row:
+ * telling more would read all of it. */
+static igloo_status read_bytes(struct igs_connection *connection,
+                               const struct igs_table *table, int64_t rows,
+                               int64_t *ret_bytes, struct igd_error *reterr) {
+  IGS_AUTO_STMT *query = NULL;
+  bool row = false;
+  IG_TRY(igs_prepare(connection,
+                     "SELECT page_count, page_size FROM pragma_page_count(?1),"
+                     " pragma_page_size(?1)",
+                     &query, reterr));
+  IG_TRY(igs_bind_text(query, 1, table->schema, reterr));
+  IG_TRY(igs_step(connection, query, &row, reterr));
+  *ret_bytes = -1;
+  if (!row || table->virtual) return IGLOO_OK;
+  int64_t pages = sqlite3_column_int64(query, 0);
+  if (rows >= 0 && rows < pages) pages = rows;
+  *ret_bytes = pages * sqlite3_column_int64(query, 1);
+  return IGLOO_OK;
+}
+
 /* ---- GetTableSchema ------------------------------------------------------------------
  */
 
@@ -265,9 +286,11 @@ static igloo_status describe_table(struct igs_connection *connection,
   IG_TRY(igd_metadata_put_int(schema, "igloo.server_version", sqlite3_libversion_number(),
                               reterr));
   if (table->view) return IGLOO_OK;
-  int64_t rows = -1, key_min = 0, key_max = 0;
+  int64_t rows = -1, bytes = -1, key_min = 0, key_max = 0;
   IG_TRY(igs_table_rows(connection, table, &rows, &key_min, &key_max, reterr));
+  IG_TRY(read_bytes(connection, table, rows, &bytes, reterr));
   if (rows >= 0) IG_TRY(igd_metadata_put_int(schema, "igloo.rows", rows, reterr));
+  if (bytes >= 0) IG_TRY(igd_metadata_put_int(schema, "igloo.bytes", bytes, reterr));
   if (!table->key || key_max < key_min) return IGLOO_OK;
   IG_TRY(igd_metadata_put(schema, "igloo.key", table->key, reterr));
   IG_TRY(igd_metadata_put_int(schema, "igloo.key_min", key_min, reterr));

@@ -89,6 +89,7 @@ struct ig_facts {
   bool *casts;               /* the driver casts it, in its way for many rows */
   bool named_once;           /* no two columns have one name */
   bool is_query;             /* of remote_query() */
+  int64_t bytes;             /* estimate; -1: unknown */
   const char *schema_name, *name;
   const char *label; /* "pg.s.t", for messages */
   int64_t looked_us;
@@ -101,6 +102,9 @@ struct ig_remote_table {
   ig_source *source;      /* shared */
   struct ig_facts *facts; /* shared */
 };
+
+/* Whether several statements of one execution can read the same. */
+bool ig_source_has_snapshots(const ig_source *source);
 
 /* The result of a text of the source's own language, whose columns the driver told. */
 IG_NODISCARD igloo_status ig_remote_table_of_query(ig_source *source, struct ig_str query,

@@ -198,7 +198,7 @@ static igloo_status check_strict(const struct plan *plan, const ig_remote_scan *
             "the query would read all of \"%s\", whose size is not known", label);
   else
     ig_fail(reterr, IGLOO_FAILED_PRECONDITION,
-            "the query would read all of \"%s\", about %lld bytes", label,
+            "the query would read all of \"%s\", up to about %lld bytes", label,
             (long long)bytes);
   ig_error_detail(reterr, "igloo.strict_pushdown is on, and allows %lld bytes.",
                   (long long)plan->settings->strict_bytes);
@@ -211,9 +211,11 @@ static igloo_status check_strict(const struct plan *plan, const ig_remote_scan *
 /* ---- parts ---------------------------------------------------------------------------
  */
 
+/* Parts that read the table at different moments could tell a row twice, or never. */
 static uint32_t choose_parts(const struct plan *plan, const ig_remote_scan *scan) {
   const ig_remote_table *table = plan->table;
-  if (plan->narrow || scan->limit_done || is_opaque(table) || table->facts->is_query)
+  if (plan->narrow || scan->limit_done || is_opaque(table) || table->facts->is_query ||
+      !ig_source_has_snapshots(table->source))
     return 1;
   uint32_t count = plan->request->parts_wanted;
   uint32_t places = ig_links_readers_max(table->source->pool);

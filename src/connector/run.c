@@ -129,7 +129,7 @@ void ig_run_unplan(ig_remote_run *run, struct ig_run_source *slot, uint32_t part
   if (!run->reserved && !run->reserving) slot->planned -= parts;
 }
 
-static bool has_snapshots(const ig_source *source) {
+bool ig_source_has_snapshots(const ig_source *source) {
   return source->dialect->snapshot_begin && source->dialect->snapshot_join;
 }
 
@@ -137,7 +137,7 @@ const char *ig_run_snapshot(ig_remote_run *run, struct ig_run_source *slot) {
   IG_LOCK_SCOPE(&run->mu);
   if (slot->name) return slot->name;
   if (slot->planned <= 1) return "";
-  if (slot->snapshot == SNAPSHOT_IMPOSSIBLE || !has_snapshots(slot->source))
+  if (slot->snapshot == SNAPSHOT_IMPOSSIBLE || !ig_source_has_snapshots(slot->source))
     return "not atomic";
   return "at execution";
 }
@@ -468,7 +468,7 @@ static igloo_status decide_snapshot(ig_remote_run *run, struct ig_run_source *sl
   }
   if (slot->snapshot != SNAPSHOT_OPEN) {
     /* as it was decided */
-  } else if (!has_snapshots(slot->source)) {
+  } else if (!ig_source_has_snapshots(slot->source)) {
     slot->snapshot = SNAPSHOT_IMPOSSIBLE;
   } else if (given.len) {
     slot->name = ig_str_dup(given);

@@ -180,6 +180,7 @@ static igloo_status facts_new(const struct wanted *wanted,
   facts->looked_us = ig_now_us();
   IG_TRY(make_promise(given, &facts->schema, reterr));
   IG_TRY(read_meta(facts, given, reterr));
+  facts->bytes = metadata_number(given, "igloo.bytes", -1);
   IG_TRY(name_facts(wanted, facts, reterr));
   IG_TRY(check_names(facts, reterr));
   *ret_facts = IG_TAKE(facts);
@@ -379,7 +380,8 @@ int64_t ig_remote_table_rows(const ig_remote_table *table) {
 }
 
 int64_t ig_remote_table_bytes(const ig_remote_table *table) {
-  int64_t pages = table->facts->meta.pages, bytes = -1;
+  int64_t pages = table->facts->meta.pages, bytes = table->facts->bytes;
+  if (bytes >= 0) return bytes;
   if (pages < 0 || __builtin_mul_overflow(pages, table->source->type->page_bytes, &bytes))
     return -1;
   return bytes;

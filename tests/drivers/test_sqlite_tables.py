@@ -1,4 +1,5 @@
 """What the driver tells of tables: metadata, keys, figures, listings."""
+import sqlite3
 import time
 
 import adbc_driver_manager
@@ -81,6 +82,18 @@ def test_rows_are_those_that_analyze_counted(file):
     file.run("CREATE TABLE t (k INTEGER PRIMARY KEY, a BIGINT); CREATE INDEX i ON t (a);"
              "INSERT INTO t VALUES (1, 1), (1000000, 2), (2000000, 3); ANALYZE")
     assert told(schema_of(file, "t"))["igloo.rows"] == "3"
+
+
+def test_a_table_has_at_most_its_file_and_a_page_for_each_row(file):
+    file.run("CREATE TABLE few (k INTEGER PRIMARY KEY); INSERT INTO few VALUES (1), (2);"
+             "CREATE TABLE many (k INTEGER PRIMARY KEY, t TEXT);"
+             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)"
+             " INSERT INTO many SELECT i, 'text ' || i FROM n; CREATE VIEW v AS SELECT * FROM few")
+    with sqlite3.connect(file.path) as database:
+        [[pages]], [[size]] = database.execute("PRAGMA page_count"), database.execute("PRAGMA page_size")
+    assert told(schema_of(file, "few"))["igloo.bytes"] == str(2 * size)
+    assert told(schema_of(file, "many"))["igloo.bytes"] == str(pages * size)
+    assert "igloo.bytes" not in told(schema_of(file, "v"))
 
 
 def test_statistics_count_rows_exactly_where_that_is_asked_for(file):

@@ -557,6 +557,23 @@ def test_strict_pushdown_refuses_to_read_a_large_table_whole(sql):
     assert sql(*strict, "SELECT s FROM big.t WHERE id = 7").rows == [("some text of some length 7",)]
 
 
+def test_strict_pushdown_knows_what_a_table_of_sqlite_can_have(sql):
+    """At most its file, and hardly more than a page for each row; of a view nothing is known."""
+    make_database(sql.folder / "mixed.db", """CREATE TABLE large (s TEXT); CREATE TABLE small (id INTEGER PRIMARY KEY);
+        CREATE VIEW seen AS SELECT * FROM small; INSERT INTO small VALUES (1), (2);
+        WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300)
+        INSERT INTO large SELECT hex(randomblob(5000)) FROM n""")
+    attach(sql, name="mixed", uri="mixed.db")
+    def strict(size):
+        return ["SET igloo.strict_pushdown = on", f"SET igloo.strict_pushdown_bytes = '{size}'"]
+    for table, size, rows in (("small", "8 KiB", 2), ("large", "8 MiB", 300)):
+        assert sql(*strict(size), f"SELECT count(CAST(c AS TEXT)) FROM mixed.{table} AS t(c)").rows == [(str(rows),)]
+    for table, size in (("small", "7 KiB"), ("large", "1 MiB"), ("seen", "8 MiB")):
+        answer = sql(*strict(size), f"SELECT max(CAST(c AS TEXT)) FROM mixed.{table} AS t(c)")
+        assert answer.sqlstate == "55000", answer
+        assert ("is not known" in answer.err) == (table == "seen"), answer.err
+
+
 def test_a_catalog_that_is_unavailable_says_so(sql):
     attach(sql)
     (sql.folder / "x.db").unlink()
