@@ -407,6 +407,41 @@
 /* One call that joins, or says good-bye. */
 #define IG_JOIN_CALL_US INT64_C(5000000)
 
+/* To reach a member: it is on the same network and was heard of seconds ago. */
+#define IG_CLUSTER_CONNECT_US INT64_C(3000000)
+
+/* A member that could not be reached is not tried again before: each of a statement's
+ * tasks would wait for it anew. */
+#define IG_CLUSTER_RETRY_US INT64_C(1000000)
+
+/* Silence of a member that owes something, then a PING and as long for its answer: before
+ * its heartbeats are missed for ten seconds. */
+#define IG_CLUSTER_KEEPALIVE_US INT64_C(4000000)
+
+/* One plan; those of TPC-H have some 20 KiB for each task, lists of files the rest. */
+#define IG_CLUSTER_PLAN_BYTES_MAX (64 * IG_MIB)
+
+/* What of a session travels with a plan; there are some twenty. */
+#define IG_CLUSTER_SETTINGS_MAX 256
+
+/* Tasks and reads at a time for one member: those of some hundred statements with 8 tasks
+ * each; one stream for each read. */
+#define IG_CLUSTER_TASKS_PER_MEMBER_MAX 1024
+#define IG_CLUSTER_READS_PER_MEMBER_MAX IG_RPC_MEMBER_STREAMS_MAX
+
+/* Messages of a task that its coordinator has not read: metrics, one for each query. */
+#define IG_CLUSTER_TASK_MESSAGES_MAX 1024
+
+/* Comparing files: what planning waits for at most, for how long an answer counts, lists
+ * that are remembered of each member, threads and requests that wait for one. A hundred
+ * thousand files take 0.3 s. */
+#define IG_CLUSTER_FILES_US INT64_C(3000000)
+#define IG_CLUSTER_FILES_KEPT_US INT64_C(5000000)
+#define IG_CLUSTER_FILES_KEPT_MAX 256
+#define IG_CLUSTER_FILES_THREADS 2
+#define IG_CLUSTER_FILES_WAITING_MAX 64
+#define IG_CLUSTER_FILES_BYTES_MAX (64 * IG_MIB)
+
 /* Connectors */
 
 /* Loaded for good, some 20 MiB each; an installation has a handful. */

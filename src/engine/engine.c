@@ -107,6 +107,10 @@ igloo_status ig_engine_new(const struct ig_engine_config *config, const ig_roots
   return IGLOO_OK;
 }
 
+const ig_roots *ig_engine_roots(const ig_engine *engine) {
+  return engine->roots;
+}
+
 ig_engine *ig_engine_ref(ig_engine *engine) {
   (void)__atomic_add_fetch(&engine->refs, 1, __ATOMIC_RELAXED);
   return engine;

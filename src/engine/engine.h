@@ -39,6 +39,9 @@ ig_engine *ig_engine_ref(ig_engine *engine);
 ig_engine *ig_engine_unref(ig_engine *engine); /* takes NULL; returns NULL */
 IG_DEFINE_AUTO(ig_engine, ig_engine_unref)
 
+/* Its roots, borrowed. */
+const ig_roots *ig_engine_roots(const ig_engine *engine);
+
 /* Wait, but not for long, for planning threads that finish abandoned plans. Call before
  * the last unref, when nobody plans any more. Returns false if some still work: the
  * engine and what it borrows must then stay for as long as the process. */

@@ -18,7 +18,7 @@
 #include "auth/login.h"
 #include "auth/ticket.h"
 #include "base/map.h"
-#include "flight/pool.h"
+#include "base/pool.h"
 #include "flight/service.h"
 #include "session/held.h"
 #include "session/registry.h"

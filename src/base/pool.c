@@ -1,5 +1,5 @@
 /* pool.c -- see pool.h. */
-#include "flight/pool.h"
+#include "base/pool.h"
 
 #include "base/clock.h"
 #include "base/limits.h"

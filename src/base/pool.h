@@ -5,8 +5,8 @@
  * Threads: thread-safe, except free.
  * Blocks:  ig_pool_free(), until every job is done.
  */
-#ifndef IG_FLIGHT_POOL_H
-#define IG_FLIGHT_POOL_H
+#ifndef IG_BASE_POOL_H
+#define IG_BASE_POOL_H
 
 #include "base/error.h"
 #include "base/mem.h"

@@ -1,5 +1,5 @@
-/* Tests of src/flight/pool.c. */
-#include "flight/pool.h"
+/* Tests of src/base/pool.c. */
+#include "base/pool.h"
 
 #include <stdatomic.h>
 
