@@ -27,7 +27,7 @@ struct ig_cluster_options {
   /* What members show each other and trust: the files of tls.cert, tls.key and
    * tls.client_ca. NULL or "": plaintext. */
   const char *tls_cert, *tls_key, *tls_ca;
-  const char *build; /* NULL: ig_cluster_build() */
+  const char *build; /* NULL: that of the program (node.h) */
 };
 
 /* Texts are copied. Returns as ig_prover_new, ig_members_new, ig_tls_new_client; what the
@@ -90,9 +90,6 @@ void ig_cluster_reload(ig_cluster *cluster);
 
 /* Set the metrics igloo_cluster_… (base/metrics.h). */
 void ig_cluster_collect(ig_cluster *cluster);
-
-/* What this program was built as, the same for equal files: "0.1.0+29864c55bb92ca43". */
-const char *ig_cluster_build(void);
 
 /* What igloo.system.workers shows (ig_member_views_free). */
 IG_NODISCARD igloo_status ig_cluster_view(ig_cluster *cluster,

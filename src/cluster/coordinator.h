@@ -2,8 +2,11 @@
  * coordinator.h -- the methods by which workers join, give signs of life and leave:
  * igloo.cluster.v1.Coordinator.
  *
- * Owns:    itself; borrows the cluster. Threads: thread-safe, except free.
- * Blocks:  never: methods answer on the I/O thread.
+ * Join is two calls. The first shows a nonce and is answered by a challenge, with a proof
+ * that this side knows the token; the second answers it and describes the worker.
+ * Heartbeat and Leave carry the header of identity.h.
+ *
+ * Owns: nothing. Threads: thread-safe. Blocks: never; methods answer on the I/O thread.
  */
 #ifndef IG_CLUSTER_COORDINATOR_H
 #define IG_CLUSTER_COORDINATOR_H
@@ -14,10 +17,10 @@
 #define IG_COORDINATOR_HEARTBEAT "/igloo.cluster.v1.Coordinator/Heartbeat"
 #define IG_COORDINATOR_LEAVE "/igloo.cluster.v1.Coordinator/Leave"
 
-/* Callee of whoever does not know the coordinator's id yet never stands in a proof: Join
- * is proven by its challenge. */
+#define IG_COORDINATOR_METHODS 3
 
-/* The methods, for ig_rpc_server_options; `ctx` of each is the cluster. */
-const struct ig_rpc_method *ig_coordinator_methods(size_t *ret_count);
+/* The methods over a cluster (borrowed as long as a server has them). */
+void ig_coordinator_methods(ig_cluster *cluster,
+                            struct ig_rpc_method ret_methods[IG_COORDINATOR_METHODS]);
 
 #endif

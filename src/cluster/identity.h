@@ -26,6 +26,9 @@
 /* Shorter tokens could be guessed by whoever listens to one join. */
 #define IG_JOIN_TOKEN_BYTES_MIN 32
 
+/* SQLSTATE of a call for a member that this process is no longer, or never was. */
+#define IG_MEMBER_OTHER_STATE "08003"
+
 typedef struct ig_cluster ig_cluster;
 typedef struct ig_prover ig_prover;
 
@@ -40,11 +43,17 @@ struct ig_caller {
 
 /* The first thing that every method of a member does, on the I/O thread. Returns
  * IGLOO_OK; UNAUTHENTICATED 28000 where the call shows nothing, something else, something
- * used, or comes over TLS without a member's certificate; UNAVAILABLE 08006 where it is
+ * used, or comes over TLS without a member's certificate; UNAVAILABLE 08003 where it is
  * meant for a member that this process is no longer. */
 IG_NODISCARD igloo_status ig_cluster_authorize(ig_cluster *cluster, ig_rpc_call *call,
                                                struct ig_caller *ret_caller,
                                                struct igloo_error *reterr);
+
+/* What a call over TLS must have shown to be of this role; of other calls nothing is
+ * asked. Returns UNAUTHENTICATED 28000. */
+IG_NODISCARD igloo_status ig_cluster_check_certificate(const ig_rpc_call *call,
+                                                       enum ig_member_role role,
+                                                       struct igloo_error *reterr);
 
 /* The header for one call of `path` to `callee`, in `bytes` of the struct itself. */
 #define IG_MEMBER_PROOF_BYTES_MAX 256
@@ -106,7 +115,8 @@ void ig_prover_answer(const ig_prover *prover, const uint8_t nonce[IG_JOIN_NONCE
 
 /* The coordinator's look at it. `peer` is whose wrong answers are counted: after a few it
  * has to wait, longer each time. Returns UNAUTHENTICATED 28000 for a code of another
- * token or an old challenge; RESOURCE_EXHAUSTED 53300 for a peer that has to wait. */
+ * token; DEADLINE_EXCEEDED for a challenge that is old, used, or another's;
+ * RESOURCE_EXHAUSTED 53300 for a peer that has to wait. */
 IG_NODISCARD igloo_status ig_prover_admit(
     ig_prover *prover, struct ig_str peer, const uint8_t nonce[IG_JOIN_NONCE_BYTES],
     const uint8_t challenge[IG_JOIN_CHALLENGE_BYTES], struct ig_str description,

@@ -68,6 +68,7 @@ struct ig_member {
   bool is_self;          /* this process */
   const char *address;   /* "" : none */
   const char *unix_path; /* of a socket that this process can open; "": none */
+  const char *host, *told_unix_path; /* as it said; for passing on */
   uint32_t threads;
   uint64_t memory_bytes;
 };
@@ -107,6 +108,11 @@ IG_DEFINE_AUTO(ig_members, ig_members_free)
 
 /* Everybody who is not dead. Gives a reference (ig_member_list_unref); never NULL. */
 struct ig_member_list *ig_members_list(ig_members *members);
+
+/* Where others reach this process, known once it listens. OUT_OF_MEMORY. */
+IG_NODISCARD igloo_status ig_members_set_self(ig_members *members, struct ig_str address,
+                                              struct ig_str unix_path,
+                                              struct igloo_error *reterr);
 
 /* The id of this process; a worker's changes when it joins again. */
 void ig_members_self_id(ig_members *members, char ret_id[IG_MEMBER_ID_BYTES]);
@@ -152,7 +158,7 @@ void ig_members_leave(ig_members *members, struct ig_str id, int64_t now_us);
 /* An operator wants it drained. Returns NOT_FOUND 42704; INVALID_ARGUMENT for the
  * coordinator. A second time does nothing. */
 IG_NODISCARD igloo_status ig_members_drain(ig_members *members, struct ig_str id,
-                                           int64_t now_us, struct igloo_error *reterr);
+                                           struct igloo_error *reterr);
 
 /* ---- what a worker is told --------------------------------------------------------- */
 
