@@ -13,7 +13,9 @@ class Unwritable(Exception):
     """There is no text for it: an infinite date, a NUL in a text."""
 
 
-def type_name(format):
+def type_name(format, own=None):
+    if own == "postgresql" and format == "g":
+        return "DOUBLE PRECISION"
     return f"DECIMAL({format[2:]})" if format[0] == "d" else TYPES[format]
 
 
@@ -68,18 +70,74 @@ def literal(format, value):
     return f"CAST({value} AS {type_name(format)})" if value < -(2**63) + 1 else str(value)
 
 
-def sql(columns, expr):
-    """The text; raises Unwritable."""
+def own_literal(source, format, value):
+    """As a user of the source writes it there."""
+    if source == "postgresql" and value is None and format in ("g", "ttu"):
+        return f"CAST(NULL AS {type_name(format, source)})"
+    if source == "postgresql" and value is not None:
+        if format == "ttu" and value < 86_400_000_000:
+            return f"TIME '{_clock(value)}'"
+        if isinstance(value, bytes) and format == "z":
+            return f"'\\x{value.hex()}'::bytea"
+        if format == "g":
+            return literal(format, value).replace(" AS DOUBLE)", " AS DOUBLE PRECISION)")
+    if source == "sqlite" and format[0] in "dt" and value is not None:
+        raise Unwritable  # its dates are texts, its decimals floats
+    if source == "sqlite" and isinstance(value, float):
+        if not abs(value) < 2**40 or value * 1024 != int(value * 1024):
+            raise Unwritable  # its reader of decimal digits is off by a bit here and there
+        return repr(value)
+    return literal(format, value)
+
+
+# What sources compare otherwise than the engine: nothing but IS NULL is the same of these.
+OTHERWISE = {"postgresql": {"tn", "ch"},  # a collation that folds; blanks at the end do not count
+             "sqlite": {"nc", "rt", "de"}}  # likewise; floats where the engine sees decimals
+ORDERS = {"<", "<=", ">", ">=", "between", "notbetween"}
+
+
+def _check_meaning(source, columns, expr):
+    """Raises Unwritable where the same text means something else in the source."""
+    word = expr[0]
+    parts = [one for one in expr[1:] if isinstance(one, tuple)]
+    if word in ("isnull", "notnull", "lit"):
+        return
+    if word == "col":
+        if columns[expr[1]].name in OTHERWISE[source]:
+            raise Unwritable
+        return
+    for one in parts:
+        _check_meaning(source, columns, one)
+    if word in ("and", "or", "not", "cast"):
+        return
+    inner = [one[2] if one[0] == "cast" else one for one in parts]
+    texts = {columns[one[1]].collation for one in inner if one[0] == "col" and columns[one[1]].kind == "text"}
+    if source == "postgresql" and (len(texts) > 1 or (texts - {"C"} and word in ORDERS)):
+        raise Unwritable  # in the order of a language
+    if source == "sqlite" and word in ("like", "notlike"):
+        raise Unwritable  # folds letters
+    if word in ("in", "notin") and any(one[0] == "lit" and one[1] in "fg" and one[2] == 0.0 for one in parts):
+        raise Unwritable  # in a list of the engine 0.0 is not -0.0
+
+
+def own_sql(source, columns, expr):
+    """The text that a user of the source writes for the same question; raises Unwritable where there is none."""
+    _check_meaning(source, columns, expr)
+    return sql(columns, expr, source)
+
+
+def sql(columns, expr, own=None):
+    """The text; raises Unwritable. With `own`, for the source of that name itself."""
     def walk(one):
         word = one[0]
         if word == "col":
             return '"' + columns[one[1]].name + '"'
         if word == "lit":
-            return literal(one[1], one[2])
+            return own_literal(own, one[1], one[2]) if own else literal(one[1], one[2])
         if word == "cast":
             if one[1][0] == "d" and columns[one[2][1]].format in "fg":
                 raise Unwritable  # it fails for NaN and for what is large
-            return f"CAST({walk(one[2])} AS {type_name(one[1])})"
+            return f"CAST({walk(one[2])} AS {type_name(one[1], own)})"
         if word in ("and", "or"):
             return "(" + f" {word.upper()} ".join(map(walk, one[1:])) + ")"
         if word == "not":

@@ -1,4 +1,5 @@
 """The same answer with pushdown and without, by the real program on real servers."""
+import contextlib
 import random
 import sqlite3
 
@@ -8,7 +9,7 @@ from cases import Maker
 from engine import Engine
 from serving import Server
 from sessions import session
-from sqltext import Unwritable, sql
+from sqltext import Unwritable, own_sql, sql
 
 TABLES = {"postgresql": "pg.public.nasty", "sqlite": "lite.main.nasty"}
 
@@ -60,11 +61,24 @@ def beside(answer, expected):
     return (set(answer) - set(expected), set(expected) - set(answer)) if isinstance(answer, list) else answer
 
 
+@contextlib.contextmanager
+def itself(source, request):
+    """Ask the source without Igloo."""
+    if source == "postgresql":
+        with request.getfixturevalue("postgres").connect("nasty") as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            yield connection.execute
+    else:
+        with contextlib.closing(sqlite3.connect(request.getfixturevalue("sqlite_path"))) as database:
+            yield lambda query: database.execute(query).fetchall()
+
+
 @pytest.mark.parametrize("source", ["postgresql", "sqlite"])
 def test_pushdown_changes_no_answer(source, served, request, long):
+    """With it, without it, by the engine's rules; and by the source itself, where it is asked the same."""
     table = request.getfixturevalue({"postgresql": "postgres_table", "sqlite": "sqlite_table"}[source])
-    engine, wrong = Engine(table.columns), []
-    with session(served) as on, session(served, "SET igloo.pushdown = off") as off:
+    engine, wrong, asked_itself = Engine(table.columns), [], 0
+    with session(served) as on, session(served, "SET igloo.pushdown = off") as off, itself(source, request) as own:
         for expr, text in writable(table, f"equivalence {source}", 3000 if long else 300):
             query = f"SELECT id FROM {TABLES[source]} WHERE {text}"
             pushed, local = on(query), off(query)
@@ -73,6 +87,13 @@ def test_pushdown_changes_no_answer(source, served, request, long):
             if answers[0] != answers[1] or answers[0] != expected:
                 wrong.append((text, "pushed", beside(answers[0], expected), "local",
                               beside(answers[1], expected)))
+            with contextlib.suppress(Unwritable):
+                asked = own_sql(source, table.columns, expr)
+                found = sorted((int(i),) for i, in own(f"SELECT id FROM nasty WHERE {asked}"))
+                asked_itself += 1
+                if found != expected:
+                    wrong.append((asked, "itself", beside(found, expected)))
+    assert asked_itself > (1000 if long else 100)
     assert not wrong, f"{len(wrong)}: " + "\n".join(str(one)[:1500] for one in wrong[:6])
 
 
