@@ -541,6 +541,14 @@ static igloo_status set_from_variable(struct ig_config *config, struct ig_str va
   return names_a_section(rest) ? fail_variable(name, reterr) : IGLOO_OK;
 }
 
+/* A list of processes shows command lines to everybody. */
+static igloo_status fail_secret(const struct key *key, struct igloo_error *reterr) {
+  (void)ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "\"%s\" cannot be given as a flag",
+                key->name);
+  ig_error_hint(reterr, "Set it in the configuration file or in the environment.");
+  return IGLOO_INVALID_ARGUMENT;
+}
+
 /* ---- loading --------------------------------------------------------------------- */
 
 static igloo_status load_all(struct ig_config *config, const char *path,
@@ -562,6 +570,7 @@ static igloo_status load_all(struct ig_config *config, const char *path,
     }
     const struct key *key = find_key(name);
     if (!key) return fail_unknown(ig_str_from_cstr(overrides[i].key), reterr);
+    if (key->type == SECRET && overrides[i].value[0]) return fail_secret(key, reterr);
     IG_TRY(set_key(config, key, ig_str_from_cstr(overrides[i].value), IG_CONFIG_FLAG,
                    "flag", reterr));
   }

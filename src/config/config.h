@@ -60,8 +60,9 @@ struct ig_config_override {
  * "config" stands for `path`. Gives *ret_config (free: ig_config_free). Returns
  * INVALID_ARGUMENT 22023 for an unknown key (hint: the nearest name) or a bad value, with
  * "FILE:LINE: " or the variable's name before the message; UNSUPPORTED 0A000 for a key
- * that is not built yet; INVALID_ARGUMENT for a password in catalog.NAME; NOT_FOUND
- * 58P01, PERMISSION_DENIED, IO_ERROR for a file that was asked for and cannot be read. */
+ * that is not built yet; INVALID_ARGUMENT for a secret among the overrides, and for a
+ * password in catalog.NAME; NOT_FOUND 58P01, PERMISSION_DENIED, IO_ERROR for a file that
+ * was asked for and cannot be read. */
 IG_NODISCARD igloo_status ig_config_load(const char *path,
                                          const struct ig_config_override *overrides,
                                          size_t overrides_count,

@@ -109,10 +109,24 @@ static void what_is_not_built_is_refused_by_name(void **state) {
   (void)state;
   assert_bad_file("[cache]\nmax_bytes = 1GiB\n", IGLOO_UNSUPPORTED, "0A000");
   assert_message_has("\"cache.max_bytes\"");
-  assert_bad_file("[cluster]\njoin_token = secret\n", IGLOO_UNSUPPORTED, "0A000");
-  assert_null(strstr(test_err.message, "secret"));
   /* Its default may be written down. */
   ig_config_free(load("[cluster]\nretries = 3\n[cache]\nttl = 0s\n", NULL, NULL));
+}
+
+static void a_secret_is_no_flag_and_is_not_repeated(void **state) {
+  (void)state;
+  const struct ig_config_override flag = {"cluster.join_token", "correct horse"};
+  struct ig_config *config = NULL;
+  assert_int_equal(ig_config_load("/dev/null", &flag, 1, &config, &test_err),
+                   IGLOO_INVALID_ARGUMENT);
+  assert_non_null(strstr(test_err.message, "\"cluster.join_token\""));
+  assert_null(strstr(test_err.message, "horse"));
+  assert_non_null(strstr(test_err.hint, "environment"));
+  setenv("IGLOO_CLUSTER_JOIN_TOKEN", "correct horse", 1);
+  assert_ok(ig_config_load("/dev/null", NULL, 0, &config, &test_err));
+  assert_string_equal(config->cluster_join_token, "correct horse");
+  unsetenv("IGLOO_CLUSTER_JOIN_TOKEN");
+  ig_config_free(config);
 }
 
 static void catalogs_have_sections_of_their_own(void **state) {
@@ -320,6 +334,7 @@ int main(int argc, char **argv) {
       scratch_test(an_unknown_key_names_file_line_and_the_nearest),
       scratch_test(bad_values_are_refused),
       scratch_test(what_is_not_built_is_refused_by_name),
+      scratch_test(a_secret_is_no_flag_and_is_not_repeated),
       scratch_test(catalogs_have_sections_of_their_own),
       scratch_test(a_password_in_a_catalog_is_refused_and_not_told),
       scratch_test(variables_are_checked_like_keys),
