@@ -28,6 +28,8 @@ import oracles  # noqa: E402
 MARKER = "everything below this line is the answer"
 CASE_SECONDS = 30
 TOGETHER = 12  # questions without a setup of their own that share a process
+# Of `igloo sql`, to ask a server; without them it is the engine in its process.
+SERVER_OPTIONS, SERVER_ENVIRONMENT = [], {}
 
 
 class Mismatch(Exception):
@@ -161,13 +163,14 @@ def compare_error(expected, state, message):
 
 def run_igloo(igloo, file, cases, folder):
     """One session: the setup, then each query after a line with the marker."""
-    command = [igloo, "sql", "--format", "csv"]
+    command = [igloo, "sql", "--format", "csv", *SERVER_OPTIONS]
     setup = file.setup(cases[0])
     if setup.strip():
         command += ["-c", setup]
     for case in cases:
         command += ["-c", f"SELECT '{MARKER}' AS m", "-c", "\n".join(case.blocks["query"])]
     env = {k: v for k, v in os.environ.items() if not k.startswith("IGLOO_")}
+    env.update(SERVER_ENVIRONMENT)
     try:
         return subprocess.run(command, cwd=folder, env=env, stdin=subprocess.DEVNULL,
                               capture_output=True, timeout=CASE_SECONDS)

@@ -1,0 +1,207 @@
+"""The same rows from three workers, from one, from the engine alone and from DuckDB."""
+
+import importlib.util
+import pathlib
+
+import duckdb
+import pytest
+
+import answers
+import generate
+import nodes
+from conftest import EVERYTHING, make_cluster
+
+TPCH = pathlib.Path(__file__).resolve().parents[1] / "tpch"
+spec = importlib.util.spec_from_file_location("tpch_run", TPCH / "run.py")
+tpch = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(tpch)
+SCALE = 0.1
+QUERIES, QUERIES_LONG = 150, 1000
+
+
+def pytest_generate_tests(metafunc):
+    if "number" in metafunc.fixturenames:
+        count = QUERIES_LONG if metafunc.config.getoption("--long") else QUERIES
+        metafunc.parametrize("number", range(count))
+
+
+# ---- random queries -------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def sessions(one, three, embedded):
+    with one.session() as first, three.session() as second:
+        yield {"embedded": embedded, "one worker": first, "three workers": second}
+
+
+def test_a_random_query_has_one_answer(sessions, oracle, number):
+    query = generate.query(number)
+    expected = answers.rows_of_tuples(oracle.execute(query.sql).fetchall())
+    wrong = []
+    for where, session in sessions.items():
+        try:
+            answers.compare(expected, answers.rows_of(session.fetch(query.sql)), query.ordered)
+        except (answers.Mismatch, nodes.IglooError) as error:
+            wrong.append(f"{where}: {error}")
+    assert not wrong, "\n".join([query.sql, *wrong])
+
+
+def test_random_queries_are_the_same_in_each_run():
+    assert generate.query(7).sql == generate.query(7).sql != generate.query(8).sql
+
+
+# ---- TPC-H ----------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def tpch_folder():
+    return pathlib.Path(tpch.data_folder(SCALE))
+
+
+@pytest.fixture(scope="module")
+def tpch_oracle(tpch_folder):
+    database = duckdb.connect(config={"threads": 2})
+    for table in tpch.TABLES:
+        database.execute(f"CREATE VIEW {table} AS SELECT * FROM '{tpch_folder}/{table}.parquet'")
+    return database
+
+
+def declare(fetch, folder):
+    for table in tpch.TABLES:
+        fetch(f"CREATE EXTERNAL TABLE {table} STORED AS PARQUET LOCATION '{folder}/{table}.parquet'")
+
+
+@pytest.fixture(scope="module")
+def tpch_embedded(tpch_folder):
+    engine = nodes.Embedded()
+    declare(engine.fetch, tpch_folder)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="module", params=[1, 3], ids=["one_worker", "three_workers"])
+def tpch_cluster(request, tpch_folder):
+    cluster = make_cluster(request.param, tpch_folder)
+    with cluster.session() as session:
+        declare(session.fetch, tpch_folder)
+        cluster.told = session
+        yield cluster
+    cluster.end()
+
+
+def typed_rows(table):
+    """As tpch.compare wants them."""
+    columns = [column.to_pylist() for column in table.columns]
+    return [field.type for field in table.schema], [list(row) for row in zip(*columns)]
+
+
+@pytest.mark.parametrize("query", range(1, 23), ids=[f"q{one:02d}" for one in range(1, 23)])
+def test_tpch_is_answered_by_workers_as_by_one_process_and_by_duckdb(
+        tpch_cluster, tpch_embedded, tpch_oracle, query):
+    sql = tpch.query_text(query, SCALE)
+    expected = tpch_oracle.execute(sql).fetchall()
+    before = tpch_cluster.tasks_total()
+    found = tpch_cluster.told.fetch(sql)
+    begun = [now - then for now, then in zip(tpch_cluster.tasks_total(), before)]
+    tpch.compare(expected, *typed_rows(found))
+    tpch.compare(expected, *typed_rows(tpch_embedded.fetch(sql)))
+    # All of them read orders or lineitem or partsupp in parts, each member some.
+    assert all(begun), f"tasks of each worker: {begun}"
+
+
+# ---- every row once -------------------------------------------------------------------
+
+CHECKS = {
+    "events": "count(*), count(DISTINCT id), sum(id), sum(amount), sum(score), min(at), max(at)",
+    "users": "count(*), count(DISTINCT id), sum(id), sum(balance), min(name), max(born)",
+    "visits": "count(*), count(DISTINCT id), sum(id), sum(seconds), sum(cost)",
+    "log": "count(*), count(DISTINCT line), sum(line), sum(size)",
+    "pairs": "count(*), sum(a), sum(b), sum(d), sum(e), count(c)",
+}
+
+
+@pytest.mark.parametrize("table", CHECKS)
+def test_every_row_is_read_once_however_files_are_split(sessions, oracle, three, table):
+    sql = f"SELECT {CHECKS[table]} FROM {table}"
+    expected = answers.rows_of_tuples(oracle.execute(sql).fetchall())
+    before = three.tasks_total()
+    for where, session in sessions.items():
+        answers.compare(expected, answers.rows_of(session.fetch(sql)))
+    begun = [now - then for now, then in zip(three.tasks_total(), before)]
+    assert all(begun), f"tasks of each worker: {begun}"
+
+
+def test_rows_whose_values_span_lines_are_read_once(start, tmp_path):
+    """A quoted value may hold what looks like the end of a line, where a file is cut."""
+    lines = [f'{row},"first\n{row},second\nthird {row}"' for row in range(30_000)]
+    (tmp_path / "lines.csv").write_text("id,text\n" + "\n".join(lines) + "\n")
+    cluster = start(2, tmp_path, prepare=None)
+    sql = f"SELECT count(*) AS n, sum(id) AS s, sum(length(text)) AS l FROM '{tmp_path}/lines.csv'"
+    expected = sum(len(line.split('"')[1]) for line in lines)
+    assert cluster.rows(sql) == [{"n": 30_000, "s": 30_000 * 29_999 // 2, "l": expected}]
+
+
+def test_files_that_cannot_be_cut_are_read_once(start, tmp_path):
+    rows = [f'{{"id":{row},"text":"{row * 7}"}}' for row in range(20_000)]
+    oracle = duckdb.connect()
+    (tmp_path / "rows.jsonl").write_text("\n".join(rows) + "\n")
+    oracle.execute(f"COPY (SELECT * FROM '{tmp_path}/rows.jsonl') TO '{tmp_path}/rows.csv.gz'")
+    cluster = start(2, tmp_path, prepare=None)
+    for name in ("rows.jsonl", "rows.csv.gz"):
+        sql = f"SELECT count(*) AS n, sum(id) AS s FROM '{tmp_path}/{name}'"
+        assert cluster.rows(sql) == [{"n": 20_000, "s": 20_000 * 19_999 // 2}], name
+
+
+# ---- settings and clocks --------------------------------------------------------------
+
+ZONED = [
+    "SELECT CAST(CAST(at AS timestamptz) AS text) AS t, count(*) AS n FROM events GROUP BY 1",
+    "SELECT extract(hour FROM CAST(at AS timestamptz)) AS h, count(*) AS n FROM events GROUP BY 1",
+    "SELECT date_trunc('day', CAST(at AS timestamptz)) AS d, count(*) AS n FROM events GROUP BY 1",
+    "SELECT CAST(TIMESTAMPTZ '2023-03-26 00:30:00+00' AS text) || kind AS t, count(*) AS n FROM events GROUP BY 1",
+]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/New_York", "Europe/Berlin"])
+def test_a_sessions_time_zone_reaches_the_workers(three, embedded, zone):
+    with three.session() as session:
+        for one in (session, embedded):
+            one.fetch(f"SET time_zone = '{zone}'")
+        try:
+            for sql in ZONED:
+                answers.compare(answers.rows_of(embedded.fetch(sql)), answers.rows_of(session.fetch(sql)))
+        finally:
+            embedded.fetch("RESET time_zone")
+
+
+def test_now_is_one_moment_on_all_members(three):
+    [row] = three.rows("SELECT count(DISTINCT now()) AS n, count(DISTINCT current_date) AS d,"
+                       " min(now()) = max(now()) AS same FROM events")
+    assert row == {"n": 1, "d": 1, "same": True}
+
+
+def test_views_of_strings_are_given_where_they_are_asked_for(three):
+    sql = "SELECT kind, count(*) AS n FROM events GROUP BY kind ORDER BY kind NULLS LAST LIMIT 1"
+    with three.session() as session:
+        assert str(session.fetch(sql).schema.field("kind").type) == "string"
+        session.fetch("SET igloo.views = on")
+        assert str(session.fetch(sql).schema.field("kind").type) == "string_view"
+
+
+def test_an_error_of_a_worker_is_the_error_of_the_engine(three, embedded):
+    for sql, state in [("SELECT sum(1 / (id - 20000)) FROM events", "22012"),
+                       ("SELECT max(CAST(kind AS int)) FROM events", "22P02"),
+                       ("SELECT sum(id * 9223372036854775807) FROM events", "22003")]:
+        told = []
+        with three.session() as session:
+            for one in (session, embedded):
+                with pytest.raises(nodes.IglooError) as caught:
+                    one.fetch(sql)
+                told.append((caught.value.sqlstate, caught.value.message))
+        assert told[0] == told[1] and told[0][0] == state, told
+
+
+def test_a_small_statement_stays_with_the_coordinator(files, start):
+    cluster = start(2, settings=[])
+    before = cluster.tasks_total()
+    assert cluster.rows("SELECT count(*) AS n FROM codes") == [{"n": 12}]
+    assert cluster.tasks_total() == before
+    assert EVERYTHING.startswith("cluster.")
