@@ -385,6 +385,9 @@
  * connection at a time, sixteen times. */
 #define IG_MEMBER_CALLS_BEHIND_MAX 65536
 
+/* In igloo.system.tasks: those that run, and those of the last statements. */
+#define IG_CLUSTER_TASKS_SHOWN_MAX 1024
+
 /* One heartbeat or its answer: a list of all members. */
 #define IG_MEMBER_MESSAGE_BYTES_MAX (4 * IG_MIB)
 

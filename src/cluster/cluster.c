@@ -24,6 +24,7 @@ struct ig_cluster {
   struct ig_rpc_method *methods;
   size_t methods_count, methods_cap;
   struct ig_member_figures figures; /* atomic fields */
+  ig_task_log *tasks;
 
   ig_joiner *joiner; /* of a worker, from start to stop */
   pthread_t watcher; /* of a coordinator */
@@ -96,6 +97,7 @@ igloo_status ig_cluster_new(const struct ig_cluster_options *options,
   IG_TRY(ig_node_name(options->role, options->data_dir, cluster->node, reterr));
   ig_node_host(cluster->host);
   IG_TRY(make_members(cluster, reterr));
+  IG_TRY(ig_task_log_new(&cluster->tasks, reterr));
   struct ig_member_listener listener = {.lost = forget_caller, .ctx = cluster};
   ig_members_listen(cluster->members, &listener);
   *ret_cluster = IG_TAKE(cluster);
@@ -105,6 +107,7 @@ igloo_status ig_cluster_new(const struct ig_cluster_options *options,
 ig_cluster *ig_cluster_free(ig_cluster *cluster) {
   if (!cluster) return NULL;
   ig_cluster_stop(cluster);
+  (void)ig_task_log_free(cluster->tasks);
   (void)ig_members_free(cluster->members);
   (void)ig_prover_free(cluster->prover);
   (void)ig_tls_unref(cluster->tls);
@@ -333,6 +336,10 @@ struct ig_member_figures *ig_cluster_figures(ig_cluster *cluster) {
   return &cluster->figures;
 }
 
+ig_task_log *ig_cluster_tasks(ig_cluster *cluster) {
+  return cluster->tasks;
+}
+
 void ig_cluster_reload(ig_cluster *cluster) {
   struct igloo_error error; /* told in the log by rpc/ */
   bool reloaded;
@@ -365,7 +372,7 @@ static struct ig_metric members_now[] = {
 
 enum { TASKS_NOW, TASKS, TASKS_FAILED, ROWS_OUT, BYTES_OUT, BYTES_IN };
 static struct ig_metric counted[] = {
-    [TASKS_NOW] = IG_GAUGE("igloo_cluster_tasks_running", NULL,
+    [TASKS_NOW] = IG_GAUGE("igloo_cluster_tasks", NULL,
                            "Tasks of distributed statements that this member has."),
     [TASKS] = IG_COUNTER("igloo_cluster_tasks_total", NULL,
                          "Tasks of distributed statements that were sent here."),

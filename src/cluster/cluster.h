@@ -14,6 +14,7 @@
 #define IG_CLUSTER_CLUSTER_H
 
 #include "cluster/identity.h"
+#include "cluster/tasks.h"
 #include "engine/engine.h"
 
 struct ig_cluster_options {
@@ -84,6 +85,9 @@ enum ig_member_role ig_cluster_role(const ig_cluster *cluster);
 
 /* Figures of this process; channel.c and service.c add to them. */
 struct ig_member_figures *ig_cluster_figures(ig_cluster *cluster); /* atomic fields */
+
+/* Where channel.c writes down whom it gave which task. */
+ig_task_log *ig_cluster_tasks(ig_cluster *cluster);
 
 /* Read certificates again where their files have changed. */
 void ig_cluster_reload(ig_cluster *cluster);
