@@ -23,6 +23,7 @@ import lookup
 import postgresql
 import queries
 import report
+import selective
 import serving
 import sqlite
 import start
@@ -30,8 +31,8 @@ import statements
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PARTS = ["queries", "memory", "start", "statements", "instructions", "streams", "calls", "remote",
-         "serving_instructions", "postgresql", "sqlite", "lookup"]
-SERVING = {"calls", "postgresql", "lookup"}  # need a PostgreSQL
+         "serving_instructions", "postgresql", "sqlite", "lookup", "selective"]
+SERVING = {"calls", "postgresql", "lookup", "selective"}  # need a PostgreSQL
 BUSY = 0.10  # of the machine, taken by others: more than this widens the ratios
 
 
@@ -119,12 +120,12 @@ def parse_arguments():
     parser.add_argument("-q", dest="queries", type=int, action="append", metavar="N",
                         help="this query; repeatable")
     parser.add_argument("--write-docs", action="store_true",
-                        help="put the table into docs/benchmarks.md")
+                        help="put the tables into docs/benchmarks.md; with --only, those alone")
     parser.add_argument("--check", action="store_true",
                         help="all parts once, small; says whether they work")
     arguments = parser.parse_args()
-    if arguments.write_docs and (arguments.only or arguments.queries or arguments.scale != 1):
-        parser.error("--write-docs is for a run of everything")
+    if arguments.write_docs and (arguments.queries or arguments.scale != 1):
+        parser.error("--write-docs is for whole parts at scale factor 1")
     return arguments
 
 
@@ -142,6 +143,7 @@ def run_part(name, setup):
         "postgresql": lambda: postgresql.measure(setup, say),
         "sqlite": lambda: sqlite.measure(setup, say),
         "lookup": lambda: lookup.measure(setup, say),
+        "selective": lambda: selective.measure(setup, say),
     }[name]
     load = Load()
     result = run()
@@ -174,7 +176,7 @@ def main():
         queries=arguments.queries or list(range(1, 23)), count_divisor=1)
     parts = arguments.only or PARTS
     if SERVING & set(parts) and serving.missing():
-        sys.exit(f"error: missing for calls, postgresql and lookup (Debian): {', '.join(serving.missing())}")
+        sys.exit(f"error: missing for parts with PostgreSQL (Debian): {', '.join(serving.missing())}")
     if ("instructions" in parts or "serving_instructions" in parts or arguments.check) and not shutil.which("valgrind"):
         sys.exit("error: valgrind is missing (Debian: valgrind); "
                  "or choose parts without instructions by --only")
@@ -198,7 +200,7 @@ def main():
     text = report.whole(result)
     print(text)
     if arguments.write_docs:
-        report.write_docs(ROOT / "docs" / "benchmarks.md", text)
+        report.write_docs(ROOT / "docs" / "benchmarks.md", result)
     return 0
 
 

@@ -1,4 +1,5 @@
 """The figures as tables for people, in Markdown."""
+import re
 
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 PEERS = ["datafusion", "duckdb"]
@@ -43,7 +44,7 @@ def queries(found):
                  *(ratio(found["geometric_mean"][kind][peer])
                    for kind in ("cpu", "wall") for peer in PEERS)])
     lines = [f"Worst by CPU against {peer}: {worst(found, peer)}." for peer in PEERS]
-    return "### Queries, warm\n\n" + table(head, rows) + "\n\n" + "\n".join(lines)
+    return table(head, rows) + "\n\n" + "\n".join(lines)
 
 
 def memory(found):
@@ -51,8 +52,7 @@ def memory(found):
     rows = [[name, *(f"{entry['kb'][engine] / 1024:.0f}" for engine in ("igloo", *PEERS)),
              *(f"{entry['ratio'][peer]:.2f}" for peer in PEERS)] for name, entry in found.items()]
     python = max(entry["python_kb"] for entry in found.values()) / 1024
-    return ("### Peak memory of a fresh process with one query\n\n" + table(head, rows)
-            + f"\n\nOf each, {python:.0f} MiB are Python and pyarrow.")
+    return table(head, rows) + f"\n\nOf each, {python:.0f} MiB are Python and pyarrow."
 
 
 def start(found):
@@ -61,7 +61,7 @@ def start(found):
     rows = [[f"{names[kind]}: {label}", f"{entry[kind]['ms']['igloo']:.1f}",
              f"{entry[kind]['ms']['duckdb']:.1f}", ratio(entry[kind]["ratio"])]
             for label, entry in found.items() for kind in names]
-    return "### Start of the program\n\n" + table(head, rows)
+    return table(head, rows)
 
 
 def statements(found):
@@ -70,15 +70,14 @@ def statements(found):
     rows = [[label, *(f"{entry['us'][engine][p]:.0f}" for engine in ("igloo", *PEERS)
                       for p in ("p50", "p99")),
              *(ratio(entry["ratio"][peer]) for peer in PEERS)] for label, entry in found.items()]
-    return "### CPU time of a small statement\n\n" + table(head, rows)
+    return table(head, rows)
 
 
 def instructions(found):
     head = ["statement", "instructions", "two counts differ by"]
     rows = [[label, f"{entry['instructions']:,}", f"{entry['spread']:.3%}"]
             for label, entry in found.items()]
-    return ("### Instructions to plan and start a small statement (callgrind)\n\n"
-            + table(head, rows))
+    return table(head, rows)
 
 
 def streams(found):
@@ -87,8 +86,7 @@ def streams(found):
     rows = [[label, f"{entry['gb_per_s']['flight']:.2f}", f"{entry['gb_per_s']['raw']:.2f}",
              ratio(entry["ratio"]), f"{entry['cpu_s_per_gb']['flight']:.2f}",
              f"{entry['cpu_s_per_gb']['raw']:.2f}"] for label, entry in found.items()]
-    return ("### Batches of 1 MiB in memory, through Flight and through bare sockets\n\n"
-            + table(head, rows))
+    return table(head, rows)
 
 
 def postgresql(found):
@@ -99,7 +97,7 @@ def postgresql(found):
              *(ratio(entry["ratio"][peer]) for peer in names),
              *(f"{entry['peak_kb'][reader] / 1024:.0f}" for reader in ("igloo", *names))]
             for parts, entry in found.items()]
-    return "### All of lineitem out of PostgreSQL as Arrow\n\n" + table(head, rows)
+    return table(head, rows)
 
 
 def sqlite(found):
@@ -108,7 +106,7 @@ def sqlite(found):
     rows = [[table_, entry["rows"], f"{entry['seconds']['igloo']:.2f}",
              *(ratio(entry["ratio"][peer]) for peer in names), f"{entry['peak_kb'] / 1024:.0f}"]
             for table_, entry in found.items()]
-    return ("### All of lineitem out of SQLite as Arrow\n\n" + table(head, rows)
+    return (table(head, rows)
             + "\n\nIn the table `typed` dates and decimals are declared as such and made of texts and reals.")
 
 
@@ -119,7 +117,7 @@ def lookup(found):
     rows = [[name, f"{found['us'][way]:.0f}", f"{found['us']['libpq']:.0f}",
              ratio(found["ratio"][way]), f"{found['statements'][way]['all']:.2f}",
              f"{found['statements'][way]['catalog']:.2f}"] for way, name in names.items()]
-    return "### One row by its key out of PostgreSQL\n\n" + table(head, rows)
+    return table(head, rows)
 
 
 def calls(found):
@@ -130,7 +128,7 @@ def calls(found):
             for way, entry in found["select"].items()]
     many = found["clients"]
     rates = ", ".join(f"{rate:.0f} of {count}" for count, rate in many["per_second"].items())
-    return ("### SELECT 1, p50, beside `pgbench -M prepared`\n\n" + table(head, rows)
+    return (table(head, rows)
             + f"\n\nStatements a second over a Unix socket: {rates} clients (ratio "
             f"{ratio(many['ratio'])}), p99 of the last {many['p99_of_p50']:.1f} times its p50.")
 
@@ -139,21 +137,36 @@ def remote(found):
     head = ["lineitem from Parquet", "Flight ms", "embedded ms", "Flight / embedded"]
     rows = [["all rows to libigloo, Unix socket", f"{found['ms']['remote']:.0f}",
              f"{found['ms']['embedded']:.0f}", ratio(found["ratio"])]]
-    return "### A table through Flight\n\n" + table(head, rows)
+    return table(head, rows)
 
 
-def serving_instructions(found):
-    return instructions(found).replace("to plan and start a small statement", "of the server")
+def selective(found):
+    head = ["query", "pushed ms", "rows", "whole ms", "rows", "pushed / whole"]
+    rows = [[label, f"{entry['ms']['on']:.1f}", entry["rows"]["on"], f"{entry['ms']['off']:.1f}",
+             entry["rows"]["off"], f"{entry['ratio']['median']:.3f}"] for label, entry in found.items()]
+    return table(head, rows) + "\n\nRows are those that came out of the source."
 
 
-SECTIONS = {"queries": queries, "memory": memory, "start": start, "statements": statements,
-            "instructions": instructions, "streams": streams, "calls": calls, "remote": remote,
-            "serving_instructions": serving_instructions, "postgresql": postgresql,
-            "sqlite": sqlite, "lookup": lookup}
+SECTIONS = {  # in the order of the page
+    "queries": ("Queries, warm", queries),
+    "memory": ("Peak memory of a fresh process with one query", memory),
+    "start": ("Start of the program", start),
+    "statements": ("CPU time of a small statement", statements),
+    "instructions": ("Instructions to plan and start a small statement (callgrind)", instructions),
+    "streams": ("Batches of 1 MiB in memory, through Flight and through bare sockets", streams),
+    "calls": ("SELECT 1, p50, beside `pgbench -M prepared`", calls),
+    "remote": ("A table through Flight", remote),
+    "serving_instructions": ("Instructions of the server (callgrind)", instructions),
+    "postgresql": ("All of lineitem out of PostgreSQL as Arrow", postgresql),
+    "sqlite": ("All of lineitem out of SQLite as Arrow", sqlite),
+    "lookup": ("One row by its key out of PostgreSQL", lookup),
+    "selective": ("A selective query of an attached database, pushed and not", selective),
+}
 
 
 def part(name, found):
-    return SECTIONS[name](found)
+    title, section = SECTIONS[name]
+    return f"### {title}\n\n{section(found)}"
 
 
 def whole(result):
@@ -170,8 +183,29 @@ def whole(result):
     return "\n\n".join(parts)
 
 
-def write_docs(path, text):
+def apart(result, name):
+    """A section that was measured apart from the others says when and where."""
+    setup = result["setup"]
+    return (f"{part(name, result[name])}\n\nMeasured apart: Igloo at {setup['commit']}, {setup['date']}; "
+            f"{setup['cores']} cores of an {setup['processor']}; {setup['pairs']} pairs; others took "
+            f"{result['others'][name]:.0%} of the machine.")
+
+
+def merge(old, result):
+    """The page's text with the sections of `result` in their places."""
+    intro, *sections = re.split(r"^### ", old.strip(), flags=re.M)
+    by_title = {text.split("\n", 1)[0]: f"### {text.strip()}" for text in sections}
+    for name, (title, _) in SECTIONS.items():
+        if name in result:
+            by_title[title] = apart(result, name)
+    titles = [title for title, _ in SECTIONS.values()]
+    return "\n\n".join([intro.strip(), *(by_title[title] for title in titles if title in by_title)])
+
+
+def write_docs(path, result):
+    """Into the page: all of a whole run, or the sections that were measured."""
     page = path.read_text(encoding="utf-8")
     before, rest = page.split(BEGIN)
-    _, after = rest.split(END)
+    old, after = rest.split(END)
+    text = whole(result) if all(name in result for name in SECTIONS) else merge(old, result)
     path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
