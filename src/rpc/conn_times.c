@@ -56,11 +56,22 @@ void ig_conn_schedule_locked(ig_conn *conn) {
   ig_loop_timer_set(conn->loop, &conn->timer, due_us);
 }
 
+/* Where the peer has left windows open, what is answered waits for the socket alone: that
+ * may hold megabytes which a slow reader is still at, and check_writing looks after it.
+ */
+static bool is_stalled(const ig_conn *conn, const ig_rpc_call *call) {
+  return nghttp2_session_get_remote_window_size(conn->session) <= 0 ||
+         nghttp2_session_get_stream_remote_window_size(conn->session, call->stream_id) <=
+             0;
+}
+
 static void check_calls(ig_conn *conn, int64_t now_us) {
   if (now_us < conn->calls_due_us) return;
   conn->calls_due_us = IG_NEVER_US;
   for (ig_rpc_call *call = conn->calls, *next; call; call = next) {
     next = call->next;
+    if (call->stall_due_us <= now_us && !is_stalled(conn, call))
+      call->stall_due_us = now_us + conn->config.stall_us;
     int64_t due_us =
         earlier(earlier(call->deadline_us, call->request_due_us), call->stall_due_us);
     if (due_us <= now_us)

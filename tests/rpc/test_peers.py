@@ -261,21 +261,36 @@ def test_peer_that_never_reads_its_socket_is_cut_whatever_it_sends(start):
     assert echo.unary("Unary", b"1", channel=other) == b"1"
 
 
-def test_slow_reader_of_its_socket_gets_all(start):
-    """It reads a little at a time: what the socket holds is never gone within the limit."""
-    echo = start("--stall-ms", 300)
-    with h2raw.Connection(echo.port, receive_buffer=1 << 16) as raw:
-        raw.open_windows()
-        raw.request("/test.Echo/ServerStream", body=h2raw.message(b"8 1000000"))
-        begin, received, pauses = time.monotonic(), 0, 0
-        while received < 8_000_000:
+def read_slowly(raw, count):
+    """`count` bytes or up to the end, a little at a time, and the longest time between two reads."""
+    received, longest, last = bytearray(), 0, time.monotonic()
+    while len(received) < count:
+        try:
             came = raw.socket.recv(1 << 16)
-            assert came, "cut"
-            received += len(came)
-            if received > pauses * 1_000_000:
-                pauses += 1
-                select.select([], [], [], 0.2)
-        assert time.monotonic() - begin > 1.5
+        except ConnectionResetError:
+            came = b""
+        if not came:
+            break
+        received += came
+        select.select([], [], [], 0.04)
+        longest, last = max(longest, time.monotonic() - last), time.monotonic()
+    return bytes(received), longest
+
+
+def test_slow_reader_of_its_socket_gets_all(start):
+    """The socket takes longer than the limit to have room again. The message that waits for it, whose
+    handler has gone, must not end; a machine that stands still for so long is another matter."""
+    echo = start("--stall-ms", 500)
+    for _ in range(10):
+        with h2raw.Connection(echo.port, receive_buffer=1 << 16) as raw:
+            raw.open_windows()
+            raw.request("/test.Echo/ServerStream", body=h2raw.message(b"1 6000000"))
+            raw.pending, longest = read_slowly(raw, 6_000_000)
+            if longest > 0.25:
+                continue
+            assert raw.trailers()["grpc-status"] == "0"
+            return
+    raise AssertionError("the machine was too busy ten times")
 
 
 def test_stream_that_does_not_begin_in_time_is_ended(start):
