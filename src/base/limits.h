@@ -362,6 +362,10 @@
 /* Between the two GOAWAYs, for a peer that does not answer the PING between them. */
 #define IG_RPC_GOAWAY_US INT64_C(1000000)
 
+/* What is read and thrown away of a connection that is over, so that its peer can read
+ * why; more is a peer that does not listen. As much as sockets hold that are large. */
+#define IG_RPC_DISCARDED_BYTES_MAX (8 * IG_MIB)
+
 /* gRPC allows eight digits of hours; a deadline beyond a year is none. */
 #define IG_RPC_TIMEOUT_US_MAX INT64_C(31536000000000)
 

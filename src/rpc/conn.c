@@ -321,10 +321,18 @@ static bool handshake_locked(ig_conn *conn) {
   return true;
 }
 
+/* What comes after the end is read for a while, so that the peer can read why; it is not
+ * drained by a peer that only sends, as fast as it can. */
+static void discard_locked(ig_conn *conn, size_t len) {
+  conn->discarded_bytes += len;
+  if (conn->discarded_bytes > IG_RPC_DISCARDED_BYTES_MAX) conn->is_broken = true;
+}
+
 static void feed_locked(ig_conn *conn, const uint8_t *bytes, size_t len) {
   IG_COUNT(conn->config.counters, bytes_received, len);
   conn->read_us = ig_now_us();
   conn->is_ping_sent = false;
+  if (conn->is_given_up || conn->state == IG_CONN_LINGERING) discard_locked(conn, len);
   if (conn->state == IG_CONN_OPEN && !ig_session_feed_locked(conn, bytes, len))
     conn->is_broken = true;
 }

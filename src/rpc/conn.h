@@ -104,6 +104,9 @@ struct ig_conn {
   int32_t data_stream;     /* whose it is */
   uint64_t in_bytes;       /* a server's: charged for what its calls have not taken */
   struct igloo_error end;  /* why it is closed */
+  /* the peer went too far: what still comes is passed over */
+  bool is_given_up;
+  uint64_t discarded_bytes; /* read since then, or while lingering */
   /* done after the mutex is left, see ig_conn_unlock */
   struct ig_rpc_outgoing *released; /* and not yet counted so */
   struct ig_rpc_outgoing *settled;

@@ -36,6 +36,7 @@ static ig_rpc_call *call_of_stream(nghttp2_session *session, int32_t stream_id) 
 static int give_up_peer(ig_conn *conn) {
   int64_t due_us = ig_deadline_in(IG_RPC_GOAWAY_US);
   if (due_us < conn->close_due_us) conn->close_due_us = due_us;
+  conn->is_given_up = true;
   return nghttp2_session_terminate_session(conn->session, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
