@@ -436,9 +436,6 @@
 #define IG_CLUSTER_TASKS_PER_MEMBER_MAX 1024
 #define IG_CLUSTER_READS_PER_MEMBER_MAX IG_RPC_MEMBER_STREAMS_MAX
 
-/* Messages of a task that its coordinator has not read: metrics, one for each query. */
-#define IG_CLUSTER_TASK_MESSAGES_MAX 1024
-
 /* Comparing files: what planning waits for at most, for how long an answer counts, lists
  * that are remembered of each member, threads and requests that wait for one. A hundred
  * thousand files take 0.3 s. */

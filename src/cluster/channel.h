@@ -17,6 +17,7 @@
 #ifndef IG_CLUSTER_CHANNEL_H
 #define IG_CLUSTER_CHANNEL_H
 
+#include "base/buf.h"
 #include "cluster/cluster.h"
 #include "engine/cluster.h"
 
