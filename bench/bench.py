@@ -19,6 +19,7 @@ import sys
 import sysconfig
 import time
 
+import cluster
 import lookup
 import postgresql
 import queries
@@ -31,7 +32,7 @@ import statements
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PARTS = ["queries", "memory", "start", "statements", "instructions", "streams", "calls", "remote",
-         "serving_instructions", "postgresql", "sqlite", "lookup", "selective"]
+         "serving_instructions", "postgresql", "sqlite", "lookup", "selective", "cluster"]
 SERVING = {"calls", "postgresql", "lookup", "selective"}  # need a PostgreSQL
 BUSY = 0.10  # of the machine, taken by others: more than this widens the ratios
 
@@ -143,6 +144,7 @@ def run_part(name, setup):
         "postgresql": lambda: postgresql.measure(setup, say),
         "sqlite": lambda: sqlite.measure(setup, say),
         "lookup": lambda: lookup.measure(setup, say),
+        "cluster": lambda: cluster.measure(setup, say),
         "selective": lambda: selective.measure(setup, say),
     }[name]
     load = Load()

@@ -147,6 +147,23 @@ def selective(found):
     return table(head, rows) + "\n\nRows are those that came out of the source."
 
 
+def cluster(found):
+    workers = list(found["total"])
+    head = ["query", "embedded ms", *(f"{count} / embedded" for count in workers),
+            *(f"MB sent, {count}" for count in workers)]
+    rows = [[name, f"{entry['ms']['embedded']:.0f}", *(ratio(entry["ratio"][count]) for count in workers),
+             *(f"{entry['sent_bytes'][count] / 1e6:.1f}" for count in workers)]
+            for name, entry in found["queries"].items()]
+    nothing = [""] * len(workers)
+    rows.append(["all, total", f"{sum(entry['ms']['embedded'] for entry in found['queries'].values()):.0f}",
+                 *(ratio(found["total"][count]) for count in workers),
+                 *(f"{sum(entry['sent_bytes'][count] for entry in found['queries'].values()) / 1e6:.0f}"
+                   for count in workers)])
+    rows.append(["all, geometric mean", "",
+                 *(ratio(found["geometric_mean"][count]) for count in workers), *nothing])
+    return table(head, rows) + "\n\nWall time. No core is added, so this is what distribution costs."
+
+
 SECTIONS = {  # in the order of the page
     "queries": ("Queries, warm", queries),
     "memory": ("Peak memory of a fresh process with one query", memory),
@@ -161,6 +178,7 @@ SECTIONS = {  # in the order of the page
     "sqlite": ("All of lineitem out of SQLite as Arrow", sqlite),
     "lookup": ("One row by its key out of PostgreSQL", lookup),
     "selective": ("A selective query of an attached database, pushed and not", selective),
+    "cluster": ("Queries on 1, 2 and 4 workers of the same host and cores", cluster),
 }
 
 

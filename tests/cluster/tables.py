@@ -96,7 +96,7 @@ TABLES = [
         Column("qty", "int", 40, number(-20, 20), 0.1),
         Column("flag", "boolean", 2, truth, 0.2),
         Column("day", "date", 60, day(60), 0.05),
-        Column("at", "timestamp", 24000, moment),
+        Column("seen", "timestamp", 24000, moment),
     ]),
     Table("users", 2500, "parquet", 3, 2, [
         Column("id", "int", 2500, row_number),

@@ -110,7 +110,7 @@ def test_tpch_is_answered_by_workers_as_by_one_process_and_by_duckdb(
 # ---- every row once -------------------------------------------------------------------
 
 CHECKS = {
-    "events": "count(*), count(DISTINCT id), sum(id), sum(amount), sum(score), min(at), max(at)",
+    "events": "count(*), count(DISTINCT id), sum(id), sum(amount), sum(score), min(seen), max(seen)",
     "users": "count(*), count(DISTINCT id), sum(id), sum(balance), min(name), max(born)",
     "visits": "count(*), count(DISTINCT id), sum(id), sum(seconds), sum(cost)",
     "log": "count(*), count(DISTINCT line), sum(line), sum(size)",
@@ -153,9 +153,9 @@ def test_files_that_cannot_be_cut_are_read_once(start, tmp_path):
 # ---- settings and clocks --------------------------------------------------------------
 
 ZONED = [
-    "SELECT CAST(CAST(at AS timestamptz) AS text) AS t, count(*) AS n FROM events GROUP BY 1",
-    "SELECT extract(hour FROM CAST(at AS timestamptz)) AS h, count(*) AS n FROM events GROUP BY 1",
-    "SELECT date_trunc('day', CAST(at AS timestamptz)) AS d, count(*) AS n FROM events GROUP BY 1",
+    "SELECT CAST(CAST(seen AS timestamptz) AS text) AS t, count(*) AS n FROM events GROUP BY 1",
+    "SELECT extract(hour FROM CAST(seen AS timestamptz)) AS h, count(*) AS n FROM events GROUP BY 1",
+    "SELECT date_trunc('day', CAST(seen AS timestamptz)) AS d, count(*) AS n FROM events GROUP BY 1",
     "SELECT CAST(TIMESTAMPTZ '2023-03-26 00:30:00+00' AS text) || kind AS t, count(*) AS n FROM events GROUP BY 1",
 ]
 

@@ -1,0 +1,114 @@
+"""What it costs to run a query on several processes of one host: the 22 TPC-H queries on a
+coordinator with 1, 2 and 4 workers beside the embedded engine, all on the same cores.
+
+There is nothing to win here, as no core is added: the ratio is the overhead of planning for
+several members, of shipping plans, and of sending rows between processes."""
+
+import contextlib
+import pathlib
+import statistics
+import sys
+import time
+
+import stats
+from engines import Engine, EngineError, turns
+from queries import ROOT, rows_of, tables, tpch
+
+sys.path.insert(0, str(ROOT / "tests" / "cluster"))
+import nodes  # noqa: E402
+
+WORKERS = [1, 2, 4]
+AIMS = {1: (1.03, 1.10), 2: (1.05, 1.15), 4: (1.10, 1.25)}  # aimed at, and at most
+
+
+class Served:
+    """A cluster, and one session on its coordinator."""
+
+    def __init__(self, workers, setup, folder):
+        # The cores are shared: together the workers have as many threads as there are.
+        threads = max(1, setup.threads // workers)
+        self.cluster = nodes.Cluster(
+            workers, [folder], beat_s=1.0, settings=[f"engine.threads={setup.threads}", "log.level=error"],
+            worker_settings=[f"engine.threads={threads}", "log.level=error"])
+        self.session = self.cluster.connect()
+        for name, path in tables(folder).items():
+            self.session.fetch(f"CREATE EXTERNAL TABLE {name} STORED AS PARQUET LOCATION '{path}'")
+
+    def sent_bytes(self):
+        """Of batches between members, all of them together, since the start."""
+        return sum(node.metrics().get(nodes.BYTES_OUT, 0)
+                   for node in (self.cluster.coordinator, *self.cluster.workers))
+
+    def rows(self, sql):
+        table = self.session.fetch(sql)
+        columns = [column.to_pylist() for column in table.columns]
+        return [field.type for field in table.schema], [list(row) for row in zip(*columns)]
+
+    def wall_ns(self, sql):
+        began = time.perf_counter_ns()
+        self.session.fetch(sql)
+        return time.perf_counter_ns() - began
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.session.close()
+        self.cluster.end()
+
+
+def check(embedded, served, number, sql, folder):
+    """Every cluster gives the rows of the embedded engine; and what it sends for them."""
+    path = pathlib.Path(folder, "answer.arrow")
+    embedded.ask({"run": sql, "answer": str(path)})
+    expected = rows_of(path)[1]
+    sent = {}
+    for workers, one in served.items():
+        before = one.sent_bytes()
+        try:
+            tpch.compare(expected, *one.rows(sql))
+        except tpch.Mismatch as error:
+            raise EngineError(f"q{number:02d}: {workers} workers and embedded differ: {error}") from error
+        sent[workers] = one.sent_bytes() - before
+    return sent
+
+
+def measure(setup, say):
+    import os
+    import tempfile
+    os.environ["IGLOO"], os.environ["IGLOO_BUILD"] = str(setup.program), str(setup.program.parent)
+    folder = tpch.data_folder(setup.scale)
+    texts = {number: tpch.query_text(number, setup.scale) for number in setup.queries}
+    spent = {number: {name: [] for name in ("embedded", *WORKERS)} for number in texts}
+    sent = {}
+    with contextlib.ExitStack() as stack:
+        scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="igloo-bench-"))
+        embedded = stack.enter_context(Engine("igloo", setup.library, setup.threads, tables(folder)))
+        served = {workers: stack.enter_context(Served(workers, setup, folder)) for workers in WORKERS}
+        for number, sql in texts.items():
+            say(f"cluster: answers of q{number:02d} are compared")
+            sent[number] = check(embedded, served, number, sql, scratch)
+        for pair in range(setup.pairs):
+            say(f"cluster, pair {pair + 1} of {setup.pairs}")
+            for number, sql in texts.items():
+                for name in turns(["embedded", *WORKERS], pair + number):
+                    spent[number][name].append(
+                        embedded.ask({"run": sql})["ns"][0][1] if name == "embedded"
+                        else served[name].wall_ns(sql))
+    return summarise(spent, sent)
+
+
+def summarise(spent, sent):
+    found = {"queries": {}, "total": {}, "geometric_mean": {}, "aims": AIMS}
+    for number, times in spent.items():
+        found["queries"][f"q{number:02d}"] = {
+            "ms": {str(name): statistics.median(series) / 1e6 for name, series in times.items()},
+            "ratio": {str(workers): stats.ratio(times[workers], times["embedded"]) for workers in WORKERS},
+            "sent_bytes": {str(workers): sent[number][workers] for workers in WORKERS}}
+
+    def each_pair(name, how):
+        return [how(pair) for pair in zip(*(spent[number][name] for number in spent))]
+    for workers in WORKERS:
+        for what, how in (("total", sum), ("geometric_mean", stats.geometric_mean)):
+            found[what][str(workers)] = stats.ratio(each_pair(workers, how), each_pair("embedded", how))
+    return found
