@@ -234,10 +234,7 @@ static bool authorize(ig_worker_service *service, ig_rpc_call *call,
   if (status == IGLOO_OK && takes_coordinator_only &&
       ret_caller->role != IG_MEMBER_COORDINATOR)
     status = ig_fail(&error, IGLOO_PERMISSION_DENIED, "only a coordinator gives tasks");
-  if (status == IGLOO_OK) {
-    ig_rpc_call_set_member(call);
-    return true;
-  }
+  if (status == IGLOO_OK) return true;
   ig_rpc_call_finish(call, &error);
   (void)ig_rpc_call_unref(call);
   return false;

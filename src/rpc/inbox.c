@@ -14,9 +14,10 @@
 /* Lies before the bytes; malloc aligns it to 16. */
 struct ig_rpc_block {
   struct ig_rpc_block *next;
-  uint64_t charged; /* to the budget */
-  uint64_t len;     /* of the whole message */
-  uint64_t cap;     /* bytes of it that there is room for */
+  uint64_t charged;                      /* to the budget */
+  uint64_t len;                          /* of the whole message */
+  uint64_t cap;                          /* bytes of it that there is room for */
+  _Alignas(ALIGN_BYTES) bool is_counted; /* `charged` is in the budget */
 };
 static_assert(sizeof(struct ig_rpc_block) % ALIGN_BYTES == 0, "bytes follow aligned");
 
@@ -60,7 +61,7 @@ static struct ig_rpc_block *take_kept(uint64_t bytes) {
 
 struct ig_rpc_block *ig_rpc_block_free(struct ig_rpc_block *block) {
   if (!block) return NULL;
-  ig_rpc_budget_give(block->charged);
+  if (block->is_counted) ig_rpc_budget_give(block->charged);
   if (!keep(block)) ig_free(block);
   return NULL;
 }
@@ -130,7 +131,8 @@ static igloo_status grow(struct ig_rpc_inbox *inbox, uint64_t len, uint64_t cap,
     give(inbox, bytes - had);
     return ig_fail_oom(reterr);
   }
-  *block = (struct ig_rpc_block){.charged = bytes, .len = len, .cap = cap};
+  *block =
+      (struct ig_rpc_block){.charged = bytes, .len = len, .cap = cap, .is_counted = true};
   if (is_moved) {
     memcpy(block_bytes(block), block_bytes(old), (size_t)inbox->partial_len);
     ig_free(old);
@@ -292,6 +294,12 @@ igloo_status ig_rpc_inbox_take(struct ig_rpc_inbox *inbox,
   inbox->messages--;
   uncount(inbox, block->charged);
   inbox->held_bytes -= sizeof(inbox->prefix) + block->len;
+  /* Whoever reads from members counts what it keeps as its own: a join holds gigabytes of
+   * batches, which would leave nothing to others' messages. */
+  if (inbox->is_always_taken) {
+    ig_rpc_budget_give(block->charged);
+    block->is_counted = false;
+  }
   *ret_message = (struct ig_rpc_message){
       .data = block_bytes(block), .len = (size_t)block->len, .memory = block};
   if (inbox->backlog.len == 0 || inbox->messages > IG_RPC_RECEIVED_MESSAGES_MAX / 2)
