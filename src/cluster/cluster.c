@@ -5,9 +5,11 @@
 #include "base/limits.h"
 #include "base/metrics.h"
 #include "base/thread.h"
+#include "cluster/channel.h"
 #include "cluster/coordinator.h"
 #include "cluster/join.h"
 #include "cluster/node.h"
+#include "cluster/service.h"
 
 struct ig_cluster {
   enum ig_member_role role;
@@ -20,7 +22,9 @@ struct ig_cluster {
   ig_tls *tls; /* NULL: plaintext */
   ig_prover *prover;
   ig_members *members;
-  ig_engine *engine; /* shared; NULL before serve */
+  ig_engine *engine;          /* borrowed; NULL before serve */
+  ig_channels *channels;      /* to other members */
+  ig_worker_service *service; /* for them; NULL once stopped */
   struct ig_rpc_method *methods;
   size_t methods_count, methods_cap;
   struct ig_member_figures figures; /* atomic fields */
@@ -107,6 +111,7 @@ igloo_status ig_cluster_new(const struct ig_cluster_options *options,
 ig_cluster *ig_cluster_free(ig_cluster *cluster) {
   if (!cluster) return NULL;
   ig_cluster_stop(cluster);
+  (void)ig_channels_free(cluster->channels);
   (void)ig_task_log_free(cluster->tasks);
   (void)ig_members_free(cluster->members);
   (void)ig_prover_free(cluster->prover);
@@ -135,10 +140,17 @@ static igloo_status add_methods(ig_cluster *cluster, const struct ig_rpc_method 
 igloo_status ig_cluster_serve(ig_cluster *cluster, ig_engine *engine,
                               struct igloo_error *reterr) {
   struct ig_rpc_method own[IG_COORDINATOR_METHODS];
+  const struct ig_rpc_method *methods;
+  size_t count;
   IG_ASSERT(!cluster->engine && cluster->methods_count == 0);
   ig_coordinator_methods(cluster, own);
   if (cluster->role == IG_MEMBER_COORDINATOR)
     IG_TRY(add_methods(cluster, own, IG_COORDINATOR_METHODS, reterr));
+  IG_TRY(ig_worker_service_new(cluster, engine, &cluster->service, reterr));
+  methods = ig_worker_service_methods(cluster->service, &count);
+  IG_TRY(add_methods(cluster, methods, count, reterr));
+  IG_TRY(ig_channels_new(cluster, &cluster->channels, reterr));
+  ig_engine_set_cluster(engine, ig_channels_table(cluster->channels));
   cluster->engine = engine;
   return IGLOO_OK;
 }
@@ -214,6 +226,7 @@ igloo_status ig_cluster_start(ig_cluster *cluster, const char *address,
 
 void ig_cluster_stop(ig_cluster *cluster) {
   cluster->joiner = ig_joiner_free(cluster->joiner);
+  cluster->service = ig_worker_service_free(cluster->service);
   if (cluster->has_watcher) {
     ig_mutex_lock(&cluster->mu);
     cluster->is_ending = true;
@@ -228,6 +241,7 @@ void ig_cluster_stop(ig_cluster *cluster) {
 
 void ig_cluster_drain(ig_cluster *cluster) {
   ig_members_drain_self(cluster->members);
+  if (cluster->role == IG_MEMBER_WORKER) ig_worker_service_drain(cluster->service);
   if (cluster->joiner) ig_joiner_drain(cluster->joiner);
 }
 
@@ -236,7 +250,9 @@ bool ig_cluster_shall_drain(ig_cluster *cluster) {
 }
 
 bool ig_cluster_is_drained(ig_cluster *cluster) {
-  return __atomic_load_n(&cluster->figures.tasks_now, __ATOMIC_RELAXED) == 0;
+  if (cluster->role == IG_MEMBER_COORDINATOR)
+    return ig_task_log_running(cluster->tasks) == 0;
+  return ig_worker_service_tasks_now(cluster->service) == 0;
 }
 
 void ig_cluster_leave(ig_cluster *cluster, int64_t deadline_us) {

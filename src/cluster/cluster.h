@@ -39,7 +39,8 @@ IG_NODISCARD igloo_status ig_cluster_new(const struct ig_cluster_options *option
 ig_cluster *ig_cluster_free(ig_cluster *cluster); /* takes NULL; returns NULL */
 IG_DEFINE_AUTO(ig_cluster, ig_cluster_free)
 
-/* The engine that runs what other members send; shared. Before the methods are given to a
+/* The engine that runs what other members send, and gives them tasks; borrowed until
+ * ig_cluster_stop. Before the methods are given to a
  * server. */
 IG_NODISCARD igloo_status ig_cluster_serve(ig_cluster *cluster, ig_engine *engine,
                                            struct igloo_error *reterr);
@@ -65,7 +66,7 @@ void ig_cluster_stop(ig_cluster *cluster);
 /* Take no more tasks, and tell. */
 void ig_cluster_drain(ig_cluster *cluster);
 bool ig_cluster_shall_drain(ig_cluster *cluster); /* the coordinator wishes it */
-bool ig_cluster_is_drained(ig_cluster *cluster);  /* no task is left */
+bool ig_cluster_is_drained(ig_cluster *cluster);  /* no task is left, here or elsewhere */
 void ig_cluster_leave(ig_cluster *cluster, int64_t deadline_us);
 
 /* A worker's, see join.h. */

@@ -320,8 +320,11 @@ void ig_members_listen(ig_members *members, const struct ig_member_listener *lis
 
 /* ---- changes of state -------------------------------------------------------------- */
 
+static const char has_left[] = "It has left.";
+
 static void log_state(const struct entry *entry) {
-  ig_log(entry->state == IG_MEMBER_DEAD ? IG_LOG_WARN : IG_LOG_INFO, "member",
+  bool is_lost = entry->state == IG_MEMBER_DEAD || entry->state == IG_MEMBER_SUSPECT;
+  ig_log(is_lost && entry->reason != has_left ? IG_LOG_WARN : IG_LOG_INFO, "member",
          IG_LOG_STR("member", entry->texts[ID]),
          IG_LOG_STR("state", ig_member_state_name(entry->state)),
          IG_LOG_STR("address", entry->texts[ADDRESS]),
@@ -488,7 +491,7 @@ void ig_members_leave(ig_members *members, struct ig_str id, int64_t now_us) {
   ig_mutex_lock(&members->mu);
   struct entry *entry = find_locked(members, id);
   if (entry && !entry->is_self && entry->state != IG_MEMBER_DEAD) {
-    bury(entry, "It has left.", now_us);
+    bury(entry, has_left, now_us);
     (void)publish_locked(members);
   }
   ig_mutex_unlock(&members->mu);

@@ -73,6 +73,14 @@ void ig_task_log_end(ig_task_log *log, uint64_t number, enum ig_task_state state
   }
 }
 
+size_t ig_task_log_running(ig_task_log *log) {
+  size_t running = 0;
+  IG_LOCK_SCOPE(&log->mu);
+  for (size_t i = 0; i < IG_CLUSTER_TASKS_SHOWN_MAX; i++)
+    if (log->tasks[i].number && log->tasks[i].state == IG_TASK_RUNNING) running++;
+  return running;
+}
+
 static int compare_views(const void *a, const void *b) {
   const struct ig_task_view *left = a, *right = b;
   return left->number < right->number ? -1 : left->number > right->number;

@@ -35,6 +35,9 @@ uint64_t ig_task_log_begin(ig_task_log *log, const struct ig_cluster_task *task,
 void ig_task_log_end(ig_task_log *log, uint64_t number, enum ig_task_state state,
                      int64_t wall_us);
 
+/* How many of those that are listed run. */
+size_t ig_task_log_running(ig_task_log *log);
+
 struct ig_task_view {
   struct ig_cluster_task task;
   char member[IG_MEMBER_ID_BYTES];

@@ -48,6 +48,9 @@ static enum MHD_Result answer_health(const ig_console *console,
     case IG_CONSOLE_DRAINING:
       return answer(connection, MHD_HTTP_SERVICE_UNAVAILABLE, type, NULL,
                     IG_STR("{\"state\":\"draining\"}\n"));
+    case IG_CONSOLE_JOINING:
+      return answer(connection, MHD_HTTP_SERVICE_UNAVAILABLE, type, NULL,
+                    IG_STR("{\"state\":\"joining\"}\n"));
     case IG_CONSOLE_STUCK:
       break;
   }

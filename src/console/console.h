@@ -4,7 +4,7 @@
  * Answers come from a thread of its own, which asks for nothing that could wait: it can
  * say that the engine is stuck.
  *
- *   GET /health    200 {"state":"serving"}, 503 "draining" or "stuck"
+ *   GET /health    200 {"state":"serving"}, 503 "draining", "stuck" or "joining"
  *   GET /metrics   200, Prometheus' text format 0.0.4
  *
  * Everything else is 404, another method 405. Neither has passwords: without leave it
@@ -26,6 +26,7 @@ enum ig_console_state {
   IG_CONSOLE_SERVING,
   IG_CONSOLE_DRAINING, /* no new work, please */
   IG_CONSOLE_STUCK,    /* the engine does not answer */
+  IG_CONSOLE_JOINING,  /* a worker that is no member yet, or not any more */
 };
 
 struct ig_console_config {

@@ -7,6 +7,7 @@
 #include "base/thread.h"
 #include "engine/query.h"
 #include "files/tmpdir.h"
+#include "instance/cluster_tables.h"
 #include "instance/driver_paths.h"
 #include "instance/gauges.h"
 #include "instance/heartbeat.h"
@@ -23,6 +24,8 @@ struct ig_instance {
   ig_tmpdir *spill;
   ig_catalog *catalog;
   ig_engine *engine;
+  ig_cluster *cluster; /* NULL: it is alone */
+  struct ig_cluster_tables cluster_tables;
   ig_users *users;
   ig_tokens *tokens;
   ig_logins *logins;
@@ -81,6 +84,29 @@ static igloo_status open_engine(ig_instance *instance, struct igloo_error *reter
   return ig_engine_new(&from, instance->roots, &instance->engine, reterr);
 }
 
+/* A coordinator is one by its token; a worker that has none is refused. */
+static igloo_status open_cluster(ig_instance *instance, enum ig_instance_role role,
+                                 struct igloo_error *reterr) {
+  const struct ig_config *config = instance->config;
+  bool is_worker = role == IG_INSTANCE_WORKER;
+  if (role == IG_INSTANCE_ALONE || (!is_worker && !config->cluster_join_token[0]))
+    return IGLOO_OK;
+  struct ig_cluster_options options = {
+      .role = is_worker ? IG_MEMBER_WORKER : IG_MEMBER_COORDINATOR,
+      .token = ig_str_from_cstr(config->cluster_join_token),
+      .heartbeat_us = config->cluster_heartbeat,
+      .coordinator = config->cluster_coordinator,
+      .data_dir = config->server_data_dir,
+      .threads = (uint32_t)config->engine_threads,
+      .memory_bytes = config->engine_memory_limit,
+      .tls_cert = config->tls_cert,
+      .tls_key = config->tls_key,
+      .tls_ca = config->tls_client_ca};
+  IG_TRY(ig_cluster_new(&options, &instance->cluster, reterr));
+  instance->cluster_tables.cluster = instance->cluster;
+  return ig_cluster_serve(instance->cluster, instance->engine, reterr);
+}
+
 static igloo_status open_auth(ig_instance *instance, struct igloo_error *reterr) {
   ig_store *store = ig_catalog_store(instance->catalog);
   IG_TRY(ig_users_open(store, &instance->users, reterr));
@@ -132,6 +158,9 @@ static igloo_status open_system(ig_instance *instance, struct igloo_error *reter
   IG_TRY(ig_system_tables_add(system, tables, count, &instance->driver_paths, reterr));
   tables = ig_instance_user_tables(&count);
   IG_TRY(ig_system_tables_add(system, tables, count, instance->users, reterr));
+  instance->cluster_tables.config = instance->config;
+  tables = ig_instance_cluster_tables(&count);
+  IG_TRY(ig_system_tables_add(system, tables, count, &instance->cluster_tables, reterr));
   tables = ig_registry_tables(&count);
   return ig_system_tables_add(system, tables, count, instance->registry, reterr);
 }
@@ -154,6 +183,11 @@ static void start_log(const struct ig_config *config) {
 
 igloo_status ig_instance_open(struct ig_config *config, ig_instance **ret_instance,
                               struct igloo_error *reterr) {
+  return ig_instance_open_as(IG_INSTANCE_ALONE, config, ret_instance, reterr);
+}
+
+igloo_status ig_instance_open_as(enum ig_instance_role role, struct ig_config *config,
+                                 ig_instance **ret_instance, struct igloo_error *reterr) {
   ig_instance *made = ig_calloc(1, sizeof(*made));
   if (!made) {
     (void)ig_config_free(config);
@@ -172,6 +206,7 @@ igloo_status ig_instance_open(struct ig_config *config, ig_instance **ret_instan
   IG_TRY(open_system(instance, reterr));
   IG_TRY(open_admission(instance, reterr));
   IG_TRY(open_engine(instance, reterr));
+  IG_TRY(open_cluster(instance, role, reterr));
   *ret_instance = IG_TAKE(instance);
   return IGLOO_OK;
 }
@@ -181,12 +216,14 @@ ig_instance *ig_instance_unref(ig_instance *instance) {
   if (!instance || __atomic_sub_fetch(&instance->refs, 1, __ATOMIC_ACQ_REL) > 0)
     return NULL;
   (void)ig_heartbeat_free(instance->heartbeat);
+  if (instance->cluster) ig_cluster_stop(instance->cluster);
   (void)ig_plan_context_unref(instance->beats);
   /* A plan that cannot be stopped must not keep its process from ending: the data folder
    * is given back, and what that thread still reads is left where it is. */
   bool ended = !instance->engine || ig_engine_close(instance->engine);
   if (ended) {
     (void)ig_engine_unref(instance->engine);
+    (void)ig_cluster_free(instance->cluster);
     (void)ig_system_tables_unref(instance->system);
   }
   (void)ig_logins_free(instance->logins);
@@ -250,6 +287,7 @@ igloo_status ig_instance_connect(ig_instance *instance, const struct ig_session_
       .users = instance->users,
       .registry = instance->registry,
       .attached = instance->attached,
+      .cluster = instance->cluster,
       .id = id,
       .on_end = session_ended,
       .ctx = instance,
@@ -315,6 +353,7 @@ void ig_instance_collect(ig_instance *instance) {
   numbers.sources_broken = sources.broken;
   numbers.source = sources.stats;
   ig_instance_show_numbers(&numbers);
+  if (instance->cluster) ig_cluster_collect(instance->cluster);
 }
 
 /* ---- parts ------------------------------------------------------------------------- */
@@ -337,4 +376,8 @@ ig_logins *ig_instance_logins(ig_instance *instance) {
 
 ig_registry *ig_instance_registry(ig_instance *instance) {
   return instance->registry;
+}
+
+ig_cluster *ig_instance_cluster(ig_instance *instance) {
+  return instance->cluster;
 }

@@ -12,6 +12,7 @@
 #define IG_INSTANCE_INSTANCE_H
 
 #include "auth/login.h"
+#include "cluster/cluster.h"
 #include "config/config.h"
 #include "session/session.h"
 
@@ -22,6 +23,14 @@ typedef struct ig_instance ig_instance;
 IG_NODISCARD igloo_status ig_instance_open(struct ig_config *config,
                                            ig_instance **ret_instance,
                                            struct igloo_error *reterr);
+/* What a process is to others. Without cluster.join_token nobody is a coordinator. */
+enum ig_instance_role { IG_INSTANCE_ALONE, IG_INSTANCE_COORDINATOR, IG_INSTANCE_WORKER };
+
+/* The same as a member of a cluster; errors also those of ig_cluster_new. */
+IG_NODISCARD igloo_status ig_instance_open_as(enum ig_instance_role role,
+                                              struct ig_config *config,
+                                              ig_instance **ret_instance,
+                                              struct igloo_error *reterr);
 ig_instance *ig_instance_unref(ig_instance *instance); /* takes NULL; returns NULL */
 IG_DEFINE_AUTO(ig_instance, ig_instance_unref)
 
@@ -47,5 +56,6 @@ ig_users *ig_instance_users(ig_instance *instance);
 ig_tokens *ig_instance_tokens(ig_instance *instance);
 ig_logins *ig_instance_logins(ig_instance *instance);
 ig_registry *ig_instance_registry(ig_instance *instance);
+ig_cluster *ig_instance_cluster(ig_instance *instance); /* NULL: it is alone */
 
 #endif

@@ -4,19 +4,9 @@
 #include "shell/shell.h"
 
 const struct ig_command *const ig_commands[] = {
-    &ig_sql_command,         &ig_serve_command,   &ig_user_command,
-    &ig_cert_command,        &ig_config_command,  &ig_doctor_command,
-    &ig_completions_command, &ig_version_command, NULL,
-};
-
-static const struct {
-  const char *name, *hint;
-} not_built[] = {
-    {"worker",
-     "Clusters come with a later version; `igloo` uses every core of this machine."},
-    {"cluster",
-     "Clusters come with a later version; `igloo` uses every core of this machine."},
-    {"token", "Tokens for programs come with a later version; log in with a password."},
+    &ig_sql_command,    &ig_serve_command,       &ig_worker_command,  &ig_cluster_command,
+    &ig_user_command,   &ig_token_command,       &ig_cert_command,    &ig_config_command,
+    &ig_doctor_command, &ig_completions_command, &ig_version_command, NULL,
 };
 
 const struct ig_command *ig_command_find(const char *word) {
@@ -30,12 +20,6 @@ const char *ig_command_nearest(const char *word) {
   size_t count = 0;
   for (; ig_commands[count]; count++) names[count] = ig_commands[count]->name;
   return ig_str_nearest(ig_str_from_cstr(word), names, count);
-}
-
-const char *ig_command_not_built(const char *word) {
-  for (size_t i = 0; i < IG_ARRAY_LEN(not_built); i++)
-    if (strcmp(word, not_built[i].name) == 0) return not_built[i].hint;
-  return NULL;
 }
 
 igloo_status ig_output_parse(const char *value, bool *ret_json,

@@ -14,6 +14,9 @@ extern const struct ig_command ig_completions_command;
 extern const struct ig_command ig_serve_command;
 extern const struct ig_command ig_user_command;
 extern const struct ig_command ig_cert_command;
+extern const struct ig_command ig_worker_command;
+extern const struct ig_command ig_cluster_command;
+extern const struct ig_command ig_token_command;
 extern const struct ig_command ig_version_command;
 
 /* Every command but the shell, ended by NULL. */
@@ -22,10 +25,6 @@ extern const struct ig_command *const ig_commands[];
 /* NULL for an unknown word. */
 const struct ig_command *ig_command_find(const char *word);
 const char *ig_command_nearest(const char *word);
-
-/* For a command that SURFACE names and this version does not have: a hint what to do
- * instead; else NULL. */
-const char *ig_command_not_built(const char *word);
 
 /* The flag that these commands share: `--output text|json`. */
 enum { IG_FLAG_OUTPUT_ID = 200 };

@@ -24,12 +24,6 @@ static void fill_standard_descriptors(void) {
 
 static int unknown_command(const char *word) {
   struct igloo_error error;
-  const char *reason = ig_command_not_built(word);
-  if (reason) {
-    (void)ig_fail(&error, IGLOO_UNSUPPORTED, "`igloo %s` is not supported yet", word);
-    ig_error_hint(&error, "%s", reason);
-    return ig_report_usage(&error);
-  }
   (void)ig_fail(&error, IGLOO_INVALID_ARGUMENT, "unknown command \"%s\"", word);
   const char *nearest = ig_command_nearest(word);
   if (nearest) {

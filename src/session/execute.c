@@ -373,6 +373,9 @@ igloo_status ig_session_run(ig_session *session, ig_running *running,
     case IG_SQL_KILL_SESSION:
       status = ig_kill_run(session, parsed, reterr);
       break;
+    case IG_SQL_DRAIN_WORKER:
+      status = ig_drain_run(session, parsed, reterr);
+      break;
     case IG_SQL_TRANSACTION:
     case IG_SQL_NOT_BUILT:
       status = refuse(parsed, reterr);

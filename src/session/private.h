@@ -144,6 +144,9 @@ IG_NODISCARD igloo_status ig_user_run(ig_session *session,
 IG_NODISCARD igloo_status ig_kill_run(ig_session *session,
                                       const struct ig_sql_statement *parsed,
                                       struct igloo_error *reterr);
+IG_NODISCARD igloo_status ig_drain_run(ig_session *session,
+                                       const struct ig_sql_statement *parsed,
+                                       struct igloo_error *reterr);
 
 /* Where the rows of a writing statement come from. */
 struct ig_write_input {

@@ -19,6 +19,7 @@
 #include <igloo/igloo.h>
 
 #include "catalog/catalog.h"
+#include "cluster/cluster.h"
 #include "config/config.h"
 #include "engine/engine.h"
 #include "files/roots.h"
@@ -57,6 +58,7 @@ struct ig_session_parts {
   ig_users *users;
   ig_registry *registry;
   ig_attached *attached;
+  ig_cluster *cluster;       /* NULL: this process is no coordinator */
   int64_t id;                /* unique in this process */
   void (*on_end)(void *ctx); /* after the last reference ended */
   void *ctx;

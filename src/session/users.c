@@ -1,4 +1,4 @@
-/* users.c -- CREATE, ALTER and DROP USER, KILL. */
+/* users.c -- CREATE, ALTER and DROP USER, KILL, DRAIN WORKER. */
 #include <sodium.h>
 
 #include "base/log.h"
@@ -98,4 +98,24 @@ igloo_status ig_kill_run(ig_session *session, const struct ig_sql_statement *par
   if (parsed->kind == IG_SQL_KILL_QUERY)
     return ig_registry_kill_query(registry, &who, ig_str_from_cstr(id), reterr);
   return ig_registry_kill_session(registry, &who, ig_str_from_cstr(id), reterr);
+}
+
+igloo_status ig_drain_run(ig_session *session, const struct ig_sql_statement *parsed,
+                          struct igloo_error *reterr) {
+  IG_AUTO_CHAR *id = NULL;
+  struct ig_identity who;
+  ig_cluster *cluster = session->parts.cluster;
+  IG_TRY(ig_session_right(session, &who, reterr));
+  IG_TRY(ig_sql_string_value(parsed->pattern, &id, reterr));
+  /* Where nobody logs in, whoever may use the server is all there is. */
+  if (!who.superuser && who.user_id != 0) {
+    (void)ig_fail(reterr, IGLOO_PERMISSION_DENIED, "only a superuser may drain workers");
+    ig_error_hint(reterr, "Ask one, or end the worker by SIGTERM on its own host.");
+    return IGLOO_PERMISSION_DENIED;
+  }
+  if (!cluster) return ig_fail(reterr, IGLOO_NOT_FOUND, "there is no worker \"%s\"", id);
+  IG_TRY(ig_members_drain(ig_cluster_members(cluster), ig_str_from_cstr(id), reterr));
+  ig_log(IG_LOG_INFO, "drain_worker", IG_LOG_STR("member", id),
+         IG_LOG_STR("by", who.name));
+  return IGLOO_OK;
 }

@@ -540,6 +540,17 @@ static igloo_status parse_kill(struct parser *p) {
   return expect_end(p);
 }
 
+/* DRAIN WORKER 'id' */
+static igloo_status parse_drain(struct parser *p) {
+  p->st->kind = IG_SQL_DRAIN_WORKER;
+  p->st->feature = "DRAIN WORKER";
+  IG_TRY(expect(p, "WORKER"));
+  if (p->token.kind != IG_TOKEN_STRING) return fail_here(p);
+  p->st->pattern = ig_token_text(&p->tokens, &p->token);
+  IG_TRY(next(p));
+  return expect_end(p);
+}
+
 /* ---- sources and secrets -------------------------------------------------------------
  */
 
@@ -727,6 +738,7 @@ static const struct {
     {"ALTER", parse_alter},
     {"DROP", parse_drop},
     {"KILL", parse_kill},
+    {"DRAIN", parse_drain},
     {"ATTACH", parse_attach},
     {"DETACH", parse_detach},
     {"REFRESH", parse_refresh},

@@ -46,6 +46,7 @@ enum ig_sql_kind {
   IG_SQL_DROP_USER,       /* name, if_exists */
   IG_SQL_KILL_QUERY,      /* pattern: the id */
   IG_SQL_KILL_SESSION,    /* pattern: the id */
+  IG_SQL_DRAIN_WORKER,    /* pattern: the id */
   IG_SQL_ATTACH,          /* pattern: the uri; name, options, or_replace, if_not_exists */
   IG_SQL_DETACH,          /* name, if_exists */
   IG_SQL_REFRESH_CATALOG, /* name */

@@ -82,6 +82,7 @@ static void health_tells_the_state(void **state) {
   } states[] = {
       {IG_CONSOLE_SERVING, "HTTP/1.1 200 ", "\r\n\r\n{\"state\":\"serving\"}\n"},
       {IG_CONSOLE_DRAINING, "HTTP/1.1 503 ", "\r\n\r\n{\"state\":\"draining\"}\n"},
+      {IG_CONSOLE_JOINING, "HTTP/1.1 503 ", "\r\n\r\n{\"state\":\"joining\"}\n"},
       {IG_CONSOLE_STUCK, "HTTP/1.1 503 ", "\r\n\r\n{\"state\":\"stuck\"}\n"},
   };
   for (size_t i = 0; i < IG_ARRAY_LEN(states); i++) {

@@ -486,14 +486,12 @@ static void kill_takes_an_id_in_quotes(void **state) {
   assert_str_eq(st.pattern, "'17'");
   assert_kind("kill session '3';", IG_SQL_KILL_SESSION);
   assert_kind("SHOW QUERIES", IG_SQL_SHOW_QUERIES);
-  static const char *const wrong[] = {"KILL",
-                                      "KILL 17",
-                                      "KILL QUERY",
-                                      "KILL QUERY 17",
-                                      "KILL QUERY '1' '2'",
-                                      "KILL SESSION x",
-                                      "KILL USER 'x'",
-                                      "SHOW QUERIES FROM x"};
+  assert_kind("DRAIN WORKER 'w-1'", IG_SQL_DRAIN_WORKER);
+  assert_string_equal(st.feature, "DRAIN WORKER");
+  static const char *const wrong[] = {
+      "DRAIN",          "DRAIN WORKER w", "DRAIN WORKER 'a' 'b'", "KILL",
+      "KILL 17",        "KILL QUERY",     "KILL QUERY 17",        "KILL QUERY '1' '2'",
+      "KILL SESSION x", "KILL USER 'x'",  "SHOW QUERIES FROM x"};
   for (size_t i = 0; i < IG_ARRAY_LEN(wrong); i++)
     assert_fails(parse(wrong[i]), IGLOO_SYNTAX_ERROR, "42601");
 }
