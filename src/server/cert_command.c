@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/limits.h"
+#include "cluster/identity.h"
 #include "server/commands.h"
 #include "server/table.h"
 #include "shell/report.h"
@@ -97,8 +98,9 @@ static igloo_status parse(struct request *request, int argc, char **argv,
 
 /* ---- files: new ones, for the owner alone ------------------------------------------ */
 
-static const char *const file_names[] = {"ca.crt",     "ca.key",     "server.crt",
-                                         "server.key", "client.crt", "client.key"};
+static const char *const file_names[] = {
+    "ca.crt",     "ca.key",          "server.crt",      "server.key", "client.crt",
+    "client.key", "coordinator.crt", "coordinator.key", "worker.crt", "worker.key"};
 
 static igloo_status open_folder(const char *path, int *ret_fd,
                                 struct igloo_error *reterr) {
@@ -246,9 +248,10 @@ static void append_host(struct ig_buf *names, const char *host) {
   ig_buf_append_fmt(names, ",%s:%s", is_address ? "IP" : "DNS", host);
 }
 
-/* The subjectAltName of the server: this host under every name it has for itself. */
-static igloo_status server_names(const struct request *request, struct ig_buf *names,
-                                 struct igloo_error *reterr) {
+/* The subjectAltName of the server: this host under every name it has for itself. That of
+ * a member of a cluster says so too. */
+static igloo_status server_names(const struct request *request, const char *member,
+                                 struct ig_buf *names, struct igloo_error *reterr) {
   char host[256] = "";
   ig_buf_append_cstr(names, "DNS:localhost,IP:127.0.0.1,IP:::1");
   if (gethostname(host, sizeof host - 1) == 0 && host[0] &&
@@ -259,6 +262,7 @@ static igloo_status server_names(const struct request *request, struct ig_buf *n
              "0123456789.-") == strlen(host))
     append_host(names, host);
   for (size_t i = 0; i < request->hosts_count; i++) append_host(names, request->hosts[i]);
+  if (member) ig_buf_append_fmt(names, ",%s", member);
   return ig_buf_check(names, reterr);
 }
 
@@ -269,28 +273,45 @@ static igloo_status write_pair(struct files *files, const struct pair *pair,
   return write_pem(files, certificate_name, pair->certificate, NULL, reterr);
 }
 
+/* One certificate of the authority and its key, into files. */
+static igloo_status make_signed(const struct pair *authority,
+                                const struct purpose *purpose,
+                                const char *certificate_name, const char *key_name,
+                                struct files *files, struct igloo_error *reterr) {
+  __attribute__((cleanup(pair_done))) struct pair pair = {0};
+  if (!make_pair(authority, purpose, &pair))
+    return fail_ssl("make the certificates", reterr);
+  return write_pair(files, &pair, certificate_name, key_name, reterr);
+}
+
 static igloo_status make_all(const struct request *request, struct files *files,
                              struct igloo_error *reterr) {
-  IG_AUTO_DONE(ig_buf) names = IG_BUF_INIT(32 * IG_KIB);
+  static const char leaf[] = "critical,CA:FALSE", signs[] = "critical,digitalSignature";
+  /* Members call each other: they are servers and clients. */
+  static const char both[] = "serverAuth,clientAuth";
+  IG_AUTO_DONE(ig_buf) server_text = IG_BUF_INIT(32 * IG_KIB);
+  IG_AUTO_DONE(ig_buf) coordinator_text = IG_BUF_INIT(32 * IG_KIB);
+  IG_AUTO_DONE(ig_buf) worker_text = IG_BUF_INIT(32 * IG_KIB);
   __attribute__((cleanup(pair_done))) struct pair authority = {0};
-  __attribute__((cleanup(pair_done))) struct pair server = {0};
-  __attribute__((cleanup(pair_done))) struct pair client = {0};
-  IG_TRY(server_names(request, &names, reterr));
-  const struct purpose purposes[] = {
-      {"Igloo trial authority", "critical,CA:TRUE,pathlen:0",
-       "critical,keyCertSign,cRLSign", NULL, NULL},
-      {"localhost", "critical,CA:FALSE", "critical,digitalSignature", "serverAuth",
-       names.data},
-      {"igloo client", "critical,CA:FALSE", "critical,digitalSignature", "clientAuth",
-       NULL},
-  };
-  if (!make_pair(NULL, &purposes[0], &authority) ||
-      !make_pair(&authority, &purposes[1], &server) ||
-      !make_pair(&authority, &purposes[2], &client))
+  IG_TRY(server_names(request, NULL, &server_text, reterr));
+  IG_TRY(server_names(request, IG_MEMBER_NAME_COORDINATOR, &coordinator_text, reterr));
+  IG_TRY(server_names(request, IG_MEMBER_NAME_WORKER, &worker_text, reterr));
+  const struct purpose signer = {"Igloo trial authority", "critical,CA:TRUE,pathlen:0",
+                                 "critical,keyCertSign,cRLSign", NULL, NULL};
+  const struct purpose server = {"localhost", leaf, signs, "serverAuth",
+                                 server_text.data};
+  const struct purpose client = {"igloo client", leaf, signs, "clientAuth", NULL};
+  const struct purpose coordinator = {"igloo coordinator", leaf, signs, both,
+                                      coordinator_text.data};
+  const struct purpose worker = {"igloo worker", leaf, signs, both, worker_text.data};
+  if (!make_pair(NULL, &signer, &authority))
     return fail_ssl("make the certificates", reterr);
   IG_TRY(write_pair(files, &authority, "ca.crt", "ca.key", reterr));
-  IG_TRY(write_pair(files, &server, "server.crt", "server.key", reterr));
-  return write_pair(files, &client, "client.crt", "client.key", reterr);
+  IG_TRY(make_signed(&authority, &server, "server.crt", "server.key", files, reterr));
+  IG_TRY(make_signed(&authority, &client, "client.crt", "client.key", files, reterr));
+  IG_TRY(make_signed(&authority, &coordinator, "coordinator.crt", "coordinator.key",
+                     files, reterr));
+  return make_signed(&authority, &worker, "worker.crt", "worker.key", files, reterr);
 }
 
 static igloo_status show(const struct request *request, struct igloo_error *reterr) {
@@ -300,7 +321,11 @@ static igloo_status show(const struct request *request, struct igloo_error *rete
       "certificate of the server: tls.cert",
       "key of the server: tls.key",
       "certificate of a client: tls_cert",
-      "key of a client: tls_key"};
+      "key of a client: tls_key",
+      "certificate of a cluster's coordinator: tls.cert",
+      "key of a cluster's coordinator: tls.key",
+      "certificate of workers: tls.cert",
+      "key of workers: tls.key"};
   static const struct ig_rows_column columns[] = {{"file", IG_CELL_TEXT, true},
                                                   {"use", IG_CELL_TEXT, true}};
   IG_AUTO(ig_rows) *rows = NULL;
@@ -342,9 +367,11 @@ const struct ig_command ig_cert_command = {
     .arguments = "dev DIR [OPTIONS]",
     .summary = "Make a certificate authority and certificates for a trial.",
     .more =
-        "Writes ca.crt, server.crt, client.crt and their keys into DIR, readable by "
-        "the owner\n"
-        "alone and good for a year; never overwrites. Not for production.\n",
+        "Writes ca.crt, server.crt, client.crt, coordinator.crt, worker.crt and their "
+        "keys into\n"
+        "DIR, readable by the owner alone and good for a year; never overwrites. Not "
+        "for\n"
+        "production. Members of a cluster trust ca.crt as tls.client_ca.\n",
     .flags = flags,
     .run = cert_main,
 };

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "cluster/address.h"
 #include "console/console.h"
 #include "flight/service.h"
 #include "server/listen.h"
@@ -284,10 +285,13 @@ static igloo_status find_address(struct server *server, const char *listen, uint
   bool is_any =
       !host.len || ig_str_eq_cstr(host, "0.0.0.0") || ig_str_eq_cstr(host, "[::]");
   if (is_any && gethostname(own, sizeof own - 1) == 0) host = ig_str_from_cstr(own);
-  if (config->server_advertise[0])
+  if (config->server_advertise[0]) {
+    IG_AUTO_DONE(ig_address) parsed = {0};
+    IG_TRY(ig_address_parse(ig_str_from_cstr(config->server_advertise), &parsed, reterr));
     server->address = ig_strdup(config->server_advertise);
-  else
+  } else {
     server->address = ig_asprintf("%.*s:%u", IG_STR_ARG(host), port);
+  }
   return server->address ? IGLOO_OK : ig_fail_oom(reterr);
 }
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import ssl
 import stat
@@ -9,7 +10,8 @@ import subprocess
 
 import pytest
 
-FILES = {"ca.crt", "ca.key", "server.crt", "server.key", "client.crt", "client.key"}
+FILES = {f"{name}.{kind}" for name in ("ca", "server", "client", "coordinator", "worker")
+         for kind in ("crt", "key")}
 
 
 def shake_hands(folder, host, with_client=True, authority=None):
@@ -74,6 +76,23 @@ def test_a_server_s_certificate_is_none_of_a_client(igloo):
         done = subprocess.run(["openssl", "verify", "-x509_strict", "-purpose", purpose, "-CAfile",
                                folder / "ca.crt", folder / f"{name}.crt"], capture_output=True)
         assert (done.returncode == 0) == fine, (purpose, name, done.stderr)
+
+
+@pytest.mark.parametrize("role", ["coordinator", "worker"])
+def test_a_member_s_certificate_is_of_both_sides_and_names_its_role(igloo, role):
+    igloo("cert", "dev", "a", "--host", "node-1.example")
+    folder = igloo.folder / "a"
+    for purpose in ["sslserver", "sslclient"]:
+        subprocess.run(["openssl", "verify", "-x509_strict", "-purpose", purpose, "-CAfile",
+                        folder / "ca.crt", folder / f"{role}.crt"], check=True, capture_output=True)
+    text = subprocess.run(["openssl", "x509", "-in", folder / f"{role}.crt", "-noout", "-ext",
+                           "subjectAltName"], check=True, capture_output=True, text=True).stdout
+    assert re.findall(r"URI:\S+", text) == [f"URI:igloo://cluster/{role}"]
+    assert "DNS:node-1.example" in text
+    for other in ["server", "client"]:
+        text = subprocess.run(["openssl", "x509", "-in", folder / f"{other}.crt", "-noout", "-text"],
+                              check=True, capture_output=True, text=True).stdout
+        assert "igloo://" not in text
 
 
 def test_only_the_owner_reads_them(igloo):
