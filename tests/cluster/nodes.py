@@ -26,6 +26,7 @@ import igloo_capi  # noqa: E402
 SECONDS = 30
 TOKEN = "a-join-token-of-these-tests-0123456789"
 BEAT_S = 0.2  # in most tests: a silent worker is dead after two seconds, not ten
+END_SECONDS = 5  # at the end of a test, where nothing is left to wait for
 LOG_LINES = 40
 
 IglooError = igloo_capi.IglooError
@@ -90,13 +91,20 @@ class Node:
         except queue.Empty:
             raise AssertionError(f"{self.name} says nothing\n{self.log()}") from None
 
-    def listen(self, *schemes):
-        """Wait until it listens on all of them."""
-        while not set(schemes) <= set(self.addresses):
+    def wait_ready(self):
+        """Wait until it listens and, a worker, has joined."""
+        ready = "grpc+unix" if self.name == "coordinator" else "joined"
+        while ready not in self.addresses:
             line = self.line()
             assert line, f"{self.name} has ended\n{self.log()}"
             if match := re.fullmatch(r"listening on ([a-z+]+)://(\S+)\n", line):
                 self.addresses[match.group(1)] = match.group(2)
+            elif match := re.fullmatch(r"joined (\S+) as (\S+)\n", line):
+                self.addresses["joined"], self.id = match.groups()
+
+    @property
+    def address(self):
+        return self.addresses.get("grpc") or self.addresses["grpc+tls"]
 
     def metrics(self):
         """Its figures by name, those of one name added up."""
@@ -168,15 +176,14 @@ class Cluster:
 
     def start_coordinator(self):
         old = self.coordinator
-        listen = old.addresses["grpc"] if old and "grpc" in old.addresses else "127.0.0.1:0"
+        listen = old.address if old else "127.0.0.1:0"
         words = ["serve", "--listen", listen, "--http", "127.0.0.1:0", "--unix", self.folder / "c",
                  "--data", self.data]
         settings = ["auth.mode=none", roots_setting(self.roots), *self.common, *self.settings]
         self.coordinator = Node("coordinator", self.folder / "coordinator", words, settings,
                                 self.environment, self.work)
         self.nodes.append(self.coordinator)
-        # The Unix socket is told last: both may be told with TLS.
-        self.coordinator.listen("grpc+unix", "http")
+        self.coordinator.wait_ready()
         return self.coordinator
 
     @property
@@ -189,9 +196,7 @@ class Cluster:
 
     @property
     def join(self):
-        addresses = self.coordinator.addresses
-        return (f"unix:{self.folder}/c" if self.unix
-                else addresses.get("grpc") or addresses["grpc+tls"])
+        return f"unix:{self.folder}/c" if self.unix else self.coordinator.address
 
     def start_worker(self, number=None, settings=(), environment=None, roots=None, words=(), wait=True):
         """Another worker, or one again in the place of number (from 0)."""
@@ -215,7 +220,7 @@ class Cluster:
         """Until every worker process is a member that is given tasks."""
         for worker in self.workers:
             if worker.is_alive():
-                worker.listen("http")
+                worker.wait_ready()
         alive = [one for one in self.workers if one.is_alive()]
         wait_for(lambda: sum(row["state"] == "active" for row in self.members()) >= len(alive),
                  seconds, lambda: f"not all {len(alive)} workers are active: {self.members()}\n{self.logs()}")
@@ -223,11 +228,9 @@ class Cluster:
             self.learn_id(worker)
 
     def learn_id(self, worker):
-        """A worker's id, by the address it is at."""
-        ports = {address.rsplit(":", 1)[-1] for scheme, address in worker.addresses.items()
-                 if scheme.startswith("grpc") and scheme != "grpc+unix"}
+        """A worker's id, which is another one each time that it joins, by its address."""
         for row in self.members():
-            if row["state"] != "dead" and (row["address"] or "").rsplit(":", 1)[-1] in ports:
+            if row["state"] != "dead" and row["address"] == worker.address:
                 worker.id = row["id"]
 
     def end(self):
@@ -239,7 +242,7 @@ class Cluster:
                 with contextlib.suppress(ProcessLookupError):
                     node.send(signal.SIGCONT)
                     node.process.terminate()
-        until = time.monotonic() + SECONDS
+        until = time.monotonic() + END_SECONDS
         for node in self.nodes:
             try:
                 node.process.wait(max(0.1, until - time.monotonic()))

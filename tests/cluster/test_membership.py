@@ -13,6 +13,7 @@ import pytest
 
 import nodes
 import proofs
+from conftest import with_tables
 from nodes import wait_for
 from test_faults import LONG, RIGHT, Running, everybody_works, expected, nobody_works  # noqa: F401
 
@@ -31,13 +32,9 @@ def cluster(files):
     started.end()
 
 
-def target(node):
-    return node.addresses["grpc"]
-
-
 def ask(node, path, header=None, message=b"", seconds=10, more=()):
     """The gRPC status of one call, whatever its kind: they are one on the wire."""
-    with grpc.insecure_channel(target(node), [("grpc.use_local_subchannel_pool", 1)]) as channel:
+    with grpc.insecure_channel(node.address, [("grpc.use_local_subchannel_pool", 1)]) as channel:
         metadata = [*((("igloo-member-bin", header),) if header else ()), *more]
         call = channel.stream_stream(path)(iter([message]), timeout=seconds, metadata=metadata)
         try:
@@ -50,7 +47,7 @@ def ask(node, path, header=None, message=b"", seconds=10, more=()):
 
 def raw(node, path, message, header=None):
     """The answer of a unary call."""
-    with grpc.insecure_channel(target(node), [("grpc.use_local_subchannel_pool", 1)]) as channel:
+    with grpc.insecure_channel(node.address, [("grpc.use_local_subchannel_pool", 1)]) as channel:
         return channel.unary_unary(path)(
             message, timeout=10, metadata=[("igloo-member-bin", header)] if header else [])
 
@@ -198,10 +195,11 @@ def test_a_worker_of_another_build_is_refused_and_both_builds_are_named(cluster,
 
 
 def test_a_coordinator_without_a_token_takes_no_workers_and_says_so(tmp_path):
-    node = nodes.Node("alone", tmp_path, ["serve", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"],
+    node = nodes.Node("coordinator", tmp_path,
+                      ["serve", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--unix", tmp_path / "c"],
                       ["auth.mode=none"], {"IGLOO_CLUSTER_JOIN_TOKEN": ""})
     try:
-        node.listen("grpc", "http")
+        node.wait_ready()
         for path in (*METHODS, COORDINATOR + "Join"):
             assert ask(node, path)[0] == grpc.StatusCode.UNIMPLEMENTED
     finally:
@@ -209,7 +207,7 @@ def test_a_coordinator_without_a_token_takes_no_workers_and_says_so(tmp_path):
 
 
 def test_users_are_not_served_by_a_worker(cluster):
-    done = subprocess.run([nodes.program(), "sql", "--uri", f"igloo://{target(cluster.workers[0])}",
+    done = subprocess.run([nodes.program(), "sql", "--uri", f"igloo://{cluster.workers[0].address}",
                            "-c", "SELECT 1"], capture_output=True, text=True, timeout=nodes.SECONDS,
                           stdin=subprocess.DEVNULL)
     assert done.returncode != 0 and "error:" in done.stderr, done.stderr
@@ -223,7 +221,7 @@ def test_system_workers_lists_members_with_their_state_and_figures(three):
     for worker in three.workers:
         row = rows[worker.id]
         assert row["state"] == "active" and row["role"] == "worker"
-        assert row["address"].endswith(":" + worker.addresses["grpc"].rsplit(":", 1)[1])
+        assert row["address"] == worker.address
         assert row["threads"] > 0 and row["memory_bytes"] > 1 << 20
         assert row["joined_at"] <= row["last_heartbeat_at"]
     assert len({row["build"] for row in rows.values()}) == 1
@@ -278,17 +276,35 @@ def test_a_worker_that_is_asked_to_end_finishes_its_tasks_first(start, expected)
     assert cluster.states().get(leaver.id, "dead") == "dead"
 
 
-def test_an_operator_drains_a_worker_by_name(start, expected):  # noqa: F811
-    cluster = start(2)
+def drain(cluster, worker, user, password):
+    done = subprocess.run(
+        [nodes.program(), "cluster", "drain", worker, "--uri", cluster.uri], text=True,
+        capture_output=True, timeout=nodes.SECONDS, stdin=subprocess.DEVNULL,
+        env={**os.environ, "IGLOO_USER": user, "IGLOO_PASSWORD": password})
+    return done.returncode, done.stderr
+
+
+def test_an_operator_drains_a_worker_by_name(start, files):
+    """Who is no operator does not."""
+    users = {"anna": "anna's password", "bernd": "bernd's password"}
+
+    def prepare(data):
+        with_tables(files)(data)
+        for user, password in users.items():
+            subprocess.run([nodes.program(), "user", "add", user, "--data", data], check=True,
+                           input=password + "\n", text=True, capture_output=True)
+    cluster = start(2, prepare=prepare, settings=["auth.mode=password"],
+                    login={"user": "anna", "password": users["anna"]})
     leaver = cluster.workers[0]
-    done = subprocess.run([nodes.program(), "cluster", "drain", leaver.id, "--uri", cluster.uri],
-                          capture_output=True, text=True, timeout=nodes.SECONDS)
-    assert done.returncode == 0, done.stderr
+    code, said = drain(cluster, leaver.id, "bernd", users["bernd"])
+    assert code == 1 and "42501" in said
+    assert cluster.states()[leaver.id] == "active"
+    code, said = drain(cluster, leaver.id, "anna", users["anna"])
+    assert code == 0, said
     assert leaver.process.wait(nodes.SECONDS) == 0
-    assert cluster.rows(RIGHT) == expected
-    done = subprocess.run([nodes.program(), "cluster", "drain", STRANGER, "--uri", cluster.uri],
-                          capture_output=True, text=True, timeout=nodes.SECONDS)
-    assert done.returncode == 1 and STRANGER in done.stderr
+    assert cluster.rows("SELECT count(*) AS n FROM events") == [{"n": 24000}]
+    code, said = drain(cluster, STRANGER, "anna", users["anna"])
+    assert code == 1 and STRANGER in said
 
 
 def test_workers_are_replaced_one_by_one_without_a_failed_statement(start, expected):  # noqa: F811

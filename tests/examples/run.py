@@ -3,11 +3,12 @@
 
   run.py --igloo build/igloo [PATTERN]
 
-Four kinds of test: each program of examples/c compiles alone against the public
+Five kinds of test: each program of examples/c compiles alone against the public
 headers and prints what its .out file says, embedded and over a server; the sample
 question of `make run` gives the rows that DuckDB gives for the same text over the same
 files and tables; so does that of examples/federation, with a PostgreSQL of its own; each `$ igloo …` command in a ```console block of README.md and docs/ prints what
-stands below it. Commands run in a folder with the sample's files. The last line is
+stands below it. Commands run in a folder with the sample's files. A page of docs/tutorials is one
+session of a shell from its first command to its last, in a folder of its own. The last line is
 "N passed, M failed"."""
 
 import argparse
@@ -18,10 +19,13 @@ import io
 import os
 import pathlib
 import re
+import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 SAMPLE = ROOT / "build/sample"
@@ -193,10 +197,83 @@ def list_commands(document):
             output.append(line)
 
 
+def make_environment(igloo):
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("IGLOO_")}
+    return {**kept, "PATH": f"{igloo.parent}:{os.environ['PATH']}", "COLUMNS": "100",
+            "LC_ALL": "C.UTF-8"}
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+class Session:
+    """A shell that is typed into, and all that it starts."""
+
+    END = "--- the prompt, as it were ---"
+
+    def __init__(self, igloo, folder):
+        # A session of its own, so that what it left in the background can be ended.
+        self.process = subprocess.Popen(
+            ["bash"], cwd=folder, env=make_environment(igloo), stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+
+    def type(self, command):
+        """What it prints until the next prompt."""
+        self.process.stdin.write(f"{command}\necho '{self.END}'\n")
+        self.process.stdin.flush()
+        lines = []
+        for line in self.process.stdout:
+            if line.rstrip("\n") == self.END:
+                return "".join(lines)
+            lines.append(line)
+        raise Failure(f"the shell has ended\n{''.join(lines)}")
+
+    def end(self):
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+
+def make_steady(text):
+    """What differs from run to run, the same in each: times, ids and ports."""
+    text = re.sub(r"\b\d+(\.\d+)? ?(ms|s|µs)\b", "N s", text)
+    text = re.sub(r"\b([cw])-[0-9a-f]{8}-[0-9a-f]{8}\b", r"\1-00000000-00000000", text)
+    return re.sub(r"127\.0\.0\.1:\d{5}\b", "127.0.0.1:00000", text)
+
+
+def test_tutorial(igloo, document):
+    """Its ports are the reader's; here they are free ones of as many digits. What comes in time
+    but not at once, such as a worker that joins, is looked at again."""
+    ports = {"50051": free_port(), "8090": free_port()}
+    with tempfile.TemporaryDirectory() as folder:
+        for file in SAMPLE.glob("*.*"):
+            (pathlib.Path(folder) / file.name).symlink_to(file)
+        session = Session(igloo, folder)
+        try:
+            for line, command, expected in list_commands(document):
+                for old, new in ports.items():
+                    command, expected = command.replace(old, new), expected.replace(old, new)
+                until = time.monotonic() + SECONDS / 4
+                while True:
+                    output = session.type(command)
+                    if make_steady(output).rstrip() == make_steady(expected).rstrip():
+                        break
+                    if time.monotonic() > until or command.rstrip().endswith("&"):
+                        try:
+                            compare(make_steady(expected), make_steady(output))
+                        except Failure as failure:
+                            raise Failure(f"line {line}: {command}\n{failure}") from None
+                    time.sleep(0.05)
+        finally:
+            session.end()
+
+
 def test_command(igloo, command, expected, folder):
-    environment = {**os.environ, "PATH": f"{igloo.parent}:{os.environ['PATH']}",
-                   "COLUMNS": "100", "LC_ALL": "C.UTF-8"}
-    _, output = run(["bash", "-c", command], cwd=folder, env=environment)
+    _, output = run(["bash", "-c", command], cwd=folder, env=make_environment(igloo))
     # Times differ from run to run.
     times = re.compile(r"\b\d+(\.\d+)? ?(ms|s|µs)\b")
     compare(times.sub("N s", expected), times.sub("N s", output))
@@ -209,8 +286,11 @@ def make_tests(igloo, folder):
     yield "the sample question is answered as DuckDB answers it", lambda: test_sample(igloo)
     yield "one question over PostgreSQL, SQLite and Parquet", lambda: test_federation(igloo)
     yield "the sample's files hold every row", lambda: test_sample_counts(igloo)
+    for document in sorted((ROOT / "docs/tutorials").glob("*.md")):
+        yield f"{document.relative_to(ROOT)} is a session that goes as it says", (
+            lambda document=document: test_tutorial(igloo, document))
     for document in [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]:
-        if document.exists():
+        if document.exists() and document.parent.name != "tutorials":
             for line, command, output in list_commands(document):
                 if command.startswith(("igloo ", "echo ", "printf ")):
                     yield f"{document.relative_to(ROOT)}:{line} {command.splitlines()[0]}", (
