@@ -19,9 +19,9 @@ static igloo_status fail_changed(const char *path, struct igloo_error *reterr) {
 
 static bool same_file(const struct ig_file_id *a, const struct ig_file_id *b) {
   if (a->size != b->size) return false;
+  if (a->mtime_ns != 0 && a->mtime_ns != b->mtime_ns) return false;
   if (a->inode == 0) return true;
-  return a->inode == b->inode && a->mtime_ns == b->mtime_ns &&
-         (a->device == 0 || a->device == b->device);
+  return a->inode == b->inode && (a->device == 0 || a->device == b->device);
 }
 
 igloo_status ig_reader_open(const ig_roots *roots, const char *path,

@@ -12,10 +12,11 @@
 
 typedef struct ig_reader ig_reader;
 
-/* Open a regular file and compare it with `expected` (NULL: anything goes; inode 0: the
- * size only; device 0: not compared). Gives *ret_reader (free: ig_reader_close) and
- * *ret_id (may be NULL). Returns FAILED_PRECONDITION 55000 `file "x" changed during the
- * query` where it differs or is gone; as ig_roots_open otherwise. */
+/* Open a regular file and compare it with `expected` (NULL: anything goes; its mtime,
+ * inode and device only where they are not 0: those of another machine are not).
+ * Gives *ret_reader (free: ig_reader_close) and *ret_id (may be NULL). Returns
+ * FAILED_PRECONDITION 55000 `file "x" changed during the query` where it differs or is
+ * gone; as ig_roots_open otherwise. */
 IG_NODISCARD igloo_status ig_reader_open(const ig_roots *roots, const char *path,
                                          enum ig_access access,
                                          const struct ig_file_id *expected,

@@ -36,7 +36,7 @@ enum ig_access {
 struct ig_file_id {
   uint64_t size;
   int64_t mtime_ns;
-  uint64_t inode; /* 0 in an expectation: only the size is compared */
+  uint64_t inode; /* 0 in an expectation: not compared, as mtime_ns and device */
   uint64_t device;
 };
 
