@@ -145,6 +145,7 @@ def run_part(name, setup):
         "sqlite": lambda: sqlite.measure(setup, say),
         "lookup": lambda: lookup.measure(setup, say),
         "cluster": lambda: cluster.measure(setup, say),
+        "members": lambda: cluster.measure_members(setup, say),
         "selective": lambda: selective.measure(setup, say),
     }[name]
     load = Load()

@@ -2,12 +2,18 @@
 coordinator with 1, 2 and 4 workers beside the embedded engine, all on the same cores.
 
 There is nothing to win here, as no core is added: the ratio is the overhead of planning for
-several members, of shipping plans, and of sending rows between processes."""
+several members, of shipping plans, and of sending rows between processes.
+
+And what a coordinator itself spends as its cluster grows: on heartbeats, and on planning for
+members that are simulated (bench/wire/members.c) and run nothing."""
 
 import contextlib
+import os
 import pathlib
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 
 import stats
@@ -73,10 +79,13 @@ def check(embedded, served, number, sql, folder):
     return sent
 
 
-def measure(setup, say):
-    import os
-    import tempfile
+def point(setup):
+    """tests/cluster is told which program."""
     os.environ["IGLOO"], os.environ["IGLOO_BUILD"] = str(setup.program), str(setup.program.parent)
+
+
+def measure(setup, say):
+    point(setup)
     folder = tpch.data_folder(setup.scale)
     texts = {number: tpch.query_text(number, setup.scale) for number in setup.queries}
     spent = {number: {name: [] for name in ("embedded", *WORKERS)} for number in texts}
@@ -111,4 +120,61 @@ def summarise(spent, sent):
     for workers in WORKERS:
         for what, how in (("total", sum), ("geometric_mean", stats.geometric_mean)):
             found[what][str(workers)] = stats.ratio(each_pair(workers, how), each_pair("embedded", how))
+    return found
+
+
+# ---- many members -----------------------------------------------------------------------
+
+MEMBERS = [1, 4, 16, 64, 256]
+BEATS_S = 5.0  # of heartbeats that are looked at
+PLANNED = 5  # the query, which joins six tables
+PLANS = 9
+
+
+@contextlib.contextmanager
+def simulated(setup, cluster, count):
+    """So many workers that run nothing, as long as the context lasts."""
+    with subprocess.Popen([setup.wire / "bench_members", cluster.join, str(count)], text=True,
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          env={**os.environ, "IGLOO_CLUSTER_JOIN_TOKEN": nodes.TOKEN}) as process:
+        try:
+            if process.stdout.readline().strip() != "ready":
+                raise RuntimeError("bench_members has ended")
+            yield
+        finally:
+            process.stdin.close()
+
+
+def cpu_seconds(node):
+    return node.metrics()["process_cpu_seconds_total"]
+
+
+def measure_members(setup, say):
+    """{members: milliseconds to plan, and of processor time per second of heartbeats}."""
+    point(setup)
+    folder, found = tpch.data_folder(setup.scale), {}
+    sql = f"EXPLAIN {tpch.query_text(PLANNED, setup.scale)}"
+    for count in [0, *MEMBERS]:
+        say(f"a coordinator of {count} simulated workers")
+        cluster = nodes.Cluster(0, [folder], beat_s=1.0, settings=["log.level=error"])
+        try:
+            with contextlib.ExitStack() as stack:
+                session = stack.enter_context(cluster.session())
+                for name, path in tables(folder).items():
+                    session.fetch(f"CREATE EXTERNAL TABLE {name} STORED AS PARQUET LOCATION '{path}'")
+                if count:
+                    stack.enter_context(simulated(setup, cluster, count))
+                session.fetch(sql)
+                times = []
+                for _ in range(PLANS):
+                    began = time.perf_counter()
+                    session.fetch(sql)
+                    times.append((time.perf_counter() - began) * 1e3)
+                before, began = cpu_seconds(cluster.coordinator), time.monotonic()
+                time.sleep(BEATS_S / setup.count_divisor)
+                spent = cpu_seconds(cluster.coordinator) - before
+                found[str(count)] = {"plan_ms": statistics.median(times),
+                                     "cpu_ms_per_s": spent / (time.monotonic() - began) * 1e3}
+        finally:
+            cluster.end()
     return found

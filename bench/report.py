@@ -164,6 +164,12 @@ def cluster(found):
     return table(head, rows) + "\n\nWall time. No core is added, so this is what distribution costs."
 
 
+def members(found):
+    rows = [[count, f"{entry['plan_ms']:.1f}", f"{entry['cpu_ms_per_s']:.1f}"]
+            for count, entry in found.items()]
+    return table(["simulated workers", "ms to plan q05", "CPU ms per second of heartbeats"], rows)
+
+
 SECTIONS = {  # in the order of the page
     "queries": ("Queries, warm", queries),
     "memory": ("Peak memory of a fresh process with one query", memory),
@@ -179,6 +185,7 @@ SECTIONS = {  # in the order of the page
     "lookup": ("One row by its key out of PostgreSQL", lookup),
     "selective": ("A selective query of an attached database, pushed and not", selective),
     "cluster": ("Queries on 1, 2 and 4 workers of the same host and cores", cluster),
+    "members": ("What a coordinator spends on many workers", members),
 }
 
 
