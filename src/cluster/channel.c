@@ -75,25 +75,32 @@ static void *give_members(void *ctx, const struct ig_cluster_member **ret_member
   return snapshot;
 }
 
+/* Takes the text. */
+static igloo_status keep_reason(struct snapshot *snapshot, char *reason,
+                                struct igloo_error *reterr) {
+  size_t len = snapshot->reasons_len;
+  char **reasons = ig_realloc(snapshot->reasons, (len + 1) * sizeof(*reasons));
+  if (!reasons) {
+    ig_free(reason);
+    return ig_fail_oom(reterr);
+  }
+  reasons[len] = reason;
+  snapshot->reasons = reasons;
+  snapshot->reasons_len++;
+  return IGLOO_OK;
+}
+
 static int32_t ask_files(void *ctx, void *taken, const struct ig_cluster_file *files,
                          size_t count, bool *ret_has, struct ig_str *ret_reason,
                          struct igloo_error *reterr) {
   struct ig_channels *channels = ctx;
   struct snapshot *snapshot = taken;
   char *reason = NULL;
-  IG_TRY(ig_files_ask(channels->files, snapshot->members, snapshot->count, files, count,
-                      ret_has, &reason, reterr));
-  *ret_reason = ig_str_from_cstr(reason);
-  if (!reason) return IGLOO_OK;
-  char **reasons = ig_realloc(snapshot->reasons,
-                              (snapshot->reasons_len + 1) * sizeof(*snapshot->reasons));
-  if (!reasons) {
-    ig_free(reason);
-    return ig_fail_oom(reterr);
-  }
-  reasons[snapshot->reasons_len++] = reason;
-  snapshot->reasons = reasons;
-  return IGLOO_OK;
+  igloo_status status = ig_files_ask(channels->files, snapshot->members, snapshot->count,
+                                     files, count, ret_has, &reason, reterr);
+  if (status == IGLOO_OK && reason) status = keep_reason(snapshot, reason, reterr);
+  if (status == IGLOO_OK) *ret_reason = ig_str_from_cstr(reason);
+  return (int32_t)status;
 }
 
 /* --- peers */
@@ -336,12 +343,32 @@ static void free_remote(void *given) {
 }
 IG_DEFINE_AUTO_STRUCT(remote, free_remote)
 
+/* An error of the connection, not of what the worker did, is a lost worker. */
+static igloo_status explain(struct remote *remote, igloo_status status,
+                            struct igloo_error *error) {
+  struct ig_str unused;
+  const ig_rpc_call *call = remote->call;
+  /* Where nothing was sent before, status and trailers come as headers. */
+  bool is_workers =
+      ig_rpc_metadata_get(ig_rpc_call_trailers(call), IG_WORKER_TRAILER, &unused) ||
+      ig_rpc_metadata_get(ig_rpc_call_metadata(call), IG_WORKER_TRAILER, &unused);
+  bool is_lost =
+      ig_rpc_call_is_lost(remote->call) || (status == IGLOO_UNAVAILABLE && !is_workers);
+  return is_lost ? fail_lost(remote->channels, remote->peer, error, error) : status;
+}
+
+/* A worker may have refused the call before it has read the message. */
 static igloo_status send(struct remote *remote, struct ig_buf *message,
                          struct igloo_error *reterr) {
   struct ig_pieces pieces = {0};
+  struct igloo_error error;
   bool has_room = false;
   IG_TRY(ig_pieces_of_buf(message, &pieces, reterr));
-  return ig_rpc_call_poll_send(remote->call, &pieces, &has_room, reterr);
+  igloo_status status = ig_rpc_call_poll_send(remote->call, &pieces, &has_room, &error);
+  if (status == IGLOO_OK) return IGLOO_OK;
+  status = explain(remote, status, &error);
+  if (reterr) *reterr = error;
+  return status;
 }
 
 /* Begin a call and send its first message. */
@@ -370,17 +397,6 @@ static igloo_status start_remote(struct ig_channels *channels, struct ig_str id,
   IG_TRY(send(remote, message, reterr));
   *ret_remote = IG_TAKE(remote);
   return IGLOO_OK;
-}
-
-/* An error of the connection, not of what the worker did, is a lost worker. */
-static igloo_status explain(struct remote *remote, igloo_status status,
-                            struct igloo_error *error) {
-  struct ig_str unused;
-  bool is_workers =
-      ig_rpc_metadata_get(ig_rpc_call_trailers(remote->call), IG_WORKER_TRAILER, &unused);
-  bool is_lost =
-      ig_rpc_call_is_lost(remote->call) || (status == IGLOO_UNAVAILABLE && !is_workers);
-  return is_lost ? fail_lost(remote->channels, remote->peer, error, error) : status;
 }
 
 /* The next message, or why there is none now. */
@@ -416,8 +432,9 @@ static int32_t start_task(void *ctx, const struct ig_cluster_task_plan *plan,
   IG_AUTO_DONE(ig_buf) message = IG_BUF_INIT(IG_CLUSTER_PLAN_BYTES_MAX);
   ig_run_task_write(plan, &message);
   struct remote *remote = NULL;
-  IG_TRY(start_remote(ctx, plan->member, IG_WORKER_RUN_TASK, &message, false, &remote,
-                      reterr));
+  igloo_status status = start_remote(ctx, plan->member, IG_WORKER_RUN_TASK, &message,
+                                     false, &remote, reterr);
+  if (status != IGLOO_OK) return (int32_t)status;
   remote->log_number = ig_task_log_begin(ig_cluster_tasks(remote->channels->cluster),
                                          &plan->task, plan->member, ig_wall_us());
   *ret_task = remote;
@@ -431,11 +448,11 @@ static int32_t poll_task(void *task, ig_cluster_wake wake, void *wake_ctx,
   enum ig_cluster_poll poll = poll_message(remote, wake, wake_ctx, &message, reterr);
   if (poll == IG_CLUSTER_POLL_END) log_end(remote, IG_TASK_DONE);
   if (poll == IG_CLUSTER_POLL_FAILED) log_end(remote, IG_TASK_FAILED);
-  if (poll != IG_CLUSTER_POLL_READY) return poll;
+  if (poll != IG_CLUSTER_POLL_READY) return (int32_t)poll;
   ig_rpc_message_done(&remote->message);
   remote->message = message;
   *ret_message = ig_str_make((const char *)message.data, message.len);
-  return poll;
+  return (int32_t)poll;
 }
 
 static void finish_task(void *task) {
@@ -453,8 +470,9 @@ static int32_t start_read(void *ctx, struct ig_str member,
   IG_AUTO_DONE(ig_buf) message = IG_BUF_INIT(IG_RPC_MESSAGE_BYTES_MAX);
   ig_read_partition_write(task, partition, head, &message);
   struct remote *remote = NULL;
-  IG_TRY(start_remote(ctx, member, IG_WORKER_READ_PARTITION, &message, true, &remote,
-                      reterr));
+  igloo_status status = start_remote(ctx, member, IG_WORKER_READ_PARTITION, &message,
+                                     true, &remote, reterr);
+  if (status != IGLOO_OK) return (int32_t)status;
   ig_rpc_call_half_close(remote->call);
   *ret_read = remote;
   return IGLOO_OK;
@@ -486,7 +504,7 @@ static int32_t poll_read(void *read, ig_cluster_wake wake, void *wake_ctx,
   for (bool got = false; !got;) {
     struct ig_rpc_message message = {0};
     enum ig_cluster_poll poll = poll_message(remote, wake, wake_ctx, &message, reterr);
-    if (poll != IG_CLUSTER_POLL_READY) return poll;
+    if (poll != IG_CLUSTER_POLL_READY) return (int32_t)poll;
     if (decode(remote, &message, ret_batch, &got, reterr) == IGLOO_OK) continue;
     ig_rpc_call_cancel(remote->call); /* what is still to come is of no use */
     return IG_CLUSTER_POLL_FAILED;
@@ -498,8 +516,8 @@ static int32_t give_schema(void *read, struct ArrowSchema *ret_schema,
                            struct igloo_error *reterr) {
   struct remote *remote = read;
   const struct ArrowSchema *schema = ig_ipc_decoder_schema(remote->decoder);
-  if (!schema) return ig_fail(reterr, IGLOO_INTERNAL, "no batch has come yet");
-  return ig_schema_copy(schema, ret_schema, reterr);
+  if (!schema) return (int32_t)ig_fail(reterr, IGLOO_INTERNAL, "no batch has come yet");
+  return (int32_t)ig_schema_copy(schema, ret_schema, reterr);
 }
 
 /* --- a call of one message, for files.c */

@@ -407,14 +407,18 @@ static igloo_status send(struct work *work, struct ig_ipc_message *message,
   return ig_rpc_call_poll_send(work->call, &message->pieces, ret_has_room, reterr);
 }
 
-static int32_t send_schema(void *ctx, const struct ArrowSchema *schema,
-                           struct igloo_error *reterr) {
-  struct work *work = ctx;
+static igloo_status begin_stream(struct work *work, const struct ArrowSchema *schema,
+                                 struct igloo_error *reterr) {
   struct ig_ipc_message message = {0};
   bool has_room = false;
   IG_TRY(ig_ipc_encoder_new(schema, NULL, &work->encoder, reterr));
   IG_TRY(ig_ipc_encoder_schema(work->encoder, &message, reterr));
   return send(work, &message, &has_room, reterr);
+}
+
+static int32_t send_schema(void *ctx, const struct ArrowSchema *schema,
+                           struct igloo_error *reterr) {
+  return (int32_t)begin_stream(ctx, schema, reterr);
 }
 
 /* All messages of a batch, whatever waits: a stream may always hold one batch. */

@@ -17,6 +17,7 @@
 #include "base/limits.h"
 #include "base/parse.h"
 #include "base/thread.h"
+#include "cluster/address.h"
 #include "cluster/channel.h"
 #include "cluster/coordinator.h"
 #include "engine/cluster.h"
@@ -292,7 +293,7 @@ static void node_open(struct node *node, enum ig_member_role role,
 }
 
 /* Everything of it that others can reach is gone: its process was killed. */
-static void node_kill(struct node *node) {
+static IG_UNUSED void node_kill(struct node *node) {
   node->server = ig_rpc_server_free(node->server);
 }
 
@@ -335,25 +336,25 @@ struct waker {
   int told; /* guarded by mu */
 };
 
-static void waker_open(struct waker *waker) {
+static IG_UNUSED void waker_open(struct waker *waker) {
   *waker = (struct waker){0};
   ig_mutex_init(&waker->mu);
   ig_cond_init(&waker->changed);
 }
 
-static void waker_close(struct waker *waker) {
+static IG_UNUSED void waker_close(struct waker *waker) {
   ig_cond_done(&waker->changed);
   ig_mutex_done(&waker->mu);
 }
 
-static void wake(void *ctx) {
+static IG_UNUSED void wake(void *ctx) {
   struct waker *waker = ctx;
   IG_LOCK_SCOPE(&waker->mu);
   waker->told++;
   ig_cond_broadcast(&waker->changed);
 }
 
-static void wait_told(struct waker *waker) {
+static IG_UNUSED void wait_told(struct waker *waker) {
   IG_LOCK_SCOPE(&waker->mu);
   int64_t deadline_us = ig_deadline_in(PATIENCE_US);
   while (waker->told == 0)
@@ -374,13 +375,14 @@ static igloo_status start_a_read(struct two *two, const char *head, uint32_t sta
       ig_str_from_cstr(head), NULL, ret_read, &test_err);
 }
 
-static void *open_read(struct two *two, const char *head) {
+static IG_UNUSED void *open_read(struct two *two, const char *head) {
   void *read = NULL;
   assert_ok(start_a_read(two, head, 1, &read));
   return read;
 }
 
-static igloo_status start_a_task(struct two *two, const char *plan, void **ret_task) {
+static IG_UNUSED igloo_status start_a_task(struct two *two, const char *plan,
+                                           void **ret_task) {
   const struct ig_cluster_pair setting = {IG_STR("time_zone"), IG_STR("Europe/Berlin")};
   const struct ig_cluster_task_plan message = {.task = a_task,
                                                .tasks_count = 1,
@@ -394,8 +396,8 @@ static igloo_status start_a_task(struct two *two, const char *plan, void **ret_t
 }
 
 /* Poll to the next batch, the end or an error. */
-static int32_t next_batch(struct two *two, void *read, struct waker *waker,
-                          struct ArrowArray *ret_batch) {
+static IG_UNUSED int32_t next_batch(struct two *two, void *read, struct waker *waker,
+                                    struct ArrowArray *ret_batch) {
   int32_t poll;
   do {
     poll = two->coordinator.table->read_poll(read, wake, waker, ret_batch, &test_err);
@@ -404,8 +406,8 @@ static int32_t next_batch(struct two *two, void *read, struct waker *waker,
   return poll;
 }
 
-static int32_t next_message(struct two *two, void *task, struct waker *waker,
-                            struct ig_str *ret_message) {
+static IG_UNUSED int32_t next_message(struct two *two, void *task, struct waker *waker,
+                                      struct ig_str *ret_message) {
   int32_t poll;
   do {
     poll = two->coordinator.table->task_poll(task, wake, waker, ret_message, &test_err);
@@ -415,7 +417,7 @@ static int32_t next_message(struct two *two, void *task, struct waker *waker,
 }
 
 /* Read to the end; the rows, whose numbers count up. */
-static uint64_t read_rows(struct two *two, void *read, struct waker *waker) {
+static IG_UNUSED uint64_t read_rows(struct two *two, void *read, struct waker *waker) {
   uint64_t rows = 0;
   for (;;) {
     IG_AUTO_ARRAY batch = {0};
