@@ -3,6 +3,9 @@
 //! The engine's rule pushes a condition without columns below joins and aggregates. There it is
 //! asked for each row of one side, so that the rows of a join are kept or dropped in blocks. Such a
 //! condition is asked once for each row that it was written for.
+//!
+//! An aggregate without groups (`GROUPING SETS` may hold such a one) answers one row whatever it
+//! is given: no condition without columns, be it `false`, may go below it.
 
 use std::sync::Arc;
 
@@ -32,6 +35,13 @@ pub(crate) fn keep(
     rules
 }
 
+/// Whether the plan has a row even where its input has none.
+fn has_total(plan: &LogicalPlan) -> bool {
+    let LogicalPlan::Aggregate(aggregate) = plan else { return false };
+    let groups = &aggregate.group_expr;
+    groups.is_empty() || groups.iter().any(|group| matches!(group, Expr::GroupingSet(_)))
+}
+
 fn filter(conditions: Vec<Expr>, input: LogicalPlan) -> DfResult<LogicalPlan> {
     match conjunction(conditions) {
         Some(condition) => Ok(LogicalPlan::Filter(Filter::try_new(condition, Arc::new(input))?)),
@@ -40,7 +50,7 @@ fn filter(conditions: Vec<Expr>, input: LogicalPlan) -> DfResult<LogicalPlan> {
 }
 
 impl KeepVolatile {
-    /// The conditions of filters that stand on each other are one list; the volatile ones of it
+    /// The conditions of filters that stand on each other are one list; those of it that stay
     /// are asked last, and go nowhere.
     fn filters(
         &self,
@@ -54,8 +64,11 @@ impl KeepVolatile {
             input = &filter.input;
         }
         let conditions = levels.iter().rev().cloned().flat_map(split_conjunction_owned);
-        let (volatile, free): (Vec<_>, Vec<_>) = conditions.partition(Expr::is_volatile);
-        if volatile.is_empty() {
+        let total = has_total(input);
+        let (staying, free): (Vec<_>, Vec<_>) = conditions.partition(|condition| {
+            condition.is_volatile() || (total && condition.column_refs().is_empty())
+        });
+        if staying.is_empty() {
             return self.0.rewrite(plan, config);
         }
         if free.is_empty() && levels.len() == 1 {
@@ -66,8 +79,8 @@ impl KeepVolatile {
             true => Transformed::no(input),
             false => self.0.rewrite(filter(free, input)?, config)?,
         };
-        let same = !below.transformed && filter(volatile.clone(), below.data.clone())? == plan;
-        Ok(Transformed::new_transformed(filter(volatile, below.data)?, !same))
+        let same = !below.transformed && filter(staying.clone(), below.data.clone())? == plan;
+        Ok(Transformed::new_transformed(filter(staying, below.data)?, !same))
     }
 
     /// A volatile condition of an inner join is asked above it.
