@@ -12,6 +12,7 @@ use arrow::ffi::{FFI_ArrowArray, FFI_ArrowSchema};
 use arrow::ffi_stream::FFI_ArrowArrayStream;
 
 use crate::error::{Error, Result, Status};
+use crate::memory::grant;
 use crate::remote::abi::igb_remote;
 
 /// What `igb_engine_options.abi_version` must be.
@@ -446,14 +447,23 @@ pub(crate) fn install_panic_hook() {
 pub(crate) fn catch<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(result) => result,
-        Err(payload) => {
+        Err(payload) => grant(|| {
             let noted = LAST_PANIC.with(|last| last.borrow_mut().take());
             let text = noted.unwrap_or_else(|| panic_text(payload.as_ref()));
             // A payload may itself panic when it is dropped; there is nothing to gain from that.
             std::mem::forget(payload);
             Err(Error::panicked(&text))
-        }
+        }),
     }
+}
+
+/// Run `body` in a drop: its panic is nobody's, and that which unwinds meanwhile keeps its text.
+pub(crate) fn swallow(body: impl FnOnce()) {
+    let noted = LAST_PANIC.take();
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(body)) {
+        std::mem::forget(payload);
+    }
+    LAST_PANIC.set(noted);
 }
 
 /// The text of a panic's payload (JoinError::into_panic).
@@ -476,7 +486,7 @@ pub(crate) unsafe fn boundary(ret_error: *mut igb_error, body: impl FnOnce() -> 
         Err(error) => {
             if !ret_error.is_null() {
                 // Text that cannot be written must not be a second failure.
-                let filled = catch_unwind(AssertUnwindSafe(|| error.to_abi()));
+                let filled = catch_unwind(AssertUnwindSafe(|| grant(|| error.to_abi())));
                 if let Ok(filled) = filled {
                     unsafe { ret_error.write(filled) };
                 }

@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 
 use crate::abi::{
     boundary, boundary_void, igb_engine_options, igb_engine_stats, igb_error, igb_files,
-    install_panic_hook, IGB_ABI_VERSION,
+    install_panic_hook, swallow, IGB_ABI_VERSION,
 };
 use crate::error::{Error, Result, Status};
 use crate::file_cache::FileCache;
@@ -85,6 +85,13 @@ impl Pools {
             let _restore = Restore(THREAD.with(|kind| kind.replace(ThreadKind::Blocking)));
             body()
         })
+    }
+
+    /// Drop `thing` on the blocking pool, for a drop that may run on any thread and while a panic
+    /// unwinds. Never a panic: where the system gives no thread the job stays with the pool, whose
+    /// next thread does it, or its end.
+    pub fn drop_blocking(&self, thing: impl Send + 'static) {
+        swallow(|| drop(self.spawn_blocking(move || drop(thing))));
     }
 }
 
@@ -371,4 +378,43 @@ pub unsafe extern "C" fn igb_engine_stats_get(
         };
         unsafe { ret_stats.write(stats) };
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::abi::catch;
+
+    #[test]
+    fn a_drop_without_a_thread_to_be_had_keeps_the_panic_that_unwinds_and_is_made_up_for() {
+        struct Told(mpsc::Sender<()>);
+        impl Drop for Told {
+            fn drop(&mut self) {
+                let _ = self.0.send(());
+            }
+        }
+        struct Held(Pools, Option<Told>);
+        impl Drop for Held {
+            fn drop(&mut self) {
+                self.0.drop_blocking(self.1.take());
+            }
+        }
+        install_panic_hook();
+        // No system has such a stack to give.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .thread_stack_size(1 << 60)
+            .build()
+            .unwrap();
+        let pools = Pools { cpu: runtime.handle().clone(), io: runtime.handle().clone() };
+        let (send, receive) = mpsc::channel();
+        let done = catch(|| -> Result<()> {
+            let _held = Held(pools.clone(), Some(Told(send)));
+            panic!("the first panic");
+        });
+        assert!(done.unwrap_err().detail.contains("the first panic"));
+        let refused = catch(|| Ok(drop(pools.spawn_blocking(|| ())))).unwrap_err();
+        assert_eq!((refused.sqlstate.as_str(), receive.try_recv().is_err()), ("53000", true));
+        drop((runtime, pools));
+        receive.recv_timeout(Duration::from_secs(20)).unwrap();
+    }
 }

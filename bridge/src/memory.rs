@@ -9,12 +9,13 @@
 //! lives.
 
 use std::alloc::{GlobalAlloc, Layout};
-use std::cell::Cell;
+use std::cell::{Cell, UnsafeCell};
 use std::ffi::{c_int, c_long};
 use std::fs::File;
 use std::io::Read;
+use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use std::sync::Once;
+use std::sync::{Mutex, Once};
 use std::time::Duration;
 
 use mimalloc::MiMalloc;
@@ -132,13 +133,81 @@ fn release(bytes: usize) {
     }
 }
 
+/// Memory for telling that there is none: where the system itself gives no more, small allocations of a
+/// thread that panics, or to which nothing is refused, come from here. Without it the panic would be an
+/// abort.
+static SPARE: Spare = Spare::new();
+/// A panic, its text and what unwinds take a few KiB.
+const SPARE_BYTES: usize = 128 << 10;
+
+#[repr(align(64))]
+struct Spare {
+    bytes: UnsafeCell<[u8; SPARE_BYTES]>,
+    /// Bytes given out from the start, and blocks that have not come back. With the last of them all
+    /// bytes are free again.
+    state: Mutex<(usize, usize)>,
+}
+
+// Blocks do not overlap; `state` is locked.
+unsafe impl Sync for Spare {}
+
+impl Spare {
+    const fn new() -> Spare {
+        Spare { bytes: UnsafeCell::new([0; SPARE_BYTES]), state: Mutex::new((0, 0)) }
+    }
+
+    fn start(&self) -> *mut u8 {
+        self.bytes.get().cast()
+    }
+
+    fn contains(&self, pointer: *mut u8) -> bool {
+        (pointer as usize).wrapping_sub(self.start() as usize) < SPARE_BYTES
+    }
+
+    /// NULL where it is used up.
+    fn give(&self, layout: Layout) -> *mut u8 {
+        let Ok(mut state) = self.state.lock() else { return null_mut() };
+        let (used, blocks) = *state;
+        let pointer = self.start().wrapping_add(used);
+        let from = used.saturating_add(pointer.align_offset(layout.align()));
+        let to = from.saturating_add(layout.size().max(1));
+        if to > SPARE_BYTES {
+            return null_mut();
+        }
+        *state = (to, blocks + 1);
+        self.start().wrapping_add(from)
+    }
+
+    fn take_back(&self) {
+        let Ok(mut state) = self.state.lock() else { return };
+        state.1 -= 1;
+        if state.1 == 0 {
+            state.0 = 0;
+        }
+    }
+}
+
+/// What the system does not give: NULL, or some of what is spare.
+#[cold]
+fn spare(layout: Layout) -> *mut u8 {
+    let telling = std::thread::panicking() || GRANTED.get();
+    if telling && layout.size() < REFUSED_BYTES {
+        SPARE.give(layout)
+    } else {
+        null_mut()
+    }
+}
+
 // mimalloc keeps GlobalAlloc's contract; a refusal is the null pointer that the contract allows.
 unsafe impl GlobalAlloc for Gate {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if !admit(layout.size()) {
-            return std::ptr::null_mut();
+            return null_mut();
         }
-        let pointer = unsafe { MiMalloc.alloc(layout) };
+        let mut pointer = unsafe { MiMalloc.alloc(layout) };
+        if pointer.is_null() {
+            pointer = spare(layout);
+        }
         if pointer.is_null() {
             release(layout.size());
         }
@@ -147,9 +216,15 @@ unsafe impl GlobalAlloc for Gate {
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         if !admit(layout.size()) {
-            return std::ptr::null_mut();
+            return null_mut();
         }
-        let pointer = unsafe { MiMalloc.alloc_zeroed(layout) };
+        let mut pointer = unsafe { MiMalloc.alloc_zeroed(layout) };
+        if pointer.is_null() {
+            pointer = spare(layout);
+            if !pointer.is_null() {
+                unsafe { pointer.write_bytes(0, layout.size()) };
+            }
+        }
         if pointer.is_null() {
             release(layout.size());
         }
@@ -157,16 +232,37 @@ unsafe impl GlobalAlloc for Gate {
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        unsafe { MiMalloc.dealloc(pointer, layout) };
+        if SPARE.contains(pointer) {
+            SPARE.take_back();
+        } else {
+            unsafe { MiMalloc.dealloc(pointer, layout) };
+        }
         release(layout.size());
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         // Old and new are there together while the bytes are copied.
         if !admit(new_size) {
-            return std::ptr::null_mut();
+            return null_mut();
         }
-        let moved = unsafe { MiMalloc.realloc(pointer, layout, new_size) };
+        let mut moved = null_mut();
+        if !SPARE.contains(pointer) {
+            moved = unsafe { MiMalloc.realloc(pointer, layout, new_size) };
+        }
+        if moved.is_null() {
+            // From or to what is spare.
+            let new_layout = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
+            moved = unsafe { MiMalloc.alloc(new_layout) };
+            if moved.is_null() {
+                moved = spare(new_layout);
+            }
+            if !moved.is_null() {
+                let kept = layout.size().min(new_size);
+                unsafe { moved.copy_from_nonoverlapping(pointer, kept) };
+                unsafe { self.dealloc(pointer, layout) };
+                return moved;
+            }
+        }
         release(if moved.is_null() { new_size } else { layout.size() });
         moved
     }
@@ -279,5 +375,53 @@ pub(crate) fn limit_text() -> String {
         _ if limit % (1 << 30) == 0 => format!("{} GiB", limit >> 30),
         _ if limit % (1 << 20) == 0 => format!("{} MiB", limit >> 20),
         _ => format!("{limit} bytes"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout(size: usize, align: usize) -> Layout {
+        Layout::from_size_align(size, align).unwrap()
+    }
+
+    #[test]
+    fn spare_blocks_are_aligned_and_apart_until_there_are_no_more_and_all_came_back() {
+        let spare = Box::new(Spare::new());
+        for _ in 0..2 {
+            let blocks: Vec<_> = (0..)
+                .map(|n| spare.give(layout(1000 + n, 1 << (n % 7))))
+                .take_while(|p| !p.is_null())
+                .collect();
+            assert!(blocks.len() > 80, "{}", blocks.len());
+            for (n, block) in blocks.iter().enumerate() {
+                assert!(spare.contains(*block) && *block as usize % (1 << (n % 7)) == 0);
+                assert!(n == 0 || blocks[n - 1] as usize + 1000 + n - 1 <= *block as usize);
+                assert!(spare.contains(block.wrapping_add(999 + n)));
+            }
+            blocks.iter().for_each(|_| spare.take_back());
+        }
+        assert!(spare.give(layout(SPARE_BYTES + 1, 1)).is_null());
+        assert!(!spare.give(layout(SPARE_BYTES, 64)).is_null());
+        assert!(!spare.contains(spare.start().wrapping_add(SPARE_BYTES)));
+        assert!(!spare.contains(spare.start().wrapping_sub(1)));
+    }
+
+    #[test]
+    fn what_is_spare_is_for_threads_that_tell_of_a_failure() {
+        let small = layout(100, 8);
+        assert!(spare(small).is_null());
+        let given = grant(|| spare(small));
+        assert!(SPARE.contains(given));
+        assert!(grant(|| spare(layout(REFUSED_BYTES, 8))).is_null());
+        // Blocks grow out of what is spare, and their bytes come along.
+        unsafe {
+            given.write_bytes(7, 100);
+            let grown = Gate.realloc(given, small, 5000);
+            assert!(!SPARE.contains(grown));
+            assert!(std::slice::from_raw_parts(grown, 100).iter().all(|byte| *byte == 7));
+            Gate.dealloc(grown, layout(5000, 8));
+        }
     }
 }

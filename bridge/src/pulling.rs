@@ -76,7 +76,7 @@ impl Pulling {
                 Ok((source, batch))
             }));
         } else {
-            self.pools.spawn_blocking(move || drop(source));
+            self.pools.drop_blocking(source);
         }
         Ok(batch)
     }
@@ -86,7 +86,7 @@ impl Drop for Pulling {
     fn drop(&mut self) {
         // The handle of a job that is done holds the source, whose release may block.
         if let Some(job) = self.job.take() {
-            self.pools.spawn_blocking(move || drop(job));
+            self.pools.drop_blocking(job);
         }
     }
 }

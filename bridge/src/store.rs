@@ -245,7 +245,7 @@ impl Release {
     pub(crate) fn later(self, pools: &Pools) {
         if self.call.is_some() {
             // A pool that shuts down drops the closure unrun, and with it `self`.
-            pools.spawn_blocking(move || drop(self));
+            pools.drop_blocking(self);
         }
     }
 }
@@ -368,8 +368,7 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        let file = self.file.take();
-        self.pools.spawn_blocking(move || drop(file));
+        self.pools.drop_blocking(self.file.take());
     }
 }
 
