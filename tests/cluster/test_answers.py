@@ -1,5 +1,6 @@
 """The same rows from three workers, from one, from the engine alone and from DuckDB."""
 
+import concurrent.futures
 import importlib.util
 import pathlib
 
@@ -43,6 +44,56 @@ def test_a_random_query_has_one_answer(sessions, oracle, number):
         except (answers.Mismatch, nodes.IglooError) as error:
             wrong.append(f"{where}: {error}")
     assert not wrong, "\n".join([query.sql, *wrong])
+
+
+def test_queries_of_many_sessions_at_once_do_not_meet(three, oracle):
+    """Tasks and partitions of different statements are on the same members and connections."""
+    numbers = range(5000, 5048)
+    wanted = {}
+    for number in numbers:
+        query = generate.query(number)
+        wanted[number] = query, answers.rows_of_tuples(oracle.execute(query.sql).fetchall())
+
+    def run(share):
+        wrong = []
+        with three.session() as session:
+            for number in share:
+                query, expected = wanted[number]
+                try:
+                    answers.compare(expected, answers.rows_of(session.fetch(query.sql)), query.ordered)
+                except (answers.Mismatch, nodes.IglooError) as error:
+                    wrong.append(f"{number}: {error}")
+        return wrong
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        wrong = [one for found in pool.map(run, [numbers[at::8] for at in range(8)]) for one in found]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_whole_tables_come_in_their_order(three, oracle):
+    sql = "SELECT * FROM events ORDER BY id DESC"
+    answers.compare(answers.rows_of_tuples(oracle.execute(sql).fetchall()),
+                    answers.rows_of(three.query(sql)), ordered=True)
+
+
+def test_parameters_of_prepared_statements_reach_the_workers(three):
+    with three.session() as session:
+        session.fetch("PREPARE p AS SELECT count(*) AS n FROM events WHERE id < $1 AND kind IS NOT DISTINCT FROM $2")
+        rows = three.rows("SELECT count(*) AS n FROM events WHERE id < 9000 AND kind = 'cat'")
+        assert session.fetch("EXECUTE p(9000, 'cat')").to_pylist() == rows
+        assert session.fetch("EXECUTE p(0, 'cat')").to_pylist() == [{"n": 0}]
+
+
+def test_a_worker_without_memory_fails_the_statement_as_the_engine_would(start):
+    cluster = start(2, worker_settings=["engine.memory_limit=48MiB", "engine.spill_limit=0"])
+    heavy = ("SELECT count(*) AS n FROM (SELECT a.id, string_agg(b.kind, ',') AS k FROM events a"
+             " JOIN events b ON a.user_id = b.user_id GROUP BY a.id) g WHERE length(k) > 0")
+    with cluster.session() as session:
+        try:
+            session.fetch(heavy)
+        except nodes.IglooError as error:
+            assert error.sqlstate.startswith("53"), error
+        assert session.fetch("SELECT count(*) AS n FROM events").to_pylist() == [{"n": 24000}]
+    assert all(worker.is_alive() for worker in cluster.workers)
 
 
 def test_random_queries_are_the_same_in_each_run():
@@ -148,6 +199,49 @@ def test_files_that_cannot_be_cut_are_read_once(start, tmp_path):
     for name in ("rows.jsonl", "rows.csv.gz"):
         sql = f"SELECT count(*) AS n, sum(id) AS s FROM '{tmp_path}/{name}'"
         assert cluster.rows(sql) == [{"n": 20_000, "s": 20_000 * 19_999 // 2}], name
+
+
+# ---- shapes that go wrong where a side is in every task ---------------------------------------
+
+SIDES = {
+    "small and large": ("codes x", "log y", "x.code", "y.code", "x.weight", "y.size"),
+    "large and small": ("log x", "codes y", "x.code", "y.code", "x.size", "y.weight"),
+    "both large": ("events x", "visits y", "x.user_id", "y.user_id", "x.qty", "y.seconds"),
+    "with itself": ("pairs x", "pairs y", "x.a", "y.b", "x.d", "y.e"),
+    "an empty one": ("events x", "(SELECT * FROM users WHERE id < 0) y", "x.user_id", "y.id", "x.qty", "y.level"),
+}
+JOINS = {
+    **{kind: f"SELECT count(*), count({{a}}), count({{b}}), sum({{v}}), sum({{w}}) FROM {{x}} {kind} JOIN {{y}} ON {{a}} = {{b}}"
+       for kind in ("INNER", "LEFT", "RIGHT", "FULL")},
+    **{f"{kind} with a condition": f"SELECT count(*), count({{a}}), sum({{v}}), sum({{w}}) FROM {{x}} {kind} JOIN {{y}}"
+       f" ON {{a}} = {{b}} AND {{v}} < {{w}}" for kind in ("LEFT", "RIGHT", "FULL")},
+    "IN": "SELECT count(*), sum({v}) FROM {x} WHERE {a} IN (SELECT {b} FROM {y})",
+    "NOT IN": "SELECT count(*), sum({v}) FROM {x} WHERE {a} NOT IN (SELECT {b} FROM {y})",
+    "NOT IN without NULL": "SELECT count(*), sum({v}) FROM {x} WHERE {a} NOT IN (SELECT {b} FROM {y} WHERE {b} IS NOT NULL)",
+    "EXISTS": "SELECT count(*), sum({v}) FROM {x} WHERE EXISTS (SELECT 1 FROM {y} WHERE {b} = {a})",
+    "NOT EXISTS": "SELECT count(*), sum({v}) FROM {x} WHERE NOT EXISTS (SELECT 1 FROM {y} WHERE {b} = {a})",
+    "INTERSECT": "SELECT count(*), count(k) FROM (SELECT {a} AS k FROM {x} INTERSECT SELECT {b} FROM {y}) s",
+    "EXCEPT": "SELECT count(*), count(k) FROM (SELECT {a} AS k FROM {x} EXCEPT SELECT {b} FROM {y}) s",
+    "INTERSECT ALL": "SELECT count(*), count(k) FROM (SELECT {a} AS k FROM {x} INTERSECT ALL SELECT {b} FROM {y}) s",
+    "EXCEPT ALL": "SELECT count(*), count(k) FROM (SELECT {a} AS k FROM {x} EXCEPT ALL SELECT {b} FROM {y}) s",
+    "a value": "SELECT count(*), sum({v}) FROM {x} WHERE {v} < (SELECT max({w}) FROM {y})",
+    "a correlated value": "SELECT count(*), sum({v}) FROM {x} WHERE (SELECT count(*) FROM {y} WHERE {b} = {a}) < 3",
+}
+
+
+@pytest.mark.parametrize("sides", SIDES)
+def test_joins_of_each_kind_over_sides_of_each_size(sessions, oracle, sides):
+    names = dict(zip(("x", "y", "a", "b", "v", "w"), SIDES[sides]))
+    wrong = []
+    for kind, text in JOINS.items():
+        sql = text.format(**names)
+        expected = answers.rows_of_tuples(oracle.execute(sql).fetchall())
+        for where, session in sessions.items():
+            try:
+                answers.compare(expected, answers.rows_of(session.fetch(sql)))
+            except (answers.Mismatch, nodes.IglooError) as error:
+                wrong.append(f"{where}, {kind}: {sql}\n{error}")
+    assert not wrong, "\n".join(wrong)
 
 
 # ---- settings and clocks --------------------------------------------------------------

@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 import answers
+import generate
 import nodes
 
 
@@ -33,6 +34,17 @@ def test_explain_analyze_tells_rows_of_the_stages(three):
         text = explain(session, COUNT, "EXPLAIN ANALYZE")
         document = json.loads(explain(session, COUNT, "EXPLAIN (ANALYZE, FORMAT json)"))
     assert "24" in text and document["analyzed"] is True, text
+
+
+def test_explain_of_any_query_tells_where_it_runs_or_why_not(three):
+    silent = []
+    with three.session() as session:
+        for number in range(60):
+            sql = generate.query(number).sql
+            text = explain(session, sql)
+            if not any(worker.id in text for worker in three.workers) and "local" not in text:
+                silent.append(sql)
+    assert not silent, silent[:3]
 
 
 LOCAL = {
