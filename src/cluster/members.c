@@ -253,8 +253,7 @@ igloo_status ig_members_set_self(ig_members *members, struct ig_str address,
   made.is_self = true;
   entry_done(self);
   *self = made;
-  (void)publish_locked(members);
-  return IGLOO_OK;
+  return publish_locked(members) ? IGLOO_OK : ig_fail_oom(reterr);
 }
 
 void ig_members_self_id(ig_members *members, char ret_id[IG_MEMBER_ID_BYTES]) {
@@ -430,22 +429,23 @@ static igloo_status join_locked(ig_members *members, const struct ig_member_info
   made.state = IG_MEMBER_JOINING;
   made.joined_us = made.seen_us = now_us;
   members->entries[members->count++] = made;
+  sort_locked(members);
   if (!publish_locked(members)) {
-    remove_locked(members, &members->entries[members->count - 1]);
+    struct entry *entry = find_locked(members, info->id);
+    if (entry) remove_locked(members, entry);
     return ig_fail_oom(reterr);
   }
   log_state(&made);
   bool replaces = false;
-  for (size_t i = 0; i + 1 < members->count; i++) {
+  for (size_t i = 0; i < members->count; i++) {
     struct entry *entry = &members->entries[i];
-    if (entry->state == IG_MEMBER_DEAD ||
+    if (entry->state == IG_MEMBER_DEAD || entry->texts[0] == made.texts[0] ||
         strcmp(entry->texts[NODE], made.texts[NODE]) != 0)
       continue;
     bury(entry, "It was started again.", now_us);
     entry->replaced = replaces = true;
   }
-  sort_locked(members);
-  if (replaces || members->count > 2) (void)publish_locked(members); /* in its order */
+  if (replaces) (void)publish_locked(members);
   return IGLOO_OK;
 }
 
@@ -651,8 +651,7 @@ static igloo_status take_locked(ig_members *members, struct ig_str id,
   members->count = fresh_count;
   set_self_id_locked(members, id);
   sort_locked(members);
-  (void)publish_locked(members);
-  return IGLOO_OK;
+  return publish_locked(members) ? IGLOO_OK : ig_fail_oom(reterr);
 }
 
 igloo_status ig_members_take(ig_members *members, struct ig_str id,

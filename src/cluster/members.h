@@ -163,8 +163,9 @@ IG_NODISCARD igloo_status ig_members_drain(ig_members *members, struct ig_str id
 /* ---- what a worker is told --------------------------------------------------------- */
 
 /* The members that its coordinator sees, which has let this process in under `id`. Those
- * that are no longer among them are lost. RESOURCE_EXHAUSTED, OUT_OF_MEMORY: nothing
- * changed. `infos` and `states` have count items; the coordinator is `coordinator`. */
+ * that are no longer among them are lost. NOT_FOUND where this process is not among them:
+ * nothing changed; OUT_OF_MEMORY: it is to be told again. `infos` and `states` have count
+ * items; the coordinator is `coordinator`. */
 IG_NODISCARD igloo_status ig_members_take(ig_members *members, struct ig_str id,
                                           struct ig_str coordinator,
                                           const struct ig_member_info *infos,

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "support.h"
 
 #define BEAT_US IG_US_PER_S
@@ -459,5 +460,6 @@ int main(void) {
       cmocka_unit_test(joining_and_taking_survive_failed_allocations),
       cmocka_unit_test(a_change_that_finds_no_memory_is_in_the_next_list),
   };
+  ig_log_set_level(IG_LOG_OFF);
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
