@@ -31,6 +31,7 @@ igloo_status ig_address_parse(struct ig_str text, struct ig_address *ret_address
   if (bracketed) host = ig_str_sub(host, 1, host.len - 2);
   uint64_t port = 0;
   if ((!bracketed && ig_str_find_char(host, ':') != IG_STR_NONE) ||
+      ig_str_find_char(host, '[') != IG_STR_NONE ||
       ig_parse_u64(ig_str_sub(text, colon, text.len), &port, NULL) != IGLOO_OK ||
       port < 1 || port > UINT16_MAX)
     return fail(text, reterr);

@@ -241,7 +241,8 @@ void ig_cluster_stop(ig_cluster *cluster) {
 
 void ig_cluster_drain(ig_cluster *cluster) {
   ig_members_drain_self(cluster->members);
-  if (cluster->role == IG_MEMBER_WORKER) ig_worker_service_drain(cluster->service);
+  if (cluster->role == IG_MEMBER_WORKER && cluster->service)
+    ig_worker_service_drain(cluster->service);
   if (cluster->joiner) ig_joiner_drain(cluster->joiner);
 }
 
@@ -252,7 +253,7 @@ bool ig_cluster_shall_drain(ig_cluster *cluster) {
 bool ig_cluster_is_drained(ig_cluster *cluster) {
   if (cluster->role == IG_MEMBER_COORDINATOR)
     return ig_task_log_running(cluster->tasks) == 0;
-  return ig_worker_service_tasks_now(cluster->service) == 0;
+  return !cluster->service || ig_worker_service_tasks_now(cluster->service) == 0;
 }
 
 void ig_cluster_leave(ig_cluster *cluster, int64_t deadline_us) {
