@@ -3,8 +3,13 @@
 import concurrent.futures
 import importlib.util
 import pathlib
+import random
 
 import duckdb
+import pyarrow
+import pyarrow.compute
+import pyarrow.csv
+import pyarrow.parquet
 import pytest
 
 import answers
@@ -170,24 +175,55 @@ CHECKS = {
 
 
 @pytest.mark.parametrize("table", CHECKS)
-def test_every_row_is_read_once_however_files_are_split(sessions, oracle, three, table):
+def test_every_row_is_read_once_however_files_are_spread(sessions, oracle, table):
     sql = f"SELECT {CHECKS[table]} FROM {table}"
     expected = answers.rows_of_tuples(oracle.execute(sql).fetchall())
-    before = three.tasks_total()
-    for where, session in sessions.items():
+    for session in sessions.values():
         answers.compare(expected, answers.rows_of(session.fetch(sql)))
-    begun = [now - then for now, then in zip(three.tasks_total(), before)]
+
+
+LARGE = 300_000  # rows in one file, which is cut into pieces of a megabyte or more
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """One large file of each format that can be cut, and a cluster that reads them."""
+    folder = tmp_path_factory.mktemp("large")
+    dice = random.Random("large")
+    rows = pyarrow.table({
+        "id": pyarrow.array(range(LARGE), pyarrow.int64()),
+        "value": pyarrow.array([dice.getrandbits(50) for _ in range(LARGE)], pyarrow.int64()),
+        "text": [f"{dice.getrandbits(40):x}" for _ in range(LARGE)]})
+    pyarrow.parquet.write_table(rows, folder / "large.parquet", row_group_size=20_000, compression="none")
+    pyarrow.csv.write_csv(rows, folder / "large.csv")
+    duckdb.connect().execute(f"COPY (SELECT * FROM '{folder}/large.parquet') TO '{folder}/large.jsonl' (FORMAT json)")
+    # A quoted value may hold what looks like the end of a line, where a file is cut.
+    lines = [f'{row},"{row}\n{row},0,x\n{text}"' for row, text in enumerate(rows["text"].to_pylist())]
+    (folder / "lines.csv").write_text("id,text\n" + "\n".join(lines) + "\n")
+    cluster = make_cluster(3, folder)
+    yield folder, rows, cluster
+    cluster.end()
+
+
+@pytest.mark.parametrize("format", ["parquet", "csv", "jsonl"])
+def test_a_large_file_is_cut_between_members_and_each_row_read_once(large, format):
+    folder, rows, cluster = large
+    compute = pyarrow.compute
+    expected = {"n": LARGE, "d": LARGE, "s": compute.sum(rows["value"]).as_py(),
+                "l": compute.sum(compute.utf8_length(rows["text"])).as_py()}
+    before = cluster.tasks_total()
+    [found] = cluster.rows("SELECT count(*) AS n, count(DISTINCT id) AS d, CAST(sum(value) AS bigint) AS s,"
+                           f" CAST(sum(length(text)) AS bigint) AS l FROM '{folder}/large.{format}'")
+    assert found == expected
+    begun = [now - then for now, then in zip(cluster.tasks_total(), before)]
     assert all(begun), f"tasks of each worker: {begun}"
 
 
-def test_rows_whose_values_span_lines_are_read_once(start, tmp_path):
-    """A quoted value may hold what looks like the end of a line, where a file is cut."""
-    lines = [f'{row},"first\n{row},second\nthird {row}"' for row in range(30_000)]
-    (tmp_path / "lines.csv").write_text("id,text\n" + "\n".join(lines) + "\n")
-    cluster = start(2, tmp_path, prepare=None)
-    sql = f"SELECT count(*) AS n, sum(id) AS s, sum(length(text)) AS l FROM '{tmp_path}/lines.csv'"
-    expected = sum(len(line.split('"')[1]) for line in lines)
-    assert cluster.rows(sql) == [{"n": 30_000, "s": 30_000 * 29_999 // 2, "l": expected}]
+def test_rows_whose_values_span_lines_are_read_once(large):
+    folder, rows, cluster = large
+    [found] = cluster.rows("SELECT count(*) AS n, CAST(sum(id) AS bigint) AS s, count(DISTINCT text) AS d"
+                           f" FROM '{folder}/lines.csv'")
+    assert found == {"n": LARGE, "s": LARGE * (LARGE - 1) // 2, "d": LARGE}
 
 
 def test_files_that_cannot_be_cut_are_read_once(start, tmp_path):
