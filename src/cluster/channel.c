@@ -61,9 +61,15 @@ static void *give_members(void *ctx, const struct ig_cluster_member **ret_member
   struct snapshot *snapshot =
       ig_calloc(1, sizeof(*snapshot) + list->count * sizeof(snapshot->members[0]));
   if (!snapshot) return NULL;
+  /* A coordinator that is being stopped sends nothing out any more. */
+  bool is_draining = false;
+  for (size_t i = 0; i < list->count; i++)
+    is_draining = is_draining || (list->members[i].is_self &&
+                                  list->members[i].state == IG_MEMBER_DRAINING);
   for (size_t i = 0; i < list->count; i++) {
     const struct ig_member *member = &list->members[i];
-    if (member->state != IG_MEMBER_ACTIVE && !member->is_self) continue;
+    bool takes_tasks = member->state == IG_MEMBER_ACTIVE && !is_draining;
+    if (!takes_tasks && !member->is_self) continue;
     snapshot->members[snapshot->count++] =
         (struct ig_cluster_member){.id = ig_str_from_cstr(member->id),
                                    .is_self = member->is_self,

@@ -18,7 +18,7 @@ struct ig_cluster {
   char node[IG_MEMBER_ID_BYTES], host[IG_NODE_HOST_BYTES];
   char *build;
   uint32_t threads;
-  uint64_t memory_bytes;
+  uint64_t memory_bytes, local_bytes;
   ig_tls *tls; /* NULL: plaintext */
   ig_prover *prover;
   ig_members *members;
@@ -93,6 +93,7 @@ igloo_status ig_cluster_new(const struct ig_cluster_options *options,
   cluster->heartbeat_us = options->heartbeat_us;
   cluster->threads = options->threads;
   cluster->memory_bytes = options->memory_bytes;
+  cluster->local_bytes = options->local_bytes;
   cluster->build = ig_strdup(options->build ? options->build : ig_cluster_build());
   cluster->coordinator = ig_strdup(options->coordinator ? options->coordinator : "");
   if (!cluster->build || !cluster->coordinator) return ig_fail_oom(reterr);

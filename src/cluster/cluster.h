@@ -25,6 +25,7 @@ struct ig_cluster_options {
   const char *data_dir;    /* where the node's name is kept; "" or NULL: nowhere */
   uint32_t threads;        /* engine.threads */
   uint64_t memory_bytes;   /* engine.memory_limit */
+  uint64_t local_bytes;    /* cluster.local_bytes */
   /* What members show each other and trust: the files of tls.cert, tls.key and
    * tls.client_ca. NULL or "": plaintext. */
   const char *tls_cert, *tls_key, *tls_ca;
