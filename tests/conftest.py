@@ -20,7 +20,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGPIPE, signal.SIG_IGN)
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-SECONDS = 30
+SECONDS = 60
 PROMPT = "igloo> "
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]")
 

@@ -5,6 +5,7 @@ import time
 import adbc_driver_manager
 import pytest
 
+from pace import in_time
 from sqlite_files import file  # noqa: F401
 
 
@@ -191,10 +192,14 @@ def test_ten_thousand_tables_are_listed_in_two_seconds(file):
     file.run("INSERT INTO sqlite_schema VALUES ('view', ?, ?, 0, ?)",
              *[(f"v{i}", f"v{i}", f"CREATE VIEW v{i} AS SELECT * FROM t") for i in range(9999)])
     connection = file.connect()
-    started = time.monotonic()
-    (catalog,) = connection.adbc_get_objects(depth="tables").read_all().to_pylist()
-    assert len(catalog["catalog_db_schemas"][0]["db_schema_tables"]) == 10000
-    assert time.monotonic() - started < 2
+
+    def listed():
+        started = time.monotonic()
+        (catalog,) = connection.adbc_get_objects(depth="tables").read_all().to_pylist()
+        assert len(catalog["catalog_db_schemas"][0]["db_schema_tables"]) == 10000
+        return time.monotonic() - started
+
+    in_time(2, listed)
     assert list(objects(connection, table_name_filter="v99")) == ["v99"]
 
 

@@ -15,7 +15,7 @@ import pytest
 import flightsql as sql
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-SECONDS = 30
+SECONDS = 60
 USER, PASSWORD = "anna", "pass:wörd"  # a colon and UTF-8: some clients send both
 OTHER, OTHER_PASSWORD = "bernd", "other"
 

@@ -12,6 +12,7 @@ import pytest
 
 import flightsql as sql
 from conftest import SECONDS, wait_for
+from pace import in_time
 
 ENDLESS = "SELECT count(*) FROM generate_series(1, 1000000000000) AS t(v)"
 CANCELLED, CANCELLING, NOT_CANCELLABLE = 1, 2, 3
@@ -23,26 +24,33 @@ def running(server, text=ENDLESS):
 
 
 def test_cancelling_do_get_stops_the_query_within_a_second(server, raw):
-    info = raw.info("CommandStatementQuery", query=ENDLESS)
-    call = raw.stream("DoGet", info.endpoint[0].ticket.SerializeToString())
-    wait_for(lambda: running(server) == 1)
-    begin = time.monotonic()
-    call.cancel()
-    wait_for(lambda: running(server) == 0, 5)
-    assert time.monotonic() - begin < 1
+    def cancel():
+        info = raw.info("CommandStatementQuery", query=ENDLESS)
+        call = raw.stream("DoGet", info.endpoint[0].ticket.SerializeToString())
+        wait_for(lambda: running(server) == 1)
+        begin = time.monotonic()
+        call.cancel()
+        wait_for(lambda: running(server) == 0)
+        return time.monotonic() - begin
+
+    in_time(1, cancel)
 
 
 def test_cancelling_get_flight_info_stops_the_statement_within_a_second(server, raw, name):
     text = f"CREATE TABLE {name} AS {ENDLESS}"
     request = sql.message("FlightDescriptor", type=2,
                           cmd=sql.wrap("CommandStatementQuery", query=text))
-    call = raw.channel.unary_unary(raw.SERVICE + "GetFlightInfo").future(
-        request.SerializeToString(), timeout=SECONDS)
-    wait_for(lambda: running(server, text) == 1)
-    begin = time.monotonic()
-    call.cancel()
-    wait_for(lambda: running(server, text) == 0, 5)
-    assert time.monotonic() - begin < 1
+
+    def cancel():
+        call = raw.channel.unary_unary(raw.SERVICE + "GetFlightInfo").future(
+            request.SerializeToString(), timeout=SECONDS)
+        wait_for(lambda: running(server, text) == 1)
+        begin = time.monotonic()
+        call.cancel()
+        wait_for(lambda: running(server, text) == 0)
+        return time.monotonic() - begin
+
+    in_time(1, cancel)
     with pytest.raises(pa.ArrowKeyError):
         sql.rows(server.client(), f"SELECT * FROM {name}")
 
@@ -62,20 +70,25 @@ def cancel_by_query(client, info):
 @pytest.mark.parametrize("cancel", [cancel_by_info, cancel_by_query])
 def test_a_flight_info_is_cancelled_once_and_its_tickets_fail(server, cancel):
     client = server.client()
-    info = client.get_flight_info(sql.statement(ENDLESS))
-    call = sql.Raw(server.channel()).stream(
-        "DoGet", sql.message("Ticket", ticket=info.endpoints[0].ticket.ticket)
-        .SerializeToString())
-    wait_for(lambda: running(server) == 1)
-    begin = time.monotonic()
-    assert cancel(server.client(), info) in (CANCELLED, CANCELLING)
-    with pytest.raises(grpc.RpcError, match="57014") as error:
-        list(call)
-    assert error.value.code() == grpc.StatusCode.CANCELLED
-    assert time.monotonic() - begin < 1
-    assert cancel(client, info) == NOT_CANCELLABLE
-    with pytest.raises(pa.ArrowKeyError):
-        sql.read(client, info)
+
+    def cancel_once():
+        info = client.get_flight_info(sql.statement(ENDLESS))
+        call = sql.Raw(server.channel()).stream(
+            "DoGet", sql.message("Ticket", ticket=info.endpoints[0].ticket.ticket)
+            .SerializeToString())
+        wait_for(lambda: running(server) == 1)
+        begin = time.monotonic()
+        assert cancel(server.client(), info) in (CANCELLED, CANCELLING)
+        with pytest.raises(grpc.RpcError, match="57014") as error:
+            list(call)
+        took = time.monotonic() - begin
+        assert error.value.code() == grpc.StatusCode.CANCELLED
+        assert cancel(client, info) == NOT_CANCELLABLE
+        with pytest.raises(pa.ArrowKeyError):
+            sql.read(client, info)
+        return took
+
+    in_time(1, cancel_once)
 
 
 @pytest.mark.parametrize("cancel", [cancel_by_info, cancel_by_query])
@@ -337,14 +350,13 @@ def test_sigterm_lets_streams_end_and_refuses_new_calls(start):
     count = reader.read_chunk().data.num_rows
     begin = time.monotonic()
     server.process.send_signal(signal.SIGTERM)
-    wait_for(lambda: health(server) == 503, 1)
-    assert time.monotonic() - begin < 0.5
+    wait_for(lambda: health(server) == 503)  # how soon: test_console.py
     with pytest.raises(flight.FlightUnavailableError):
         sql.rows(server.client(), "SELECT 1", flight.FlightCallOptions(timeout=5))
     assert count + reader.read_all().num_rows == 1_000_000
     client.close()
     assert server.process.wait(SECONDS) == 0
-    assert time.monotonic() - begin < 20
+    assert time.monotonic() - begin < SECONDS
 
 
 def test_a_second_signal_ends_what_runs(start):

@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import flightsql as sql
 from conftest import program, wait_for
+from pace import in_time
 from test_transport import ENDLESS
 from test_users import Endless
 
@@ -103,20 +104,23 @@ def test_health_says_that_it_serves(server):
 
 
 def test_health_says_draining_within_100_ms(start):
-    server = start(settings=["auth.mode=none"])
-    endless = Endless(server)
-    wait_for(lambda: metrics(server)["igloo_statements_admitted", ()] == 1)
-    server.process.send_signal(signal.SIGTERM)
-    from_s = time.monotonic()
-    while (answer := ask(server, "/health"))[0].status == 200:
-        assert time.monotonic() < from_s + 5
-    took = time.monotonic() - from_s
-    assert answer[0].status == 503
-    assert json.loads(answer[1]) == {"state": "draining"}
-    assert took < 1  # 100 ms, and what a busy machine adds
-    server.process.send_signal(signal.SIGTERM)  # a second one ends the statement
-    assert endless.error()
-    assert server.process.wait(30) == 0
+    def drain():
+        server = start(settings=["auth.mode=none"])
+        endless = Endless(server)
+        wait_for(lambda: metrics(server)["igloo_statements_admitted", ()] == 1)
+        server.process.send_signal(signal.SIGTERM)
+        begin = time.monotonic()
+        while (answer := ask(server, "/health"))[0].status == 200:
+            pass
+        took = time.monotonic() - begin
+        assert answer[0].status == 503
+        assert json.loads(answer[1]) == {"state": "draining"}
+        server.process.send_signal(signal.SIGTERM)  # a second one ends the statement
+        assert endless.error()
+        assert server.process.wait(30) == 0
+        return took
+
+    in_time(0.1, drain, attempts=10)
 
 
 def test_everything_else_is_404_and_other_methods_405(server):

@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 FOLDER = pathlib.Path(__file__).resolve().parent
-SECONDS = 30
+SECONDS = 60
 
 
 class Answer:

@@ -8,7 +8,7 @@ import struct
 import subprocess
 import time
 
-SECONDS = 10
+SECONDS = 60
 NOBODY = 65534  # the user without rights
 
 

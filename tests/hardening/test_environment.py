@@ -561,7 +561,7 @@ def test_too_little_address_space_is_one_error_and_no_hang(igloo, data, mebibyte
     done = subprocess.run(
         [program(), "sql", "--data", "d", "-c", "SELECT n, s FROM w", "-c",
          "INSERT INTO t SELECT 0, 'x'", "-c", "SELECT 'done' AS d"], cwd=igloo.folder,
-        env=igloo.environment, capture_output=True, text=True, timeout=10, check=False,
+        env=igloo.environment, capture_output=True, text=True, timeout=SECONDS, check=False,
         preexec_fn=limited(resource.RLIMIT_AS, mebibytes * MIB))
     if done.returncode == 0:
         assert done.stdout.endswith("d\ndone\n")

@@ -53,7 +53,7 @@ class Reader:
         self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=self.log, **self.options)
         self.rest = b""
-        self.idle_kib = self.tell(30)["idle_kib"]
+        self.idle_kib = self.tell(60)["idle_kib"]
 
     def tell(self, seconds):
         """The child's next line; None when it died or does not answer."""
@@ -134,7 +134,7 @@ def findings(found, idle_kib, whole, patient=False):
         if state != "00000" and not state.startswith(CLASSES) and not (
                 patient and state == "57014"):
             yield f"{statement}: {said}"
-        if answer["seconds"] > SECONDS + 1:
+        if answer["seconds"] > SECONDS + 5:  # a busy machine tells late
             yield f"{statement} took {answer['seconds']:.1f} s: {said}"
         if answer["peak_kib"] - idle_kib > PEAK_MIB << 10:
             yield f"{statement} took {(answer['peak_kib'] - idle_kib) >> 10} MiB: {said}"

@@ -21,7 +21,7 @@ from library import Library
 
 SECRET = "secret-3f9a61c7"
 GOOD = "good-row"
-SECONDS = 10
+SECONDS = 30
 REFUSED = ("22", "26", "42", "0A", "54", "55", "58")
 FORMATS = ("csv", "parquet", "json", "arrow")
 

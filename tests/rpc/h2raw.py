@@ -35,7 +35,7 @@ def hpack(headers):
 class Connection:
     def __init__(self, port, preface=True, settings=True, receive_buffer=0, source=None):
         self.socket = socket.socket()
-        self.socket.settimeout(20)
+        self.socket.settimeout(60)
         if source:
             self.socket.bind((source, 0))
         if receive_buffer:  # as small as the system lets it be
