@@ -26,6 +26,7 @@ COUNT = re.compile(r"^(\d+) passed, (\d+) failed$")
 TOTAL_SECONDS = 2400
 LONG_FACTOR = 20  # budgets under --long, in budgets of make test
 SHOWN_LINES = 60  # of a failing suite's output
+FAILURE_LINES = 12
 
 
 @dataclasses.dataclass
@@ -187,6 +188,15 @@ def run_suite(suite, build, deadline, factor):
     return result
 
 
+def failures_within(lines):
+    """What failed in the middle of the output of C and Rust, each with the lines that say why."""
+    shown = []
+    for number, line in enumerate(lines[:-SHOWN_LINES]):
+        if re.search(r"\bnot ok \d+ - |ERROR: \w+Sanitizer|: runtime error: |^panicked at ", line):
+            shown += ["...", *lines[number:number + FAILURE_LINES]]
+    return shown[:SHOWN_LINES]
+
+
 def show(result):
     verdict = "FAILED" if result.failed else "ok"
     print(f"{result.suite.name:10} {verdict:7} {result.passed:6} passed {result.failed:4} failed "
@@ -221,6 +231,10 @@ def main():
     for result in results:
         if result.failed and result.output:
             lines = result.output.rstrip().splitlines()
+            within = failures_within(lines)
+            if within:
+                print(f"\n--- {result.suite.name}: what failed")
+                print("\n".join(within))
             print(f"\n--- {result.suite.name}: the last lines of its output")
             print("\n".join(lines[-SHOWN_LINES:]))
     seconds = time.monotonic() - started
