@@ -17,6 +17,7 @@ import adbc_driver_sqlite
 import pyarrow as pa
 import pytest
 
+from pace import in_time
 from serving import OTHER, OTHER_PASSWORD, PASSWORD, USER, Server, make_users, program
 
 
@@ -256,9 +257,13 @@ def test_ten_thousand_tables_are_listed_in_two_seconds_and_not_walked_to_plan(sq
             " replace(sql, 't00000', ?1) FROM sqlite_schema WHERE name = 't00000'",
             [(f"t{i:05d}",) for i in range(1, 10000)])
     attach(sql, name="many", uri="many.db")
-    started = time.monotonic()
-    assert len(sql("SHOW TABLES FROM many").rows) == 10000
-    assert time.monotonic() - started < 2
+
+    def listed():
+        started = time.monotonic()
+        assert len(sql("SHOW TABLES FROM many").rows) == 10000
+        return time.monotonic() - started
+
+    in_time(2, listed)
     *_, statements = sql("SELECT b FROM many.t05000",
                          "SELECT statements FROM igloo.system.catalogs WHERE name = 'many'").rows
     assert statements == ("1",)
