@@ -134,8 +134,9 @@ PLANS = 9
 @contextlib.contextmanager
 def simulated(setup, cluster, count):
     """So many workers that run nothing, as long as the context lasts."""
-    with subprocess.Popen([setup.wire / "bench_members", cluster.join, str(count)], text=True,
-                          stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    [own] = [row for row in cluster.rows("SELECT * FROM igloo.system.workers") if row["is_self"]]
+    with subprocess.Popen([setup.wire / "bench_members", cluster.join, str(count), own["build"]],
+                          text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                           env={**os.environ, "IGLOO_CLUSTER_JOIN_TOKEN": nodes.TOKEN}) as process:
         try:
             if process.stdout.readline().strip() != "ready":

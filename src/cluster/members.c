@@ -385,7 +385,8 @@ static igloo_status check_build(const struct entry *self,
                   self->texts[BUILD], self->plan_version, IG_STR_ARG(info->build),
                   info->plan_version);
   ig_error_hint(reterr,
-                "Run the same program on all members; `igloo version` tells them apart.");
+                "Run the same program on all members; `igloo version --output json` "
+                "tells builds apart.");
   return IGLOO_FAILED_PRECONDITION;
 }
 

@@ -3,6 +3,7 @@
 
 #include "arrow/out.h"
 #include "arrow/value.h"
+#include "cluster/node.h"
 #include "server/commands.h"
 #include "server/processor.h"
 #include "shell/report.h"
@@ -35,6 +36,8 @@ static int version_main(int argc, char **argv) {
   if (json) {
     ig_buf_append_cstr(&out.text, "{\"version\":");
     ig_json_string(&out.text, ig_str_from_cstr(igloo_version()));
+    ig_buf_append_cstr(&out.text, ",\"build\":");
+    ig_json_string(&out.text, ig_str_from_cstr(ig_cluster_build()));
     ig_buf_append_cstr(&out.text, ",\"processor\":");
     ig_json_string(&out.text, ig_str_from_cstr(ig_processor_needed()));
     ig_buf_append_cstr(&out.text, "}\n");
