@@ -234,7 +234,11 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame,
                          void *user) {
   ig_conn *conn = user;
-  if (frame->hd.type == NGHTTP2_GOAWAY) ig_conn_goaway_sent_locked(conn);
+  if (frame->hd.type == NGHTTP2_GOAWAY) {
+    ig_conn_goaway_sent_locked(conn);
+    /* Whoever wrote it, the I/O thread looks whether that was all. */
+    ig_conn_due_locked(conn, ig_now_us());
+  }
   if (frame->hd.type == NGHTTP2_RST_STREAM)
     return count_our_reset(conn, frame->rst_stream.error_code);
   if (!conn->config.is_server || frame->hd.type != NGHTTP2_HEADERS ||

@@ -362,7 +362,7 @@ static void failed_allocation_ends_a_polled_call(void **state) {
     struct poller poller;
     poller_open(&poller);
     struct ig_rpc_call_options options = options_of("/t/Stream");
-    options.deadline_us = ig_deadline_in(IG_US_PER_S); /* where a frame got lost */
+    options.deadline_us = ig_deadline_in(5 * IG_US_PER_S);
     struct ig_pieces request = pieces_of("3 200000", 8);
     ig_rpc_call *call = NULL;
     ig_mem_fail_after(n);
@@ -378,6 +378,7 @@ static void failed_allocation_ends_a_polled_call(void **state) {
         wait_told(&poller, &poller.inputs);
     }
     has_failed = ig_mem_fail_stop();
+    assert_int_not_equal(status, IGLOO_DEADLINE_EXCEEDED); /* nobody was left waiting */
     (void)ig_rpc_call_unref(call);
     wait_for_threads();
     poller_close(&poller);
