@@ -35,6 +35,12 @@ static void free_blocks(struct block *block) {
   }
 }
 
+ig_arena *ig_arena_free_wiped(ig_arena *arena) {
+  for (struct block *block = arena ? arena->blocks : NULL; block; block = block->next)
+    explicit_bzero(block->bytes, block->used);
+  return ig_arena_free(arena);
+}
+
 ig_arena *ig_arena_free(ig_arena *arena) {
   if (!arena) return NULL;
   free_blocks(arena->blocks);

@@ -21,6 +21,8 @@ typedef struct ig_arena ig_arena;
  * ig_arena_free. */
 ig_arena *ig_arena_new(size_t bytes_max);
 ig_arena *ig_arena_free(ig_arena *arena);
+/* The same where a password may lie in it. */
+ig_arena *ig_arena_free_wiped(ig_arena *arena);
 IG_DEFINE_AUTO(ig_arena, ig_arena_free)
 
 /* Zeroed memory aligned to 16 bytes, borrowed until the arena is reset or

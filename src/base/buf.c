@@ -6,8 +6,22 @@ void ig_buf_init(struct ig_buf *buf, size_t bytes_max) {
 }
 
 void ig_buf_done(struct ig_buf *buf) {
-  ig_free(buf->data);
+  bool is_wiped = buf->is_wiped;
+  if (is_wiped)
+    ig_free_wiped(buf->data);
+  else
+    ig_free(buf->data);
   ig_buf_init(buf, buf->max);
+  buf->is_wiped = is_wiped;
+}
+
+/* Larger memory with the same bytes; NULL leaves the old as it is. */
+static char *grow(struct ig_buf *buf, size_t cap) {
+  if (!buf->is_wiped) return ig_realloc(buf->data, cap);
+  char *data = ig_malloc(cap);
+  if (data && buf->data) memcpy(data, buf->data, buf->len + 1);
+  if (data) ig_free_wiped(buf->data);
+  return data;
 }
 
 void ig_buf_clear(struct ig_buf *buf) {
@@ -33,7 +47,7 @@ static bool reserve(struct ig_buf *buf, size_t more) {
   size_t cap = buf->cap < 64 ? 64 : buf->cap * 2;
   if (cap < need) cap = need;
   if (cap > buf->max + 1) cap = buf->max + 1;
-  char *data = ig_realloc(buf->data, cap);
+  char *data = grow(buf, cap);
   if (!data) {
     fail(buf, IGLOO_OUT_OF_MEMORY);
     return false;

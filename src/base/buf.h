@@ -26,15 +26,18 @@ struct ig_buf {
   size_t cap;
   size_t max;          /* ceiling of len */
   igloo_status failed; /* IGLOO_OK or the first failure */
+  bool is_wiped;       /* may hold a password: nothing is left of memory it gave up */
 };
 
 /* Prepare an empty buffer of at most `bytes_max` bytes. IG_BUF_INIT(max) is
  * the same as an initialiser. */
 #define IG_BUF_INIT(bytes_max) \
   { .data = NULL, .max = (bytes_max) }
+#define IG_BUF_INIT_WIPED(bytes_max) \
+  { .data = NULL, .max = (bytes_max), .is_wiped = true }
 void ig_buf_init(struct ig_buf *buf, size_t bytes_max);
 
-/* Free the memory; the buffer is then empty and keeps its ceiling. */
+/* Free the memory; the buffer is then empty and keeps its ceiling, and is_wiped. */
 void ig_buf_done(struct ig_buf *buf);
 
 /* Empty it, forget a failure, keep the memory. */

@@ -1,6 +1,7 @@
 /* mem.c -- see mem.h. malloc with one shared countdown in front of it. */
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,6 +66,11 @@ void *ig_realloc_array(void *old, size_t count, size_t item_bytes) {
 }
 
 void ig_free(void *memory) {
+  free(memory);
+}
+
+void ig_free_wiped(void *memory) {
+  if (memory) explicit_bzero(memory, malloc_usable_size(memory));
   free(memory);
 }
 

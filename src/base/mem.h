@@ -29,6 +29,8 @@ void *ig_realloc(void *old, size_t bytes) __attribute__((alloc_size(2)));
 void *ig_realloc_array(void *old, size_t count, size_t item_bytes)
     __attribute__((alloc_size(2, 3)));
 void ig_free(void *memory);
+/* The same for what may hold a password: nothing of it is left. */
+void ig_free_wiped(void *memory);
 
 /* Copies of text, ended by NUL; NULL means out of memory. ig_strdup(NULL) is
  * NULL as well, so test the source first where it may be absent. */

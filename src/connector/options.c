@@ -3,7 +3,6 @@
  *
  * A password is an option of the driver's database and never a part of the URI.
  */
-#include <sodium.h>
 
 #include "base/buf.h"
 #include "base/limits.h"
@@ -158,11 +157,6 @@ static bool is_public(const char *key) {
   return false;
 }
 
-static void wiped_done(struct ig_buf *buf) {
-  if (buf->data) sodium_memzero(buf->data, buf->cap);
-  ig_buf_done(buf);
-}
-
 /* Room for both lists is there: every option and secret makes at most one of each. */
 static igloo_status put_setting(struct ig_target *target, const char *key,
                                 const char *value, struct igloo_error *reterr) {
@@ -218,8 +212,8 @@ igloo_status ig_source_settings(const struct ig_source_type *type,
   target->secrets = ig_calloc(definition->secrets_count + 4, sizeof(*target->secrets));
   if (!target->settings || !target->secrets) return ig_fail_oom(reterr);
 
-  __attribute__((cleanup(wiped_done))) struct ig_buf uri =
-      IG_BUF_INIT(IG_SOURCE_OPTIONS_MAX * IG_SECRET_BYTES_MAX);
+  IG_AUTO_DONE(ig_buf)
+  uri = IG_BUF_INIT_WIPED(IG_SOURCE_OPTIONS_MAX * IG_SECRET_BYTES_MAX);
   ig_buf_append_cstr(&uri, definition->uri ? definition->uri : "");
   for (size_t i = 0; i < definition->options_count; i++)
     IG_TRY(put_option(type, &definition->options[i], target, &uri, reterr));

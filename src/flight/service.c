@@ -13,7 +13,7 @@
 
 static void free_call(struct ig_flight_call *call) {
   ig_flight_enter_session(call, NULL);
-  (void)ig_arena_free(call->arena);
+  (void)ig_arena_free_wiped(call->arena); /* the command may set a password */
   ig_rpc_message_done(&call->request);
   (void)ig_cancel_unref(call->cancel);
   (void)ig_rpc_call_unref(call->rpc);
@@ -31,7 +31,8 @@ static void token_free(void *state) {
 igloo_status ig_flight_reply(struct ig_flight_call *call,
                              const struct ig_protobuf_message *message, const void *value,
                              struct igloo_error *reterr) {
-  IG_AUTO_DONE(ig_buf) bytes = IG_BUF_INIT(IG_FLIGHT_REPLY_BYTES_MAX);
+  /* It may repeat a command that sets a password. */
+  IG_AUTO_DONE(ig_buf) bytes = IG_BUF_INIT_WIPED(IG_FLIGHT_REPLY_BYTES_MAX);
   struct ig_pieces pieces = {0};
   IG_TRY(ig_flight_tell_session(call, reterr));
   ig_protobuf_encode(message, value, &bytes);

@@ -337,6 +337,12 @@ static void feed_locked(ig_conn *conn, const uint8_t *bytes, size_t len) {
     conn->is_broken = true;
 }
 
+/* From the buffer that the loop's connections share, where no password may stay. */
+static void feed_buffer_locked(ig_conn *conn, uint8_t *buffer, size_t len) {
+  feed_locked(conn, buffer, len);
+  if (conn->config.is_server) explicit_bzero(buffer, len);
+}
+
 static void read_tls_locked(ig_conn *conn, uint8_t *buffer) {
   if (conn->state == IG_CONN_HANDSHAKE && !handshake_locked(conn)) return;
   struct igloo_error error;
@@ -359,7 +365,7 @@ static void read_tls_locked(ig_conn *conn, uint8_t *buffer) {
       if (error.status != IGLOO_OK) close_locked(conn, &error);
       return;
     }
-    feed_locked(conn, buffer, len);
+    feed_buffer_locked(conn, buffer, len);
   }
 }
 
@@ -379,7 +385,7 @@ static ssize_t read_once(ig_conn *conn, uint8_t *buffer, size_t *room) {
   ig_session_end_loan_locked(&loan);
   if (len > 0 && lent > 0) feed_locked(conn, loan.bytes, lent);
   if (len > 0 && (size_t)len > lent && !conn->is_broken)
-    feed_locked(conn, buffer, (size_t)len - lent);
+    feed_buffer_locked(conn, buffer, (size_t)len - lent);
   if (len == 0 || (len < 0 && errnum != EAGAIN && errnum != EINTR))
     conn->is_broken = true;
   bool is_broken = conn->is_broken;

@@ -59,10 +59,29 @@ static struct ig_rpc_block *take_kept(uint64_t bytes) {
   return NULL;
 }
 
+/* A request may hold a password; batches are too large to be wiped for nothing. */
+static void free_block(struct ig_rpc_block *block) {
+  if (block && block->charged < KEPT_BYTES_MIN)
+    ig_free_wiped(block);
+  else
+    ig_free(block);
+}
+
+/* Like realloc(), which would leave what it moves. */
+static struct ig_rpc_block *resize(struct ig_rpc_block *old, uint64_t used,
+                                   uint64_t bytes) {
+  if (!old || old->charged >= KEPT_BYTES_MIN) return ig_realloc(old, (size_t)bytes);
+  struct ig_rpc_block *block = ig_malloc((size_t)bytes);
+  if (!block) return NULL;
+  memcpy(block + 1, old + 1, (size_t)used);
+  free_block(old);
+  return block;
+}
+
 struct ig_rpc_block *ig_rpc_block_free(struct ig_rpc_block *block) {
   if (!block) return NULL;
   if (block->is_counted) ig_rpc_budget_give(block->charged);
-  if (!keep(block)) ig_free(block);
+  if (!keep(block)) free_block(block);
   return NULL;
 }
 
@@ -126,7 +145,7 @@ static igloo_status grow(struct ig_rpc_inbox *inbox, uint64_t len, uint64_t cap,
     return status;
   }
   bool is_moved = block && old;
-  if (!block) block = ig_realloc(old, (size_t)bytes);
+  if (!block) block = resize(old, ALIGN_BYTES + inbox->partial_len, bytes);
   if (!block) {
     give(inbox, bytes - had);
     return ig_fail_oom(reterr);
@@ -135,7 +154,7 @@ static igloo_status grow(struct ig_rpc_inbox *inbox, uint64_t len, uint64_t cap,
       (struct ig_rpc_block){.charged = bytes, .len = len, .cap = cap, .is_counted = true};
   if (is_moved) {
     memcpy(block_bytes(block), block_bytes(old), (size_t)inbox->partial_len);
-    ig_free(old);
+    free_block(old);
   }
   inbox->partial = block;
   return IGLOO_OK;

@@ -13,7 +13,7 @@ void ig_rpc_metadata_done(struct ig_rpc_metadata *metadata) {
       const char *view;
       void *memory;
     } text = {.view = metadata->items[i].name.data};
-    ig_free(text.memory);
+    ig_free_wiped(text.memory);
   }
   ig_free(metadata->items);
   *metadata = (struct ig_rpc_metadata){0};

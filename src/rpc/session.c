@@ -13,9 +13,10 @@ static void *session_malloc(size_t bytes, void *ctx) {
   (void)ctx;
   return ig_malloc(bytes);
 }
+/* Headers hold passwords. */
 static void session_free(void *memory, void *ctx) {
   (void)ctx;
-  ig_free(memory);
+  ig_free_wiped(memory);
 }
 static void *session_calloc(size_t count, size_t bytes, void *ctx) {
   (void)ctx;

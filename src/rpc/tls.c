@@ -153,6 +153,7 @@ static void set_modes(const ig_tls *tls, SSL_CTX *context) {
   SSL_CTX_set_default_read_buffer_len(context, READ_AHEAD_BYTES);
   int verify = SSL_VERIFY_NONE;
   if (tls->is_server) {
+    SSL_CTX_set_options(context, SSL_OP_CLEANSE_PLAINTEXT); /* passwords among it */
     SSL_CTX_set_alpn_select_cb(context, select_h2, NULL);
     if (tls->client_auth != IG_TLS_CLIENT_AUTH_NONE) verify = SSL_VERIFY_PEER;
     if (tls->client_auth == IG_TLS_CLIENT_AUTH_REQUIRED)

@@ -192,7 +192,7 @@ enum ig_tls_progress ig_tls_session_encrypt(ig_tls_session *session,
                                             const struct iovec *parts, size_t parts_len) {
   ERR_clear_error();
   uint8_t record[RECORD_BYTES]; /* small parts share one */
-  size_t record_len = 0;
+  size_t record_len = 0, used = 0;
   bool is_fine = true;
   for (size_t i = 0; i < parts_len && is_fine; i++) {
     const uint8_t *bytes = parts[i].iov_base;
@@ -208,6 +208,7 @@ enum ig_tls_progress ig_tls_session_encrypt(ig_tls_session *session,
       size_t step = RECORD_BYTES - record_len < left ? RECORD_BYTES - record_len : left;
       memcpy(record + record_len, bytes, step);
       record_len += step;
+      if (used < record_len) used = record_len;
       bytes += step;
       left -= step;
       if (record_len < RECORD_BYTES) continue;
@@ -216,6 +217,7 @@ enum ig_tls_progress ig_tls_session_encrypt(ig_tls_session *session,
     }
   }
   is_fine = is_fine && write_record(session, record, record_len);
+  explicit_bzero(record, used); /* an answer may repeat a password */
   ERR_clear_error();
   return is_fine ? IG_TLS_DONE : IG_TLS_FAILED;
 }

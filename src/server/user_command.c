@@ -192,16 +192,14 @@ static int run_on(const struct request *request, const char *sql) {
 static int run(const struct request *request) {
   struct igloo_error error;
   char *password = NULL;
-  IG_AUTO_DONE(ig_buf) sql = IG_BUF_INIT(SQL_BYTES_MAX);
+  IG_AUTO_DONE(ig_buf) sql = IG_BUF_INIT_WIPED(SQL_BYTES_MAX);
   igloo_status status = IGLOO_OK;
   if (request->verb == ADD || request->verb == PASSWD)
     status = find_password(request, &password, &error);
   if (status == IGLOO_OK) status = write_sql(request, password, &sql, &error);
   ig_password_free(password);
   if (status == IGLOO_CANCELLED) return EXIT_INTERRUPTED;
-  int code = status == IGLOO_OK ? run_on(request, sql.data) : report(&error);
-  if (sql.data) explicit_bzero(sql.data, sql.len);
-  return code;
+  return status == IGLOO_OK ? run_on(request, sql.data) : report(&error);
 }
 
 static int user_main(int argc, char **argv) {

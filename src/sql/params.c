@@ -170,7 +170,7 @@ igloo_status ig_sql_params_rewrite(struct ig_str sql, struct ig_sql_params *ret_
   /* A parameter is two bytes with its comma and becomes at most eight. */
   size_t text_max = sql.len * 8 + 16;
   struct ig_sql_params params = {.text = NULL};
-  struct rewriter w = {.params = &params, .text = IG_BUF_INIT(text_max)};
+  struct rewriter w = {.params = &params, .text = IG_BUF_INIT_WIPED(text_max)};
   ig_tokenizer_init(&w.tokens, sql);
   ig_map_init(&w.numbers, IG_SQL_PARAMETERS_MAX, NULL);
   igloo_status status = rewrite(&w, reterr);
@@ -185,7 +185,7 @@ igloo_status ig_sql_params_rewrite(struct ig_str sql, struct ig_sql_params *ret_
 }
 
 void ig_sql_params_done(struct ig_sql_params *params) {
-  ig_free(params->text);
+  ig_free_wiped(params->text);
   if (params->names)
     for (uint32_t i = 0; i < params->count; i++) ig_free(params->names[i]);
   ig_free(params->names);

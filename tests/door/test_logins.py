@@ -13,7 +13,7 @@ import pytest
 
 import flightsql as sql
 import harness
-from conftest import OTHER, OTHER_PASSWORD, PASSWORD, USER, Server, make_users
+from conftest import (OTHER, OTHER_PASSWORD, PASSWORD, USER, Server, make_certificates, make_users)
 
 MIB = harness.MIB
 
@@ -200,16 +200,11 @@ def log_in_from(address, server, user=USER, password=PASSWORD):
         return int(connection.trailers()["grpc-status"])
 
 
-def test_no_password_stays_in_memory_after_its_login(guarded):
-    """In what the process can write of its own memory, no password is to be found."""
-    secret = PASSWORD.encode()
-    with guarded.channel() as channel:
-        assert handshake(channel, [basic(USER, PASSWORD)])[2]
-        assert handshake(channel, [basic(OTHER, PASSWORD)])[0] != grpc.StatusCode.OK
-        sql.Raw(channel).info("CommandGetCatalogs", _metadata=[basic(USER, PASSWORD)])
+def places_in_memory(pid, words):
+    """Where one of the words lies in what the process can write of its own memory."""
     found = []
-    with open(f"/proc/{guarded.process.pid}/maps", encoding="ascii", errors="replace") as maps, \
-            open(f"/proc/{guarded.process.pid}/mem", "rb", buffering=0) as memory:
+    with open(f"/proc/{pid}/maps", encoding="ascii", errors="replace") as maps, \
+            open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
         for line in maps:
             span, rights = line.split()[:2]
             begin, end = (int(part, 16) for part in span.split("-"))
@@ -220,6 +215,34 @@ def test_no_password_stays_in_memory_after_its_login(guarded):
                 data = memory.read(end - begin)
             except (OSError, ValueError):
                 continue
-            if secret in data:
-                found.append(line.strip())
-    assert not found, found
+            found += [(name, line.strip(), data[max(0, at - 60):at + 60]) for name, word in words.items()
+                      if (at := data.find(word)) >= 0]
+    return found
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_no_password_stays_in_memory_after_its_login(start, tmp_path, tls):
+    """Neither as it was typed nor as the header has it; of logins and of statements that set one."""
+    (tmp_path / "server0").mkdir()
+    make_users(tmp_path / "server0" / "data")
+    cert, key = make_certificates(tmp_path)
+    server = start("--data", "data", settings=["auth.mode=password"] + (
+        [f"tls.cert={cert}", f"tls.key={key}"] if tls else []))
+    words = {"typed": PASSWORD.encode(), "in base64": basic(USER, PASSWORD)[1].split()[1].encode(),
+             "of a new user": b"kQ8-for-a-new-user", "changed": b"kQ8-as-it-was-changed", "in a secret": b"kQ8-of-a-secret"}
+    options = flight.FlightCallOptions(headers=[tuple(part.encode() for part in basic(USER, PASSWORD))])
+    with server.channel(grpc.ssl_channel_credentials(cert.read_bytes()) if tls else None) as channel:
+        raw = sql.Raw(channel)
+        assert handshake(channel, [basic(USER, PASSWORD)])[2]
+        assert handshake(channel, [basic(OTHER, PASSWORD)])[0] != grpc.StatusCode.OK
+        raw.info("CommandGetCatalogs", _metadata=[basic(USER, PASSWORD)])
+        raw.info("CommandStatementQuery", query="CREATE USER zoe PASSWORD 'kQ8-for-a-new-user'",
+                 _metadata=[basic(USER, PASSWORD)])
+        raw.info("CommandStatementQuery", _metadata=[basic(USER, PASSWORD)],
+                 query="CREATE SECRET s (TYPE postgresql, password 'kQ8-of-a-secret')")
+        if not tls:
+            with server.client() as client:
+                sql.update(client, "ALTER USER zoe PASSWORD 'kQ8-as-it-was-changed'", options)
+        until = time.monotonic() + 5
+        while found := places_in_memory(server.process.pid, words):
+            assert time.monotonic() < until, found
