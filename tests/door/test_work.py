@@ -18,7 +18,8 @@ sys.path.insert(0, str(ROOT / "tests/tpch"))
 import run as tpch  # noqa: E402
 
 IDLE_S = 5  # until nothing is done any more
-COPIES = 30  # of the largest table, so that a query lasts longer than the test waits
+# Of the large tables, so that every query lasts longer than the test waits.
+COPIES = {"lineitem": 100, "part": 20, "partsupp": 200, "customer": 60, "orders": 60}
 SHORT_QUERIES = [1, 9, 21]
 NASTY = {
     "cross join": "SELECT a.v FROM generate_series(1, 10000000) AS a(v) CROSS JOIN "
@@ -57,13 +58,13 @@ def pytest_generate_tests(metafunc):
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """With the tables of TPC-H, of which the largest is there many times."""
+    """With the tables of TPC-H, of which the large ones are there many times."""
     folder = tmp_path_factory.mktemp("tables")
     data = pathlib.Path(tpch.data_folder(0.1))
     for table in tpch.TABLES:
         (folder / table).mkdir()
         first = shutil.copy(data / f"{table}.parquet", folder / table / "0.parquet")
-        for copy in range(1, COPIES if table == "lineitem" else 1):
+        for copy in range(1, COPIES.get(table, 1)):
             os.link(first, folder / table / f"{copy}.parquet")
     started = Server(tmp_path_factory.mktemp("server"), "--data", "data", settings=[
         "auth.mode=none", f"files.roots={folder}:ro", "limits.session_idle=0"])
