@@ -391,10 +391,12 @@ static igloo_status admit_locked(ig_prover *prover, uint64_t peer_hash,
                                  struct ig_str description, const uint8_t *code,
                                  int64_t now_us, struct igloo_error *reterr) {
   const struct peer *peer = find_peer_locked(prover, peer_hash);
-  if (peer && peer->until_us > now_us)
+  if (peer && peer->until_us > now_us) {
+    int64_t wait_ms = (peer->until_us - now_us + IG_US_PER_MS - 1) / IG_US_PER_MS;
     return ig_fail_state(reterr, IGLOO_RESOURCE_EXHAUSTED, "53300",
                          "too many wrong tokens came from this address: wait %lld ms",
-                         (long long)((peer->until_us - now_us) / IG_US_PER_MS + 1));
+                         (long long)wait_ms);
+  }
   int64_t until_us = (int64_t)get_u64(challenge + 32);
   if (!is_ours(prover, nonce, challenge) || until_us <= now_us)
     return ig_fail(reterr, IGLOO_DEADLINE_EXCEEDED, "the challenge is an old one");
