@@ -32,7 +32,7 @@ import statements
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PARTS = ["queries", "memory", "start", "statements", "instructions", "streams", "calls", "remote",
-         "serving_instructions", "postgresql", "sqlite", "lookup", "selective", "cluster"]
+         "serving_instructions", "postgresql", "sqlite", "lookup", "selective", "cluster", "members"]
 SERVING = {"calls", "postgresql", "lookup", "selective"}  # need a PostgreSQL
 BUSY = 0.10  # of the machine, taken by others: more than this widens the ratios
 

@@ -141,6 +141,7 @@ def simulated(setup, cluster, count):
         try:
             if process.stdout.readline().strip() != "ready":
                 raise RuntimeError("bench_members has ended")
+            nodes.wait_for(lambda: sum(state == "active" for state in cluster.states().values()) == count)
             yield
         finally:
             process.stdin.close()
@@ -157,7 +158,8 @@ def measure_members(setup, say):
     sql = f"EXPLAIN {tpch.query_text(PLANNED, setup.scale)}"
     for count in [0, *MEMBERS]:
         say(f"a coordinator of {count} simulated workers")
-        cluster = nodes.Cluster(0, [folder], beat_s=1.0, settings=["log.level=error"])
+        cluster = nodes.Cluster(0, [folder], beat_s=1.0,
+                                settings=["log.level=error", "cluster.local_bytes=0"])
         try:
             with contextlib.ExitStack() as stack:
                 session = stack.enter_context(cluster.session())
