@@ -100,6 +100,26 @@ struct ArrowArrayStream;
 
 #define IGB_EXPLAIN_INDENT 16
 
+/**
+ * There is a message or a batch.
+ */
+#define IGB_POLL_READY 0
+
+/**
+ * It has ended well; nothing follows.
+ */
+#define IGB_POLL_END 1
+
+/**
+ * Not now: the waker is called once, when it is worth asking again.
+ */
+#define IGB_POLL_PENDING 2
+
+/**
+ * It has failed, and the error says why; nothing follows.
+ */
+#define IGB_POLL_FAILED 3
+
 #define IGB_EXPR_COLUMN 1
 
 #define IGB_EXPR_LITERAL 2
@@ -192,6 +212,16 @@ typedef struct igb_query igb_query;
 typedef struct igb_session igb_session;
 
 /**
+ * A partition that this engine makes for another member.
+ */
+typedef struct igb_worker_read igb_worker_read;
+
+/**
+ * A task that this engine runs for another member.
+ */
+typedef struct igb_worker_task igb_worker_task;
+
+/**
  * Same layout as struct igloo_error.
  */
 typedef struct igb_error {
@@ -222,12 +252,197 @@ typedef struct igb_str {
 } igb_str;
 
 /**
+ * Who can be given tasks. Same layout as struct ig_cluster_member.
+ */
+typedef struct igb_member {
+  /**
+   * [a-z0-9-], at most 63, unique for each incarnation.
+   */
+  struct igb_str id;
+  /**
+   * This process.
+   */
+  bool is_self;
+  uint32_t threads;
+} igb_member;
+
+/**
+ * What a file was when it was listed.
+ */
+typedef struct igb_file_id {
+  uint64_t size;
+  int64_t mtime_ns;
+  uint64_t inode;
+} igb_file_id;
+
+/**
+ * A file as it was listed. Same layout as struct ig_cluster_file.
+ */
+typedef struct igb_cluster_file {
+  struct igb_str path;
+  /**
+   * The inode is the coordinator's.
+   */
+  struct igb_file_id id;
+} igb_cluster_file;
+
+/**
+ * A task of a query: of the tasks of `stage` the one with this number. Same layout as struct
+ * ig_cluster_task.
+ */
+typedef struct igb_task {
+  uint8_t query_id[16];
+  uint32_t stage;
+  uint32_t number;
+} igb_task;
+
+/**
  * An option and its value.
  */
 typedef struct igb_pair {
   struct igb_str key;
   struct igb_str value;
 } igb_pair;
+
+/**
+ * What a member is to run. Same layout as struct ig_cluster_task_plan.
+ */
+typedef struct igb_task_plan {
+  struct igb_task task;
+  /**
+   * Of its stage.
+   */
+  uint32_t tasks_count;
+  /**
+   * Whom it goes to.
+   */
+  struct igb_str member;
+  /**
+   * Bytes, opaque to C.
+   */
+  struct igb_str plan;
+  /**
+   * Opaque to C: what of the session changes results.
+   */
+  const struct igb_pair *settings;
+  size_t settings_count;
+  /**
+   * When the query started, by the coordinator's clock; since 1970.
+   */
+  uint64_t started_ns;
+} igb_task_plan;
+
+/**
+ * Called at most once for each PENDING, on any thread, under a leaf lock at most. Never blocks and
+ * never calls back.
+ */
+typedef void (*igb_wake)(void *wake_ctx);
+
+/**
+ * What the engine needs to run statements on other members. Same layout as struct
+ * ig_cluster_channel.
+ */
+typedef struct igb_cluster {
+  void *ctx;
+  /**
+   * Statements that read fewer bytes of files stay in this process.
+   */
+  uint64_t local_bytes;
+  /**
+   * Members that may be given tasks now, this process among them, in a stable order. Gives a
+   * snapshot that stays valid until members_release. NULL: no memory. Any thread, never blocks.
+   */
+  void *(*members)(void *ctx, const struct igb_member **ret_members, size_t *ret_count);
+  /**
+   * Any thread, never blocks.
+   */
+  void (*members_release)(void *ctx, void *snapshot);
+  /**
+   * ret_has[i]: member i of the snapshot has all of `files`, with this size and mtime, and may read
+   * them. *ret_reason says what the first that has not lacks, as a clause for EXPLAIN, or is empty;
+   * valid until members_release. A member that cannot be asked has none. On planning threads; may
+   * block, for a bounded time.
+   */
+  int32_t (*files)(void *ctx, void *snapshot, const struct igb_cluster_file *files, size_t count, bool *ret_has, struct igb_str *ret_reason, struct igb_error *ret_error);
+  /**
+   * Send a plan (borrowed). Gives *ret_task: polled by one thread at a time. On blocking-pool
+   * threads; may block until a connection is there, for a bounded time. `execution` is the ctx
+   * given to igb_query_start, or NULL.
+   */
+  int32_t (*task_start)(void *ctx, const struct igb_task_plan *plan, void *execution, void **ret_task, struct igb_error *ret_error);
+  /**
+   * The next message of the member, valid until the next call for this task: IGB_POLL_*. Never
+   * blocks.
+   */
+  int32_t (*task_poll)(void *task, igb_wake wake, void *wake_ctx, struct igb_str *ret_message, struct igb_error *ret_error);
+  /**
+   * The query has ended well: half-close; the member sends its last messages. Any thread, never
+   * blocks.
+   */
+  void (*task_finish)(void *task);
+  /**
+   * Cancels what has not ended. No wake after it has returned. Any thread, never blocks.
+   */
+  void (*task_free)(void *task);
+  /**
+   * Read a partition of a task that somebody has sent, or is sending, to `member`. `head` is opaque.
+   * Gives *ret_read: polled by one thread at a time. On blocking-pool threads; may block until a
+   * connection is there, for a bounded time.
+   */
+  int32_t (*read_start)(void *ctx, struct igb_str member, const struct igb_task *task, uint32_t partition, struct igb_str head, void *execution, void **ret_read, struct igb_error *ret_error);
+  /**
+   * The next batch, given to the caller: IGB_POLL_*. Decodes on the calling thread; never blocks.
+   */
+  int32_t (*read_poll)(void *read, igb_wake wake, void *wake_ctx, struct ArrowArray *ret_batch, struct igb_error *ret_error);
+  /**
+   * The schema of its batches, given to the caller. Asked once, after the first READY.
+   */
+  int32_t (*read_schema)(void *read, struct ArrowSchema *ret_schema, struct igb_error *ret_error);
+  /**
+   * Cancels what has not ended. No wake after it has returned. Any thread, never blocks.
+   */
+  void (*read_free)(void *read);
+} igb_cluster;
+
+/**
+ * Who is told of a task that this process runs for another. Its functions are called by one thread at a
+ * time, on the engine's threads, and never block, nor free the task. Same layout as struct
+ * ig_cluster_task_events.
+ */
+typedef struct igb_task_events {
+  void *ctx;
+  /**
+   * For the coordinator; borrowed.
+   */
+  void (*message)(void *ctx, struct igb_str message);
+  /**
+   * Once, at last. `error` is NULL where the status is 0.
+   */
+  void (*ended)(void *ctx, int32_t status, const struct igb_error *error);
+} igb_task_events;
+
+/**
+ * Where the batches of a partition go that this process makes for another. Its functions are called
+ * by one thread at a time, on the engine's threads, and never block, nor free the read. Same layout
+ * as struct ig_cluster_sink.
+ */
+typedef struct igb_sink {
+  void *ctx;
+  /**
+   * Once, before the first batch and before `ended` with 0. The schema is borrowed. Returns 0, or the
+   * status to end with.
+   */
+  int32_t (*schema)(void *ctx, const struct ArrowSchema *schema, struct igb_error *ret_error);
+  /**
+   * Takes the batch, also on failure. READY: there is room for the next; PENDING: the next comes
+   * after `wake`; FAILED: nobody reads any more.
+   */
+  int32_t (*batch)(void *ctx, struct ArrowArray *batch, igb_wake wake, void *wake_ctx, struct igb_error *ret_error);
+  /**
+   * Once, at last. `error` is NULL where the status is 0.
+   */
+  void (*ended)(void *ctx, int32_t status, const struct igb_error *error);
+} igb_sink;
 
 /**
  * Everything borrowed from the plan.
@@ -331,15 +546,6 @@ typedef struct igb_engine_options {
    */
   struct igb_str version;
 } igb_engine_options;
-
-/**
- * What a file was when it was listed.
- */
-typedef struct igb_file_id {
-  uint64_t size;
-  int64_t mtime_ns;
-  uint64_t inode;
-} igb_file_id;
 
 /**
  * Files: the engine's only way to a disk. All on blocking-pool threads; may block; may not call
@@ -726,6 +932,74 @@ int32_t igb_plan_bind(const struct igb_plan *plan,
                       int64_t row,
                       struct igb_plan **ret_plan,
                       struct igb_error *ret_error);
+
+/**
+ * Run statements that are planned from now on by `cluster` (copied; its ctx stays valid as long as the
+ * engine) where that is worth it. NULL: on this process alone again.
+ *
+ * # Safety
+ * `engine` is valid, `cluster` is NULL or valid.
+ */
+void igb_engine_set_cluster(struct igb_engine *engine,
+                            const struct igb_cluster *cluster);
+
+/**
+ * Set a task up for another member; all is copied. Returns at once: the plan is read on the engine's
+ * threads. `events` is told of the end exactly once, unless the task is freed before. Gives *ret_task
+ * (igb_worker_task_free).
+ *
+ * # Safety
+ * All pointers are valid; `ret_error` may be NULL; `events` is called on any thread until the end or
+ * igb_worker_task_free.
+ */
+int32_t igb_worker_task_set(struct igb_engine *engine,
+                            const struct igb_task_plan *plan,
+                            const struct igb_task_events *events,
+                            struct igb_worker_task **ret_task,
+                            struct igb_error *ret_error);
+
+/**
+ * The query has ended: messages may follow, then the end. Any thread, never blocks.
+ *
+ * # Safety
+ * `task` is valid.
+ */
+void igb_worker_task_finish(struct igb_worker_task *task);
+
+/**
+ * Cancels what has not ended; nothing is told after it has returned. Not while a lock is held that the
+ * events take, nor from within them. NULL is allowed.
+ *
+ * # Safety
+ * `task` is NULL or came from igb_worker_task_set and is not used again.
+ */
+void igb_worker_task_free(struct igb_worker_task *task);
+
+/**
+ * Start reading a partition of a task that was, or is being, set here. Returns at once. A task that
+ * never comes is waited for until the read is freed. `sink` is told of the end exactly once, unless the
+ * read is freed before. Gives *ret_read (igb_worker_read_free).
+ *
+ * # Safety
+ * All pointers are valid; `ret_error` may be NULL; `sink` is called on any thread until the end or
+ * igb_worker_read_free.
+ */
+int32_t igb_worker_read(struct igb_engine *engine,
+                        const struct igb_task *task,
+                        uint32_t partition,
+                        struct igb_str _head,
+                        const struct igb_sink *sink,
+                        struct igb_worker_read **ret_read,
+                        struct igb_error *ret_error);
+
+/**
+ * Cancels what has not ended; nothing is told after it has returned, and the sink's waker is not to be
+ * called any more. Not while a lock is held that the sink takes, nor from within it. NULL is allowed.
+ *
+ * # Safety
+ * `read` is NULL or came from igb_worker_read and is not used again.
+ */
+void igb_worker_read_free(struct igb_worker_read *read);
 
 /**
  * What the statement is. Everything is borrowed from the plan.

@@ -40,17 +40,14 @@ impl PhysicalOptimizerRule for TellDamage {
         plan: Arc<dyn ExecutionPlan>,
         _: &ConfigOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let wrapped = plan.transform_up(|node| {
-            let Some(scan) = node.downcast_ref::<DataSourceExec>() else {
-                return Ok(Transformed::no(node));
-            };
-            if scan.downcast_to_file_source::<ParquetSource>().is_none() {
-                return Ok(Transformed::no(node));
-            }
-            let scan = ParquetScan { inner: Arc::clone(scan.data_source()) };
-            Ok(Transformed::yes(DataSourceExec::from_data_source(scan) as Arc<dyn ExecutionPlan>))
+        let done = plan.transform_up(|node| {
+            let scan = node.downcast_ref::<DataSourceExec>();
+            let of_parquet =
+                |scan: &&DataSourceExec| scan.downcast_to_file_source::<ParquetSource>().is_some();
+            let Some(scan) = scan.filter(of_parquet) else { return Ok(Transformed::no(node)) };
+            Ok(Transformed::yes(wrapped(scan)))
         })?;
-        Ok(wrapped.data)
+        Ok(done.data)
     }
 
     fn name(&self) -> &str {
@@ -59,6 +56,18 @@ impl PhysicalOptimizerRule for TellDamage {
 
     fn schema_check(&self) -> bool {
         true
+    }
+}
+
+fn wrapped(scan: &DataSourceExec) -> Arc<dyn ExecutionPlan> {
+    DataSourceExec::from_data_source(ParquetScan { inner: Arc::clone(scan.data_source()) })
+}
+
+/// A scan that tells damage, where it is one of Parquet.
+pub(crate) fn tell_damage(scan: Arc<DataSourceExec>) -> Arc<dyn ExecutionPlan> {
+    match scan.downcast_to_file_source::<ParquetSource>() {
+        Some(_) => wrapped(&scan),
+        None => scan,
     }
 }
 

@@ -15,7 +15,7 @@ pub(crate) struct Description {
     pub kind: i32,
     pub flags: u32,
     pub target: StrList,
-    definition: String,
+    pub definition: String,
     view_columns: StrList,
     pub location: String,
     format: String,

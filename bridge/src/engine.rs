@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 use std::num::NonZeroUsize;
-use std::sync::{mpsc, Arc, Mutex};
+use std::sync::{mpsc, Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use datafusion::execution::cache::cache_manager::CacheManagerConfig;
@@ -18,6 +18,7 @@ use crate::abi::{
     boundary, boundary_void, igb_engine_options, igb_engine_stats, igb_error, igb_files,
     install_panic_hook, swallow, IGB_ABI_VERSION,
 };
+use crate::cluster::{Cluster, Tasks};
 use crate::error::{Error, Result, Status};
 use crate::file_cache::FileCache;
 use crate::memory::{self, Allowance};
@@ -191,6 +192,10 @@ pub(crate) struct EngineShared {
     pub parser_depth: usize,
     /// Text of version().
     pub version: String,
+    /// Where statements run beside this process; None: nowhere.
+    pub cluster: RwLock<Option<Arc<Cluster>>>,
+    /// What runs here for others.
+    pub tasks: Tasks,
     pool_bytes: u64,
     undertaker: Undertaker,
     _allowance: Allowance,
@@ -278,7 +283,7 @@ unsafe fn new_engine(options: &igb_engine_options, files: igb_files) -> Result<B
         pools,
         files: Arc::new(store::Files::new(files)),
         registry,
-        runtime_env,
+        runtime_env: Arc::clone(&runtime_env),
         base,
         cpu_threads: cpu_threads as usize,
         channel_bytes: to_usize(options.channel_bytes),
@@ -288,6 +293,8 @@ unsafe fn new_engine(options: &igb_engine_options, files: igb_files) -> Result<B
         ),
         parser_depth: parser_depth(options.sql_nesting),
         version,
+        cluster: RwLock::default(),
+        tasks: Tasks::new(&runtime_env),
         pool_bytes: options.pool_bytes,
         undertaker: Undertaker::new()?,
         _allowance: Allowance::new(to_usize(options.memory_bytes), options.owns_process),

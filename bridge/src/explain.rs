@@ -16,6 +16,7 @@ use crate::abi::{
     boundary, boundary_void, igb_cancel, igb_error, Cancel, IGB_EXPLAIN_ANALYZE,
     IGB_EXPLAIN_INDENT, IGB_EXPLAIN_JSON, IGB_EXPLAIN_TREE, IGB_EXPLAIN_VERBOSE,
 };
+use crate::cluster;
 use crate::engine::Pools;
 use crate::error::{Error, Result};
 use crate::names::scrub;
@@ -36,15 +37,18 @@ fn explain(
 ) -> Result<String> {
     let verbose = flags & IGB_EXPLAIN_VERBOSE != 0;
     let analyze = flags & IGB_EXPLAIN_ANALYZE != 0;
-    let physical = plan.physical(cancel, execution)?;
+    let mut physical = plan.place(cancel, execution, analyze)?;
     if analyze {
-        run(&physical, &plan.session.engine.pools, cancel)?;
+        let pools = &plan.session.engine.pools;
+        run(&physical, pools, cancel)?;
+        physical.plan = cluster::measured(&physical.plan, pools);
     }
     let text = if flags & IGB_EXPLAIN_JSON != 0 {
         json(&physical, analyze)
     } else {
         let operators = text(plan, &physical, flags, verbose, analyze, cancel)?;
-        operators + &remote::text(&physical.plan, analyze)
+        let stages = cluster::text(&physical.plan, &physical.local, analyze);
+        operators + &remote::text(&physical.plan, analyze) + &stages
     };
     Ok(scrub(&text))
 }
@@ -113,7 +117,9 @@ fn text(
 fn json(physical: &Physical, analyze: bool) -> String {
     let mut out = String::from("{\"plan\":");
     json_operator(&mut out, &physical.plan, analyze);
-    let _ = write!(out, ",\"analyzed\":{analyze}}}");
+    let _ = write!(out, ",\"analyzed\":{analyze}");
+    cluster::json(&mut out, &physical.plan, &physical.local, analyze);
+    out.push('}');
     out
 }
 

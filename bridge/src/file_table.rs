@@ -39,12 +39,12 @@ use crate::rules::{check_cancel, guarded};
 use crate::session::SessionShared;
 use crate::store::{Lease, ListedFile, Release};
 
-mod csv;
+pub(crate) mod csv;
 mod define;
 mod infer;
 mod ipc;
 mod key_order;
-mod source;
+pub(crate) mod source;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -61,6 +61,12 @@ pub(crate) struct FileExtra {
     pub path: String,
     /// Keeps the store registered while a plan may open the file.
     _lease: Arc<Lease>,
+}
+
+impl FileExtra {
+    pub fn new(path: &str, lease: &Arc<Lease>) -> FileExtra {
+        FileExtra { path: path.to_string(), _lease: Arc::clone(lease) }
+    }
 }
 
 /// A file of the table with its partition values, typed.
@@ -262,7 +268,7 @@ impl FileTable {
     }
 
     fn partitioned_file(&self, file: &TableFile) -> PartitionedFile {
-        let extra = FileExtra { path: file.listed.path.clone(), _lease: Arc::clone(&self.lease) };
+        let extra = FileExtra::new(&file.listed.path, &self.lease);
         PartitionedFile::new_from_meta(file.listed.meta())
             .with_partition_values(file.values.clone())
             .with_extension(extra)

@@ -19,6 +19,7 @@ use datafusion::logical_expr::{
     ScalarUDFImpl, Signature, Volatility,
 };
 
+use crate::cluster::single;
 use crate::comparing::Comparing;
 use crate::{arithmetic, sum};
 
@@ -49,7 +50,9 @@ fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
 
 /// Functions that plans contain but SHOW FUNCTIONS does not list.
 pub fn is_hidden(name: &str) -> bool {
-    name == NAMED || arithmetic::functions().iter().any(|function| function.name() == name)
+    name == NAMED
+        || name == single::NAME
+        || arithmetic::functions().iter().any(|function| function.name() == name)
 }
 
 pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
@@ -78,6 +81,7 @@ pub fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
                 }
             },
         })
+        .chain([Arc::new(single::function())])
         .collect()
 }
 

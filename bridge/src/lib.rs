@@ -16,6 +16,7 @@ pub mod abi;
 pub mod arithmetic;
 pub mod bind;
 mod checks;
+pub mod cluster;
 mod comparing;
 mod damaged;
 pub mod describe;

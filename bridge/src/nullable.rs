@@ -109,9 +109,25 @@ impl ScalarUDFImpl for Nullable {
 
 /// `value`, or 23502 where it is NULL.
 pub(crate) fn not_null(value: Expr, column: &str) -> Expr {
-    let check =
-        NotNull { column: column.to_string(), signature: Signature::any(1, Volatility::Immutable) };
-    ScalarUDF::from(check).call(vec![value])
+    not_null_function(column).call(vec![value])
+}
+
+pub(crate) fn not_null_function(column: &str) -> Arc<ScalarUDF> {
+    let signature = Signature::any(1, Volatility::Immutable);
+    Arc::new(ScalarUDF::from(NotNull { column: column.to_string(), signature }))
+}
+
+/// The column whose NULL the function refuses, where it is that one.
+pub(crate) fn column_of_not_null(function: &ScalarUDF) -> Option<&str> {
+    function.inner().downcast_ref::<NotNull>().map(|check| check.column.as_str())
+}
+
+pub(crate) fn nullable() -> Arc<ScalarUDF> {
+    Arc::new(ScalarUDF::from(Nullable::new()))
+}
+
+pub(crate) fn is_nullable(function: &ScalarUDF) -> bool {
+    function.inner().downcast_ref::<Nullable>().is_some()
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]

@@ -22,6 +22,7 @@ use crate::abi::{
     IGB_ACCESS_FUNCTION, IGB_ACCESS_PATH_WRITE, IGB_ACCESS_TABLE_WRITE, IGB_KIND_COPY,
     IGB_KIND_INSERT,
 };
+use crate::cluster::distribute;
 use crate::describe::{Access, AccessList, Description};
 use crate::engine::check_may_block;
 use crate::error::{Error, Result, Status};
@@ -73,11 +74,23 @@ pub(crate) struct Physical {
     pub task: Arc<TaskContext>,
     /// To be set when nobody waits for it any more.
     pub over: Over,
+    /// Why it runs on this process alone, where that is a question.
+    pub local: String,
 }
 
 impl Plan {
     /// Physical planning, on the caller's (planning) thread: scans of files may block on reads.
     pub fn physical(&self, cancel: Cancel, execution: Option<Arc<Execution>>) -> Result<Physical> {
+        self.place(cancel, execution, false)
+    }
+
+    /// As `physical`, and where it runs. `measured`: for EXPLAIN ANALYZE.
+    pub fn place(
+        &self,
+        cancel: Cancel,
+        execution: Option<Arc<Execution>>,
+        measured: bool,
+    ) -> Result<Physical> {
         check_may_block("planning")?;
         let logical = self.rows()?;
         if let Some(at) = self.parameters.iter().position(|_| true) {
@@ -91,12 +104,13 @@ impl Plan {
         failpoint!(engine.files, "physical");
         let state = self.session.execution_state();
         let over = Over::default();
-        let plan = guarded(cancel, engine.plan_nodes, || {
-            executing(execution, Arc::clone(&over), || {
-                engine.pools.cpu.block_on(state.create_physical_plan(logical))
+        let placed = guarded(cancel, engine.plan_nodes, || {
+            executing(execution.clone(), Arc::clone(&over), || {
+                let plan = engine.pools.cpu.block_on(state.create_physical_plan(logical))?;
+                distribute(engine, logical, state, plan, execution, measured)
             })
         })?;
-        Ok(Physical { plan, task: state.task_ctx(), over })
+        Ok(Physical { plan: placed.plan, task: placed.task, over, local: placed.local })
     }
 
     pub fn rows(&self) -> Result<&LogicalPlan> {

@@ -487,7 +487,7 @@ pub unsafe extern "C" fn igb_query_start(
             let engine = &plan.session.engine;
             let physical = plan.physical(cancel, Execution::from_abi(execution, engine))?;
             let promised = Arc::clone(&plan.promised);
-            let Physical { plan, task, over } = physical;
+            let Physical { plan, task, over, .. } = physical;
             let running = Running::start(engine, plan, task, promised, cancel, over)?;
             ret_query.write(Box::into_raw(Box::new(igb_query { running })));
             Ok(())

@@ -71,6 +71,13 @@ impl Execution {
     }
 }
 
+impl Execution {
+    /// C's.
+    pub fn ctx(&self) -> *mut c_void {
+        self.table.ctx
+    }
+}
+
 impl Drop for Execution {
     fn drop(&mut self) {
         Release::new(self.table.release, self.table.ctx).later(&self.pools);
@@ -157,6 +164,11 @@ pub(crate) fn is_remote(source: &Arc<dyn TableSource>) -> bool {
 
 fn estimate(value: i64) -> Option<usize> {
     usize::try_from(value).ok()
+}
+
+/// The table's name where a node of a plan scans one.
+pub(crate) fn remote_name(node: &Arc<dyn ExecutionPlan>) -> Option<&str> {
+    node.downcast_ref::<RemoteExec>().map(|scan| scan.remote.name.as_str())
 }
 
 #[derive(Debug)]

@@ -69,7 +69,7 @@ unsafe extern "C" fn open(
     0
 }
 
-fn id_of(meta: &std::fs::Metadata) -> igb_file_id {
+pub fn id_of(meta: &std::fs::Metadata) -> igb_file_id {
     igb_file_id {
         size: meta.size(),
         mtime_ns: meta.mtime() * 1_000_000_000 + meta.mtime_nsec(),
@@ -117,7 +117,7 @@ fn view(name: &str) -> Option<String> {
     })
 }
 
-fn lasting(text: &str) -> igb_str {
+pub fn lasting(text: &str) -> igb_str {
     igb_str::borrowed(Box::leak(text.to_string().into_boxed_str()))
 }
 
@@ -137,7 +137,7 @@ fn csv_table(path: &str, ret_table: *mut igb_table) {
     unsafe { ret_table.write(table) };
 }
 
-fn missing(ret_error: *mut igb_error, state: &str, message: String) -> i32 {
+pub fn missing(ret_error: *mut igb_error, state: &str, message: String) -> i32 {
     let error = crate::error::Error::new(crate::error::Status::NotFound, state, message);
     unsafe { ret_error.write(error.to_abi()) };
     3
@@ -170,7 +170,7 @@ unsafe extern "C" fn table(
     0
 }
 
-unsafe extern "C" fn table_function(
+pub unsafe extern "C" fn table_function(
     _: *mut c_void,
     _: igb_str,
     arguments: *const igb_argument,
@@ -206,8 +206,8 @@ pub fn session() -> *mut igb_session {
     SESSION.get_or_init(|| Handles(new_session())).0
 }
 
-/// A session of an engine of its own.
-pub fn new_session() -> *mut igb_session {
+/// An engine that is never freed.
+pub fn new_engine() -> *mut igb_engine {
     unsafe {
         let options = igb_engine_options {
             abi_version: IGB_ABI_VERSION,
@@ -236,6 +236,18 @@ pub fn new_session() -> *mut igb_session {
         let mut engine: *mut igb_engine = std::ptr::null_mut();
         let rc = igb_engine_new(&options, &files, &mut engine, &mut error);
         assert_eq!(rc, 0, "{:?}", failure(&error));
+        engine
+    }
+}
+
+/// A session of an engine of its own.
+pub fn new_session() -> *mut igb_session {
+    session_of(new_engine())
+}
+
+pub fn session_of(engine: *mut igb_engine) -> *mut igb_session {
+    unsafe {
+        let mut error = igb_error::zeroed();
         let options = igb_session_options {
             time_zone: igb_str::borrowed("UTC"),
             views: false,
@@ -294,6 +306,15 @@ pub fn plan_on(
         table: Some(table),
         table_function: Some(table_function),
     };
+    plan_by(session, sql, names, cancel)
+}
+
+pub fn plan_by(
+    session: *mut igb_session,
+    sql: &str,
+    names: igb_names,
+    cancel: *const igb_cancel,
+) -> Result<Planned, Failure> {
     let mut error = igb_error::zeroed();
     let mut plan = std::ptr::null_mut();
     let sql = igb_str::borrowed(sql);

@@ -167,6 +167,11 @@ struct StreamScan {
     metrics: ExecutionPlanMetricsSet,
 }
 
+/// The table's name where a node of a plan reads one.
+pub(crate) fn stream_name(node: &Arc<dyn ExecutionPlan>) -> Option<&str> {
+    node.downcast_ref::<StreamScan>().map(|scan| scan.opener.name.as_str())
+}
+
 impl DisplayAs for StreamScan {
     fn fmt_as(&self, t: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
         match t {

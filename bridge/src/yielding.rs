@@ -15,6 +15,7 @@ use datafusion::config::ConfigOptions;
 use datafusion::error::Result as DfResult;
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr_common::physical_expr::proto_encode::PhysicalExprEncodeCtx;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::joins::utils::JoinFilter;
@@ -22,6 +23,7 @@ use datafusion::physical_plan::joins::{
     CrossJoinExec, HashJoinExec, NestedLoopJoinExec, NestedLoopJoinExecBuilder, SortMergeJoinExec,
 };
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion_proto::protobuf::PhysicalExprNode;
 
 use crate::error::{Error, Status};
 use crate::rules::current_over;
@@ -63,6 +65,19 @@ impl PhysicalOptimizerRule for Yielding {
     fn schema_check(&self) -> bool {
         true
     }
+}
+
+/// Has the conditions of nested loops ask `over`, in a plan that was made elsewhere.
+pub(crate) fn ask(plan: Arc<dyn ExecutionPlan>, over: &Over) -> DfResult<Arc<dyn ExecutionPlan>> {
+    let done = plan.transform_up(|node| {
+        let Some(join) = node.downcast_ref::<NestedLoopJoinExec>() else {
+            return Ok(Transformed::no(node));
+        };
+        let asking = join.filter().map(|filter| asking(filter, over));
+        let join = NestedLoopJoinExecBuilder::from(join).with_filter(asking).build()?;
+        Ok(Transformed::yes(Arc::new(join) as _))
+    })?;
+    Ok(done.data)
 }
 
 fn asking(filter: &JoinFilter, over: &Over) -> JoinFilter {
@@ -124,5 +139,10 @@ impl PhysicalExpr for Asking {
 
     fn fmt_sql(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.test.fmt_sql(f)
+    }
+
+    /// Sent as its test: who receives it asks an `over` of its own.
+    fn try_to_proto(&self, to: &PhysicalExprEncodeCtx<'_>) -> DfResult<Option<PhysicalExprNode>> {
+        to.encode_child(&self.test).map(Some)
     }
 }

@@ -73,6 +73,7 @@ struct ig_cluster_file {
  * filled on failure. */
 struct ig_cluster_channel {
   void *ctx;
+  uint64_t local_bytes; /* statements that read fewer bytes of files stay here */
   /* Members that may be given tasks now, this process among them, in a stable order.
    * Gives a snapshot that stays valid until members_release; NULL: no memory. Any thread,
    * never blocks. */

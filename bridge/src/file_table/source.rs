@@ -202,7 +202,7 @@ impl FileOpener for PlainOpener {
 }
 
 /// The path as the user knows it.
-pub(super) fn path_of(file: &PartitionedFile) -> String {
+pub(crate) fn path_of(file: &PartitionedFile) -> String {
     match file.extension::<FileExtra>() {
         Some(extra) => extra.path.clone(),
         None => file.object_meta.location.to_string(),

@@ -910,3 +910,21 @@ fn a_scan_in_a_recursive_query_is_read_anew_in_each_round() {
                SELECT t.a FROM t JOIN r ON t.a = r.a + 1 WHERE t.a < 6) SELECT a FROM r ORDER BY a";
     assert_eq!(rows(source, sql), ["1", "2", "3", "4", "5"]);
 }
+
+#[test]
+fn a_plan_with_a_remote_table_stays_where_it_was_asked() {
+    use crate::cluster::codec::{encode, sendable};
+    let source = source().leak();
+    let plan = planned(source, "SELECT a, count(*) FROM t WHERE a > 3 GROUP BY a").unwrap();
+    let plan = unsafe { &(*plan.0).shared };
+    let engine = &plan.session.engine;
+    let physical = planning(|| {
+        let execution = execution_of(source);
+        let execution = unsafe { Execution::from_abi(&execution, engine) };
+        plan.physical(Cancel::NEVER, execution).unwrap().plan
+    });
+    let reason = sendable(engine, &physical).unwrap_err();
+    assert_eq!(reason, "\"pg.s.t\" is read by the member that was asked");
+    let error = encode(engine, &physical).unwrap_err();
+    assert_eq!((error.status, error.message), (Status::Unsupported, reason));
+}

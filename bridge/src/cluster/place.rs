@@ -1,0 +1,511 @@
+//! What of a statement runs where.
+//!
+//! A plan is made for this process first, as ever. Where there are other members and it is worth it, dd
+//! cuts it into stages: at hash repartitions, at broadcast sides of joins, and where partitions come
+//! together. A stage runs in one task, or in one task on each member.
+//!
+//! Whatever cannot be cut stays here with a reason, which EXPLAIN tells. What a task of several would
+//! do wrong is found twice: the counts below keep it out of such a stage, and `check` looks at the
+//! result.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use async_trait::async_trait;
+use datafusion::catalog::Session;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::DFSchema;
+use datafusion::error::Result as DfResult;
+use datafusion::execution::context::QueryPlanner;
+use datafusion::execution::{
+    SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext,
+};
+use datafusion::logical_expr::{EmptyRelation, LogicalPlan};
+use datafusion::physical_expr::{Distribution, Partitioning, PhysicalExpr};
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::joins::{
+    CrossJoinExec, HashJoinExec, NestedLoopJoinExec, PartitionMode,
+};
+use datafusion::physical_plan::limit::LocalLimitExec;
+use datafusion::physical_plan::metrics::MetricsSet;
+use datafusion::physical_plan::scalar_subquery::ScalarSubqueryExec;
+use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
+};
+use datafusion::prelude::SessionConfig;
+use datafusion_distributed::{
+    DesiredTaskCountEvent, DesiredTaskCountEventResponse, DistributedConfig, DistributedExec,
+    DistributedExt, DistributedLeafExec, NetworkBoundaryExt, NetworkBroadcastExec, RouteTasksEvent,
+    RouteTasksEventResponse, ScaleUpLeafNodeEvent, ScaleUpLeafNodeEventResponse,
+    SessionStateBuilderExt, Stage, WorkerResolver,
+};
+use futures::StreamExt;
+use url::Url;
+
+use super::channel::{url_of, Channels, Run};
+use super::leaves::{bytes_of, can_spread, ranked, scan_of, variants};
+use super::{codec, single, Member, Members};
+use crate::abi::igb_file_id;
+use crate::engine::EngineShared;
+use crate::error::{Error, Result};
+use crate::file_table::source::path_of;
+use crate::remote::Execution;
+
+/// A task is worth this part of what makes a statement worth its members.
+const TASKS_PER_STATEMENT: u64 = 4;
+
+/// A physical plan and what was decided on it.
+pub(crate) struct Placed {
+    pub plan: Arc<dyn ExecutionPlan>,
+    pub task: Arc<TaskContext>,
+    /// Why it runs here alone; empty where nobody asks: there is nobody else, or it runs elsewhere.
+    pub local: String,
+}
+
+/// A plan for this process alone.
+struct Local<'a> {
+    logical: &'a LogicalPlan,
+    state: SessionState,
+    plan: Arc<dyn ExecutionPlan>,
+}
+
+/// Have other members run what they may of `plan`, which `state` made of `logical`. On planning threads,
+/// under the same token and execution. `measured`: for EXPLAIN ANALYZE.
+pub(crate) fn distribute(
+    engine: &Arc<EngineShared>,
+    logical: &LogicalPlan,
+    state: SessionState,
+    plan: Arc<dyn ExecutionPlan>,
+    execution: Option<Arc<Execution>>,
+    measured: bool,
+) -> Result<Placed> {
+    let local = Local { logical, state, plan };
+    let Some(cluster) = engine.cluster() else { return Ok(local.stay(String::new())) };
+    let Some(members) = Members::new(&cluster)? else { return Ok(local.stay(String::new())) };
+    let run = Run::new(engine, &cluster, execution, measured);
+    match spread(engine, &local, &members, &run) {
+        Ok((plan, task)) => Ok(Placed { plan, task, local: String::new() }),
+        Err(Stays::Because(reason)) => Ok(local.stay(reason)),
+        Err(Stays::Failed(error)) => Err(error),
+    }
+}
+
+impl Local<'_> {
+    fn stay(self, reason: String) -> Placed {
+        Placed { plan: self.plan, task: self.state.task_ctx(), local: reason }
+    }
+}
+
+enum Stays {
+    Because(String),
+    /// The statement fails, wherever it runs.
+    Failed(Box<Error>),
+}
+
+impl Stays {
+    fn because(reason: impl Into<String>) -> Stays {
+        Stays::Because(reason.into())
+    }
+}
+
+type Spread = (Arc<dyn ExecutionPlan>, Arc<TaskContext>);
+
+fn spread(
+    engine: &Arc<EngineShared>,
+    local: &Local<'_>,
+    members: &Members,
+    run: &Arc<Run>,
+) -> std::result::Result<Spread, Stays> {
+    let bytes = files_bytes(&local.plan);
+    let least = members.cluster.functions().local_bytes;
+    if bytes == 0 {
+        return Err(Stays::because("it reads no files"));
+    }
+    if bytes < least {
+        return Err(Stays::because(format!("it reads {bytes} bytes, less than {least}")));
+    }
+    let subqueries = local.plan.exists(|node| Ok(node.is::<ScalarSubqueryExec>()));
+    let (plan, state) = match subqueries.unwrap_or(true) {
+        false => (Arc::clone(&local.plan), local.state.clone()),
+        true => joined(engine, local)?,
+    };
+    codec::sendable(engine, &plan).map_err(Stays::Because)?;
+    let members = chosen(&plan, members)?;
+    let placement = Arc::new(Placement {
+        engine: Arc::clone(engine),
+        task_bytes: (least / TASKS_PER_STATEMENT).max(1),
+        members,
+    });
+    let (plan, task) = cut(engine, plan, state, &placement, run).map_err(Stays::Failed)?;
+    if !plan.is::<DistributedExec>() {
+        return Err(Stays::because("nothing of it is worth another member"));
+    }
+    for child in plan.children() {
+        check(child, 1).map_err(Stays::because)?;
+    }
+    let plan = Arc::new(ClusterExec { inner: plan, run: Arc::clone(run), placement });
+    Ok((plan, task))
+}
+
+/// The plan with joins for its subqueries that are one value: an operator that asks them first would
+/// have to be in every task.
+fn joined(
+    engine: &Arc<EngineShared>,
+    local: &Local<'_>,
+) -> std::result::Result<(Arc<dyn ExecutionPlan>, SessionState), Stays> {
+    let remote = local.plan.exists(|node| Ok(crate::remote::remote_name(node).is_some()));
+    if remote.unwrap_or(true) {
+        return Err(Stays::because("it has a subquery for a value beside tables of databases"));
+    }
+    let mut state = local.state.clone();
+    state.config_mut().options_mut().optimizer.enable_physical_uncorrelated_scalar_subquery = false;
+    let logical = single::one_row_each(local.logical).map_err(Stays::Failed)?;
+    let planned = engine.pools.cpu.block_on(state.create_physical_plan(&logical));
+    match planned {
+        Ok(plan) => Ok((plan, state)),
+        // It has been planned the other way.
+        Err(_) => Err(Stays::because("it has a subquery that is no join")),
+    }
+}
+
+fn files_bytes(plan: &Arc<dyn ExecutionPlan>) -> u64 {
+    let mut bytes = 0;
+    let _ = plan.apply(|node| {
+        bytes += scan_of(node).map_or(0, bytes_of);
+        Ok(TreeNodeRecursion::Continue)
+    });
+    bytes
+}
+
+/// The members that have all of the plan's files, the most wanted first.
+fn chosen(
+    plan: &Arc<dyn ExecutionPlan>,
+    members: &Members,
+) -> std::result::Result<Vec<Member>, Stays> {
+    let mut files: Vec<(String, igb_file_id)> = vec![];
+    let walked = plan.apply(|node| {
+        for file in
+            scan_of(node).into_iter().flat_map(|scan| &scan.file_groups).flat_map(|g| g.iter())
+        {
+            let meta = &file.object_meta;
+            let mtime_ns = meta.last_modified.timestamp_nanos_opt().unwrap_or(0);
+            files.push((path_of(file), igb_file_id { size: meta.size, mtime_ns, inode: 0 }));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    walked.map_err(|error| Stays::Failed(error.into()))?;
+    files.sort_by(|(a, _), (b, _)| a.cmp(b));
+    files.dedup_by(|(a, _), (b, _)| a == b);
+    let (has, lacking) = members.with_files(&files).map_err(Stays::Failed)?;
+    let able = members.list.iter().zip(has).filter(|(member, has)| *has || member.is_self);
+    let able: Vec<Member> = able.map(|(member, _)| member.clone()).collect();
+    if able.iter().all(|member| member.is_self) {
+        let reason = if lacking.is_empty() { "no other member has its files" } else { &lacking };
+        return Err(Stays::because(reason));
+    }
+    let what = files.first().map_or("", |(path, _)| path.as_str());
+    Ok(ranked(what, 0, &able).into_iter().cloned().collect())
+}
+
+// ---- dd -------------------------------------------------------------------------------------
+
+/// Who does what of one statement.
+pub(super) struct Placement {
+    engine: Arc<EngineShared>,
+    /// What a task reads at least.
+    task_bytes: u64,
+    /// A stage of several tasks has its first task on the first of them.
+    members: Vec<Member>,
+}
+
+impl fmt::Debug for Placement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Placement").field("members", &self.members).finish()
+    }
+}
+
+impl Placement {
+    fn count(&self, plan: &Arc<dyn ExecutionPlan>) -> Option<DesiredTaskCountEventResponse> {
+        if !plan.children().is_empty() {
+            let alone = must_be_alone(plan);
+            return alone.then(|| DesiredTaskCountEventResponse::maximum(1));
+        }
+        let scan = scan_of(plan).filter(|scan| can_spread(scan))?;
+        let tasks = usize::try_from(bytes_of(scan) / self.task_bytes).unwrap_or(usize::MAX);
+        Some(DesiredTaskCountEventResponse::desired(tasks.clamp(1, self.members.len())))
+    }
+
+    /// The members of the tasks of a stage.
+    pub fn route(&self, plan: &Arc<dyn ExecutionPlan>, tasks: usize) -> Vec<&Member> {
+        if tasks == 1 {
+            return vec![self.one(plan)];
+        }
+        self.members.iter().cycle().take(tasks).collect()
+    }
+
+    /// A single scan goes where its file was read before, all else stays here.
+    fn one(&self, plan: &Arc<dyn ExecutionPlan>) -> &Member {
+        let mut file = None;
+        let _ = plan.apply(|node| {
+            let groups = scan_of(node).into_iter().flat_map(|scan| &scan.file_groups);
+            file = groups.flat_map(|group| group.iter()).map(path_of).next();
+            Ok(match file.is_some() {
+                true => TreeNodeRecursion::Stop,
+                false if node.is_network_boundary() => TreeNodeRecursion::Jump,
+                false => TreeNodeRecursion::Continue,
+            })
+        });
+        let by_file = file.and_then(|file| ranked(&file, 0, &self.members).first().copied());
+        let here = || self.members.iter().find(|member| member.is_self);
+        by_file.or_else(here).unwrap_or(&self.members[0])
+    }
+}
+
+impl WorkerResolver for Placement {
+    fn get_urls(&self) -> DfResult<Vec<Url>> {
+        self.members.iter().map(|member| Ok(url_of(&member.id)?)).collect()
+    }
+}
+
+/// The plan that dd is to cut.
+struct Whole(Arc<dyn ExecutionPlan>);
+
+/// dd plans what another planner gives it: this one gives what there is.
+#[derive(Debug)]
+struct Given;
+
+#[async_trait]
+impl QueryPlanner for Given {
+    async fn create_physical_plan(
+        &self,
+        _: &LogicalPlan,
+        session: &dyn Session,
+    ) -> DfResult<Arc<dyn ExecutionPlan>> {
+        match session.config().get_extension::<Whole>() {
+            Some(whole) => Ok(Arc::clone(&whole.0)),
+            None => Err(Error::internal("there is no plan to cut").into()),
+        }
+    }
+}
+
+type Planner = Arc<dyn QueryPlanner + Send + Sync>;
+
+/// dd's planner, which is to be had from a session only.
+fn planner() -> &'static Planner {
+    static PLANNER: OnceLock<Planner> = OnceLock::new();
+    PLANNER.get_or_init(|| {
+        let builder = SessionStateBuilder::new().with_query_planner(Arc::new(Given));
+        Arc::clone(builder.with_distributed_planner().build().query_planner())
+    })
+}
+
+/// The settings of dd, and what it asks us.
+fn configure(
+    config: &mut SessionConfig,
+    placement: &Arc<Placement>,
+    run: &Arc<Run>,
+) -> DfResult<()> {
+    let mut settings = DistributedConfig::default();
+    // A UNION's branches in tasks of their own would make other tasks of its scans.
+    settings.children_isolator_unions = false;
+    settings.compression = "none".to_string();
+    settings.collect_metrics = run.measured;
+    config.set_distributed_option_extension(settings);
+    config.set_distributed_worker_resolver(Arc::clone(placement) as Arc<dyn WorkerResolver>);
+    config.set_distributed_channel_resolver(Channels(Arc::clone(run)));
+    let ours = Arc::clone(placement);
+    config.set_distributed_desired_task_count_handler(move |event: DesiredTaskCountEvent<'_>| {
+        ours.count(event.plan).map(Ok)
+    });
+    let ours = Arc::clone(placement);
+    config.set_distributed_scale_up_leaf_node_handler(move |event: ScaleUpLeafNodeEvent<'_>| {
+        if event.task_count == 1 {
+            return None;
+        }
+        let spread = variants(&ours.engine, event.plan, ours.members.get(..event.task_count)?)?;
+        Some(spread.map(ScaleUpLeafNodeEventResponse::new))
+    });
+    let ours = Arc::clone(placement);
+    config.set_distributed_route_tasks_handler(move |event: RouteTasksEvent<'_>| {
+        let members = ours.route(event.plan, event.task_count).into_iter();
+        let urls: DfResult<Vec<Url>> = members.map(|member| Ok(url_of(&member.id)?)).collect();
+        Some(urls.map(RouteTasksEventResponse::new))
+    });
+    Ok(())
+}
+
+fn cut(
+    engine: &EngineShared,
+    plan: Arc<dyn ExecutionPlan>,
+    mut state: SessionState,
+    placement: &Arc<Placement>,
+    run: &Arc<Run>,
+) -> Result<Spread> {
+    configure(state.config_mut(), placement, run)?;
+    let task = state.task_ctx();
+    state.config_mut().set_extension(Arc::new(Whole(plan)));
+    let nothing = EmptyRelation { produce_one_row: false, schema: Arc::new(DFSchema::empty()) };
+    let nothing = LogicalPlan::EmptyRelation(nothing);
+    let plan = engine.pools.cpu.block_on(planner().create_physical_plan(&nothing, &state))?;
+    Ok((plan, task))
+}
+
+// ---- what is right in several tasks ---------------------------------------------------------
+
+/// Whether the operator sees all rows of its input in one place, or all rows of a key, because the plan
+/// has only one: in several tasks each would see a part.
+fn must_be_alone(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    // dd puts the boundary below these itself.
+    if plan.is::<CoalescePartitionsExec>() || plan.is::<SortPreservingMergeExec>() {
+        return false;
+    }
+    let single = plan.output_partitioning().partition_count() == 1;
+    if single && (plan.fetch().is_some() || plan.is::<LocalLimitExec>()) {
+        return true;
+    }
+    let requirements = plan.input_distribution_requirements();
+    let children = plan.children();
+    requirements.into_per_child().into_iter().zip(children).enumerate().any(
+        |(at, (wanted, child))| {
+            let gives = child.output_partitioning().clone();
+            match wanted {
+                Distribution::SinglePartition => !(at == 0 && collects(plan)),
+                Distribution::UnspecifiedDistribution => false,
+                _ => !matches!(gives, Partitioning::Hash(_, count) if count > 1),
+            }
+        },
+    )
+}
+
+/// A join that has all of its first input in each task: dd broadcasts it, or makes one task of it.
+fn collects(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    let hash = plan.downcast_ref::<HashJoinExec>();
+    hash.is_some_and(|join| *join.partition_mode() == PartitionMode::CollectLeft)
+        || plan.is::<NestedLoopJoinExec>()
+        || plan.is::<CrossJoinExec>()
+}
+
+/// Looks at each stage of several tasks: every leaf is one for each task, and no operator sees a part
+/// where it needs the whole.
+fn check(plan: &Arc<dyn ExecutionPlan>, tasks: usize) -> std::result::Result<(), String> {
+    if let Some(boundary) = plan.as_network_boundary() {
+        return match boundary.input_stage() {
+            Stage::Local(stage) => check(&stage.plan, stage.tasks),
+            Stage::Remote(_) => Err("a stage is elsewhere already".to_string()),
+        };
+    }
+    if tasks > 1 {
+        if plan.children().is_empty() {
+            let leaf = plan.downcast_ref::<DistributedLeafExec>();
+            if leaf.is_none_or(|leaf| leaf.variants().len() != tasks) {
+                return Err(format!("{} cannot be in several tasks", plan.name()));
+            }
+        }
+        if must_be_alone(plan) || plan.is::<CoalescePartitionsExec>() && !is_broadcast(plan) {
+            return Err(format!("{} needs all rows in one task", plan.name()));
+        }
+        if collects(plan) && !plan.children().first().is_some_and(|child| is_broadcast(child)) {
+            return Err(format!("{} has a side that is not sent to all tasks", plan.name()));
+        }
+    }
+    plan.children().into_iter().try_for_each(|child| check(child, tasks))
+}
+
+/// All rows of a broadcast, in one partition.
+fn is_broadcast(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    plan.is::<CoalescePartitionsExec>()
+        && plan.children().first().is_some_and(|child| child.is::<NetworkBroadcastExec>())
+}
+
+// ---- the root -------------------------------------------------------------------------------
+
+/// The root of a plan that runs on several members. Ends when a task fails, whoever reads from it.
+#[derive(Debug)]
+pub(crate) struct ClusterExec {
+    inner: Arc<dyn ExecutionPlan>,
+    run: Arc<Run>,
+    pub(super) placement: Arc<Placement>,
+}
+
+impl ClusterExec {
+    pub fn inner(&self) -> &Arc<dyn ExecutionPlan> {
+        &self.inner
+    }
+
+    /// The same over another plan.
+    pub fn with(&self, inner: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+        let (run, placement) = (Arc::clone(&self.run), Arc::clone(&self.placement));
+        Arc::new(ClusterExec { inner, run, placement })
+    }
+}
+
+impl DisplayAs for ClusterExec {
+    fn fmt_as(&self, t: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
+        let members = self.placement.members.len();
+        match t {
+            DisplayFormatType::TreeRender => write!(f, "members={members}"),
+            _ => write!(f, "ClusterExec: members={members}"),
+        }
+    }
+}
+
+impl ExecutionPlan for ClusterExec {
+    fn name(&self) -> &str {
+        "ClusterExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.inner.properties()
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.inner]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> DfResult<TreeNodeRecursion>,
+    ) -> DfResult<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> DfResult<Arc<dyn ExecutionPlan>> {
+        let inner = children.into_iter().next();
+        Ok(self.with(inner.unwrap_or_else(|| Arc::clone(&self.inner))))
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> DfResult<SendableRecordBatchStream> {
+        let rows = self.inner.execute(partition, context)?;
+        let run = Arc::clone(&self.run);
+        let failed = Box::pin(async move { run.failure().await });
+        let next = |(rows, failed)| async move {
+            let (mut rows, mut failed): (Option<SendableRecordBatchStream>, _) = (rows, failed);
+            let Some(stream) = &mut rows else { return None };
+            let next = tokio::select! {
+                biased;
+                error = &mut failed => Some(Err(Box::<Error>::into(error))),
+                next = stream.next() => next,
+            };
+            match next {
+                Some(Ok(batch)) => Some((Ok(batch), (rows, failed))),
+                Some(Err(error)) => Some((Err(error), (None, failed))),
+                None => None,
+            }
+        };
+        let stream = futures::stream::unfold((Some(rows), failed), next);
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), stream)))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        None
+    }
+}
