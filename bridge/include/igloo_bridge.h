@@ -984,20 +984,20 @@ void igb_worker_task_free(struct igb_worker_task *task);
  * All pointers are valid; `ret_error` may be NULL; `sink` is called on any thread until the end or
  * igb_worker_read_free.
  */
-int32_t igb_worker_read(struct igb_engine *engine,
-                        const struct igb_task *task,
-                        uint32_t partition,
-                        struct igb_str _head,
-                        const struct igb_sink *sink,
-                        struct igb_worker_read **ret_read,
-                        struct igb_error *ret_error);
+int32_t igb_worker_read_start(struct igb_engine *engine,
+                              const struct igb_task *task,
+                              uint32_t partition,
+                              struct igb_str _head,
+                              const struct igb_sink *sink,
+                              struct igb_worker_read **ret_read,
+                              struct igb_error *ret_error);
 
 /**
  * Cancels what has not ended; nothing is told after it has returned, and the sink's waker is not to be
  * called any more. Not while a lock is held that the sink takes, nor from within it. NULL is allowed.
  *
  * # Safety
- * `read` is NULL or came from igb_worker_read and is not used again.
+ * `read` is NULL or came from igb_worker_read_start and is not used again.
  */
 void igb_worker_read_free(struct igb_worker_read *read);
 

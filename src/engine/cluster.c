@@ -95,7 +95,7 @@ igloo_status ig_engine_read_start(ig_engine *engine, const struct ig_cluster_tas
                                   const struct ig_cluster_sink *sink,
                                   ig_engine_read **ret_read, struct igloo_error *reterr) {
   igb_worker_read *read = NULL;
-  IG_TRY((igloo_status)igb_worker_read(
+  IG_TRY((igloo_status)igb_worker_read_start(
       ig_engine_peek_bridge(engine), (const struct igb_task *)(const void *)task,
       partition, ig_to_igb_str(head), (const struct igb_sink *)(const void *)sink, &read,
       ig_to_igb_error(reterr)));

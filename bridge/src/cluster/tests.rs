@@ -331,8 +331,9 @@ unsafe extern "C" fn read_start(
         ended: Some(sink_ended),
     };
     let mut read = std::ptr::null_mut();
-    let status =
-        unsafe { igb_worker_read(engine, task, partition, head, &sink, &mut read, ret_error) };
+    let status = unsafe {
+        igb_worker_read_start(engine, task, partition, head, &sink, &mut read, ret_error)
+    };
     if status == 0 {
         let read = Box::new(LoopRead { stream, schema: Mutex::default(), read });
         unsafe { ret_read.write(Box::into_raw(read).cast()) };

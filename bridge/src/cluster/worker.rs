@@ -442,7 +442,7 @@ async fn run_read(shared: &ReadShared) -> Result<()> {
 /// All pointers are valid; `ret_error` may be NULL; `sink` is called on any thread until the end or
 /// igb_worker_read_free.
 #[no_mangle]
-pub unsafe extern "C" fn igb_worker_read(
+pub unsafe extern "C" fn igb_worker_read_start(
     engine: *mut igb_engine,
     task: *const igb_task,
     partition: u32,
@@ -478,7 +478,7 @@ pub unsafe extern "C" fn igb_worker_read(
 /// called any more. Not while a lock is held that the sink takes, nor from within it. NULL is allowed.
 ///
 /// # Safety
-/// `read` is NULL or came from igb_worker_read and is not used again.
+/// `read` is NULL or came from igb_worker_read_start and is not used again.
 #[no_mangle]
 pub unsafe extern "C" fn igb_worker_read_free(read: *mut igb_worker_read) {
     if read.is_null() {
