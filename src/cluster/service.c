@@ -125,14 +125,22 @@ static struct ig_member_figures *figures_of(const struct work *work) {
 #define COUNT(figure, n) (void)__atomic_fetch_add(&(figure), (n), __ATOMIC_RELAXED)
 #define UNCOUNT(figure, n) (void)__atomic_fetch_sub(&(figure), (n), __ATOMIC_RELAXED)
 
-/* The end as the work itself came to it; NULL: a good one. */
+static struct work *ref_work(struct work *work) {
+  atomic_fetch_add_explicit(&work->references, 1, memory_order_relaxed);
+  return work;
+}
+
+/* The end as the work itself came to it; NULL: a good one. The service's thread may have
+ * freed the rest of it before this returns. */
 static void end_work(struct work *work, const struct igloo_error *error) {
+  (void)ref_work(work);
   if (error && work->kind == TASK) COUNT(figures_of(work)->tasks_failed, 1);
   /* Without it UNAVAILABLE would be taken for the connection's; at worst it is. */
   if (error)
     (void)!ig_rpc_call_add_trailer(work->call, IG_WORKER_TRAILER, IG_STR("1"), NULL);
   ig_rpc_call_finish(work->call, error);
   (void)make_over(work);
+  unref_work(work);
 }
 
 static void on_cancel(void *state, ig_rpc_call *call) {
@@ -280,9 +288,8 @@ static struct work *pick_lost(ig_worker_service *service, const char *id,
   for (struct work *work = service->works; work; work = work->next) {
     if (work->is_dropped || strcmp(work->member->id, id) != 0) continue;
     work->is_dropped = true;
-    atomic_fetch_add_explicit(&work->references, 1, memory_order_relaxed);
     *ret_call = ig_rpc_call_ref(work->call);
-    return work;
+    return ref_work(work);
   }
   return NULL;
 }
