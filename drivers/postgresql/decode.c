@@ -80,7 +80,9 @@ static igloo_status fail_value(const igp_builder *builder, const char *sqlstate,
                                const char *what, struct igd_error *reterr) {
   (void)ig_fail_state(&reterr->base, IGLOO_DATA_ERROR, sqlstate, "column \"%s\" holds %s",
                       column_name(builder), what);
-  ig_error_hint(&reterr->base, "Cast the column to text in the query to read it.");
+  ig_error_hint(&reterr->base,
+                "Cast the column to text in the query that the server "
+                "runs, or in a view there.");
   return IGLOO_DATA_ERROR;
 }
 

@@ -70,7 +70,6 @@ enum igloo_expr_flag {
   IGLOO_EXPR_NEGATED = 1,     /* IS NOT NULL, NOT IN, NOT BETWEEN, NOT LIKE */
   IGLOO_EXPR_IGNORE_CASE = 2, /* ILIKE */
   IGLOO_EXPR_TRY = 4,
-  IGLOO_EXPR_IMPLICIT = 8,     /* a cast that the query does not say */
   IGLOO_EXPR_HAS_OPERAND = 16, /* CASE x WHEN: the first child is x */
   IGLOO_EXPR_HAS_ELSE = 32,    /* CASE: the last child is the ELSE */
 };

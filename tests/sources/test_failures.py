@@ -259,6 +259,36 @@ def is_whole(table, version):
             == sorted(tuple(row[place] for place in places) for row in rows))
 
 
+TURNS = ["ALTER TABLE turning ALTER COLUMN n TYPE bigint", "ALTER TABLE turning ADD COLUMN extra text",
+         "BEGIN; ALTER TABLE turning DROP COLUMN n; ALTER TABLE turning ADD COLUMN n numeric(9,2) DEFAULT 7; COMMIT",
+         "BEGIN; DROP TABLE turning; CREATE TABLE turning AS SELECT 1 AS id, '7' AS n; COMMIT"]
+
+
+@pytest.mark.parametrize("what", ["prepared", "PREPARE", "text"])
+def test_a_statement_whose_table_changed_works_when_it_is_executed_again(origin, served, what):
+    origin.run("SET client_min_messages TO error; DROP TABLE IF EXISTS turning; CREATE TABLE turning AS SELECT 1 AS id, 7 AS n;")
+    text = "SELECT CAST(n AS DOUBLE) AS n FROM pg.turning WHERE id = 1"
+    with session(served) as one, one.connection.cursor() as cursor:
+        one.run("REFRESH CATALOG pg")
+        if what == "prepared":
+            cursor.adbc_prepare(text)
+        elif what == "PREPARE":
+            one.run(f"PREPARE turns AS {text}")
+            text = "EXECUTE turns"
+
+        def execute():
+            cursor.execute(text)
+            return cursor.fetchall()
+        assert execute() == [(7.0,)]
+        for change in TURNS:
+            origin.run(change)
+            try:
+                assert execute() == [(7.0,)], change
+            except dbapi.Error as error:
+                assert 'schema of "pg.public.turning" changed' in str(error), (change, error)
+            assert execute() == [(7.0,)], change
+
+
 def read_until(served, stop, seen, wrong, allowed):
     with session(served) as one:
         while not stop.is_set():

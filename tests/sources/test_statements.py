@@ -132,3 +132,16 @@ def test_a_replaced_catalog_with_other_columns_is_an_error(sql):
     error = sql("PREPARE p AS SELECT name, id FROM lite.customers WHERE id IS NOT NULL;" + other
                 + "EXECUTE p", fails=True)
     assert "cached plan must not change result type" in error, error
+
+
+# ---- values without a place -----------------------------------------------------------------------
+
+def test_a_value_that_arrow_cannot_hold_is_told_by_its_column_and_can_be_read_as_text(sql, postgres):
+    postgres.run("CREATE TABLE odd (id int, ends time, grid int[]);"
+                 "INSERT INTO odd VALUES (1, '24:00', '{{1,2},{3,4}}');", "shop")
+    assert sql("SELECT id FROM pg.odd") == [(1,)]
+    for column, holds in (("ends", "the time 24:00:00"), ("grid", "an array of more than one dimension")):
+        told = sql(f"SELECT {column} FROM pg.odd", fails=True)
+        assert f'column "{column}" holds {holds}' in told and "hint: Cast the column to text" in told, told
+    assert sql("SELECT * FROM remote_query('pg', 'SELECT ends::text, grid::text FROM odd')") == [
+        ("24:00:00", "{{1,2},{3,4}}")]

@@ -203,7 +203,7 @@ static const struct {
     {"like", IGLOO_EXPR_LIKE, 0, 0},
     {"notlike", IGLOO_EXPR_LIKE, 0, IGLOO_EXPR_NEGATED},
     {"ilike", IGLOO_EXPR_LIKE, 0, IGLOO_EXPR_IGNORE_CASE},
-    {"cast", IGLOO_EXPR_CAST, 0, IGLOO_EXPR_IMPLICIT},
+    {"cast", IGLOO_EXPR_CAST, 0, 0},
     {"trycast", IGLOO_EXPR_CAST, 0, IGLOO_EXPR_TRY},
     {"+", IGLOO_EXPR_ARITHMETIC, IGLOO_OP_ADD, 0},
     {"lower", IGLOO_EXPR_FUNCTION, 0, 0},
