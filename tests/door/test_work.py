@@ -137,6 +137,37 @@ def test_nothing_is_done_for_what_nobody_waits_for(server, work, end, record_pro
     assert len(listed) == 1, listed
 
 
+@pytest.mark.parametrize("end", ["cancel", "disconnect", "deadline"])
+def test_a_statement_that_waits_for_a_place_leaves_the_queue_with_its_client(start, end):
+    server = start(settings=["auth.mode=none", "limits.running=1", "limits.queued=4"])
+    watcher = server.client()
+    text = NASTY["filter that rejects all"]
+    channels = [server.channel() for _ in range(6)]
+    tickets = [sql.Raw(one).info("CommandStatementQuery", query=text).endpoint[0].ticket.SerializeToString()
+               for one in channels]  # planning takes the place too
+
+    def begin(number, timeout=60):
+        return sql.Raw(channels[number]).stream("DoGet", tickets[number], timeout=timeout)
+
+    def states():
+        return sorted(row["state"] for row in sql.query(watcher, "SHOW QUERIES").to_pylist()
+                      if row["query"] == text)
+
+    first = begin(0)
+    wait_for(lambda: states() == ["running"])
+    for number in range(1, 2 if end == "deadline" else 6):  # more than the queue has places
+        waiting = begin(number, timeout=3 if end == "deadline" else 60)
+        wait_for(lambda: states() == ["queued", "running"])
+        if end == "cancel":
+            waiting.cancel()
+        elif end == "disconnect":
+            channels[number].close()
+        wait_for(lambda: states() == ["running"], IDLE_S)
+    first.cancel()
+    wait_for(lambda: states() == [], IDLE_S)
+    assert sql.rows(watcher, "SELECT 1") == [(1,)]
+
+
 WIDE = "SELECT v, repeat('x', 1000) FROM generate_series(1, 10000000) AS t(v)"
 
 
