@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -18,8 +19,26 @@ static atomic_bool failure_delivered;
 
 static atomic_bool process_is_own;
 
+/* Small blocks that the C library needs for itself, such as those of a thread that
+ * begins: where it gets none it ends the process. */
+#define SPARE_HEAP_BYTES (1 << 20)
+
+/* Where the address space is limited (`ulimit -v`) and stacks have taken the last of it,
+ * there must be small blocks all the same; and the 64 MiB of addresses that each thread
+ * gets for its own blocks are better not taken. */
+static void spare_addresses(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_AS, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY) return;
+  (void)mallopt(M_ARENA_MAX, 1);
+  (void)mallopt(M_TOP_PAD, SPARE_HEAP_BYTES);
+  (void)mallopt(M_TRIM_THRESHOLD, 4 * SPARE_HEAP_BYTES);
+  void *volatile grows = malloc(SPARE_HEAP_BYTES / 16); /* and the heap with it */
+  free(grows);
+}
+
 void ig_process_own(void) {
   atomic_store(&process_is_own, true);
+  spare_addresses();
 }
 
 bool ig_process_is_own(void) {

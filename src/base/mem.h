@@ -51,7 +51,9 @@ IG_NODISCARD igloo_status ig_array_reserve(void *items_address, size_t *cap, siz
   ig_array_reserve(&(items), &(cap), (need), sizeof(*(items)), (max), (what), (reterr))
 
 /* Say that this process is Igloo's alone, before the first engine: engine.memory_limit is
- * then held against all of its memory, not only against what the engine allocates. */
+ * then held against all of its memory, not only against what the engine allocates; and
+ * where its address space is limited the C library keeps some of it for small blocks.
+ * Before the first thread. */
 void ig_process_own(void);
 bool ig_process_is_own(void);
 
