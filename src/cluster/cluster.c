@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/metrics.h"
 #include "base/thread.h"
+#include "cluster/certificate.h"
 #include "cluster/channel.h"
 #include "cluster/coordinator.h"
 #include "cluster/join.h"
@@ -59,7 +60,8 @@ static igloo_status make_tls(ig_cluster *cluster,
                   "`igloo cert dev DIR` makes one.");
     return IGLOO_INVALID_ARGUMENT;
   }
-  return ig_tls_new_client(&files, &cluster->tls, reterr);
+  IG_TRY(ig_tls_new_client(&files, &cluster->tls, reterr));
+  return ig_certificate_check_role(options->tls_cert, cluster->role, reterr);
 }
 
 static igloo_status make_members(ig_cluster *cluster, struct igloo_error *reterr) {

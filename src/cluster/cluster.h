@@ -32,8 +32,9 @@ struct ig_cluster_options {
   const char *build; /* NULL: that of the program (node.h) */
 };
 
-/* Texts are copied. Returns as ig_prover_new, ig_members_new, ig_tls_new_client; what the
- * disk says of the data folder. Gives *ret_cluster (free: ig_cluster_free). */
+/* Texts are copied. Returns as ig_prover_new, ig_members_new, ig_tls_new_client,
+ * ig_certificate_check_role; INVALID_ARGUMENT for TLS without tls_ca; what the disk says
+ * of the data folder. Gives *ret_cluster (free: ig_cluster_free). */
 IG_NODISCARD igloo_status ig_cluster_new(const struct ig_cluster_options *options,
                                          ig_cluster **ret_cluster,
                                          struct igloo_error *reterr);
