@@ -37,7 +37,7 @@ static bool wait_more(struct igp_alive *alive) {
 }
 
 static bool ask(struct igp_alive *alive, int session) {
-  struct sockaddr_storage address;
+  struct sockaddr_storage address = {0};
   socklen_t len = sizeof(address);
   alive->due_us = ig_deadline_in(alive->patience_us);
   alive->sent = false;
