@@ -28,6 +28,7 @@ USER, PASSWORD = serving.USER, serving.PASSWORD
 OTHER, OTHER_PASSWORD = serving.OTHER, serving.OTHER_PASSWORD
 make_users, make_certificates, program = (
     serving.make_users, serving.make_certificates, serving.program)
+start = serving.start  # a fixture
 
 
 def pytest_addoption(parser):
@@ -60,17 +61,3 @@ def server(tmp_path_factory):
     yield started
     started.end()
 
-
-@pytest.fixture
-def start(tmp_path):
-    """start("--data", …, settings=[…]) gives a server of the test's own."""
-    started = []
-
-    def run(*arguments, **options):
-        started.append(Server(tmp_path / f"server{len(started)}", *arguments, **options))
-        return started[-1]
-
-    yield run
-    for one in started:
-        if one.process.poll() is None:
-            one.end()
