@@ -42,24 +42,16 @@ igloo_status attachment_new(const struct ig_attachment *source,
 
 /* ---- in a snapshot ----------------------------------------------------------------- */
 
+static int order_attachment(const ig_snapshot *snapshot, size_t at,
+                            const struct snapshot_key *key) {
+  return ig_str_cmp(ig_str_from_cstr(snapshot->attachments[at]->pub.name), key->name);
+}
+
 bool snapshot_attachment_place(const ig_snapshot *snapshot, struct ig_str name,
                                size_t *ret_at) {
-  size_t low = 0, high = snapshot->attachments_count;
-  while (low < high) {
-    size_t middle = low + (high - low) / 2;
-    int order =
-        ig_str_cmp(ig_str_from_cstr(snapshot->attachments[middle]->pub.name), name);
-    if (order == 0) {
-      *ret_at = middle;
-      return true;
-    }
-    if (order < 0)
-      low = middle + 1;
-    else
-      high = middle;
-  }
-  *ret_at = low;
-  return false;
+  const struct snapshot_key key = {.name = name};
+  return snapshot_place(snapshot, snapshot->attachments_count, order_attachment, &key,
+                        ret_at);
 }
 
 igloo_status snapshot_insert_attachment(ig_snapshot *snapshot, size_t at,

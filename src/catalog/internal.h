@@ -113,8 +113,17 @@ struct ig_snapshot {
 igloo_status snapshot_copy(const ig_snapshot *source, ig_snapshot **ret_copy,
                            struct igloo_error *reterr);
 
-/* The place of a schema or object, or where it would be inserted; returns whether it is
- * there. */
+/* The place of what `order` says is equal to the key among `count` in order, or where it
+ * would be inserted; returns whether it is there. */
+struct snapshot_key {
+  struct ig_str schema, name;
+};
+typedef int (*snapshot_order)(const ig_snapshot *snapshot, size_t at,
+                              const struct snapshot_key *key);
+bool snapshot_place(const ig_snapshot *snapshot, size_t count, snapshot_order order,
+                    const struct snapshot_key *key, size_t *ret_at);
+
+/* The same of a schema and an object. */
 bool snapshot_schema_place(const ig_snapshot *snapshot, struct ig_str name,
                            size_t *ret_at);
 bool snapshot_object_place(const ig_snapshot *snapshot, struct ig_str schema,

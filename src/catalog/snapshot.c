@@ -59,17 +59,17 @@ const struct ig_object *ig_snapshot_find(const ig_snapshot *snapshot,
 
 /* ---- places ------------------------------------------------------------------------ */
 
-bool snapshot_schema_place(const ig_snapshot *snapshot, struct ig_str name,
-                           size_t *ret_at) {
-  size_t low = 0, high = snapshot->schemas_count;
+bool snapshot_place(const ig_snapshot *snapshot, size_t count, snapshot_order order,
+                    const struct snapshot_key *key, size_t *ret_at) {
+  size_t low = 0, high = count;
   while (low < high) {
     size_t middle = low + (high - low) / 2;
-    int order = ig_str_cmp(ig_str_from_cstr(snapshot->schemas[middle]), name);
-    if (order == 0) {
+    int found = order(snapshot, middle, key);
+    if (found == 0) {
       *ret_at = middle;
       return true;
     }
-    if (order < 0)
+    if (found < 0)
       low = middle + 1;
     else
       high = middle;
@@ -78,25 +78,28 @@ bool snapshot_schema_place(const ig_snapshot *snapshot, struct ig_str name,
   return false;
 }
 
+static int order_schema(const ig_snapshot *snapshot, size_t at,
+                        const struct snapshot_key *key) {
+  return ig_str_cmp(ig_str_from_cstr(snapshot->schemas[at]), key->name);
+}
+
+bool snapshot_schema_place(const ig_snapshot *snapshot, struct ig_str name,
+                           size_t *ret_at) {
+  const struct snapshot_key key = {.name = name};
+  return snapshot_place(snapshot, snapshot->schemas_count, order_schema, &key, ret_at);
+}
+
+static int order_object(const ig_snapshot *snapshot, size_t at,
+                        const struct snapshot_key *key) {
+  const struct ig_object *object = &snapshot->objects[at]->pub;
+  int order = ig_str_cmp(ig_str_from_cstr(object->schema), key->schema);
+  return order ? order : ig_str_cmp(ig_str_from_cstr(object->name), key->name);
+}
+
 bool snapshot_object_place(const ig_snapshot *snapshot, struct ig_str schema,
                            struct ig_str name, size_t *ret_at) {
-  size_t low = 0, high = snapshot->objects_count;
-  while (low < high) {
-    size_t middle = low + (high - low) / 2;
-    const struct ig_object *object = &snapshot->objects[middle]->pub;
-    int order = ig_str_cmp(ig_str_from_cstr(object->schema), schema);
-    if (order == 0) order = ig_str_cmp(ig_str_from_cstr(object->name), name);
-    if (order == 0) {
-      *ret_at = middle;
-      return true;
-    }
-    if (order < 0)
-      low = middle + 1;
-    else
-      high = middle;
-  }
-  *ret_at = low;
-  return false;
+  const struct snapshot_key key = {schema, name};
+  return snapshot_place(snapshot, snapshot->objects_count, order_object, &key, ret_at);
 }
 
 /* ---- changing a copy --------------------------------------------------------------- */
