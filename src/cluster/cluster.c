@@ -153,7 +153,9 @@ igloo_status ig_cluster_serve(ig_cluster *cluster, ig_engine *engine,
   methods = ig_worker_service_methods(cluster->service, &count);
   IG_TRY(add_methods(cluster, methods, count, reterr));
   IG_TRY(ig_channels_new(cluster, &cluster->channels, reterr));
-  ig_engine_set_cluster(engine, ig_channels_table(cluster->channels));
+  struct ig_cluster_channel table = *ig_channels_table(cluster->channels);
+  table.local_bytes = cluster->local_bytes;
+  ig_engine_set_cluster(engine, &table);
   cluster->engine = engine;
   return IGLOO_OK;
 }
