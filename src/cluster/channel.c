@@ -117,12 +117,14 @@ static void free_peer(struct peer *peer) {
   ig_free(peer);
 }
 
-/* Take out those that are lost and have no users. */
+/* Take out those that have no users and are lost, or were never reached. */
 static struct peer *sweep_locked(struct ig_channels *channels) {
   struct peer *gone = NULL;
+  int64_t now_us = ig_now_us();
   for (struct peer **at = &channels->peers; *at;) {
     struct peer *peer = *at;
-    if (!peer->is_lost || peer->users > 0) {
+    bool is_of_use = !peer->is_lost && (peer->channel != NULL || peer->retry_us > now_us);
+    if (is_of_use || peer->users > 0) {
       at = &peer->next;
       continue;
     }
