@@ -36,8 +36,13 @@ struct ig_cluster {
   bool has_watcher;
   pthread_mutex_t mu; /* a leaf lock */
   pthread_cond_t changed;
-  bool is_ending; /* guarded by mu */
+  bool is_ending;   /* guarded by mu */
+  int64_t quiet_us; /* the draining thread's: since when there is no task; 0: there is */
 };
+
+/* Tasks of statements that were being planned when the coordinator heard that this worker
+ * drains still come, and still run. */
+#define QUIET_US (200 * IG_US_PER_MS)
 
 /* ---- life -------------------------------------------------------------------------- */
 
@@ -246,8 +251,6 @@ void ig_cluster_stop(ig_cluster *cluster) {
 
 void ig_cluster_drain(ig_cluster *cluster) {
   ig_members_drain_self(cluster->members);
-  if (cluster->role == IG_MEMBER_WORKER && cluster->service)
-    ig_worker_service_drain(cluster->service);
   if (cluster->joiner) ig_joiner_drain(cluster->joiner);
 }
 
@@ -258,10 +261,16 @@ bool ig_cluster_shall_drain(ig_cluster *cluster) {
 bool ig_cluster_is_drained(ig_cluster *cluster) {
   if (cluster->role == IG_MEMBER_COORDINATOR)
     return ig_task_log_running(cluster->tasks) == 0;
-  return !cluster->service || ig_worker_service_tasks_now(cluster->service) == 0;
+  bool is_quiet = !cluster->joiner || ig_joiner_drain_is_told(cluster->joiner);
+  if (cluster->service && ig_worker_service_tasks_now(cluster->service) > 0)
+    is_quiet = false;
+  if (!is_quiet || !cluster->quiet_us) cluster->quiet_us = is_quiet ? ig_now_us() : 0;
+  return is_quiet && ig_now_us() - cluster->quiet_us >= QUIET_US;
 }
 
 void ig_cluster_leave(ig_cluster *cluster, int64_t deadline_us) {
+  if (cluster->role == IG_MEMBER_COORDINATOR) return;
+  if (cluster->service) ig_worker_service_drain(cluster->service);
   if (cluster->joiner) ig_joiner_leave(cluster->joiner, deadline_us);
 }
 

@@ -62,13 +62,17 @@ IG_NODISCARD igloo_status ig_cluster_start(ig_cluster *cluster, const char *addr
  */
 void ig_cluster_stop(ig_cluster *cluster);
 
-/* ---- a worker's end ------------------------------------------------------------------
+/* ---- the end ------------------------------------------------------------------------
  */
 
-/* Take no more tasks, and tell. */
+/* A worker tells the coordinator that it wants no more tasks; a coordinator gives none
+ * any more. */
 void ig_cluster_drain(ig_cluster *cluster);
 bool ig_cluster_shall_drain(ig_cluster *cluster); /* the coordinator wishes it */
-bool ig_cluster_is_drained(ig_cluster *cluster);  /* no task is left, here or elsewhere */
+/* No task is left, here or elsewhere, and a worker's coordinator knows. To be asked by
+ * one thread now and then. */
+bool ig_cluster_is_drained(ig_cluster *cluster);
+/* A worker refuses tasks, and says good-bye. */
 void ig_cluster_leave(ig_cluster *cluster, int64_t deadline_us);
 
 /* A worker's, see join.h. */

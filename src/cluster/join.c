@@ -44,6 +44,7 @@ struct ig_joiner {
   bool is_joined, was_joined; /* guarded by mu, as what follows */
   bool is_refused;
   bool shall_drain, drains, drains_told;
+  bool hurries; /* the next heartbeat is due now */
   bool is_ending;
   int64_t leave_us;           /* until when the good-bye may take */
   struct igloo_error failure; /* the latest */
@@ -411,13 +412,11 @@ static void *run(void *ctx) {
   int64_t next_us = 0;
   for (;;) {
     ig_mutex_lock(&joiner->mu);
-    bool news = joiner->drains && !joiner->drains_told && joiner->is_joined;
     while (!joiner->is_ending &&
-           (joiner->is_refused || (ig_now_us() < next_us && !news))) {
+           (joiner->is_refused || (ig_now_us() < next_us && !joiner->hurries)))
       (void)ig_cond_wait_until(&joiner->changed, &joiner->mu,
                                joiner->is_refused ? IG_NEVER_US : next_us);
-      news = joiner->drains && !joiner->drains_told && joiner->is_joined;
-    }
+    joiner->hurries = false;
     bool is_ending = joiner->is_ending, is_joined = joiner->is_joined;
     bool drains = joiner->drains;
     int64_t leave_us = joiner->leave_us;
@@ -463,7 +462,13 @@ bool ig_joiner_shall_drain(ig_joiner *joiner) {
 void ig_joiner_drain(ig_joiner *joiner) {
   IG_LOCK_SCOPE(&joiner->mu);
   joiner->drains = true;
+  joiner->hurries = joiner->is_joined;
   ig_cond_broadcast(&joiner->changed);
+}
+
+bool ig_joiner_drain_is_told(ig_joiner *joiner) {
+  IG_LOCK_SCOPE(&joiner->mu);
+  return joiner->drains_told || !joiner->is_joined;
 }
 
 void ig_joiner_leave(ig_joiner *joiner, int64_t deadline_us) {

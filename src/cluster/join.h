@@ -51,6 +51,9 @@ bool ig_joiner_shall_drain(ig_joiner *joiner);
  */
 void ig_joiner_drain(ig_joiner *joiner);
 
+/* Whether it knows, or there is none. */
+bool ig_joiner_drain_is_told(ig_joiner *joiner);
+
 /* Say good-bye, at the latest until `deadline_us`, and end the thread. */
 void ig_joiner_leave(ig_joiner *joiner, int64_t deadline_us);
 
