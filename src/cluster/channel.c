@@ -279,7 +279,7 @@ struct remote {
   void *wake_ctx;
   bool is_told; /* it was worth asking again before anybody waited */
   /* one thread at a time */
-  uint64_t log_number;           /* of a task, in the log; 0: none */
+  uint64_t log_number;           /* of a task, in the log; 0: none; atomic */
   struct ig_rpc_message message; /* of a task: what was given last */
   ig_ipc_decoder *decoder;       /* of a read */
 };
@@ -329,16 +329,17 @@ static igloo_status start_call(struct ig_channels *channels, struct peer *peer,
   return status;
 }
 
+/* The first end counts: a query that has ended well does not wait for its tasks. */
 static void log_end(struct remote *remote, enum ig_task_state state) {
-  ig_task_log_end(ig_cluster_tasks(remote->channels->cluster), remote->log_number, state,
+  uint64_t number = __atomic_exchange_n(&remote->log_number, 0, __ATOMIC_RELAXED);
+  ig_task_log_end(ig_cluster_tasks(remote->channels->cluster), number, state,
                   ig_wall_us());
-  remote->log_number = 0;
 }
 
 static void free_remote(void *given) {
   struct remote *remote = given;
   if (!remote) return;
-  if (remote->log_number > 0) log_end(remote, IG_TASK_CANCELLED);
+  log_end(remote, IG_TASK_CANCELLED);
   ig_mutex_lock(&remote->mu);
   remote->wake = NULL;
   ig_mutex_unlock(&remote->mu);
@@ -465,6 +466,7 @@ static int32_t poll_task(void *task, ig_cluster_wake wake, void *wake_ctx,
 
 static void finish_task(void *task) {
   struct remote *remote = task;
+  log_end(remote, IG_TASK_DONE);
   ig_rpc_call_half_close(remote->call);
 }
 
