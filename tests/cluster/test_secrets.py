@@ -129,7 +129,11 @@ class Wire:
             except OSError:
                 return
             host, port = self.target.rsplit(":", 1)
-            far = socket.create_connection((host, int(port)))
+            try:
+                far = socket.create_connection((host, int(port)))
+            except OSError:
+                near.close()
+                continue
             for source, sink in ((near, far), (far, near)):
                 threading.Thread(target=self.pass_on, args=(source, sink), daemon=True).start()
 
