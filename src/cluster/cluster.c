@@ -316,14 +316,20 @@ igloo_status ig_cluster_authorize(ig_cluster *cluster, ig_rpc_call *call,
                                   struct ig_caller *ret_caller,
                                   struct igloo_error *reterr) {
   struct ig_str proof = {0};
-  struct ig_caller caller;
+  struct ig_caller caller = {0};
   char self[IG_MEMBER_ID_BYTES];
   if (!find_proof(call, &proof))
     return ig_fail(reterr, IGLOO_UNAUTHENTICATED,
                    "this method is for members of the cluster");
   ig_members_self_id(cluster->members, self);
-  IG_TRY(ig_prover_check(cluster->prover, proof, self,
-                         ig_str_from_cstr(ig_rpc_call_path(call)), &caller, reterr));
+  igloo_status status =
+      ig_prover_check(cluster->prover, proof, self,
+                      ig_str_from_cstr(ig_rpc_call_path(call)), &caller, reterr);
+  /* The coordinator knows why it is gone, and what it should do about it. */
+  if (status != IGLOO_OK && caller.id[0] && cluster->role == IG_MEMBER_COORDINATOR)
+    status =
+        ig_members_fail_stranger(cluster->members, ig_str_from_cstr(caller.id), reterr);
+  if (status != IGLOO_OK) return status;
   IG_TRY(ig_cluster_check_certificate(call, caller.role, reterr));
   ig_rpc_call_set_member(call);
   *ret_caller = caller;

@@ -264,7 +264,7 @@ igloo_status ig_prover_check(ig_prover *prover, struct ig_str proof, const char 
                              struct ig_str path, struct ig_caller *ret_caller,
                              struct igloo_error *reterr) {
   struct proof read;
-  struct window *window;
+  struct window *window = NULL;
   if (!read_proof(proof, &read))
     return refuse(reterr, "what proves a member is malformed");
   struct ig_str parts[] = {read.before_code, path};
@@ -277,13 +277,16 @@ igloo_status ig_prover_check(ig_prover *prover, struct ig_str proof, const char 
   }
   ig_mutex_lock(&prover->mu);
   igloo_status status = window_locked(prover, read.caller, &window, reterr);
-  bool is_new = status == IGLOO_OK && take_number(window, read.number);
+  bool is_gone = status == IGLOO_OK && window && !window->bits;
+  bool is_new = status == IGLOO_OK && window && take_number(window, read.number);
   ig_mutex_unlock(&prover->mu);
   if (status != IGLOO_OK) return status;
-  if (!is_new) return refuse(reterr, "what proves a member was used before");
+  if (!is_new && !is_gone) return refuse(reterr, "what proves a member was used before");
   *ret_caller = (struct ig_caller){.role = read.role};
   memcpy(ret_caller->id, read.caller.data, read.caller.len);
-  return IGLOO_OK;
+  if (!is_gone) return IGLOO_OK;
+  return ig_fail_state(reterr, IGLOO_UNAVAILABLE, IG_MEMBER_OTHER_STATE,
+                       "\"%s\" is no member any more", ret_caller->id);
 }
 
 void ig_prover_forget(ig_prover *prover, const char *caller) {

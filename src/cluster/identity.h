@@ -80,13 +80,14 @@ size_t ig_prover_prove(ig_prover *prover, const char *caller, enum ig_member_rol
                        const char *callee, const char *path,
                        uint8_t ret_proof[IG_MEMBER_PROOF_BYTES_MAX]);
 
-/* Look at one that came for `self` and `path`. Returns as ig_cluster_authorize. */
+/* Look at one that came for `self` and `path`. Returns as ig_cluster_authorize; where the
+ * caller is gone (ig_prover_forget) UNAVAILABLE 08003, with *ret_caller set. */
 IG_NODISCARD igloo_status ig_prover_check(ig_prover *prover, struct ig_str proof,
                                           const char *self, struct ig_str path,
                                           struct ig_caller *ret_caller,
                                           struct igloo_error *reterr);
 
-/* Forget which calls of a caller were seen: it is gone, and its id with it. */
+/* A caller is gone, and its id with it: none of its calls is good any more. */
 void ig_prover_forget(ig_prover *prover, const char *caller);
 
 /* ---- joining ------------------------------------------------------------------------

@@ -468,6 +468,12 @@ static igloo_status fail_stranger(const struct entry *entry, struct ig_str id,
   return ig_fail(reterr, IGLOO_NOT_FOUND, "worker \"%.*s\" is no member", IG_STR_ARG(id));
 }
 
+igloo_status ig_members_fail_stranger(ig_members *members, struct ig_str id,
+                                      struct igloo_error *reterr) {
+  IG_LOCK_SCOPE(&members->mu);
+  return fail_stranger(find_locked(members, id), id, reterr);
+}
+
 igloo_status ig_members_beat(ig_members *members, struct ig_str id,
                              const struct ig_member_figures *figures, bool drains,
                              int64_t now_us, bool *ret_drain,

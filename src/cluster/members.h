@@ -152,6 +152,10 @@ IG_NODISCARD igloo_status ig_members_beat(ig_members *members, struct ig_str id,
                                           bool drains, int64_t now_us, bool *ret_drain,
                                           struct igloo_error *reterr);
 
+/* What one hears that is no member (any more): the errors of ig_members_beat. */
+igloo_status ig_members_fail_stranger(ig_members *members, struct ig_str id,
+                                      struct igloo_error *reterr);
+
 /* It says good-bye. Unknown ones are no error. */
 void ig_members_leave(ig_members *members, struct ig_str id, int64_t now_us);
 

@@ -206,6 +206,31 @@ static void a_worker_that_is_silent_is_lost_and_a_new_one_takes_its_place(void *
   stop_server(&server);
 }
 
+/* Two workers on copies of one data folder: the older one takes another name. */
+static void copies_of_a_node_do_not_push_one_another_out(void **state) {
+  (void)state;
+  struct server server;
+  start_server(&server, NULL, TOKEN);
+  struct ig_cluster_options options = {.role = IG_MEMBER_WORKER,
+                                       .token = IG_STR(TOKEN),
+                                       .heartbeat_us = BEAT_US,
+                                       .coordinator = server.address,
+                                       .data_dir = scratch,
+                                       .threads = 2};
+  ig_cluster *workers[2];
+  for (size_t i = 0; i < 2; i++) {
+    assert_ok(ig_cluster_new(&options, &workers[i], &test_err));
+    assert_ok(ig_cluster_start(workers[i], "127.0.0.1:1", "", &test_err));
+    wait_joined(workers[i]);
+  }
+  wait_for(server.cluster, IG_MEMBER_ACTIVE, 3);
+  IG_AUTO_STRUCT(ig_member_list) *list =
+      ig_members_list(ig_cluster_members(server.cluster));
+  assert_string_not_equal(list->members[1].node, list->members[2].node);
+  for (size_t i = 0; i < 2; i++) (void)ig_cluster_free(workers[i]);
+  stop_server(&server);
+}
+
 static void a_worker_is_drained_from_both_sides(void **state) {
   (void)state;
   struct server server;
@@ -345,6 +370,7 @@ int main(void) {
       cmocka_unit_test(a_worker_waits_for_a_coordinator_that_is_not_there),
       cmocka_unit_test(a_worker_joins_again_after_its_coordinator_was_started_again),
       cmocka_unit_test(a_worker_that_is_silent_is_lost_and_a_new_one_takes_its_place),
+      scratch_test(copies_of_a_node_do_not_push_one_another_out),
       cmocka_unit_test(a_worker_is_drained_from_both_sides),
       cmocka_unit_test(no_method_opens_to_who_proves_nothing),
       scratch_test(a_node_keeps_its_name_where_it_has_a_folder),
