@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use datafusion_proto::protobuf::physical_plan_node::PhysicalPlanType;
+use datafusion_proto::protobuf::{PhysicalExtensionNode, PhysicalPlanNode};
+
 use super::*;
 
 fn world() -> World {
@@ -275,7 +278,7 @@ fn window_functions_are_sent_right_or_not_at_all() {
             }
         }
     }
-    assert!(same > 50 && stay > 5 && stay < 30, "{same} the same, {stay} stay");
+    assert!(same > 50 && stay > 5, "{same} the same, {stay} stay");
 }
 
 #[test]

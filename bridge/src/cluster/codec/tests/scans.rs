@@ -1,8 +1,11 @@
 //! Scans of each kind of file, and files that are others elsewhere.
 
+use arrow::datatypes::Schema;
+use datafusion::datasource::source::DataSourceExec;
 use datafusion::prelude::{col, lit};
 
 use super::*;
+use crate::damaged::files_of;
 use crate::file_table::tests::{session, Folder, Given};
 
 /// The rows of a table read here, by the engine of file_table's tests, and over there.
