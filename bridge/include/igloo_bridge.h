@@ -1114,6 +1114,15 @@ int32_t igb_plan_sql(struct igb_session *session,
 void igb_plan_free(struct igb_plan *plan);
 
 /**
+ * Whether the plan may serve statements of the same text as long as what its names stand for stays:
+ * it calls no function whose value is that of a moment, and is not large.
+ *
+ * # Safety
+ * `plan` is valid.
+ */
+bool igb_plan_lasts(const struct igb_plan *plan);
+
+/**
  * The promised schema (query), the rows to be written (insert, copy, ctas: of the input), or the
  * declared columns (create table, external table). Gives *ret_schema (struct). Zero children where
  * there is none.
@@ -1165,6 +1174,18 @@ int32_t igb_query_start(const struct igb_plan *plan,
                         struct igb_error *ret_error);
 
 /**
+ * As igb_query_start for a plan that was found small when it was made, on any thread of C: it has run
+ * when this returns, or does soon. *ret_query is NULL for every other plan.
+ *
+ * # Safety
+ * All pointers are valid; `cancel` and `ret_error` may be NULL.
+ */
+int32_t igb_query_start_small(const struct igb_plan *plan,
+                              const struct igb_cancel *cancel,
+                              struct igb_query **ret_query,
+                              struct igb_error *ret_error);
+
+/**
  * Gives the result as a stream, once; blocking get_next for C threads. The stream's release stops
  * the query; the query is still to be freed (in any order). On an error get_next returns an errno
  * and igb_query_error tells the rest.
@@ -1175,6 +1196,14 @@ int32_t igb_query_start(const struct igb_plan *plan,
 int32_t igb_query_stream(struct igb_query *query,
                          struct ArrowArrayStream *ret_stream,
                          struct igb_error *ret_error);
+
+/**
+ * Whether the next batch, or the end, is there: the stream would not wait for it. Any thread.
+ *
+ * # Safety
+ * `query` is valid.
+ */
+bool igb_query_is_ready(const struct igb_query *query);
 
 /**
  * One-shot: `ready` is called once, on a runtime thread (or in igb_query_free), with a batch

@@ -11,7 +11,7 @@ use datafusion::common::{ParamValues, ScalarValue};
 
 use crate::abi::{boundary, igb_error};
 use crate::error::{Error, Result, Status};
-use crate::plan::{igb_plan, promise, type_without_views, Plan};
+use crate::plan::{igb_plan, promise, type_without_views, Again, Plan};
 
 /// The layout of struct ArrowArray: arrow-rs keeps its fields to itself.
 #[repr(C)]
@@ -81,6 +81,10 @@ unsafe fn bind(
     for (column, kind) in given.columns().iter().zip(&plan.parameters) {
         literals.push(literal(column, row, kind)?);
     }
+    // Values of the types that were inferred change nothing of what was promised, but for NULL.
+    let is_settled = plan.is_settled
+        && !literals.iter().any(ScalarValue::is_null)
+        && literals.iter().map(ScalarValue::data_type).eq(plan.parameters.iter().cloned());
     let logical = match &plan.logical {
         Some(logical) if wanted > 0 => {
             let logical = logical.as_ref().clone();
@@ -89,9 +93,9 @@ unsafe fn bind(
         other => other.clone(),
     };
     let promised = match &logical {
-        Some(logical) if wanted > 0 => {
+        Some(logical) if wanted > 0 && !is_settled => {
             let state = &plan.session.state;
-            promise(logical, &[], state, plan.session.views)?
+            promise(logical, &[], state, plan.session.views)?.0
         }
         _ => Arc::clone(&plan.promised),
     };
@@ -102,6 +106,8 @@ unsafe fn bind(
         logical,
         promised,
         parameters: Vec::new(),
+        is_settled: true,
+        again: Again::default(),
     })
 }
 

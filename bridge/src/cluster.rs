@@ -21,7 +21,7 @@ mod tests;
 mod worker;
 
 use abi::{igb_cluster, igb_cluster_file, igb_member};
-pub(crate) use place::distribute;
+pub(crate) use place::{distribute, Local};
 pub(crate) use show::{json, measured, text};
 pub(crate) use worker::Tasks;
 

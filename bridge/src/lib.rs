@@ -13,6 +13,7 @@
 static GLOBAL: memory::Gate = memory::Gate;
 
 pub mod abi;
+mod again;
 pub mod arithmetic;
 pub mod bind;
 mod checks;

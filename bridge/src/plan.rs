@@ -1,12 +1,14 @@
 //! `igb_plan`: one statement, parsed, resolved and planned, but not run.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use datafusion::arrow::ffi::FFI_ArrowSchema;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::DFSchema;
+use datafusion::error::Result as DfResult;
 use datafusion::execution::{SessionState, TaskContext};
 use datafusion::logical_expr::{
     Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, TableSource, TableType, TryCast,
@@ -18,11 +20,12 @@ use datafusion::sql::planner::SqlToRel;
 use datafusion::sql::sqlparser::ast::{ColumnDef, DataType as SqlType, Statement as Ast};
 
 use crate::abi::{
-    boundary, boundary_void, igb_cancel, igb_error, igb_names, igb_str, igb_table, Cancel,
+    boundary, boundary_void, catch, igb_cancel, igb_error, igb_names, igb_str, igb_table, Cancel,
     IGB_ACCESS_FUNCTION, IGB_ACCESS_PATH_WRITE, IGB_ACCESS_TABLE_WRITE, IGB_KIND_COPY,
-    IGB_KIND_INSERT,
+    IGB_KIND_INSERT, IGB_KIND_QUERY,
 };
-use crate::cluster::distribute;
+use crate::again;
+use crate::cluster::{distribute, Local};
 use crate::describe::{Access, AccessList, Description};
 use crate::engine::check_may_block;
 use crate::error::{Error, Result, Status};
@@ -33,7 +36,7 @@ use crate::nullable::not_null;
 use crate::parse::{parse, Statement};
 use crate::remote::{is_remote, Execution};
 use crate::resolve::{parser_options, rename, Lookup, Touched};
-use crate::rules::{check_size, check_subqueries, executing, guarded};
+use crate::rules::{check_size, check_subqueries, current_cancel, executing, guarded};
 use crate::session::{igb_session, SessionShared};
 use crate::stream::export_schema;
 use crate::translate::type_names;
@@ -52,13 +55,29 @@ pub(crate) struct Plan {
     pub promised: SchemaRef,
     /// The types of $1, $2 …; Null where none was inferred.
     pub parameters: Vec<DataType>,
+    /// The promise holds for values of these types.
+    pub is_settled: bool,
+    pub again: Again,
+}
+
+/// What later executions find made (`again` says of which plans).
+#[derive(Default)]
+pub(crate) struct Again {
+    pub lasts: bool,
+    optimized: OnceLock<LogicalPlan>,
+    /// The physical plan of what runs at once.
+    pub small: Option<Arc<dyn ExecutionPlan>>,
 }
 
 impl Drop for Plan {
     fn drop(&mut self) {
-        // It may nest deeper than the stack of the thread that drops it.
+        // It may nest deeper than the stack of the thread that drops it; what lasts is no deeper than
+        // it is large.
         if let Some(logical) = self.logical.take() {
-            self.session.engine.bury(Box::new(logical));
+            match self.again.lasts {
+                true => drop(logical),
+                false => self.session.engine.bury(Box::new(logical)),
+            }
         }
     }
 }
@@ -106,11 +125,41 @@ impl Plan {
         let over = Over::default();
         let placed = guarded(cancel, engine.plan_nodes, || {
             executing(execution.clone(), Arc::clone(&over), || {
-                let plan = engine.pools.cpu.block_on(state.create_physical_plan(logical))?;
-                distribute(engine, logical, state, plan, execution, measured)
+                let optimized = self.optimized(logical, &state)?;
+                let planner = Arc::clone(state.query_planner());
+                let planned = planner.create_physical_plan(&optimized, &*state);
+                let plan = engine.pools.cpu.block_on(planned)?;
+                let task = Arc::clone(&self.session.task);
+                distribute(engine, logical, &state, Local { plan, task }, execution, measured)
             })
         })?;
         Ok(Physical { plan: placed.plan, task: placed.task, over, local: placed.local })
+    }
+
+    fn optimized(
+        &self,
+        logical: &LogicalPlan,
+        state: &SessionState,
+    ) -> DfResult<Cow<'_, LogicalPlan>> {
+        if let Some(made) = self.again.optimized.get() {
+            return Ok(Cow::Borrowed(made));
+        }
+        let made = state.optimize(logical)?;
+        Ok(match self.again.lasts {
+            true => Cow::Borrowed(self.again.optimized.get_or_init(|| made)),
+            false => Cow::Owned(made),
+        })
+    }
+
+    /// The physical plan of what runs at once. Whatever is wrong is told by who runs the statement.
+    fn small(&self) -> Option<Arc<dyn ExecutionPlan>> {
+        let logical = self.logical.as_ref()?;
+        let is_query = self.description.kind == IGB_KIND_QUERY && self.parameters.is_empty();
+        if !self.again.lasts || !is_query || !again::may_be_small(logical) {
+            return None;
+        }
+        let physical = catch(|| self.physical(current_cancel(), None)).ok()?;
+        again::is_small(&physical.plan).then_some(physical.plan)
     }
 
     pub fn rows(&self) -> Result<&LogicalPlan> {
@@ -144,6 +193,7 @@ unsafe fn plan_sql(
             check_size(logical)?;
             check_subqueries(logical)?;
         }
+        let is_lasting = lookup.is_lasting();
         let (touched, functions) = lookup.into_touched();
         let accesses = list_accesses(
             planned.logical.as_ref(),
@@ -153,18 +203,23 @@ unsafe fn plan_sql(
             &description,
         );
         let parameters = planned.logical.as_ref().map_or(Ok(Vec::new()), parameters)?;
-        let promised = match &planned.logical {
+        let (promised, is_settled) = match &planned.logical {
             Some(logical) => promise(logical, &parameters, &state, session.views)?,
-            None => planned.declared,
+            None => (planned.declared, true),
         };
-        Ok(Plan {
+        let lasts = is_lasting && planned.logical.as_ref().is_some_and(again::lasts);
+        let mut plan = Plan {
             session: Arc::clone(session),
             description: Arc::new(description),
             accesses: Arc::new(AccessList::new(accesses)),
             parameters,
+            is_settled,
             logical: planned.logical.map(Arc::new),
             promised,
-        })
+            again: Again { lasts, ..Again::default() },
+        };
+        plan.again.small = plan.small();
+        Ok(plan)
     })
 }
 
@@ -449,15 +504,16 @@ fn columns_read(plan: &LogicalPlan) -> BTreeMap<usize, BTreeSet<String>> {
 
 /// The schema that is promised for the rows of `plan`. Types are settled by the analyzer (a UNION's
 /// are its first branch's before), so that a statement whose types do not fit fails here; with
-/// parameters, whose types may be missing, it fails when they are bound.
+/// parameters, whose types may be missing, it fails when they are bound: false says so.
 pub(crate) fn promise(
     plan: &LogicalPlan,
     parameters: &[DataType],
     state: &SessionState,
     views: bool,
-) -> Result<SchemaRef> {
+) -> Result<(SchemaRef, bool)> {
     let analyzed =
         state.analyzer().execute_and_check(plan.clone(), state.config_options(), |_, _| {});
+    let is_settled = analyzed.is_ok();
     let schema = match analyzed {
         Ok(analyzed) => Arc::clone(analyzed.schema()),
         Err(_) if !parameters.is_empty() => Arc::clone(plan.schema()),
@@ -467,7 +523,7 @@ pub(crate) fn promise(
         let field = if views { Arc::clone(field) } else { without_views(field) };
         Arc::new(field.as_ref().clone().with_name(name))
     });
-    Ok(Arc::new(Schema::new(fields.collect::<Fields>())))
+    Ok((Arc::new(Schema::new(fields.collect::<Fields>())), is_settled))
 }
 
 /// The field with utf8 and binary in place of their view types, at any depth.
@@ -586,6 +642,16 @@ pub unsafe extern "C" fn igb_plan_free(plan: *mut igb_plan) {
     if !plan.is_null() {
         boundary_void(|| drop(unsafe { Box::from_raw(plan) }));
     }
+}
+
+/// Whether the plan may serve statements of the same text as long as what its names stand for stays:
+/// it calls no function whose value is that of a moment, and is not large.
+///
+/// # Safety
+/// `plan` is valid.
+#[no_mangle]
+pub unsafe extern "C" fn igb_plan_lasts(plan: *const igb_plan) -> bool {
+    unsafe { (&*plan).shared.again.lasts }
 }
 
 /// The promised schema (query), the rows to be written (insert, copy, ctas: of the input), or the

@@ -10,6 +10,7 @@ use std::ffi::c_void;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
@@ -26,12 +27,13 @@ use crate::abi::{
     boundary, boundary_void, catch, igb_cancel, igb_error, igb_progress, igb_ready, panic_text,
     Cancel,
 };
+use crate::again;
 use crate::damaged::files_of;
 use crate::engine::{check_may_block, EngineShared};
 use crate::error::{Error, Result, Status};
 use crate::fail::failpoint;
 use crate::memory;
-use crate::plan::{igb_plan, Physical};
+use crate::plan::{igb_plan, Physical, Plan};
 use crate::remote::abi::igb_execution;
 use crate::remote::Execution;
 use crate::stream::{export, export_batch, BatchSource};
@@ -127,6 +129,8 @@ pub(crate) struct Running {
     streamed: AtomicBool,
     /// Told to operators that do not end with their task.
     over: Over,
+    /// The plan is one that `again` calls small: nothing of it is left to be buried.
+    small: bool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -158,9 +162,22 @@ impl Running {
         cancel: Cancel,
         over: Over,
     ) -> Arc<Running> {
-        let running = Arc::new(Running {
+        let running = Running::new(engine, plan, &promised, cancel, over, false);
+        running.spawn(stream, Promise::new(promised));
+        running
+    }
+
+    fn new(
+        engine: &Arc<EngineShared>,
+        plan: Option<Arc<dyn ExecutionPlan>>,
+        promised: &SchemaRef,
+        cancel: Cancel,
+        over: Over,
+        small: bool,
+    ) -> Arc<Running> {
+        Arc::new(Running {
             engine: Arc::clone(engine),
-            schema: Arc::clone(&promised),
+            schema: Arc::clone(promised),
             channel: Mutex::new(Channel::default()),
             changed: Condvar::new(),
             room: Notify::new(),
@@ -171,12 +188,59 @@ impl Running {
             rows_returned: AtomicI64::new(0),
             streamed: AtomicBool::new(false),
             over,
+            small,
+        })
+    }
+
+    fn spawn(self: &Arc<Self>, stream: SendableRecordBatchStream, promise: Promise) {
+        let pump = self.engine.pools.cpu.spawn(pump(Arc::clone(self), stream, promise));
+        *lock(&self.pump) = Some(pump.abort_handle());
+        self.engine.pools.io.spawn(watch(Arc::downgrade(self)));
+    }
+
+    /// Starts a small `plan` and takes its rows on the caller's thread. What is not there at once, or
+    /// does not fit the channel, is left to a pump.
+    fn start_small(
+        plan: &Plan,
+        small: &Arc<dyn ExecutionPlan>,
+        cancel: Cancel,
+    ) -> Result<Arc<Running>> {
+        let engine = &plan.session.engine;
+        let physical = again::fresh(small)?;
+        let promised = &plan.promised;
+        let shown = Some(Arc::clone(&physical));
+        let running = Running::new(engine, shown, promised, cancel, Over::default(), true);
+        let promise = Promise::new(Arc::clone(promised));
+        let _entered = engine.pools.cpu.enter();
+        let taken = catch(|| {
+            let mut stream = execute_stream(physical, Arc::clone(&plan.session.task))?;
+            Ok(running.take_now(&mut stream, &promise)?.then_some(stream))
         });
-        let pump =
-            engine.pools.cpu.spawn(pump(Arc::clone(&running), stream, Promise::new(promised)));
-        *lock(&running.pump) = Some(pump.abort_handle());
-        engine.pools.io.spawn(watch(Arc::downgrade(&running)));
-        running
+        match taken {
+            Ok(Some(rest)) => running.spawn(rest, promise),
+            Ok(None) => running.finish(Ok(())),
+            Err(error) => running.finish(Err(error)),
+        }
+        Ok(running)
+    }
+
+    /// Queues what the stream has now. True: there may be more later.
+    fn take_now(&self, stream: &mut SendableRecordBatchStream, promise: &Promise) -> Result<bool> {
+        let mut context = Context::from_waker(Waker::noop());
+        while let Poll::Ready(next) = stream.poll_next_unpin(&mut context) {
+            let Some(batch) = next else { return Ok(false) };
+            failpoint!(self.engine.files, "run");
+            let mut channel = lock(&self.channel);
+            for batch in promise.keep(batch?)?.into_iter().filter(|batch| batch.num_rows() > 0) {
+                let bytes = batch_bytes(&batch);
+                channel.queue.push_back((batch, bytes));
+                channel.queued_bytes += bytes;
+            }
+            if channel.queued_bytes > self.engine.channel_bytes {
+                break;
+            }
+        }
+        Ok(true)
     }
 
     /// Waits for room and puts a batch. Fails when the query has ended.
@@ -350,8 +414,9 @@ impl Running {
         if let Some(pump) = lock(&self.pump).take() {
             pump.abort();
         }
-        if let Some(plan) = lock(&self.plan).take() {
-            self.engine.bury(Box::new(plan));
+        match lock(&self.plan).take() {
+            Some(plan) if !self.small => self.engine.bury(Box::new(plan)),
+            _ => {}
         }
     }
 }
@@ -495,6 +560,33 @@ pub unsafe extern "C" fn igb_query_start(
     }
 }
 
+/// As igb_query_start for a plan that was found small when it was made, on any thread of C: it has run
+/// when this returns, or does soon. *ret_query is NULL for every other plan.
+///
+/// # Safety
+/// All pointers are valid; `cancel` and `ret_error` may be NULL.
+#[no_mangle]
+pub unsafe extern "C" fn igb_query_start_small(
+    plan: *const igb_plan,
+    cancel: *const igb_cancel,
+    ret_query: *mut *mut igb_query,
+    ret_error: *mut igb_error,
+) -> i32 {
+    unsafe {
+        boundary(ret_error, || {
+            let plan = &(*plan).shared;
+            ret_query.write(std::ptr::null_mut());
+            let Some(small) = &plan.again.small else { return Ok(()) };
+            check_may_block("running a small plan")?;
+            let cancel = Cancel::from_abi(cancel);
+            cancel.check()?;
+            let running = Running::start_small(plan, small, cancel)?;
+            ret_query.write(Box::into_raw(Box::new(igb_query { running })));
+            Ok(())
+        })
+    }
+}
+
 /// Gives the result as a stream, once; blocking get_next for C threads. The stream's release stops
 /// the query; the query is still to be freed (in any order). On an error get_next returns an errno
 /// and igb_query_error tells the rest.
@@ -518,6 +610,16 @@ pub unsafe extern "C" fn igb_query_stream(
             Ok(())
         })
     }
+}
+
+/// Whether the next batch, or the end, is there: the stream would not wait for it. Any thread.
+///
+/// # Safety
+/// `query` is valid.
+#[no_mangle]
+pub unsafe extern "C" fn igb_query_is_ready(query: *const igb_query) -> bool {
+    let channel = lock(unsafe { &(&*query).running.channel });
+    channel.end.is_some() || !channel.queue.is_empty()
 }
 
 /// One-shot: `ready` is called once, on a runtime thread (or in igb_query_free), with a batch

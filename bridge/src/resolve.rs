@@ -4,7 +4,7 @@
 //! stands. Nothing is kept across statements.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use datafusion::logical_expr::planner::{
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{
     AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource,
-    TableType, WindowUDF,
+    TableType, Volatility, WindowUDF,
 };
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::sql::parser::Statement as DfStatement;
@@ -82,6 +82,8 @@ pub(crate) struct Lookup<'a> {
     views: RefCell<Vec<[String; 3]>>,
     touched: RefCell<Vec<Touched>>,
     functions: RefCell<BTreeSet<String>>,
+    /// A function was called whose value is that of a moment.
+    momentary: Cell<bool>,
 }
 
 impl<'a> Lookup<'a> {
@@ -105,7 +107,14 @@ impl<'a> Lookup<'a> {
             views: RefCell::default(),
             touched: RefCell::default(),
             functions: RefCell::default(),
+            momentary: Cell::default(),
         }
+    }
+
+    /// Whether no function was called whose value is that of a moment, not even in the arguments of a
+    /// table function, which are not in the plan any more.
+    pub fn is_lasting(&self) -> bool {
+        !self.momentary.get()
     }
 
     /// The tables and paths touched, and the names of the functions called.
@@ -389,6 +398,13 @@ impl Resolver<'_> {
         self.lookup.functions.borrow_mut().insert(name.to_string());
     }
 
+    fn note_call(&self, name: &str, volatility: Volatility) {
+        self.note(name);
+        if volatility != Volatility::Immutable {
+            self.lookup.momentary.set(true);
+        }
+    }
+
     /// Reduce the arguments of a table function to literals.
     fn literals(&self, arguments: Vec<Expr>) -> DfResult<Vec<Expr>> {
         let state = self.lookup.state;
@@ -486,22 +502,22 @@ impl ContextProvider for Resolver<'_> {
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
         let found = self.lookup.state.scalar_functions().get(name).cloned();
-        found.inspect(|_| self.note(name))
+        found.inspect(|function| self.note_call(name, function.signature().volatility))
     }
 
     fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {
         let found = self.lookup.state.higher_order_functions().get(name).cloned();
-        found.inspect(|_| self.note(name))
+        found.inspect(|function| self.note_call(name, function.signature().volatility))
     }
 
     fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
         let found = self.lookup.state.aggregate_functions().get(name).cloned();
-        found.inspect(|_| self.note(name))
+        found.inspect(|function| self.note_call(name, function.signature().volatility))
     }
 
     fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {
         let found = self.lookup.state.window_functions().get(name).cloned();
-        found.inspect(|_| self.note(name))
+        found.inspect(|function| self.note_call(name, function.signature().volatility))
     }
 
     fn get_variable_type(&self, _: &[String]) -> Option<DataType> {

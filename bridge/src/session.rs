@@ -1,14 +1,16 @@
 //! `igb_session`: the settings a statement is planned under. Immutable; a SET makes a new one.
 
+use std::collections::HashMap;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex};
 
 use datafusion::arrow::array::timezone::Tz;
 use datafusion::catalog::MemoryCatalogProviderList;
 use datafusion::common::config::ConfigNonZeroUsize;
 use datafusion::config::SpillCompression;
 use datafusion::execution::runtime_env::RuntimeEnv;
-use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::execution::{SessionState, SessionStateBuilder, TaskContext};
 use datafusion::logical_expr::registry::FunctionRegistry;
 use datafusion::optimizer::{Analyzer, Optimizer};
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
@@ -38,9 +40,17 @@ pub(crate) struct SessionShared {
     pub engine: Arc<EngineShared>,
     /// Functions, rules and configuration; cloned per execution for its own now().
     pub state: SessionState,
+    /// Copies of the state that no execution has: copying its maps of functions takes longer than
+    /// planning a small statement.
+    spare: Mutex<Vec<SessionState>>,
+    /// What operators run in.
+    pub task: Arc<TaskContext>,
     /// igloo.views: results keep utf8_view and binary_view.
     pub views: bool,
 }
+
+/// More statements than this are seldom planned at the same time in one session.
+const SPARE_STATES_MAX: usize = 2;
 
 /// Settings; immutable once made: a SET makes a new one (cheap).
 pub struct igb_session {
@@ -49,11 +59,50 @@ pub struct igb_session {
 
 impl SessionShared {
     /// A state for one execution: now() is the moment of this call.
-    pub fn execution_state(&self) -> SessionState {
-        let mut state = self.state.clone();
+    pub fn execution_state(&self) -> ExecutionState<'_> {
+        let spare = self.spare.lock().ok().and_then(|mut spare| spare.pop());
+        let mut state = spare.unwrap_or_else(|| self.state.clone());
         state.mark_start_execution();
-        state
+        ExecutionState { session: self, state: Some(state) }
     }
+}
+
+/// A session's state, lent to one execution.
+pub(crate) struct ExecutionState<'a> {
+    session: &'a SessionShared,
+    /// None only while it is given back.
+    state: Option<SessionState>,
+}
+
+impl Deref for ExecutionState<'_> {
+    type Target = SessionState;
+
+    fn deref(&self) -> &SessionState {
+        self.state.as_ref().unwrap_or(&self.session.state)
+    }
+}
+
+impl Drop for ExecutionState<'_> {
+    fn drop(&mut self) {
+        let Ok(mut spare) = self.session.spare.lock() else { return };
+        if spare.len() < SPARE_STATES_MAX {
+            spare.extend(self.state.take());
+        }
+    }
+}
+
+/// Operators ask for no function by its name: a task needs no copy of the maps of them.
+fn task_of(state: &SessionState) -> Arc<TaskContext> {
+    Arc::new(TaskContext::new(
+        None,
+        state.session_id().to_string(),
+        state.config().clone(),
+        HashMap::new(),
+        HashMap::new(),
+        HashMap::new(),
+        HashMap::new(),
+        Arc::clone(state.runtime_env()),
+    ))
 }
 
 /// The state that all sessions of an engine start from.
@@ -149,7 +198,13 @@ unsafe fn new_session(
     for function in session_functions::all(&engine.version, user, catalog, schema) {
         state.register_udf(function)?;
     }
-    Ok(SessionShared { engine: Arc::clone(engine), state, views: options.views })
+    Ok(SessionShared {
+        engine: Arc::clone(engine),
+        spare: Mutex::default(),
+        task: task_of(&state),
+        state,
+        views: options.views,
+    })
 }
 
 /// Make a session. Returns 0 and gives *ret_session (igb_session_free); INVALID_ARGUMENT for an

@@ -90,6 +90,13 @@
 /* Per session; a client that leaks handles shows early. */
 #define IG_PREPARED_MAX 1024
 
+/* Plans of queries for further statements of the same text, of all sessions together: as
+ * many as dashboards ask at a time. Each takes some 20 KiB, and at most some 300. */
+#define IG_PLANS_KEPT_MAX 256
+
+/* Of the text of such a query; longer ones take longer to run than to plan. */
+#define IG_PLANS_KEPT_SQL_BYTES_MAX (4 * IG_KIB)
+
 /* Tickets, prepared statements and transactions of one session, of each sort: as
  * IG_PREPARED_MAX. */
 #define IG_FLIGHT_HANDLES_PER_SESSION_MAX 1024
@@ -245,6 +252,9 @@
  * since each telling wakes a thread. */
 #define IG_RPC_POLLED_BYTES_MAX (2 * IG_MIB)
 #define IG_RPC_POLLED_MESSAGES_MAX 64
+
+/* What waits for more to be written with it: as much as a socket takes at once. */
+#define IG_RPC_HELD_BYTES_MAX (64 * IG_KIB)
 
 /* Posted without waiting: the answers of one action or listing. */
 #define IG_RPC_POSTED_MESSAGES_MAX 256

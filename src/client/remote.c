@@ -231,7 +231,7 @@ static igloo_status query(void *connection, struct ig_str sql,
   struct ig_served_run *run = NULL;
   struct ig_command_statement command = {.query = sql};
   IG_TRY(ig_served_run_begin(connection, &run, reterr));
-  return ig_served_run_command(run, &ig_command_statement_query_message, &command, false,
+  return ig_served_run_command(run, &ig_command_statement_query_message, &command, true,
                                ret_result, reterr);
 }
 

@@ -59,8 +59,9 @@ IG_DEFINE_AUTO_STRUCT(ig_served_run, ig_served_run_end)
 void ig_served_cancel(struct ig_served *remote);
 void ig_served_progress(struct ig_served *remote, struct igloo_progress *ret_progress);
 
-/* Run a command that gives rows, or writes some: its result. `is_ticket`: it is that of a
- * prepared query, which can be read at once. Takes the run, also on failure. */
+/* Run a command that gives rows, or writes some: its result. `is_ticket`: it can be
+ * read at once, as all but a prepared statement that writes. Takes the run, also on
+ * failure. */
 IG_NODISCARD igloo_status ig_served_run_command(struct ig_served_run *run,
                                                 const struct ig_protobuf_message *command,
                                                 const void *value, bool is_ticket,

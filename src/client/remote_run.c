@@ -2,9 +2,9 @@
  * remote_run.c -- statements that run on a server, and the streams that they end in; see
  * remote.h.
  *
- * A statement is asked for by GetFlightInfo, which plans it and runs what is not a query;
- * its rows come by DoGet, which is called even where none are expected: it uses up the
- * ticket. A prepared query needs DoGet alone.
+ * A statement's command is its ticket: DoGet plans it, runs it and gives its rows. Only a
+ * prepared statement that writes is asked for by GetFlightInfo, which runs it; DoGet then
+ * uses up the ticket.
  */
 #include <errno.h>
 
@@ -203,16 +203,17 @@ static igloo_status run_command(struct ig_served_run *run,
   return fetch(run, &info, ret_rows, reterr);
 }
 
-/* The command of a prepared query is a ticket too, which saves a round trip. */
 static igloo_status get_command(struct ig_served_run *run,
                                 const struct ig_protobuf_message *command,
                                 const void *value, struct ArrowArrayStream *ret_rows,
-                                struct igloo_error *reterr) {
-  IG_AUTO_DONE(ig_buf) ticket = IG_BUF_INIT(IG_MIB);
+                                int64_t *ret_affected, struct igloo_error *reterr) {
+  IG_AUTO_DONE(ig_buf) ticket = IG_BUF_INIT(IG_SQL_BYTES_LIMIT + IG_MIB);
   ig_any_encode(command, value, &ticket);
   IG_TRY(ig_buf_check(&ticket, reterr));
-  return ig_flight_client_get(run->remote->client, ig_buf_str(&ticket), run->cancel,
-                              ret_rows, reterr);
+  IG_TRY(ig_flight_client_get(run->remote->client, ig_buf_str(&ticket), run->cancel,
+                              ret_rows, reterr));
+  *ret_affected = ig_flight_stream_affected(ret_rows);
+  return IGLOO_OK;
 }
 
 igloo_status ig_served_run_command(struct ig_served_run *run,
@@ -225,7 +226,7 @@ igloo_status ig_served_run_command(struct ig_served_run *run,
   int64_t affected = -1;
   if (!rows) return ig_fail_oom(reterr);
   igloo_status status =
-      is_ticket ? get_command(held, command, value, &rows->inner, reterr)
+      is_ticket ? get_command(held, command, value, &rows->inner, &affected, reterr)
                 : run_command(held, command, value, &rows->inner, &affected, reterr);
   if (status != IGLOO_OK) {
     ig_free(rows);

@@ -127,6 +127,8 @@ ig_remote_table *ig_remote_table_unref(ig_remote_table *table); /* NULL as above
 IG_DEFINE_AUTO(ig_remote_table, ig_remote_table_unref)
 
 /* Struct of its columns. Borrowed. */
+/* True while looking the table up gives what this one was made of. */
+bool ig_remote_table_is_current(const ig_remote_table *table);
 const struct ArrowSchema *ig_remote_table_schema(const ig_remote_table *table);
 ig_source *ig_remote_table_peek_source(const ig_remote_table *table);
 /* Estimates; -1: unknown. */

@@ -367,6 +367,16 @@ ig_remote_table *ig_remote_table_unref(ig_remote_table *table) {
   return NULL;
 }
 
+bool ig_remote_table_is_current(const ig_remote_table *table) {
+  IG_AUTO_DONE(ig_buf) key = IG_BUF_INIT(KEY_BYTES_MAX);
+  struct ig_facts *facts = table->facts;
+  if (facts->is_query || key_of(ig_str_from_cstr(facts->schema_name),
+                                ig_str_from_cstr(facts->name), &key, NULL) != IGLOO_OK)
+    return false;
+  IG_AUTO_STRUCT(ig_facts) *now = remembered(table->source, ig_buf_str(&key));
+  return now == facts;
+}
+
 const struct ArrowSchema *ig_remote_table_schema(const ig_remote_table *table) {
   return &table->facts->schema;
 }

@@ -263,6 +263,10 @@ bool ig_plan_access_at(const ig_plan *plan, size_t index,
   return true;
 }
 
+bool ig_plan_is_lasting(const ig_plan *plan) {
+  return igb_plan_lasts(plan->bridge);
+}
+
 igloo_status ig_plan_schema(const ig_plan *plan, struct ArrowSchema *ret_schema,
                             struct igloo_error *reterr) {
   return (igloo_status)igb_plan_schema(plan->bridge, ret_schema, ig_to_igb_error(reterr));
@@ -313,6 +317,12 @@ igloo_status ig_plan_bind(ig_plan *plan, const struct ArrowArray *values,
                              .schema = schema,
                              .row = row};
   struct ig_task *done = NULL;
+  if (ig_plan_is_lasting(plan)) { /* and so of a size that any stack bears */
+    igloo_status status = run_bind(&task->task, reterr);
+    igb_plan *made = task->bound;
+    ig_free(task);
+    return status == IGLOO_OK ? wrap_plan(plan->context, made, ret_plan, reterr) : status;
+  }
   IG_TRY(ig_planners_run(ig_engine_peek_planners(plan->context->engine), &task->task,
                          NULL, false, &done, reterr));
   igb_plan *bound = ((struct bind_task *)done)->bound;

@@ -108,6 +108,10 @@ struct ig_plan_access {
 bool ig_plan_access_at(const ig_plan *plan, size_t index,
                        struct ig_plan_access *ret_access);
 
+/* True if statements of the same text may use the plan again, as long as its names mean
+ * the same: it calls no function whose value is that of a moment, and is not large. */
+bool ig_plan_is_lasting(const ig_plan *plan);
+
 /* The promised schema of a query, the rows that a writing statement would write, or the
  * declared columns. Gives *ret_schema. */
 IG_NODISCARD igloo_status ig_plan_schema(const ig_plan *plan,

@@ -38,18 +38,21 @@ static igloo_status run_start(struct ig_task *base, struct igloo_error *reterr) 
                                        &task->query, ig_to_igb_error(reterr));
 }
 
-igloo_status ig_query_start(ig_plan *plan, ig_cancel *cancel, ig_query **ret_query,
-                            struct igloo_error *reterr) {
+/* What is done in microseconds is done here: another thread would take longer to wake.
+ * query->bridge stays NULL for all else. */
+static igloo_status start_small(ig_query *query, struct igloo_error *reterr) {
+  struct igb_cancel cancel = ig_to_igb_cancel(query->cancel);
+  return (igloo_status)igb_query_start_small(query->plan->bridge, &cancel, &query->bridge,
+                                             ig_to_igb_error(reterr));
+}
+
+static igloo_status start(ig_query *query, struct igloo_error *reterr) {
+  ig_plan *plan = query->plan;
+  ig_cancel *cancel = query->cancel;
   IG_AUTO(ig_remote_run) *run = NULL;
   IG_TRY(ig_plan_new_run(plan, cancel, &run, reterr));
-  IG_AUTO(ig_query) *query = ig_calloc(1, sizeof(*query));
   struct start_task *task = ig_calloc(1, sizeof(*task));
-  if (!query || !task) {
-    ig_free(task);
-    return ig_fail_oom(reterr);
-  }
-  query->plan = ig_plan_ref(plan);
-  query->cancel = cancel ? ig_cancel_ref(cancel) : NULL;
+  if (!task) return ig_fail_oom(reterr);
   task->task = (struct ig_task){.run = run_start, .free = free_start_task};
   task->plan = ig_plan_ref(plan);
   task->cancel = cancel ? ig_cancel_ref(cancel) : NULL;
@@ -59,6 +62,17 @@ igloo_status ig_query_start(ig_plan *plan, ig_cancel *cancel, ig_query **ret_que
                          query->cancel, true, &done, reterr));
   query->bridge = IG_TAKE(((struct start_task *)done)->query);
   done->free(done);
+  return IGLOO_OK;
+}
+
+igloo_status ig_query_start(ig_plan *plan, ig_cancel *cancel, ig_query **ret_query,
+                            struct igloo_error *reterr) {
+  IG_AUTO(ig_query) *query = ig_calloc(1, sizeof(*query));
+  if (!query) return ig_fail_oom(reterr);
+  query->plan = ig_plan_ref(plan);
+  query->cancel = cancel ? ig_cancel_ref(cancel) : NULL;
+  IG_TRY(start_small(query, reterr));
+  if (!query->bridge) IG_TRY(start(query, reterr));
   *ret_query = IG_TAKE(query);
   return IGLOO_OK;
 }
@@ -75,6 +89,10 @@ ig_query *ig_query_free(ig_query *query) {
 igloo_status ig_query_stream(ig_query *query, struct ArrowArrayStream *ret_rows,
                              struct igloo_error *reterr) {
   return (igloo_status)igb_query_stream(query->bridge, ret_rows, ig_to_igb_error(reterr));
+}
+
+bool ig_query_is_ready(const ig_query *query) {
+  return igb_query_is_ready(query->bridge);
 }
 
 igloo_status ig_query_error(const ig_query *query, struct igloo_error *reterr) {

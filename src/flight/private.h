@@ -228,10 +228,11 @@ IG_NODISCARD igloo_status ig_flight_close_session(struct ig_flight_call *call,
 /* ---- stream_out.c ------------------------------------------------------------------ */
 
 /* Send the rows (taken, also on failure) as FlightData: a schema, described where it is
- * that of a statement, then batches. */
+ * that of a statement, then batches. Rows that the statement wrote (-1: none are
+ * counted) are told with the schema. */
 IG_NODISCARD igloo_status ig_flight_send_rows(struct ig_flight_call *call,
                                               struct ArrowArrayStream *rows,
-                                              bool is_statement,
+                                              bool is_statement, int64_t affected,
                                               struct igloo_error *reterr);
 /* Append a schema as FlightInfo and others carry it. */
 IG_NODISCARD igloo_status ig_flight_schema_bytes(const struct ArrowSchema *schema,

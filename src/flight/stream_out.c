@@ -12,6 +12,22 @@ igloo_status ig_flight_schema_bytes(const struct ArrowSchema *schema, struct ig_
   return ig_buf_check(out, reterr);
 }
 
+/* The schema, and how many rows were written: a DoPutUpdateResult as app_metadata. */
+static igloo_status send_schema(struct ig_flight_call *call,
+                                struct ig_ipc_message *message, int64_t affected,
+                                struct igloo_error *reterr) {
+  IG_AUTO_DONE(ig_buf) told = IG_BUF_INIT(IG_FLIGHT_REPLY_BYTES_MAX);
+  struct ig_do_put_update_result result = {.record_count = affected};
+  struct ig_pieces pieces;
+  IG_TRY(ig_flight_data_frame(message, reterr));
+  ig_protobuf_encode(&ig_do_put_update_result_message, &result, &told);
+  if (affected == 0) ig_buf_append_str(&told, IG_STR("\x08\0")); /* 0 is left out */
+  IG_TRY(ig_buf_check(&told, reterr));
+  struct ig_flight_data data = {.app_metadata = ig_buf_str(&told)};
+  IG_TRY(ig_flight_data_pack(&data, &message->pieces, &pieces, reterr));
+  return ig_rpc_call_send(call->rpc, &pieces, reterr);
+}
+
 /* Takes the message, also on failure. */
 static igloo_status send_message(struct ig_flight_call *call,
                                  struct ig_ipc_message *message,
@@ -60,7 +76,7 @@ static igloo_status choose_codec(const struct ig_flight_call *call,
 
 igloo_status ig_flight_send_rows(struct ig_flight_call *call,
                                  struct ArrowArrayStream *rows, bool is_statement,
-                                 struct igloo_error *reterr) {
+                                 int64_t affected, struct igloo_error *reterr) {
   IG_AUTO_STREAM held = *rows;
   rows->release = NULL;
   IG_AUTO_SCHEMA given = {0}, schema = {0};
@@ -73,10 +89,20 @@ igloo_status ig_flight_send_rows(struct ig_flight_call *call,
   IG_TRY(choose_codec(call, &options.codec, reterr));
   IG_TRY(ig_flight_tell_session(call, reterr));
   IG_TRY(ig_ipc_encoder_new(&schema, &options, &encoder, reterr));
+  /* A small result goes out in one piece, with the status of the call. */
+  bool is_held = ig_result_is_ready(&held);
+  ig_rpc_call_hold(call->rpc, is_held);
   IG_TRY(ig_ipc_encoder_schema(encoder, &first, reterr));
-  IG_TRY(send_message(call, &first, reterr));
+  if (affected < 0)
+    IG_TRY(send_message(call, &first, reterr));
+  else
+    IG_TRY(send_schema(call, &first, affected, reterr));
   for (;;) {
     struct ArrowArray batch = {0};
+    if (is_held && !ig_result_is_ready(&held)) {
+      is_held = false;
+      ig_rpc_call_hold(call->rpc, false);
+    }
     IG_TRY(next_batch(&held, &batch, reterr));
     if (!batch.release) return IGLOO_OK;
     if (batch.length == 0)

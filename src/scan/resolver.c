@@ -9,6 +9,9 @@
 /* Views of one statement, each with a search path of its own. */
 #define SCOPES_MAX 4096
 
+/* Files and columns of the tables of a statement whose plan may be kept. */
+#define LASTING_PARTS_MAX 1000
+
 struct ig_resolver {
   int32_t refs;
   ig_snapshot *snapshot;
@@ -21,6 +24,10 @@ struct ig_resolver {
   struct ig_identity who;
   const struct ig_object **views; /* scope n + 1 is the search path of views[n] */
   size_t views_count, views_cap;
+  bool is_fleeting; /* gave, or looked for, what may be another thing the next time */
+  ig_remote_table **remotes; /* one reference to each */
+  size_t remotes_count, remotes_cap;
+  size_t parts; /* files and columns of the tables that it gave */
 };
 
 /* The search path of a scope: the session's own tables are seen only in scope 0. */
@@ -70,6 +77,9 @@ ig_resolver *ig_resolver_unref(ig_resolver *resolver) {
   ig_free(resolver->search_path);
   if (resolver->sources) (void)ig_sources_unref(resolver->sources);
   ig_free(resolver->views);
+  for (size_t i = 0; i < resolver->remotes_count; i++)
+    (void)ig_remote_table_unref(resolver->remotes[i]);
+  ig_free(resolver->remotes);
   (void)ig_session_tables_unref(resolver->own);
   (void)ig_system_tables_unref(resolver->system);
   (void)ig_snapshot_unref(resolver->snapshot);
@@ -79,6 +89,16 @@ ig_resolver *ig_resolver_unref(ig_resolver *resolver) {
 
 ig_snapshot *ig_resolver_peek_snapshot(ig_resolver *resolver) {
   return resolver->snapshot;
+}
+
+bool ig_resolver_is_lasting(const ig_resolver *resolver) {
+  return !resolver->is_fleeting && resolver->parts <= LASTING_PARTS_MAX;
+}
+
+ig_remote_table *const *ig_resolver_peek_remotes(const ig_resolver *resolver,
+                                                 size_t *ret_count) {
+  *ret_count = resolver->remotes_count;
+  return resolver->remotes;
 }
 
 /* ---- objects of the catalog become tables ------------------------------------------ */
@@ -153,8 +173,10 @@ static igloo_status describe_object(ig_resolver *resolver, const struct ig_objec
   switch (object->kind) {
     case IG_OBJECT_TABLE:
       IG_TRY(describe_managed(object, table, reterr));
+      resolver->parts += object->files_count + (size_t)object->columns->n_children;
       break;
     case IG_OBJECT_EXTERNAL_TABLE:
+      resolver->is_fleeting = true;
       IG_TRY(describe_external(resolver, object, cancel, table, reterr));
       break;
     case IG_OBJECT_VIEW:
@@ -308,7 +330,9 @@ static igloo_status find_in_place(ig_resolver *resolver, const struct ig_pair *p
   if (!source)
     return is_unavailable(resolver, catalog) ? fail_unavailable(catalog, reterr)
                                              : IGLOO_OK;
-  return ig_scan_remote_find(source, schema, name, cancel, ret_table, reterr);
+  IG_TRY(ig_scan_remote_find(source, schema, name, cancel, ret_table, reterr));
+  if (!*ret_table) resolver->is_fleeting = true; /* it may be there the next time */
+  return IGLOO_OK;
 }
 
 /* catalog.schema.table */
@@ -352,6 +376,15 @@ static igloo_status find_qualified(ig_resolver *resolver, struct scope scope,
   return ig_scan_remote_table(source, IG_STR(""), parts[1], cancel, ret_table, reterr);
 }
 
+static igloo_status note_remote(ig_resolver *resolver, ig_remote_table *remote,
+                                struct igloo_error *reterr) {
+  resolver->parts += (size_t)ig_remote_table_schema(remote)->n_children;
+  IG_TRY(IG_RESERVE(resolver->remotes, resolver->remotes_cap, resolver->remotes_count + 1,
+                    SCOPES_MAX, "tables in one statement", reterr));
+  resolver->remotes[resolver->remotes_count++] = ig_remote_table_ref(remote);
+  return IGLOO_OK;
+}
+
 igloo_status ig_resolver_table(ig_resolver *resolver, uint64_t scope_id,
                                const struct ig_str *parts, size_t parts_count,
                                ig_cancel *cancel, ig_scan_table **ret_table,
@@ -374,6 +407,8 @@ igloo_status ig_resolver_table(ig_resolver *resolver, uint64_t scope_id,
                            &found, reterr));
     if (!found) return fail_no_table(resolver, scope, IG_STR(""), parts[0], reterr);
   }
+  if (found->kind == IG_SCAN_STREAM) resolver->is_fleeting = true;
+  if (found->kind == IG_SCAN_REMOTE) IG_TRY(note_remote(resolver, found->remote, reterr));
   *ret_table = IG_TAKE(found);
   return IGLOO_OK;
 }
@@ -439,6 +474,7 @@ igloo_status ig_resolver_function(ig_resolver *resolver, struct ig_str name,
                                   const struct ig_scan_argument *arguments,
                                   size_t arguments_count, ig_cancel *cancel,
                                   ig_scan_table **ret_table, struct igloo_error *reterr) {
+  resolver->is_fleeting = true;
   if (ig_str_eq_cstr(name, "remote_query"))
     return ig_scan_remote_query(resolver->sources, &resolver->who, arguments,
                                 arguments_count, cancel, ret_table, reterr);
@@ -451,6 +487,7 @@ igloo_status ig_resolver_location(ig_resolver *resolver, struct ig_str location,
                                   const struct ig_scan_argument *options,
                                   size_t options_count, ig_cancel *cancel,
                                   ig_scan_table **ret_table, struct igloo_error *reterr) {
+  resolver->is_fleeting = true;
   return ig_paths_location(resolver->roots, location, format, options, options_count,
                            cancel, ret_table, reterr);
 }

@@ -96,6 +96,16 @@ ig_source *ig_resolver_target_source(ig_resolver *resolver, const struct ig_str 
                                      size_t parts_count, struct ig_str *ret_schema,
                                      struct ig_str *ret_name);
 
+/* True while all that it gave is what another resolver of the same parts gives, as long
+ * as the snapshot is the newest and the tables of other databases are current
+ * (ig_remote_table_is_current), and is not large: no files that are listed, streams or
+ * system tables. */
+bool ig_resolver_is_lasting(const ig_resolver *resolver);
+
+/* The tables of other databases that it gave; borrowed. */
+ig_remote_table *const *ig_resolver_peek_remotes(const ig_resolver *resolver,
+                                                 size_t *ret_count);
+
 ig_snapshot *ig_resolver_peek_snapshot(ig_resolver *resolver);
 
 #endif

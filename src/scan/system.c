@@ -145,6 +145,7 @@ struct ig_session_tables {
   int32_t refs;
   pthread_mutex_t mu;
   struct ig_map streams; /* guarded by mu; of struct session_stream */
+  uint64_t changes;      /* atomic; written with mu held */
 };
 
 static void unref_stream(void *ctx) {
@@ -182,6 +183,15 @@ ig_session_tables *ig_session_tables_unref(ig_session_tables *tables) {
   return NULL;
 }
 
+uint64_t ig_session_tables_changes(const ig_session_tables *tables) {
+  /* Pairs with the release below: who reads a new number finds the tables of then. */
+  return __atomic_load_n(&tables->changes, __ATOMIC_ACQUIRE);
+}
+
+static void count_change_locked(ig_session_tables *tables) {
+  (void)__atomic_add_fetch(&tables->changes, 1, __ATOMIC_RELEASE);
+}
+
 igloo_status ig_session_tables_put(ig_session_tables *tables, struct ig_str name,
                                    struct ArrowArrayStream *rows,
                                    struct igloo_error *reterr) {
@@ -200,7 +210,9 @@ igloo_status ig_session_tables_put(ig_session_tables *tables, struct ig_str name
     return status;
   }
   IG_LOCK_SCOPE(&tables->mu);
-  return ig_map_put(&tables->streams, name, stream, reterr);
+  status = ig_map_put(&tables->streams, name, stream, reterr);
+  count_change_locked(tables);
+  return status;
 }
 
 bool ig_session_tables_drop(ig_session_tables *tables, struct ig_str name) {
@@ -208,6 +220,7 @@ bool ig_session_tables_drop(ig_session_tables *tables, struct ig_str name) {
   {
     IG_LOCK_SCOPE(&tables->mu);
     stream = ig_map_steal(&tables->streams, name);
+    count_change_locked(tables);
   }
   if (stream) unref_stream(stream); /* may release the caller's stream: not under mu */
   return stream != NULL;

@@ -74,6 +74,8 @@ IG_NODISCARD igloo_status ig_session_tables_put(ig_session_tables *tables,
                                                 struct ig_str name,
                                                 struct ArrowArrayStream *rows,
                                                 struct igloo_error *reterr);
+/* How many times a table was put or dropped: names mean the same while it is the same. */
+uint64_t ig_session_tables_changes(const ig_session_tables *tables);
 /* Forget a table; false if there is none. Scans that hold it go on. */
 bool ig_session_tables_drop(ig_session_tables *tables, struct ig_str name);
 

@@ -4,7 +4,7 @@
 #include "arrow/rows.h"
 #include "arrow/schema.h"
 #include "base/limits.h"
-#include "session/private.h"
+#include "session/plans.h"
 #include "sql/guard.h"
 #include "sql/quote.h"
 
@@ -72,34 +72,71 @@ igloo_status ig_guarded_inner(const struct ig_guarded *guarded, char **ret_sql,
 
 /* ---- planning ---------------------------------------------------------------------- */
 
-igloo_status ig_session_resolver(ig_session *session, ig_resolver **ret_resolver,
-                                 struct igloo_error *reterr) {
-  IG_AUTO(ig_snapshot) *snapshot = ig_catalog_snapshot(session->parts.catalog);
-  IG_AUTO(ig_session_state) *state = ig_session_state_get(session);
-  struct ig_identity who;
-  IG_TRY(ig_session_right(session, &who, reterr));
+static igloo_status new_resolver(ig_session *session, ig_snapshot *snapshot,
+                                 const ig_session_state *state,
+                                 const struct ig_identity *who,
+                                 ig_resolver **ret_resolver, struct igloo_error *reterr) {
   struct ig_resolver_parts parts = {
       .snapshot = snapshot,
       .roots = session->parts.roots,
       .system = session->parts.system,
       .own = session->own,
       .sources = ig_attached_sources(session->parts.attached),
-      .who = who,
+      .who = *who,
       .search_path = state->settings.search_path,
       .search_path_count = state->settings.search_path_count,
   };
   return ig_resolver_new(&parts, ret_resolver, reterr);
 }
 
+igloo_status ig_session_resolver(ig_session *session, ig_resolver **ret_resolver,
+                                 struct igloo_error *reterr) {
+  IG_AUTO(ig_snapshot) *snapshot = ig_catalog_snapshot(session->parts.catalog);
+  IG_AUTO(ig_session_state) *state = ig_session_state_get(session);
+  struct ig_identity who;
+  IG_TRY(ig_session_right(session, &who, reterr));
+  return new_resolver(session, snapshot, state, &who, ret_resolver, reterr);
+}
+
+static bool may_keep(const ig_resolver *resolver, const ig_plan *plan) {
+  struct ig_plan_description description;
+  ig_plan_describe(plan, &description);
+  return description.kind == IG_PLAN_QUERY && ig_resolver_is_lasting(resolver) &&
+         ig_plan_is_lasting(plan);
+}
+
 igloo_status ig_session_plan(ig_session *session, struct ig_str sql, ig_running *running,
                              ig_resolver **ret_resolver, ig_plan **ret_plan,
                              struct igloo_error *reterr) {
-  IG_AUTO(ig_resolver) *resolver = NULL;
-  ig_cancel *cancel = ig_running_cancel(running);
+  ig_plans *plans = ig_registry_plans(session->parts.registry);
   IG_TRY(ig_running_admit(running, reterr));
+  uint64_t changes = ig_plans_changes(plans); /* before the snapshot */
+  IG_AUTO(ig_snapshot) *snapshot = ig_catalog_snapshot(session->parts.catalog);
   IG_AUTO(ig_session_state) *state = ig_session_state_get(session);
-  IG_TRY(ig_session_resolver(session, &resolver, reterr));
-  IG_TRY(ig_plan_sql(state->plan_context, sql, resolver, cancel, ret_plan, reterr));
+  struct ig_identity who;
+  IG_TRY(ig_session_right(session, &who, reterr));
+  struct ig_plan_basis basis = {.session = session,
+                                .state = state,
+                                .snapshot = snapshot,
+                                .own = ig_session_tables_changes(session->own),
+                                .changes = changes,
+                                .user_id = who.user_id,
+                                .superuser = who.superuser,
+                                .sql = sql};
+  ig_plan *kept = ig_plans_find(plans, &basis);
+  if (kept) {
+    *ret_plan = kept;
+    if (ret_resolver) *ret_resolver = NULL;
+    return IGLOO_OK;
+  }
+  IG_AUTO(ig_resolver) *resolver = NULL;
+  IG_TRY(new_resolver(session, snapshot, state, &who, &resolver, reterr));
+  IG_AUTO(ig_plan) *plan = NULL;
+  IG_TRY(ig_plan_sql(state->plan_context, sql, resolver, ig_running_cancel(running),
+                     &plan, reterr));
+  if (may_keep(resolver, plan))
+    IG_TRY(ig_plans_keep(plans, &basis, resolver, plan, reterr));
+  *ret_plan = IG_TAKE(plan);
   if (ret_resolver) *ret_resolver = IG_TAKE(resolver);
   return IGLOO_OK;
 }

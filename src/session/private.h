@@ -117,6 +117,9 @@ void ig_registry_remove(ig_registry *registry, ig_session *session);
 /* The number of a new statement. */
 int64_t ig_registry_new_id(ig_registry *registry);
 
+/* The plans that are kept for its sessions; borrowed. */
+struct ig_plans *ig_registry_plans(ig_registry *registry);
+
 /* Every session, each with a reference. Gives *ret_list to ig_registry_list_free. */
 struct ig_session_list {
   ig_session **sessions;
@@ -253,7 +256,8 @@ IG_NODISCARD igloo_status ig_guarded_inner(const struct ig_guarded *guarded,
 IG_NODISCARD igloo_status ig_session_resolver(ig_session *session,
                                               ig_resolver **ret_resolver,
                                               struct igloo_error *reterr);
-/* Plan text that the guard let in. */
+/* Plan text that the guard let in, or take the plan that an earlier statement of the same
+ * text left. *ret_resolver is NULL then: it was a query, which needs none any more. */
 IG_NODISCARD igloo_status ig_session_plan(ig_session *session, struct ig_str sql,
                                           ig_running *running, ig_resolver **ret_resolver,
                                           ig_plan **ret_plan, struct igloo_error *reterr);

@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "base/thread.h"
-#include "session/private.h"
+#include "session/plans.h"
 
 /* The idle clock looks this often: a tenth of the limit, within these. */
 #define SWEEP_MIN_US (10 * IG_US_PER_MS)
@@ -24,6 +24,7 @@ struct ig_registry {
   bool has_thread;     /* guarded by mu */
   bool *gone;          /* guarded by mu: the thread's; set where it frees the registry */
   bool over;           /* guarded by mu */
+  ig_plans *plans;     /* owned */
 };
 
 igloo_status ig_registry_new(int64_t idle_us, ig_registry **ret_registry,
@@ -35,8 +36,12 @@ igloo_status ig_registry_new(int64_t idle_us, ig_registry **ret_registry,
   ig_mutex_init(&registry->mu);
   ig_cond_init(&registry->ends);
   ig_map_init(&registry->keys, SIZE_MAX / 64, NULL); /* limits.sessions is the bound */
-  *ret_registry = registry;
-  return IGLOO_OK;
+  igloo_status status = ig_plans_new(&registry->plans, reterr);
+  if (status == IGLOO_OK)
+    *ret_registry = registry;
+  else
+    (void)ig_registry_free(registry);
+  return status;
 }
 
 /* The idle clock may drop the last reference of a session, and with it of everything:
@@ -61,10 +66,15 @@ ig_registry *ig_registry_free(ig_registry *registry) {
   IG_ASSERT(!registry->first);
   end_thread(registry);
   ig_map_done(&registry->keys);
+  (void)ig_plans_free(registry->plans);
   ig_cond_done(&registry->ends);
   ig_mutex_done(&registry->mu);
   ig_free(registry);
   return NULL;
+}
+
+ig_plans *ig_registry_plans(ig_registry *registry) {
+  return registry->plans;
 }
 
 int64_t ig_registry_new_id(ig_registry *registry) {

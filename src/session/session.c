@@ -4,7 +4,7 @@
 #include "base/limits.h"
 #include "base/thread.h"
 #include "scan/resolver.h"
-#include "session/private.h"
+#include "session/plans.h"
 
 static void free_prepared(void *prepared) {
   (void)ig_prepared_free(prepared);
@@ -92,6 +92,7 @@ igloo_status ig_session_change(ig_session *session, struct ig_str name,
     session->state = IG_TAKE(after);
     (void)ig_session_state_unref(old);
   }
+  ig_plans_forget(ig_registry_plans(session->parts.registry), session);
   return IGLOO_OK;
 }
 
@@ -173,6 +174,7 @@ ig_session *ig_session_unref(ig_session *session) {
   if (!session || __atomic_sub_fetch(&session->refs, 1, __ATOMIC_ACQ_REL) > 0)
     return NULL;
   ig_registry_remove(session->parts.registry, session);
+  ig_plans_forget(ig_registry_plans(session->parts.registry), session);
   ig_map_done(&session->prepared);
   (void)ig_session_tables_unref(session->own);
   (void)ig_session_state_unref(session->state);

@@ -77,6 +77,10 @@ IG_NODISCARD igloo_status ig_flight_client_get(ig_flight_client *client,
                                                struct ArrowArrayStream *ret_rows,
                                                struct igloo_error *reterr);
 
+/* Rows written, as the schema's app_metadata of a stream of ig_flight_client_get() tells
+ * them (a DoPutUpdateResult); -1 where it tells none. */
+int64_t ig_flight_stream_affected(const struct ArrowArrayStream *rows);
+
 /* The error that ended a stream of ig_flight_client_get(), IGLOO_OK where none did;
  * INVALID_ARGUMENT for other streams. */
 igloo_status ig_flight_stream_error(const struct ArrowArrayStream *rows,

@@ -11,6 +11,7 @@
 #include "base/limits.h"
 #include "wire/client_private.h"
 #include "wire/flight_data.h"
+#include "wire/flight_sql.h"
 
 struct reader {
   ig_flight_client *client; /* borrowed: outlives its streams */
@@ -18,6 +19,7 @@ struct reader {
   ig_cancel *cancel; /* or NULL */
   ig_ipc_decoder *decoder;
   struct ig_flight_open_call open;
+  int64_t affected;         /* rows written, or -1 */
   struct igloo_error error; /* what ended the stream */
   bool ended;
 };
@@ -30,6 +32,14 @@ static void free_reader(struct reader *reader) {
   ig_free(reader);
 }
 IG_DEFINE_AUTO_STRUCT(reader, free_reader)
+
+/* What stands beside the schema; another server may mean something else by it. */
+static void read_affected(struct reader *reader, struct ig_str metadata) {
+  struct ig_do_put_update_result result;
+  if (metadata.len > 0 && ig_protobuf_decode(&ig_do_put_update_result_message, metadata,
+                                             NULL, &result, NULL) == IGLOO_OK)
+    reader->affected = result.record_count;
+}
 
 /* Read one message; *ret_got is false at the end of the stream. A message without a
  * header carries no Arrow data: *ret_kind is then 0. */
@@ -47,6 +57,7 @@ static igloo_status read_message(struct reader *reader, enum ig_ipc_kind *ret_ki
     ig_rpc_message_done(&message);
     return status;
   }
+  if (!ig_ipc_decoder_schema(reader->decoder)) read_affected(reader, data.app_metadata);
   struct ig_ipc_input input = ig_flight_data_input(&message, &data);
   return ig_ipc_decoder_message(reader->decoder, &input, ret_kind, ret_batch, reterr);
 }
@@ -123,6 +134,11 @@ static void release(struct ArrowArrayStream *stream) {
   stream->release = NULL;
 }
 
+int64_t ig_flight_stream_affected(const struct ArrowArrayStream *rows) {
+  if (rows->release != release) return -1;
+  return ((const struct reader *)rows->private_data)->affected;
+}
+
 igloo_status ig_flight_stream_error(const struct ArrowArrayStream *rows,
                                     struct igloo_error *reterr) {
   if (rows->release != release)
@@ -154,6 +170,7 @@ igloo_status ig_flight_client_get(ig_flight_client *client, struct ig_str ticket
   if (!made) return ig_fail_oom(reterr);
   IG_AUTO_STRUCT(reader) *reader = made;
   reader->client = client;
+  reader->affected = -1;
   reader->cancel = cancel ? ig_cancel_ref(cancel) : NULL;
   IG_TRY(ig_ipc_decoder_new(NULL, &reader->decoder, reterr));
   IG_TRY(ig_flight_client_start(client, "DoGet", cancel, IG_NEVER_US, &reader->call,

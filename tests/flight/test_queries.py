@@ -43,6 +43,33 @@ def test_the_stream_has_the_schema_of_the_info_with_its_nullability(client, text
     reader.read_all().validate(full=True)
 
 
+def test_the_command_of_a_statement_is_a_ticket_that_tells_what_was_written(raw, client, name):
+    def command(text):
+        return sql.wrap("CommandStatementQuery", query=text)
+
+    def written(text):
+        request = sql.message("Ticket", ticket=command(text)).SerializeToString()
+        first, *rest = [sql.parse("FlightData", data) for data in raw.stream("DoGet", request)]
+        assert not any(data.app_metadata for data in rest)
+        if not first.app_metadata:
+            return None
+        return sql.parse("DoPutUpdateResult", first.app_metadata).record_count
+
+    series = "SELECT v FROM generate_series(1, 3) AS t(v)"
+    assert written(f"CREATE TABLE {name} AS {series}") == 3
+    assert written(f"INSERT INTO {name} {series}") == 3
+    assert written(f"INSERT INTO {name} {series} WHERE v > 5") == 0
+    assert written("SET time_zone = 'UTC'") is None
+    assert written(f"SELECT * FROM {name}") is None
+    for text in (f"SELECT sum(v) AS s, count(*) AS n FROM {name}", "SHOW time_zone",
+                 "SELECT v FROM generate_series(1, 100000) AS t(v)", "SELECT 1 AS a WHERE false"):
+        reader = client.do_get(flight.Ticket(command(text)))
+        assert reader.read_all().equals(sql.query(client, text), check_metadata=True), text
+    assert sql.rows(client, f"SELECT count(*) FROM {name}") == [(6,)], "each ran once"
+    with pytest.raises(KeyError, match="nothere"):
+        client.do_get(flight.Ticket(command("SELECT nothere"))).read_all()
+
+
 def test_the_info_echoes_the_descriptor_and_says_what_it_does_not_know(client):
     descriptor = sql.statement("SELECT 1")
     info = client.get_flight_info(descriptor)

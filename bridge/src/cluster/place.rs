@@ -64,37 +64,43 @@ pub(crate) struct Placed {
     pub local: String,
 }
 
-/// A plan for this process alone.
-struct Local<'a> {
-    logical: &'a LogicalPlan,
-    state: SessionState,
-    plan: Arc<dyn ExecutionPlan>,
+/// A plan for this process alone, and what it runs in.
+pub(crate) struct Local {
+    pub plan: Arc<dyn ExecutionPlan>,
+    pub task: Arc<TaskContext>,
 }
 
-/// Have other members run what they may of `plan`, which `state` made of `logical`. On planning threads,
+/// What the plan was made of.
+struct Made<'a> {
+    logical: &'a LogicalPlan,
+    state: &'a SessionState,
+    plan: &'a Arc<dyn ExecutionPlan>,
+}
+
+/// Have other members run what they may of `local`, which `state` made of `logical`. On planning threads,
 /// under the same token and execution. `measured`: for EXPLAIN ANALYZE.
 pub(crate) fn distribute(
     engine: &Arc<EngineShared>,
     logical: &LogicalPlan,
-    state: SessionState,
-    plan: Arc<dyn ExecutionPlan>,
+    state: &SessionState,
+    local: Local,
     execution: Option<Arc<Execution>>,
     measured: bool,
 ) -> Result<Placed> {
-    let local = Local { logical, state, plan };
     let Some(cluster) = engine.cluster() else { return Ok(local.stay(String::new())) };
     let Some(members) = Members::new(&cluster)? else { return Ok(local.stay(String::new())) };
     let run = Run::new(engine, &cluster, execution, measured);
-    match spread(engine, &local, &members, &run) {
+    let made = Made { logical, state, plan: &local.plan };
+    match spread(engine, &made, &members, &run) {
         Ok((plan, task)) => Ok(Placed { plan, task, local: String::new() }),
         Err(Stays::Because(reason)) => Ok(local.stay(reason)),
         Err(Stays::Failed(error)) => Err(error),
     }
 }
 
-impl Local<'_> {
+impl Local {
     fn stay(self, reason: String) -> Placed {
-        Placed { plan: self.plan, task: self.state.task_ctx(), local: reason }
+        Placed { plan: self.plan, task: self.task, local: reason }
     }
 }
 
@@ -114,11 +120,11 @@ type Spread = (Arc<dyn ExecutionPlan>, Arc<TaskContext>);
 
 fn spread(
     engine: &Arc<EngineShared>,
-    local: &Local<'_>,
+    local: &Made<'_>,
     members: &Members,
     run: &Arc<Run>,
 ) -> std::result::Result<Spread, Stays> {
-    let bytes = files_bytes(&local.plan);
+    let bytes = files_bytes(local.plan);
     let least = members.cluster.functions().local_bytes;
     if bytes == 0 {
         return Err(Stays::because("it reads no files"));
@@ -128,7 +134,7 @@ fn spread(
     }
     let subqueries = local.plan.exists(|node| Ok(node.is::<ScalarSubqueryExec>()));
     let (plan, state) = match subqueries.unwrap_or(true) {
-        false => (Arc::clone(&local.plan), local.state.clone()),
+        false => (Arc::clone(local.plan), local.state.clone()),
         true => joined(engine, local)?,
     };
     codec::sendable(engine, &plan).map_err(Stays::Because)?;
@@ -153,7 +159,7 @@ fn spread(
 /// have to be in every task.
 fn joined(
     engine: &Arc<EngineShared>,
-    local: &Local<'_>,
+    local: &Made<'_>,
 ) -> std::result::Result<(Arc<dyn ExecutionPlan>, SessionState), Stays> {
     let remote = local.plan.exists(|node| Ok(crate::remote::remote_name(node).is_some()));
     if remote.unwrap_or(true) {

@@ -129,6 +129,9 @@ static void a_query_fails_as_out_of_memory_and_works_again(void **state) {
   IG_AUTO_CHAR *json = ig_asprintf("SELECT * FROM '%s'", in_scratch("j/**/*.json"));
   struct script scripts[] = {
       {{"SELECT count(*) FROM t AS a JOIN public.t AS b USING (n) WHERE a.s = 'x'"}},
+      /* the same, planned each time: a changed setting forgets plans */
+      {{"RESET time_zone",
+        "SELECT count(*) FROM t AS a JOIN public.t AS b USING (n) WHERE a.s = 'x'"}},
       {{csv}},
       {{json}},
       {{"SELECT * FROM information_schema.columns"}},
