@@ -325,8 +325,8 @@ def test_an_error_of_a_worker_is_the_error_of_the_engine(three, embedded):
             for one in (session, embedded):
                 with pytest.raises(nodes.IglooError) as caught:
                     one.fetch(sql)
-                # Which value comes first is left open.
-            told.append((caught.value.sqlstate, caught.value.message.split(":")[0]))
+                # Which of the values is met first is left open.
+                told.append((caught.value.sqlstate, caught.value.message.split(":")[0]))
         assert told[0] == told[1] and told[0][0] == state, told
 
 
