@@ -311,6 +311,12 @@ igloo_status ig_prover_recall(ig_prover *prover, struct igloo_error *reterr) {
   return IGLOO_OK;
 }
 
+void ig_prover_reset(ig_prover *prover) {
+  IG_LOCK_SCOPE(&prover->mu);
+  ig_map_done(&prover->windows);
+  ig_map_init(&prover->windows, IG_MEMBER_CALLERS_MAX, free_window);
+}
+
 /* ---- joining ----------------------------------------------------------------------- */
 
 /* A challenge is 32 random bytes, when it ends, and this process' code over both and the

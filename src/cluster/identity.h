@@ -94,6 +94,10 @@ void ig_prover_forget(ig_prover *prover, const char *caller);
  * they, and is a member anew. Returns IGLOO_OK; OUT_OF_MEMORY. */
 IG_NODISCARD igloo_status ig_prover_recall(ig_prover *prover, struct igloo_error *reterr);
 
+/* This process takes another id: no call for the old one is good any more, and callers
+ * that were gone for it may call the new one. */
+void ig_prover_reset(ig_prover *prover);
+
 /* ---- joining ------------------------------------------------------------------------
  */
 
