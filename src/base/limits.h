@@ -446,6 +446,10 @@
 #define IG_CLUSTER_TASKS_PER_MEMBER_MAX 1024
 #define IG_CLUSTER_READS_PER_MEMBER_MAX IG_RPC_MEMBER_STREAMS_MAX
 
+/* Batches of a partition that is made and read in one process: one is taken while the
+ * next are made. */
+#define IG_CLUSTER_LOCAL_BATCHES_MAX 4
+
 /* Comparing files: what planning waits for at most, for how long an answer counts, lists
  * that are remembered of each member, threads and requests that wait for one. A hundred
  * thousand files take 0.3 s. */

@@ -9,6 +9,7 @@
 #include "base/thread.h"
 #include "cluster/address.h"
 #include "cluster/files.h"
+#include "cluster/local.h"
 #include "cluster/tasks.h"
 #include "cluster/worker_messages.h"
 #include "wire/flight_data.h"
@@ -29,6 +30,7 @@ struct ig_channels {
   ig_cluster *cluster; /* borrowed */
   struct ig_cluster_channel table;
   ig_files_asker *files;
+  ig_pool *pool;      /* frees calls of this process to itself */
   pthread_mutex_t mu; /* after a peer's `opening`, before a connection's */
   struct peer *peers; /* guarded by mu */
 };
@@ -271,6 +273,8 @@ static igloo_status connect_peer(struct ig_channels *channels, struct peer *peer
 /* A task or a read. The rpc call has a share of it, as its state. */
 struct remote {
   struct ig_channels *channels;
+  ig_local *local;   /* of this process; NULL: of another, and then the rest is there */
+  bool is_counted;   /* a task of this process */
   struct peer *peer; /* a user of it, until it is freed */
   ig_rpc_call *call; /* its only handle */
   atomic_uint references;
@@ -336,16 +340,25 @@ static void log_end(struct remote *remote, enum ig_task_state state) {
                   ig_wall_us());
 }
 
+/* Its own tasks are figures of this process as those that others give it. */
+static void count_local_task(const struct remote *remote, uint64_t more, uint64_t now) {
+  struct ig_member_figures *figures = ig_cluster_figures(remote->channels->cluster);
+  (void)__atomic_fetch_add(&figures->tasks, more, __ATOMIC_RELAXED);
+  (void)__atomic_fetch_add(&figures->tasks_now, now, __ATOMIC_RELAXED);
+}
+
 static void free_remote(void *given) {
   struct remote *remote = given;
   if (!remote) return;
-  log_end(remote, IG_TASK_CANCELLED);
+  if (remote->log_number > 0) log_end(remote, IG_TASK_CANCELLED);
   ig_mutex_lock(&remote->mu);
   remote->wake = NULL;
   ig_mutex_unlock(&remote->mu);
+  remote->local = ig_local_free(remote->local);
+  if (remote->is_counted) count_local_task(remote, 0, UINT64_MAX); /* one less */
   ig_rpc_message_done(&remote->message);
   remote->decoder = ig_ipc_decoder_free(remote->decoder);
-  leave_peer(remote->channels, remote->peer);
+  if (remote->peer) leave_peer(remote->channels, remote->peer);
   /* Resets the call where it has not ended; its state goes with its last reference. */
   (void)ig_rpc_call_unref(remote->call);
   unref_remote(remote);
@@ -380,26 +393,33 @@ static igloo_status send(struct remote *remote, struct ig_buf *message,
   return status;
 }
 
+/* NULL: no memory. */
+static struct remote *new_remote(struct ig_channels *channels) {
+  struct remote *remote = ig_calloc(1, sizeof(*remote));
+  if (!remote) return NULL;
+  atomic_init(&remote->references, 1);
+  ig_mutex_init(&remote->mu);
+  remote->channels = channels;
+  return remote;
+}
+
+static bool is_self(const struct ig_channels *channels, struct ig_str id) {
+  char self[IG_MEMBER_ID_BYTES];
+  ig_members_self_id(ig_cluster_members(channels->cluster), self);
+  return ig_str_eq_cstr(id, self);
+}
+
 /* Begin a call and send its first message. */
 static igloo_status start_remote(struct ig_channels *channels, struct ig_str id,
                                  const char *path, struct ig_buf *message,
                                  bool has_batches, struct remote **ret_remote,
                                  struct igloo_error *reterr) {
   IG_TRY(ig_buf_check(message, reterr));
-  struct peer *peer = NULL;
-  IG_TRY(use_peer(channels, id, &peer, reterr));
-  struct remote *made = ig_calloc(1, sizeof(*made));
-  if (!made) {
-    leave_peer(channels, peer);
-    return ig_fail_oom(reterr);
-  }
-  atomic_init(&made->references, 1);
-  ig_mutex_init(&made->mu);
-  made->channels = channels;
-  made->peer = peer;
-  IG_AUTO_STRUCT(remote) *remote = made;
+  IG_AUTO_STRUCT(remote) *remote = new_remote(channels);
+  if (!remote) return ig_fail_oom(reterr);
+  IG_TRY(use_peer(channels, id, &remote->peer, reterr));
   if (has_batches) IG_TRY(ig_ipc_decoder_new(NULL, &remote->decoder, reterr));
-  IG_TRY(start_call(channels, peer, path, 0, &remote->call, reterr));
+  IG_TRY(start_call(channels, remote->peer, path, 0, &remote->call, reterr));
   atomic_fetch_add_explicit(&remote->references, 1, memory_order_relaxed);
   ig_rpc_call_set_state(remote->call, remote, NULL, unref_remote);
   ig_rpc_call_set_wakes(remote->call, on_input, on_room);
@@ -435,14 +455,30 @@ static enum ig_cluster_poll poll_message(struct remote *remote, ig_cluster_wake 
 
 /* --- tasks */
 
+static igloo_status send_task(struct ig_channels *channels,
+                              const struct ig_cluster_task_plan *plan,
+                              struct remote **ret_remote, struct igloo_error *reterr) {
+  if (is_self(channels, plan->member)) {
+    IG_AUTO_STRUCT(remote) *remote = new_remote(channels);
+    if (!remote) return ig_fail_oom(reterr);
+    IG_TRY(ig_local_task(ig_cluster_engine(channels->cluster), channels->pool, plan,
+                         &remote->local, reterr));
+    count_local_task(remote, 1, 1);
+    remote->is_counted = true;
+    *ret_remote = IG_TAKE(remote);
+    return IGLOO_OK;
+  }
+  IG_AUTO_DONE(ig_buf) message = IG_BUF_INIT(IG_CLUSTER_PLAN_BYTES_MAX);
+  ig_run_task_write(plan, &message);
+  return start_remote(channels, plan->member, IG_WORKER_RUN_TASK, &message, false,
+                      ret_remote, reterr);
+}
+
 static int32_t start_task(void *ctx, const struct ig_cluster_task_plan *plan,
                           void *execution, void **ret_task, struct igloo_error *reterr) {
   (void)execution; /* connecting is bounded by itself */
-  IG_AUTO_DONE(ig_buf) message = IG_BUF_INIT(IG_CLUSTER_PLAN_BYTES_MAX);
-  ig_run_task_write(plan, &message);
   struct remote *remote = NULL;
-  igloo_status status = start_remote(ctx, plan->member, IG_WORKER_RUN_TASK, &message,
-                                     false, &remote, reterr);
+  igloo_status status = send_task(ctx, plan, &remote, reterr);
   if (status != IGLOO_OK) return (int32_t)status;
   remote->log_number = ig_task_log_begin(ig_cluster_tasks(remote->channels->cluster),
                                          &plan->task, plan->member, ig_wall_us());
@@ -454,10 +490,13 @@ static int32_t poll_task(void *task, ig_cluster_wake wake, void *wake_ctx,
                          struct ig_str *ret_message, struct igloo_error *reterr) {
   struct remote *remote = task;
   struct ig_rpc_message message = {0};
-  enum ig_cluster_poll poll = poll_message(remote, wake, wake_ctx, &message, reterr);
+  enum ig_cluster_poll poll =
+      remote->local
+          ? ig_local_poll_message(remote->local, wake, wake_ctx, ret_message, reterr)
+          : poll_message(remote, wake, wake_ctx, &message, reterr);
   if (poll == IG_CLUSTER_POLL_END) log_end(remote, IG_TASK_DONE);
   if (poll == IG_CLUSTER_POLL_FAILED) log_end(remote, IG_TASK_FAILED);
-  if (poll != IG_CLUSTER_POLL_READY) return (int32_t)poll;
+  if (poll != IG_CLUSTER_POLL_READY || remote->local) return (int32_t)poll;
   ig_rpc_message_done(&remote->message);
   remote->message = message;
   *ret_message = ig_str_make((const char *)message.data, message.len);
@@ -467,25 +506,44 @@ static int32_t poll_task(void *task, ig_cluster_wake wake, void *wake_ctx,
 static void finish_task(void *task) {
   struct remote *remote = task;
   log_end(remote, IG_TASK_DONE);
-  ig_rpc_call_half_close(remote->call);
+  if (remote->local)
+    ig_local_finish(remote->local);
+  else
+    ig_rpc_call_half_close(remote->call);
 }
 
 /* --- partitions */
+
+static igloo_status ask_partition(struct ig_channels *channels, struct ig_str member,
+                                  const struct ig_cluster_task *task, uint32_t partition,
+                                  struct ig_str head, struct remote **ret_remote,
+                                  struct igloo_error *reterr) {
+  if (is_self(channels, member)) {
+    IG_AUTO_STRUCT(remote) *remote = new_remote(channels);
+    if (!remote) return ig_fail_oom(reterr);
+    IG_TRY(ig_local_read(ig_cluster_engine(channels->cluster), channels->pool, task,
+                         partition, head, &remote->local, reterr));
+    *ret_remote = IG_TAKE(remote);
+    return IGLOO_OK;
+  }
+  IG_AUTO_DONE(ig_buf) message = IG_BUF_INIT(IG_RPC_MESSAGE_BYTES_MAX);
+  ig_read_partition_write(task, partition, head, &message);
+  IG_TRY(start_remote(channels, member, IG_WORKER_READ_PARTITION, &message, true,
+                      ret_remote, reterr));
+  ig_rpc_call_half_close((*ret_remote)->call);
+  return IGLOO_OK;
+}
 
 static int32_t start_read(void *ctx, struct ig_str member,
                           const struct ig_cluster_task *task, uint32_t partition,
                           struct ig_str head, void *execution, void **ret_read,
                           struct igloo_error *reterr) {
   (void)execution;
-  IG_AUTO_DONE(ig_buf) message = IG_BUF_INIT(IG_RPC_MESSAGE_BYTES_MAX);
-  ig_read_partition_write(task, partition, head, &message);
   struct remote *remote = NULL;
-  igloo_status status = start_remote(ctx, member, IG_WORKER_READ_PARTITION, &message,
-                                     true, &remote, reterr);
-  if (status != IGLOO_OK) return (int32_t)status;
-  ig_rpc_call_half_close(remote->call);
-  *ret_read = remote;
-  return IGLOO_OK;
+  igloo_status status =
+      ask_partition(ctx, member, task, partition, head, &remote, reterr);
+  if (status == IGLOO_OK) *ret_read = remote;
+  return (int32_t)status;
 }
 
 /* Takes the message. */
@@ -511,6 +569,8 @@ static igloo_status decode(struct remote *remote, struct ig_rpc_message *message
 static int32_t poll_read(void *read, ig_cluster_wake wake, void *wake_ctx,
                          struct ArrowArray *ret_batch, struct igloo_error *reterr) {
   struct remote *remote = read;
+  if (remote->local)
+    return (int32_t)ig_local_poll_batch(remote->local, wake, wake_ctx, ret_batch, reterr);
   for (bool got = false; !got;) {
     struct ig_rpc_message message = {0};
     enum ig_cluster_poll poll = poll_message(remote, wake, wake_ctx, &message, reterr);
@@ -525,7 +585,9 @@ static int32_t poll_read(void *read, ig_cluster_wake wake, void *wake_ctx,
 static int32_t give_schema(void *read, struct ArrowSchema *ret_schema,
                            struct igloo_error *reterr) {
   struct remote *remote = read;
-  const struct ArrowSchema *schema = ig_ipc_decoder_schema(remote->decoder);
+  const struct ArrowSchema *schema = remote->local
+                                         ? ig_local_schema(remote->local)
+                                         : ig_ipc_decoder_schema(remote->decoder);
   if (!schema) return (int32_t)ig_fail(reterr, IGLOO_INTERNAL, "no batch has come yet");
   return (int32_t)ig_schema_copy(schema, ret_schema, reterr);
 }
@@ -574,6 +636,9 @@ igloo_status ig_channels_new(ig_cluster *cluster, ig_channels **ret_channels,
                                                 .read_poll = poll_read,
                                                 .read_schema = give_schema,
                                                 .read_free = free_remote};
+  const struct ig_pool_options pool = {
+      .name = "ig-local", .threads_max = 1, .waiting_max = UINT32_MAX / 2};
+  IG_TRY(ig_pool_new(&pool, &channels->pool, reterr));
   IG_TRY(ig_files_asker_new(channels, &channels->files, reterr));
   const struct ig_member_listener listener = {.lost = on_lost, .ctx = channels};
   ig_members_listen(ig_cluster_members(cluster), &listener);
@@ -583,6 +648,7 @@ igloo_status ig_channels_new(ig_cluster *cluster, ig_channels **ret_channels,
 
 ig_channels *ig_channels_free(ig_channels *channels) {
   if (!channels) return NULL;
+  (void)ig_pool_free(channels->pool);
   while (channels->peers) {
     struct peer *peer = channels->peers;
     IG_ASSERT(peer->users == 0);

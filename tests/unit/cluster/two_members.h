@@ -3,8 +3,9 @@
  *
  * Everything between the engines is real: registries, proofs, servers, sockets. The
  * engine is not, since a test wants to hold, break and delay what it makes: it stands
- * here, and service.c is compiled over it. A read makes what its head says: "BATCHES
- * ROWS" of one column of numbers, and then ends, or fails where the stage is FAILING.
+ * here, and service.c and local.c are compiled over it. A read makes what its head says:
+ * "BATCHES ROWS" of one column of numbers, and then ends, or fails where the stage is
+ * FAILING.
  */
 #ifndef IG_TESTS_CLUSTER_TWO_MEMBERS_H
 #define IG_TESTS_CLUSTER_TWO_MEMBERS_H
@@ -233,6 +234,9 @@ static ig_engine_read *made_read_free(ig_engine_read *given) {
 #define ig_engine_read_start made_read_start
 #define ig_engine_read_free made_read_free
 #include "cluster/service.c" /* over that engine */
+#define on_ended on_local_ended
+#include "cluster/local.c"
+#undef on_ended
 #undef ig_engine_ref
 #undef ig_engine_unref
 
@@ -256,8 +260,8 @@ struct two_options {
   const char *worker_socket; /* a Unix socket of the worker's; NULL: TCP */
 };
 
-static void node_open(struct node *node, enum ig_member_role role,
-                      const char *coordinator, const char *socket) {
+static IG_UNUSED void node_open(struct node *node, enum ig_member_role role,
+                                const char *coordinator, const char *socket) {
   *node = (struct node){0};
   const struct ig_cluster_options options = {.role = role,
                                              .token = IG_STR(TOKEN),
@@ -297,7 +301,7 @@ static IG_UNUSED void node_kill(struct node *node) {
   node->server = ig_rpc_server_free(node->server);
 }
 
-static void node_close(struct node *node) {
+static IG_UNUSED void node_close(struct node *node) {
   node->server = ig_rpc_server_free(node->server);
   node->service = ig_worker_service_free(node->service);
   ig_cluster_stop(node->cluster);
@@ -305,7 +309,7 @@ static void node_close(struct node *node) {
   node->cluster = ig_cluster_free(node->cluster);
 }
 
-static void two_open(struct two *two, const struct two_options *options) {
+static IG_UNUSED void two_open(struct two *two, const struct two_options *options) {
   static bool is_ready;
   if (!is_ready) ig_cond_init(&made.changed);
   is_ready = true;
@@ -320,7 +324,7 @@ static void two_open(struct two *two, const struct two_options *options) {
   ig_members_self_id(ig_cluster_members(two->worker.cluster), two->worker.id);
 }
 
-static void two_close(struct two *two) {
+static IG_UNUSED void two_close(struct two *two) {
   node_close(&two->worker);
   node_close(&two->coordinator);
   assert_int_equal(made.tasks, made.tasks_freed);
@@ -366,8 +370,8 @@ static IG_UNUSED void wait_told(struct waker *waker) {
 
 static const struct ig_cluster_task a_task = {.query_id = "0123456789abcde", .stage = 1};
 
-static igloo_status start_a_read(struct two *two, const char *head, uint32_t stage,
-                                 void **ret_read) {
+static IG_UNUSED igloo_status start_a_read(struct two *two, const char *head,
+                                           uint32_t stage, void **ret_read) {
   struct ig_cluster_task task = a_task;
   task.stage = stage;
   return two->coordinator.table->read_start(
