@@ -297,20 +297,6 @@ void ig_prover_forget(ig_prover *prover, const char *caller) {
   window->bits = NULL;
 }
 
-igloo_status ig_prover_recall(ig_prover *prover, struct igloo_error *reterr) {
-  size_t bytes = WINDOW_WORDS * sizeof(uint64_t);
-  void *value;
-  IG_LOCK_SCOPE(&prover->mu);
-  for (size_t at = 0; ig_map_next(&prover->windows, &at, NULL, &value);) {
-    struct window *window = value;
-    if (window->bits) continue;
-    window->bits = ig_malloc(bytes);
-    if (!window->bits) return ig_fail_oom(reterr);
-    memset(window->bits, 0xff, bytes); /* all of it was seen, for all that is known */
-  }
-  return IGLOO_OK;
-}
-
 void ig_prover_reset(ig_prover *prover) {
   IG_LOCK_SCOPE(&prover->mu);
   ig_map_done(&prover->windows);

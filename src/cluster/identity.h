@@ -90,10 +90,6 @@ IG_NODISCARD igloo_status ig_prover_check(ig_prover *prover, struct ig_str proof
 /* A caller is gone, and its id with it: none of its calls is good any more. */
 void ig_prover_forget(ig_prover *prover, const char *caller);
 
-/* Who was forgotten may call again, later than before: this process was cut off, not
- * they, and is a member anew. Returns IGLOO_OK; OUT_OF_MEMORY. */
-IG_NODISCARD igloo_status ig_prover_recall(ig_prover *prover, struct igloo_error *reterr);
-
 /* This process takes another id: no call for the old one is good any more, and callers
  * that were gone for it may call the new one. */
 void ig_prover_reset(ig_prover *prover);

@@ -230,7 +230,6 @@ static igloo_status take_answer(ig_joiner *joiner, const struct ig_join_response
       memchr(coordinator.data, '\0', coordinator.len))
     return ig_fail_state(reterr, IGLOO_INTERNAL, "08P01",
                          "the coordinator does not tell who it is");
-  IG_TRY(ig_prover_recall(joiner->prover, reterr));
   ig_prover_reset(joiner->prover);
   IG_TRY(ig_told_members_take(joiner->members, ig_str_from_cstr(joiner->id), coordinator,
                               answer->members.items, answer->members.len, reterr));
