@@ -435,6 +435,9 @@
  * its heartbeats are missed for ten seconds. */
 #define IG_CLUSTER_KEEPALIVE_US INT64_C(4000000)
 
+/* For what an engine that ends still drops. */
+#define IG_CLUSTER_CLOSE_US INT64_C(2000000)
+
 /* One plan; those of TPC-H have some 20 KiB for each task, lists of files the rest. */
 #define IG_CLUSTER_PLAN_BYTES_MAX (64 * IG_MIB)
 

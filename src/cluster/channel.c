@@ -23,6 +23,7 @@ struct peer {
   struct igloo_error why;  /* of the last failure; guarded by the channels' mu */
   int64_t retry_us;        /* guarded by the channels' mu: no attempt before */
   ig_rpc_channel *channel; /* guarded by the channels' mu; NULL: none yet */
+  bool is_doubted;         /* guarded by the channels' mu: its connection is lost */
   pthread_mutex_t opening; /* one connects, others wait; before the channels' mu */
 };
 
@@ -33,6 +34,8 @@ struct ig_channels {
   ig_pool *pool;      /* frees calls of this process to itself */
   pthread_mutex_t mu; /* after a peer's `opening`, before a connection's */
   struct peer *peers; /* guarded by mu */
+  size_t remotes;     /* guarded by mu: tasks and reads that are not freed */
+  pthread_cond_t changed;
 };
 
 /* --- members as the engine sees them */
@@ -55,9 +58,31 @@ static void release_members(void *ctx, void *snapshot) {
   ig_free(taken);
 }
 
+/* A peer whose connection was lost since it was looked at last. */
+static bool find_lost_peer(struct ig_channels *channels,
+                           char ret_id[IG_MEMBER_ID_BYTES]) {
+  IG_LOCK_SCOPE(&channels->mu);
+  for (struct peer *peer = channels->peers; peer; peer = peer->next) {
+    bool was_doubted = peer->is_doubted;
+    peer->is_doubted = peer->channel && ig_rpc_channel_is_lost(peer->channel);
+    if (!peer->is_doubted || was_doubted || peer->is_lost) continue;
+    memcpy(ret_id, peer->id, sizeof(peer->id));
+    return true;
+  }
+  return false;
+}
+
+/* A member that has just died shall not be given the next task. */
+static void doubt_lost_peers(struct ig_channels *channels) {
+  char id[IG_MEMBER_ID_BYTES];
+  while (find_lost_peer(channels, id))
+    ig_members_doubt(ig_cluster_members(channels->cluster), ig_str_from_cstr(id));
+}
+
 static void *give_members(void *ctx, const struct ig_cluster_member **ret_members,
                           size_t *ret_count) {
   struct ig_channels *channels = ctx;
+  doubt_lost_peers(channels);
   IG_AUTO_STRUCT(ig_member_list) *list =
       ig_members_list(ig_cluster_members(channels->cluster));
   struct snapshot *snapshot =
@@ -358,10 +383,14 @@ static void free_remote(void *given) {
   if (remote->is_counted) count_local_task(remote, 0, UINT64_MAX); /* one less */
   ig_rpc_message_done(&remote->message);
   remote->decoder = ig_ipc_decoder_free(remote->decoder);
-  if (remote->peer) leave_peer(remote->channels, remote->peer);
+  ig_channels *channels = remote->channels;
+  if (remote->peer) leave_peer(channels, remote->peer);
   /* Resets the call where it has not ended; its state goes with its last reference. */
   (void)ig_rpc_call_unref(remote->call);
   unref_remote(remote);
+  IG_LOCK_SCOPE(&channels->mu);
+  channels->remotes--;
+  ig_cond_broadcast(&channels->changed);
 }
 IG_DEFINE_AUTO_STRUCT(remote, free_remote)
 
@@ -400,6 +429,8 @@ static struct remote *new_remote(struct ig_channels *channels) {
   atomic_init(&remote->references, 1);
   ig_mutex_init(&remote->mu);
   remote->channels = channels;
+  IG_LOCK_SCOPE(&channels->mu);
+  channels->remotes++;
   return remote;
 }
 
@@ -623,6 +654,7 @@ igloo_status ig_channels_new(ig_cluster *cluster, ig_channels **ret_channels,
   IG_AUTO(ig_channels) *channels = ig_calloc(1, sizeof(*channels));
   if (!channels) return ig_fail_oom(reterr);
   ig_mutex_init(&channels->mu);
+  ig_cond_init(&channels->changed);
   channels->cluster = cluster;
   channels->table = (struct ig_cluster_channel){.ctx = channels,
                                                 .members = give_members,
@@ -646,8 +678,19 @@ igloo_status ig_channels_new(ig_cluster *cluster, ig_channels **ret_channels,
   return IGLOO_OK;
 }
 
+/* What the engine drops while it ends may still be on its way. */
+static bool wait_for_remotes(ig_channels *channels) {
+  int64_t deadline_us = ig_deadline_in(IG_CLUSTER_CLOSE_US);
+  bool in_time = true;
+  IG_LOCK_SCOPE(&channels->mu);
+  while (channels->remotes > 0 && in_time)
+    in_time = ig_cond_wait_until(&channels->changed, &channels->mu, deadline_us);
+  return channels->remotes == 0;
+}
+
 ig_channels *ig_channels_free(ig_channels *channels) {
   if (!channels) return NULL;
+  if (!wait_for_remotes(channels)) return NULL; /* as the engine that has them */
   (void)ig_pool_free(channels->pool);
   while (channels->peers) {
     struct peer *peer = channels->peers;
@@ -656,6 +699,7 @@ ig_channels *ig_channels_free(ig_channels *channels) {
     free_peer(peer);
   }
   (void)ig_files_asker_free(channels->files);
+  ig_cond_done(&channels->changed);
   ig_mutex_done(&channels->mu);
   ig_free(channels);
   return NULL;

@@ -131,6 +131,16 @@ static bool is_usable(ig_conn *conn) {
   return conn->state == IG_CONN_OPEN && !conn->is_broken && !conn->is_going_away;
 }
 
+bool ig_rpc_channel_is_lost(ig_rpc_channel *channel) {
+  IG_LOCK_SCOPE(&channel->mu);
+  ig_conn *conn = channel->conn;
+  if (!conn) return false;
+  ig_mutex_lock(&conn->mu);
+  bool is_lost = !conn->is_going_away && (conn->state != IG_CONN_OPEN || conn->is_broken);
+  ig_mutex_unlock(&conn->mu);
+  return is_lost;
+}
+
 /* Wait, with mu held, while another thread connects. */
 static igloo_status wait_for_other(ig_rpc_channel *channel, int64_t deadline_us,
                                    const ig_cancel *cancel, struct igloo_error *reterr) {

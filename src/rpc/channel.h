@@ -50,6 +50,9 @@ IG_DEFINE_AUTO(ig_rpc_channel, ig_rpc_channel_free)
  * Any thread, never blocks; the channel is still to be freed. */
 void ig_rpc_channel_shut(ig_rpc_channel *channel, const struct igloo_error *why);
 
+/* Whether the connection that it had was lost, and it has no other yet. Never blocks. */
+bool ig_rpc_channel_is_lost(ig_rpc_channel *channel);
+
 struct ig_rpc_call_options {
   const char *path;                     /* "/package.Service/Method" */
   const struct ig_rpc_header *metadata; /* copied; "-bin" values are raw bytes */
