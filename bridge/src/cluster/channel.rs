@@ -336,7 +336,8 @@ impl Task {
 
 /// What a member says of its task, until the query has ended and the member has said its last.
 struct Messages {
-    task: Task,
+    /// None once nobody listens any more.
+    task: Option<Task>,
     /// Ends with the query.
     ending: Option<BoxStream<'static, CoordinatorToWorkerMsg>>,
     /// Once the query has ended.
@@ -350,7 +351,21 @@ impl Messages {
         ending: BoxStream<'static, CoordinatorToWorkerMsg>,
         run: Arc<Run>,
     ) -> Messages {
-        Messages { task, ending: Some(ending), patience: None, run }
+        Messages { task: Some(task), ending: Some(ending), patience: None, run }
+    }
+
+    /// The query does not wait for the end of the task; the task is not cancelled either.
+    fn leave(&mut self) {
+        if let Some(task) = self.task.take() {
+            let over = std::future::poll_fn(move |cx| loop {
+                match task.poll(cx) {
+                    Poll::Ready(Some(Ok(_))) => {}
+                    Poll::Ready(None | Some(Err(_))) => return Poll::Ready(()),
+                    Poll::Pending => return Poll::Pending,
+                }
+            });
+            tokio::spawn(tokio::time::timeout(LAST_WORDS, over));
+        }
     }
 
     /// All rows are there: nothing that a member says now can change them, and nobody waits for one
@@ -360,15 +375,16 @@ impl Messages {
         cx: &mut Context<'_>,
     ) -> Poll<Option<DfResult<WorkerToCoordinatorMsg>>> {
         if !self.run.measured {
-            return Poll::Ready(None);
+            self.leave();
         }
+        let Some(task) = &self.task else { return Poll::Ready(None) };
         let patience =
             self.patience.get_or_insert_with(|| Box::pin(tokio::time::sleep(LAST_WORDS)));
         if patience.poll_unpin(cx).is_ready() {
             return Poll::Ready(None);
         }
         loop {
-            match self.task.poll(cx) {
+            match task.poll(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Some(Ok(message))) => {
                     if let Ok(metrics) = metrics::decode(&message) {
@@ -391,7 +407,9 @@ impl Stream for Messages {
                 Poll::Ready(Some(_)) => {}
                 Poll::Ready(None) => {
                     self.ending = None;
-                    self.task.finish();
+                    if let Some(task) = &self.task {
+                        task.finish();
+                    }
                 }
                 Poll::Pending => break,
             }
@@ -400,7 +418,8 @@ impl Stream for Messages {
             return self.poll_last(cx);
         }
         loop {
-            match self.task.poll(cx) {
+            let Some(task) = &self.task else { return Poll::Ready(None) };
+            match task.poll(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Some(Ok(_))) => {} // metrics come last
                 Poll::Ready(None) => {

@@ -28,11 +28,14 @@ use datafusion::physical_plan::joins::{
 };
 use datafusion::physical_plan::limit::LocalLimitExec;
 use datafusion::physical_plan::metrics::MetricsSet;
+use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::scalar_subquery::ScalarSubqueryExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::windows::BoundedWindowAggExec;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, InputOrderMode,
+    PlanProperties,
 };
 use datafusion::prelude::SessionConfig;
 use datafusion_distributed::{
@@ -138,11 +141,15 @@ fn spread(
         true => joined(engine, local)?,
     };
     codec::sendable(engine, &plan).map_err(Stays::Because)?;
-    let members = chosen(&plan, members)?;
+    if plan.exists(|node| Ok(knows_more(node))).unwrap_or(true) {
+        return Err(Stays::because("it has a window over keys that are constant or the same"));
+    }
+    let (members, lacking) = chosen(&plan, members)?;
     let placement = Arc::new(Placement {
         engine: Arc::clone(engine),
         task_bytes: (least / TASKS_PER_STATEMENT).max(1),
         members,
+        lacking,
     });
     let (plan, task) = cut(engine, plan, state, &placement, run).map_err(Stays::Failed)?;
     if !plan.is::<DistributedExec>() {
@@ -185,11 +192,26 @@ fn files_bytes(plan: &Arc<dyn ExecutionPlan>) -> u64 {
     bytes
 }
 
-/// The members that have all of the plan's files, the most wanted first.
+/// Whether a window counts on an order that is known of its input but not in the rows' sort: what reads
+/// its rows from members does not know it.
+fn knows_more(node: &Arc<dyn ExecutionPlan>) -> bool {
+    let Some(window) = node.downcast_ref::<BoundedWindowAggExec>() else { return false };
+    let keys = window.window_expr().first().map_or(&[][..], |window| window.partition_by());
+    let counted: Vec<_> = match &window.input_order_mode {
+        InputOrderMode::Sorted => keys.iter().collect(),
+        InputOrderMode::PartiallySorted(at) => at.iter().filter_map(|at| keys.get(*at)).collect(),
+        InputOrderMode::Linear => vec![],
+    };
+    let sorted: Vec<_> = window.input().output_ordering().into_iter().flatten().collect();
+    let first = sorted.get(..counted.len()).unwrap_or(&sorted);
+    !counted.iter().all(|key| first.iter().any(|sort| sort.expr.eq(key)))
+}
+
+/// The members that have all of the plan's files, the most wanted first, and what the others lack.
 fn chosen(
     plan: &Arc<dyn ExecutionPlan>,
     members: &Members,
-) -> std::result::Result<Vec<Member>, Stays> {
+) -> std::result::Result<(Vec<Member>, String), Stays> {
     let mut files: Vec<(String, igb_file_id)> = vec![];
     let walked = plan.apply(|node| {
         for file in
@@ -212,7 +234,7 @@ fn chosen(
         return Err(Stays::because(reason));
     }
     let what = files.first().map_or("", |(path, _)| path.as_str());
-    Ok(ranked(what, 0, &able).into_iter().cloned().collect())
+    Ok((ranked(what, 0, &able).into_iter().cloned().collect(), lacking))
 }
 
 // ---- dd -------------------------------------------------------------------------------------
@@ -224,6 +246,8 @@ pub(super) struct Placement {
     task_bytes: u64,
     /// A stage of several tasks has its first task on the first of them.
     members: Vec<Member>,
+    /// Why others are not among them; empty where all are.
+    pub lacking: String,
 }
 
 impl fmt::Debug for Placement {
@@ -396,6 +420,10 @@ fn collects(plan: &Arc<dyn ExecutionPlan>) -> bool {
 /// Looks at each stage of several tasks: every leaf is one for each task, and no operator sees a part
 /// where it needs the whole.
 fn check(plan: &Arc<dyn ExecutionPlan>, tasks: usize) -> std::result::Result<(), String> {
+    if plan.downcast_ref::<RepartitionExec>().is_some_and(RepartitionExec::preserve_order) {
+        // Tasks are read as their rows come.
+        return Err("rows in order would be spread".to_string());
+    }
     if let Some(boundary) = plan.as_network_boundary() {
         return match boundary.input_stage() {
             Stage::Local(stage) => check(&stage.plan, stage.tasks),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::physical_plan::metrics::MetricsSet;
+use datafusion::physical_plan::metrics::{MetricValue, MetricsSet};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion_distributed::{
     rewrite_distributed_plan_with_metrics, DistributedMetricsFormat, NetworkBoundaryExt,
@@ -59,13 +59,18 @@ fn stages(plan: &Arc<dyn ExecutionPlan>) -> Vec<Shown> {
             number: stage.num(),
             members: members.into_iter().map(|member| member.id.clone()).collect(),
             rows: metrics.output_rows().unwrap_or(0),
-            bytes: metrics.sum_by_name("output_bytes").map_or(0, |bytes| bytes.as_usize()),
+            bytes: output_bytes(&metrics),
             time: worked(stage_plan),
         });
         Ok(TreeNodeRecursion::Continue)
     });
     found.sort_by_key(|stage| stage.number);
     found
+}
+
+fn output_bytes(metrics: &MetricsSet) -> usize {
+    let bytes = metrics.sum(|metric| matches!(metric.value(), MetricValue::OutputBytes(_)));
+    bytes.map_or(0, |bytes| bytes.as_usize())
 }
 
 /// The time of all operators of a stage.
@@ -82,6 +87,11 @@ fn worked(stage: &Arc<dyn ExecutionPlan>) -> Duration {
     Duration::from_nanos(nanos as u64)
 }
 
+/// Why members have no tasks of the plan.
+fn lacking(plan: &Arc<dyn ExecutionPlan>) -> &str {
+    plan.downcast_ref::<ClusterExec>().map_or("", |root| &root.placement.lacking)
+}
+
 /// A line for each stage, or why there are none; empty where there are no other members.
 pub(crate) fn text(plan: &Arc<dyn ExecutionPlan>, local: &str, analyze: bool) -> String {
     // Writing to a String cannot fail.
@@ -93,6 +103,10 @@ pub(crate) fn text(plan: &Arc<dyn ExecutionPlan>, local: &str, analyze: bool) ->
             let (rows, bytes, time) = (stage.rows, stage.bytes, stage.time.as_secs_f64() * 1e3);
             let _ = write!(out, ", rows {rows}, bytes {bytes}, time {time:.3} ms");
         }
+    }
+    let lacking = lacking(plan);
+    if !lacking.is_empty() {
+        let _ = write!(out, "\nnot on all members: {lacking}");
     }
     if !local.is_empty() {
         let _ = write!(out, "\nlocal: {local}");
@@ -126,6 +140,11 @@ pub(crate) fn json(out: &mut String, plan: &Arc<dyn ExecutionPlan>, local: &str,
             out.push('}');
         }
         out.push(']');
+    }
+    let lacking = lacking(plan);
+    if !lacking.is_empty() {
+        out.push_str(",\"lacking\":");
+        json_text(out, lacking);
     }
     if !local.is_empty() {
         out.push_str(",\"local_reason\":");

@@ -1,441 +1,24 @@
-//! Three engines in one process: plans and batches travel as bytes, through queues.
+//! Three engines in one process give the rows of one. Plans and batches travel as bytes.
 
-use std::collections::VecDeque;
-use std::ffi::c_void;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use arrow::array::{RecordBatch, StructArray};
-use arrow::datatypes::{Schema, SchemaRef};
-use arrow::ffi::{from_ffi, FFI_ArrowArray, FFI_ArrowSchema};
-use arrow::ipc::reader::StreamReader;
-use arrow::ipc::writer::StreamWriter;
+use arrow::array::{Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
+use datafusion::parquet::arrow::ArrowWriter;
+use datafusion::parquet::file::properties::WriterProperties;
 
-use super::abi::*;
-use super::igb_engine_set_cluster;
-use super::worker::*;
 use crate::abi::*;
-use crate::engine::igb_engine;
-use crate::error::{Error, Status};
-use crate::session::igb_session;
+use crate::file_table::tests::Folder;
 use crate::smoke::{
-    failure, id_of, lasting, missing, new_engine, plan_by, planning, run_plan, session_of,
-    table_function, Failure, Planned,
+    failure, id_of, lasting, missing, plan_by, planning, run_plan, session_of, table_function,
+    Failure, Planned,
 };
-use crate::stream::{export_batch, export_schema};
 
-// ---- members that are engines of this process ------------------------------------------------
+mod members;
 
-/// Engines and what went between them.
-pub struct Cluster {
-    members: Vec<(String, *mut igb_engine)>,
-    plans: AtomicUsize,
-    batches: AtomicUsize,
-    /// The member that has none of the files.
-    without_files: Option<usize>,
-}
-
-unsafe impl Send for Cluster {}
-unsafe impl Sync for Cluster {}
-
-/// The cluster as one of its members sees it.
-struct View {
-    cluster: Arc<Cluster>,
-    at: usize,
-}
-
-struct Snapshot(Vec<igb_member>);
-
-unsafe extern "C" fn members(
-    ctx: *mut c_void,
-    ret_members: *mut *const igb_member,
-    ret_count: *mut usize,
-) -> *mut c_void {
-    let view = unsafe { &*ctx.cast::<View>() };
-    let member = |(at, (id, _)): (usize, &(String, *mut igb_engine))| igb_member {
-        id: igb_str::borrowed(id),
-        is_self: at == view.at,
-        threads: 2,
-    };
-    let list = view.cluster.members.iter().enumerate().map(member).collect();
-    let snapshot = Box::new(Snapshot(list));
-    unsafe {
-        ret_members.write(snapshot.0.as_ptr());
-        ret_count.write(snapshot.0.len());
-    }
-    Box::into_raw(snapshot).cast()
-}
-
-unsafe extern "C" fn members_release(_: *mut c_void, snapshot: *mut c_void) {
-    drop(unsafe { Box::from_raw(snapshot.cast::<Snapshot>()) });
-}
-
-unsafe extern "C" fn files(
-    ctx: *mut c_void,
-    _: *mut c_void,
-    _: *const igb_cluster_file,
-    _: usize,
-    ret_has: *mut bool,
-    ret_reason: *mut igb_str,
-    _: *mut igb_error,
-) -> i32 {
-    let view = unsafe { &*ctx.cast::<View>() };
-    for at in 0..view.cluster.members.len() {
-        let has = view.cluster.without_files != Some(at);
-        unsafe { ret_has.add(at).write(has) };
-        if !has {
-            unsafe { ret_reason.write(igb_str::borrowed("a member has no file")) };
-        }
-    }
-    0
-}
-
-type Waker = Option<(unsafe extern "C" fn(*mut c_void), usize)>;
-
-/// Between a writer and a reader.
-struct Queue<T> {
-    state: Mutex<State<T>>,
-}
-
-struct State<T> {
-    items: VecDeque<T>,
-    end: Option<Result<(), igb_error>>,
-    reader: Waker,
-    writer: Waker,
-}
-
-fn call(waker: &mut Waker) {
-    if let Some((wake, ctx)) = waker.take() {
-        unsafe { wake(ctx as *mut c_void) };
-    }
-}
-
-fn waker(wake: igb_wake, ctx: *mut c_void) -> Waker {
-    wake.map(|wake| (wake, ctx as usize))
-}
-
-impl<T> Queue<T> {
-    fn new() -> Arc<Queue<T>> {
-        let state = State { items: VecDeque::new(), end: None, reader: None, writer: None };
-        Arc::new(Queue { state: Mutex::new(state) })
-    }
-
-    fn put(&self, item: T) {
-        let mut state = self.state.lock().unwrap();
-        state.items.push_back(item);
-        call(&mut state.reader);
-    }
-
-    fn end(&self, status: i32, error: *const igb_error) {
-        let mut state = self.state.lock().unwrap();
-        state.end = Some(match status {
-            0 => Ok(()),
-            _ => Err(unsafe { error.read() }),
-        });
-        call(&mut state.reader);
-    }
-
-    fn poll(
-        &self,
-        wake: igb_wake,
-        wake_ctx: *mut c_void,
-        ret_error: *mut igb_error,
-    ) -> Result<T, i32> {
-        let mut state = self.state.lock().unwrap();
-        if let Some(item) = state.items.pop_front() {
-            call(&mut state.writer);
-            return Ok(item);
-        }
-        match &state.end {
-            Some(Ok(())) => Err(IGB_POLL_END),
-            Some(Err(error)) => {
-                unsafe { ret_error.copy_from(error, 1) };
-                Err(IGB_POLL_FAILED)
-            }
-            None => {
-                state.reader = waker(wake, wake_ctx);
-                Err(IGB_POLL_PENDING)
-            }
-        }
-    }
-}
-
-// ---- tasks ------------------------------------------------------------------------------------
-
-struct LoopTask {
-    queue: Arc<Queue<Vec<u8>>>,
-    last: Mutex<Vec<u8>>,
-    task: *mut igb_worker_task,
-}
-
-unsafe extern "C" fn task_message(ctx: *mut c_void, message: igb_str) {
-    let queue = unsafe { &*ctx.cast::<Queue<Vec<u8>>>() };
-    queue.put(unsafe { slice(message.data, message.len) }.to_vec());
-}
-
-unsafe extern "C" fn task_ended(ctx: *mut c_void, status: i32, error: *const igb_error) {
-    unsafe { &*ctx.cast::<Queue<Vec<u8>>>() }.end(status, error);
-}
-
-fn engine_of(view: &View, member: &igb_str) -> Option<*mut igb_engine> {
-    let member = unsafe { member.text() }.unwrap();
-    view.cluster.members.iter().find(|(id, _)| id == member).map(|(_, engine)| *engine)
-}
-
-fn lost(ret_error: *mut igb_error) -> i32 {
-    let mut error = Error::new(Status::Unavailable, "08006", "worker was lost");
-    error.retryable = true;
-    unsafe { ret_error.write(error.to_abi()) };
-    error.status as i32
-}
-
-unsafe extern "C" fn task_start(
-    ctx: *mut c_void,
-    plan: *const igb_task_plan,
-    _: *mut c_void,
-    ret_task: *mut *mut c_void,
-    ret_error: *mut igb_error,
-) -> i32 {
-    let (view, plan) = unsafe { (&*ctx.cast::<View>(), &*plan) };
-    let Some(engine) = engine_of(view, &plan.member) else { return lost(ret_error) };
-    view.cluster.plans.fetch_add(1, Ordering::Relaxed);
-    let queue = Queue::new();
-    let events = igb_task_events {
-        ctx: Arc::as_ptr(&queue).cast::<c_void>().cast_mut(),
-        message: Some(task_message),
-        ended: Some(task_ended),
-    };
-    let mut task = std::ptr::null_mut();
-    let status = unsafe { igb_worker_task_set(engine, plan, &events, &mut task, ret_error) };
-    if status == 0 {
-        let task = Box::new(LoopTask { queue, last: Mutex::default(), task });
-        unsafe { ret_task.write(Box::into_raw(task).cast()) };
-    }
-    status
-}
-
-unsafe extern "C" fn task_poll(
-    task: *mut c_void,
-    wake: igb_wake,
-    wake_ctx: *mut c_void,
-    ret_message: *mut igb_str,
-    ret_error: *mut igb_error,
-) -> i32 {
-    let task = unsafe { &*task.cast::<LoopTask>() };
-    match task.queue.poll(wake, wake_ctx, ret_error) {
-        Ok(message) => {
-            let mut last = task.last.lock().unwrap();
-            *last = message;
-            unsafe { ret_message.write(igb_str { data: last.as_ptr(), len: last.len() }) };
-            IGB_POLL_READY
-        }
-        Err(state) => state,
-    }
-}
-
-unsafe extern "C" fn task_finish(task: *mut c_void) {
-    unsafe { igb_worker_task_finish((*task.cast::<LoopTask>()).task) };
-}
-
-unsafe extern "C" fn task_free(task: *mut c_void) {
-    let task = unsafe { Box::from_raw(task.cast::<LoopTask>()) };
-    unsafe { igb_worker_task_free(task.task) };
-}
-
-// ---- reads ------------------------------------------------------------------------------------
-
-struct LoopRead {
-    stream: Arc<Stream>,
-    schema: Mutex<Option<SchemaRef>>,
-    read: *mut igb_worker_read,
-}
-
-/// Batches as bytes.
-struct Stream {
-    queue: Arc<Queue<Vec<u8>>>,
-    schema: Mutex<Option<SchemaRef>>,
-    cluster: Arc<Cluster>,
-}
-
-unsafe extern "C" fn sink_schema(
-    ctx: *mut c_void,
-    schema: *const FFI_ArrowSchema,
-    _: *mut igb_error,
-) -> i32 {
-    let stream = unsafe { &*ctx.cast::<Stream>() };
-    let schema = Schema::try_from(unsafe { &*schema }).unwrap();
-    *stream.schema.lock().unwrap() = Some(Arc::new(schema));
-    0
-}
-
-/// One batch waits at most.
-unsafe extern "C" fn sink_batch(
-    ctx: *mut c_void,
-    batch: *mut FFI_ArrowArray,
-    wake: igb_wake,
-    wake_ctx: *mut c_void,
-    _: *mut igb_error,
-) -> i32 {
-    let stream = unsafe { &*ctx.cast::<Stream>() };
-    let schema = stream.schema.lock().unwrap().clone().unwrap();
-    let array = unsafe { FFI_ArrowArray::from_raw(batch) };
-    let ffi_schema = export_schema(&schema).unwrap();
-    let rows = array.len();
-    let data = unsafe { from_ffi(array, &ffi_schema) }.unwrap();
-    let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows));
-    let columns = StructArray::from(data).into_parts().1;
-    let batch = RecordBatch::try_new_with_options(schema.clone(), columns, &options).unwrap();
-    let mut bytes = vec![];
-    let mut writer = StreamWriter::try_new(&mut bytes, &schema).unwrap();
-    writer.write(&batch).unwrap();
-    writer.finish().unwrap();
-    drop(writer);
-    stream.cluster.batches.fetch_add(1, Ordering::Relaxed);
-    let mut state = stream.queue.state.lock().unwrap();
-    state.items.push_back(bytes);
-    call(&mut state.reader);
-    // Taken already, perhaps: the reader runs on another thread.
-    if state.items.is_empty() {
-        return IGB_POLL_READY;
-    }
-    state.writer = waker(wake, wake_ctx);
-    IGB_POLL_PENDING
-}
-
-unsafe extern "C" fn sink_ended(ctx: *mut c_void, status: i32, error: *const igb_error) {
-    unsafe { &*ctx.cast::<Stream>() }.queue.end(status, error);
-}
-
-unsafe extern "C" fn read_start(
-    ctx: *mut c_void,
-    member: igb_str,
-    task: *const igb_task,
-    partition: u32,
-    head: igb_str,
-    _: *mut c_void,
-    ret_read: *mut *mut c_void,
-    ret_error: *mut igb_error,
-) -> i32 {
-    let view = unsafe { &*ctx.cast::<View>() };
-    let Some(engine) = engine_of(view, &member) else { return lost(ret_error) };
-    let stream = Arc::new(Stream {
-        queue: Queue::new(),
-        schema: Mutex::default(),
-        cluster: Arc::clone(&view.cluster),
-    });
-    let sink = igb_sink {
-        ctx: Arc::as_ptr(&stream).cast::<c_void>().cast_mut(),
-        schema: Some(sink_schema),
-        batch: Some(sink_batch),
-        ended: Some(sink_ended),
-    };
-    let mut read = std::ptr::null_mut();
-    let status = unsafe {
-        igb_worker_read_start(engine, task, partition, head, &sink, &mut read, ret_error)
-    };
-    if status == 0 {
-        let read = Box::new(LoopRead { stream, schema: Mutex::default(), read });
-        unsafe { ret_read.write(Box::into_raw(read).cast()) };
-    }
-    status
-}
-
-unsafe extern "C" fn read_poll(
-    read: *mut c_void,
-    wake: igb_wake,
-    wake_ctx: *mut c_void,
-    ret_batch: *mut FFI_ArrowArray,
-    ret_error: *mut igb_error,
-) -> i32 {
-    let read = unsafe { &*read.cast::<LoopRead>() };
-    match read.stream.queue.poll(wake, wake_ctx, ret_error) {
-        Ok(bytes) => {
-            let mut reader = StreamReader::try_new(bytes.as_slice(), None).unwrap();
-            *read.schema.lock().unwrap() = Some(reader.schema());
-            let batch = reader.next().unwrap().unwrap();
-            unsafe { ret_batch.write(export_batch(batch)) };
-            IGB_POLL_READY
-        }
-        Err(state) => state,
-    }
-}
-
-unsafe extern "C" fn read_schema(
-    read: *mut c_void,
-    ret_schema: *mut FFI_ArrowSchema,
-    _: *mut igb_error,
-) -> i32 {
-    let read = unsafe { &*read.cast::<LoopRead>() };
-    let schema = read.schema.lock().unwrap().clone().unwrap();
-    unsafe { ret_schema.write(export_schema(&schema).unwrap()) };
-    0
-}
-
-unsafe extern "C" fn read_free(read: *mut c_void) {
-    let read = unsafe { Box::from_raw(read.cast::<LoopRead>()) };
-    unsafe { igb_worker_read_free(read.read) };
-}
-
-// ---- what tests ask ----------------------------------------------------------------------------
-
-/// A coordinator and its workers, which end with the process.
-pub struct Several {
-    pub cluster: Arc<Cluster>,
-    pub session: *mut igb_session,
-}
-
-impl Several {
-    pub fn new(count: usize) -> Several {
-        Several::with(count, 0, None)
-    }
-
-    fn with(count: usize, local_bytes: u64, without_files: Option<usize>) -> Several {
-        let members =
-            (0..count).map(|at| (format!("m-{at}-{:08x}", at * 7919), new_engine())).collect();
-        let cluster = Arc::new(Cluster {
-            members,
-            plans: AtomicUsize::new(0),
-            batches: AtomicUsize::new(0),
-            without_files,
-        });
-        for (at, (_, engine)) in cluster.members.iter().enumerate() {
-            let view = Box::into_raw(Box::new(View { cluster: Arc::clone(&cluster), at }));
-            let functions = igb_cluster {
-                ctx: view.cast(),
-                local_bytes,
-                members: Some(members_of),
-                members_release: Some(members_release),
-                files: Some(files),
-                task_start: Some(task_start),
-                task_poll: Some(task_poll),
-                task_finish: Some(task_finish),
-                task_free: Some(task_free),
-                read_start: Some(read_start),
-                read_poll: Some(read_poll),
-                read_schema: Some(read_schema),
-                read_free: Some(read_free),
-            };
-            unsafe { igb_engine_set_cluster(*engine, &functions) };
-        }
-        let session = session_of(cluster.members[0].1);
-        Several { cluster, session }
-    }
-
-    pub fn plans(&self) -> usize {
-        self.cluster.plans.load(Ordering::Relaxed)
-    }
-
-    pub fn plan(&self, sql: &str, names: igb_names) -> Result<Planned, Failure> {
-        plan_by(self.session, sql, names, std::ptr::null())
-    }
-
-    pub fn rows(&self, sql: &str, names: igb_names) -> Result<Vec<String>, Failure> {
-        Ok(lines(&run_plan(&self.plan(sql, names)?)?.1))
-    }
-}
-
-use members as members_of;
+use members::{Faults, Members};
 
 /// Rows as text, in their order.
 fn lines(batches: &[RecordBatch]) -> Vec<String> {
@@ -455,9 +38,75 @@ fn lines(batches: &[RecordBatch]) -> Vec<String> {
     out
 }
 
-/// Tables by the names of their Parquet files in a folder.
+// ---- tables -----------------------------------------------------------------------------------
+
+/// Tables of several files of several row groups each.
+struct Tables(Folder);
+
+const FILES: i64 = 6;
+const ROWS: i64 = 4_000;
+
+impl Tables {
+    fn new() -> Tables {
+        let tables = Tables(Folder::new());
+        for file in 0..FILES {
+            let first = file * ROWS;
+            let number = |value: &dyn Fn(i64) -> Option<i64>| -> Int64Array {
+                (first..first + ROWS).map(value).collect()
+            };
+            let text: StringArray =
+                (first..first + ROWS).map(|row| Some(format!("name {:05}", row % 977))).collect();
+            let price: Float64Array =
+                (first..first + ROWS).map(|row| Some((row % 1000) as f64 / 4.0)).collect();
+            let at: TimestampMicrosecondArray =
+                (first..first + ROWS).map(|row| Some(row * 3_600_000_000)).collect();
+            let big = RecordBatch::try_from_iter([
+                ("id", Arc::new(number(&|row| Some(row))) as _),
+                ("k", Arc::new(number(&|row| Some(row % 101))) as _),
+                ("n", Arc::new(number(&|row| (row % 7 != 0).then_some(row % 13))) as _),
+                ("name", Arc::new(text) as _),
+                ("price", Arc::new(price) as _),
+                ("at", Arc::new(at) as _),
+            ]);
+            tables.file("big", file, &big.unwrap());
+            let few = |row: i64| row % ROWS < 40;
+            let ids: Int64Array = (first..first + ROWS).filter(|row| few(*row)).map(Some).collect();
+            let keys: Int64Array = (first..first + ROWS)
+                .filter(|row| few(*row))
+                .map(|row| (row % 5 != 0).then_some(row % 211))
+                .collect();
+            let small = RecordBatch::try_from_iter([
+                ("id", Arc::new(ids) as _),
+                ("k", Arc::new(keys) as _),
+            ]);
+            tables.file("small", file, &small.unwrap());
+        }
+        tables
+    }
+
+    fn file(&self, table: &str, number: i64, batch: &RecordBatch) {
+        let properties = WriterProperties::builder().set_max_row_group_row_count(Some(700)).build();
+        let mut bytes = vec![];
+        let mut writer =
+            ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties)).unwrap();
+        writer.write(batch).unwrap();
+        writer.close().unwrap();
+        self.0.file(&format!("{table}/{number}.parquet"), bytes);
+    }
+
+    fn names(&self) -> igb_names {
+        let folder = Box::new(self.0 .0.to_str().unwrap().to_string());
+        igb_names {
+            ctx: Box::into_raw(folder).cast(),
+            table: Some(parquet_table),
+            table_function: Some(table_function),
+        }
+    }
+}
+
+/// The tables are folders of Parquet files.
 unsafe extern "C" fn parquet_table(
-    ctx: *mut c_void,
+    ctx: *mut std::ffi::c_void,
     _: u64,
     parts: *const igb_str,
     count: usize,
@@ -467,97 +116,329 @@ unsafe extern "C" fn parquet_table(
     let folder = unsafe { &*ctx.cast::<String>() };
     let parts = unsafe { strings(parts, count) }.unwrap();
     let name = parts.last().unwrap();
-    let path = format!("{folder}/{name}.parquet");
-    let Ok(meta) = std::fs::metadata(&path) else {
+    let mut paths: Vec<String> = std::fs::read_dir(format!("{folder}/{name}"))
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.unwrap().path().to_str().unwrap().to_string())
+        .collect();
+    if paths.is_empty() {
         return missing(ret_error, "42P01", format!("relation \"{name}\" does not exist"));
-    };
-    let files = Box::leak(Box::new(igb_file {
-        path: lasting(&path),
-        id: id_of(&meta),
+    }
+    paths.sort();
+    let file = |path: &String| igb_file {
+        path: lasting(path),
+        id: id_of(&std::fs::metadata(path).unwrap()),
         partition_values: std::ptr::null(),
-    }));
+    };
+    let files: &'static [igb_file] = Vec::leak(paths.iter().map(file).collect());
     let mut table = igb_table::zeroed();
     table.kind = IGB_TABLE_FILES;
     table.name = lasting(name);
     table.format = IGB_FORMAT_PARQUET;
-    table.files = files;
-    table.files_count = 1;
+    table.files = files.as_ptr();
+    table.files_count = files.len();
     unsafe { ret_table.write(table) };
     0
 }
 
-fn names_in(folder: &str) -> igb_names {
-    igb_names {
-        ctx: Box::into_raw(Box::new(folder.to_string())).cast(),
-        table: Some(parquet_table),
-        table_function: Some(table_function),
+// ---- asking -----------------------------------------------------------------------------------
+
+struct Subject {
+    tables: Tables,
+    members: Members,
+    session: *mut crate::session::igb_session,
+}
+
+impl Subject {
+    fn new(count: usize, faults: Faults) -> Subject {
+        let members = Members::new(count, faults);
+        let session = session_of(members.engine(0));
+        Subject { tables: Tables::new(), members, session }
+    }
+
+    fn plan(&self, sql: &str) -> Result<Planned, Failure> {
+        plan_by(self.session, sql, self.tables.names(), std::ptr::null())
+    }
+
+    fn rows(&self, sql: &str) -> Result<Vec<String>, Failure> {
+        Ok(lines(&run_plan(&self.plan(sql)?)?.1))
+    }
+
+    fn explain(&self, sql: &str, flags: u32) -> String {
+        let plan = self.plan(sql).unwrap();
+        let mut error = igb_error::zeroed();
+        let mut text = std::ptr::null_mut();
+        let rc = planning(|| unsafe {
+            let none = std::ptr::null();
+            crate::explain::igb_plan_explain(
+                plan.0,
+                flags,
+                none,
+                none.cast(),
+                &mut text,
+                &mut error,
+            )
+        });
+        assert_eq!(rc, 0, "{:?}", failure(&error));
+        unsafe { std::ffi::CString::from_raw(text) }.into_string().unwrap()
+    }
+
+    /// What its EXPLAIN ends with.
+    fn local(&self, sql: &str) -> String {
+        let text = self.explain(sql, IGB_EXPLAIN_INDENT);
+        let line = text.lines().rev().find_map(|line| line.strip_prefix("local: "));
+        line.unwrap_or_else(|| panic!("it does not stay: {text}")).to_string()
     }
 }
 
-/// Whether both say the same, numbers but for their last digits.
-fn same(a: &str, b: &str) -> bool {
-    let close = |a: &str, b: &str| match (a.parse::<f64>(), b.parse::<f64>()) {
-        (Ok(a), Ok(b)) => (a - b).abs() <= 1e-9 * a.abs().max(b.abs()).max(1.0),
-        _ => a == b,
-    };
-    let (a, b): (Vec<_>, Vec<_>) = (a.split('|').collect(), b.split('|').collect());
-    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| close(a, b))
+fn sorted(mut rows: Vec<String>) -> Vec<String> {
+    rows.sort();
+    rows
+}
+
+/// On one member and on three: the same, and the three did some of it.
+fn same_rows(statements: &[&str]) {
+    let (one, three) = (Subject::new(1, Faults::default()), Subject::new(3, Faults::default()));
+    for sql in statements {
+        let here = one.rows(sql).unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+        let before = three.members.plans();
+        let there = three.rows(sql).unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+        assert!(three.members.plans() > before, "it stayed: {sql}");
+        assert_eq!(sorted(here), sorted(there), "{sql}");
+    }
 }
 
 #[test]
-fn tpch_by_hand() {
-    let Ok(folder) = std::env::var("IGLOO_TPCH") else { return };
-    let names = names_in(&folder);
-    let one = Several::new(1);
-    let three = Several::new(3);
-    let queries = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/tpch/queries");
-    let only = std::env::var("IGLOO_QUERY").ok();
-    let mut bad = 0;
-    for number in 1..=22 {
-        let name = format!("q{number:02}");
-        if only.as_ref().is_some_and(|only| *only != name) {
-            continue;
-        }
-        let sql = std::fs::read_to_string(format!("{queries}/{name}.sql")).unwrap();
-        let sql = sql.trim().trim_end_matches(';').replace("{fraction}", "0.001");
-        let started = std::time::Instant::now();
-        let local = one.rows(&sql, names);
-        let local_ms = started.elapsed().as_millis();
-        let plans = three.plans();
-        let started = std::time::Instant::now();
-        let spread = three.rows(&sql, names);
-        let ms = started.elapsed().as_millis();
-        let verdict = match (&local, &spread) {
-            (Ok(a), Ok(b)) if a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)) => {
-                "same".to_string()
-            }
-            (Ok(a), Ok(b)) => format!("DIFFERENT: {} and {} rows", a.len(), b.len()),
-            (a, b) => format!("FAILED: {:?} {:?}", a.as_ref().err(), b.as_ref().err()),
-        };
-        bad += usize::from(verdict != "same");
-        let plans = three.plans() - plans;
-        eprintln!("{name}: {local_ms} ms here, {ms} ms there, {plans} plans: {verdict}");
-        if only.is_some() {
-            let plan = three.plan(&sql, names).unwrap();
-            eprintln!("{}", explained(&plan, 0));
-        }
+fn each_row_of_a_scan_is_read_by_one_task() {
+    let sql = "SELECT count(*), count(DISTINCT id), sum(id), min(id), max(id) FROM big";
+    let rows = FILES * ROWS;
+    let right = format!("{rows}|{rows}|{}|0|{}", rows * (rows - 1) / 2, rows - 1);
+    for count in 2..=5 {
+        let members = Subject::new(count, Faults::default());
+        assert_eq!(members.rows(sql).unwrap(), [right.clone()], "{count} members");
+        assert!(members.members.plans() > 0);
     }
-    assert_eq!(bad, 0);
 }
 
-fn explained(plan: &Planned, flags: u32) -> String {
+#[test]
+fn joins_of_each_kind_have_the_rows_of_one_member() {
+    let mut statements = vec![];
+    for kind in ["", "LEFT", "RIGHT", "FULL"] {
+        for (a, b) in [("big", "small"), ("small", "big"), ("big", "big"), ("small", "small")] {
+            statements.push(format!(
+                "SELECT count(*), sum(x.id), sum(y.id), count(x.k), count(y.k) \
+                 FROM {a} x {kind} JOIN (SELECT id, k FROM {b} WHERE id % 3 = 0) y ON x.k = y.id"
+            ));
+        }
+        statements.push(format!(
+            "SELECT count(*), sum(x.id), sum(y.id) FROM small x {kind} JOIN small y \
+             ON x.id < y.k"
+        ));
+    }
+    for test in ["IN", "NOT IN"] {
+        for nulls in ["", " WHERE k IS NOT NULL"] {
+            statements.push(format!(
+                "SELECT count(*), sum(id) FROM big WHERE n {test} (SELECT k FROM small{nulls})"
+            ));
+        }
+    }
+    for test in ["EXISTS", "NOT EXISTS"] {
+        statements.push(format!(
+            "SELECT count(*), sum(id) FROM big WHERE {test} \
+             (SELECT 1 FROM small s WHERE s.k = big.k AND s.id > big.n)"
+        ));
+    }
+    statements.push("SELECT count(*), sum(x.id) FROM small x CROSS JOIN small y".to_string());
+    let statements: Vec<&str> = statements.iter().map(String::as_str).collect();
+    same_rows(&statements);
+}
+
+#[test]
+fn shapes_of_statements_have_the_rows_of_one_member() {
+    same_rows(&[
+        "SELECT k, count(*), sum(n), avg(price), min(name) FROM big GROUP BY k",
+        "SELECT DISTINCT name FROM big WHERE n IS NULL",
+        "SELECT DISTINCT ON (k) k, id FROM big ORDER BY k, id DESC",
+        "SELECT id, name FROM big ORDER BY price DESC, id LIMIT 25 OFFSET 10",
+        "SELECT id, rank() OVER (PARTITION BY k ORDER BY price, id) FROM big WHERE id % 10 = 0",
+        "SELECT id, sum(price) OVER (ORDER BY id ROWS 3 PRECEDING) FROM big WHERE k = 7",
+        "SELECT k FROM small INTERSECT SELECT n FROM big",
+        "SELECT n FROM big EXCEPT SELECT k FROM small",
+        "SELECT k FROM small INTERSECT ALL SELECT n FROM big",
+        "SELECT id FROM small UNION ALL SELECT id FROM big WHERE k = 3 UNION ALL VALUES (1), (2)",
+        "SELECT k, n, count(*) FROM big GROUP BY ROLLUP (k, n)",
+        "SELECT count(*) FILTER (WHERE n > 3), count(DISTINCT name), median(price) FROM big",
+        "WITH t AS (SELECT k, sum(price) AS s FROM big GROUP BY k) \
+         SELECT a.k, b.k FROM t a JOIN t b ON a.s = b.s",
+        "SELECT name, array_agg(id ORDER BY id) FROM big WHERE id < 500 GROUP BY name",
+        "SELECT CASE WHEN n > 5 THEN 'many' ELSE 'few' END AS c, count(*) FROM big GROUP BY c",
+        "SELECT id FROM big WHERE name LIKE '%042%' AND at > timestamp '1971-01-01 00:00:00'",
+    ]);
+}
+
+#[test]
+fn subqueries_for_a_value_have_the_rows_of_one_member() {
+    same_rows(&[
+        "SELECT count(*) FROM big WHERE price > (SELECT avg(price) FROM big)",
+        "SELECT k, sum(price) FROM big GROUP BY k \
+         HAVING sum(price) > (SELECT sum(price) / 110 FROM big)",
+        "SELECT k, (SELECT max(id) FROM small) FROM big WHERE k > 90",
+        "SELECT count(*) FROM big WHERE id = (SELECT id FROM small WHERE id = 40000000)",
+        "SELECT id FROM big WHERE id = (SELECT id FROM small WHERE id = 12)",
+    ]);
+}
+
+#[test]
+fn subquery_of_two_rows_is_an_error_on_three_members_too() {
+    for count in [1, 3] {
+        let subject = Subject::new(count, Faults::default());
+        let told = subject.rows("SELECT count(*) FROM big WHERE id = (SELECT id FROM small)");
+        assert_eq!(told.unwrap_err().state, "21000", "{count} members");
+    }
+}
+
+#[test]
+fn errors_of_tasks_come_whole_through_all_hops() {
+    let three = Subject::new(3, Faults::default());
+    let told = three.rows("SELECT sum(id / (k - 50)) FROM big").unwrap_err();
+    assert_eq!((told.state.as_str(), told.message.as_str()), ("22012", "division by zero"));
+    let deep = "SELECT count(*) FROM (SELECT b.k, max(x) AS m FROM \
+                (SELECT k, max(id / (k - 50)) AS x FROM big GROUP BY k) a \
+                JOIN big b ON a.k = b.n GROUP BY b.k) t WHERE m > 3";
+    let told = three.rows(deep).unwrap_err();
+    assert_eq!((told.state.as_str(), told.message.as_str()), ("22012", "division by zero"));
+}
+
+#[test]
+fn lost_member_ends_its_statements_with_one_error_and_others_go_on() {
+    let three = Subject::new(3, Faults::default());
+    three.members.lose(2);
+    let started = Instant::now();
+    let told = three.rows("SELECT k, count(*) FROM big GROUP BY k").unwrap_err();
+    assert_eq!((told.state.as_str(), told.message.as_str()), ("08006", "worker was lost"));
+    assert!(started.elapsed() < Duration::from_secs(5));
+    three.members.leave(2);
+    assert_eq!(three.rows("SELECT count(*) FROM big").unwrap(), [(FILES * ROWS).to_string()]);
+}
+
+#[test]
+fn nothing_of_a_statement_stays_on_members_once_it_has_ended() {
+    let three = Subject::new(3, Faults::default());
+    three.rows("SELECT k, count(*) FROM big GROUP BY k").unwrap();
+    three.rows("SELECT sum(id / (k - 50)) FROM big").unwrap_err();
+    let plan = three.plan("SELECT a.id FROM big a JOIN big b ON a.k = b.k").unwrap();
+    run_some(&plan);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while three.members.busy() && Instant::now() < deadline {
+        std::thread::yield_now();
+    }
+    assert!(!three.members.busy());
+}
+
+/// Reads one batch and leaves.
+fn run_some(plan: &Planned) {
+    use crate::query::{igb_query_free, igb_query_start, igb_query_stream};
     let mut error = igb_error::zeroed();
-    let mut text = std::ptr::null_mut();
-    let rc = planning(|| unsafe {
-        crate::explain::igb_plan_explain(
-            plan.0,
-            flags | IGB_EXPLAIN_INDENT,
-            std::ptr::null(),
-            std::ptr::null(),
-            &mut text,
-            &mut error,
-        )
-    });
-    assert_eq!(rc, 0, "{:?}", failure(&error));
-    unsafe { std::ffi::CString::from_raw(text) }.into_string().unwrap()
+    let mut query = std::ptr::null_mut();
+    let mut stream = arrow::ffi_stream::FFI_ArrowArrayStream::empty();
+    unsafe {
+        let none = std::ptr::null();
+        let rc = planning(|| igb_query_start(plan.0, none, none.cast(), &mut query, &mut error));
+        assert_eq!(rc, 0, "{:?}", failure(&error));
+        assert_eq!(igb_query_stream(query, &mut stream, &mut error), 0);
+        let mut reader = arrow::ffi_stream::ArrowArrayStreamReader::try_new(stream).unwrap();
+        assert!(reader.next().unwrap().unwrap().num_rows() > 0);
+        drop(reader);
+        igb_query_free(query);
+    }
+}
+
+#[test]
+fn what_stays_says_why() {
+    let three = Subject::new(3, Faults::default());
+    assert_eq!(three.local("SELECT 1"), "it reads no files");
+    let recursive =
+        "WITH RECURSIVE r AS (SELECT 1 AS x UNION ALL SELECT x + 1 FROM r WHERE x < 5) \
+                     SELECT count(*) FROM big JOIN r ON big.k = r.x";
+    assert!(three.local(recursive).contains("recursive"), "{}", three.local(recursive));
+    let constant = "SELECT n, name, 1 FROM big INTERSECT ALL SELECT k, name, 1 FROM big";
+    assert!(three.local(constant).contains("constant"), "{}", three.local(constant));
+    let careful = Subject::new(3, Faults { local_bytes: 1 << 30, ..Faults::default() });
+    let all = "SELECT sum(k) FROM big";
+    assert!(careful.local(all).ends_with("less than 1073741824"));
+    let first = "SELECT sum(k) FROM (SELECT k FROM big LIMIT 1000) AS some";
+    assert_eq!(three.local(first), "nothing of it is worth another member");
+    let lacking = Subject::new(2, Faults { without_files: Some(1), ..Faults::default() });
+    assert_eq!(lacking.local(all), "a member has no file");
+    let alone = Subject::new(1, Faults::default());
+    assert!(!alone.explain(all, IGB_EXPLAIN_INDENT).contains("local:"));
+}
+
+#[test]
+fn member_without_the_files_gets_no_tasks() {
+    let three = Subject::new(3, Faults { without_files: Some(1), ..Faults::default() });
+    let sql = "SELECT k, count(*) FROM big GROUP BY k";
+    let text = three.explain(sql, IGB_EXPLAIN_INDENT);
+    let stages: Vec<&str> = text.lines().filter(|line| line.starts_with("stage ")).collect();
+    assert_eq!(stages.len(), 2, "{text}");
+    for stage in stages {
+        assert!(stage.contains("tasks 2: ") && !stage.contains("m-1-"), "{stage}");
+    }
+    assert!(text.contains("\nnot on all members: a member has no file\n"), "{text}");
+    assert_eq!(three.rows(sql).unwrap().len(), 101);
+}
+
+#[test]
+fn explain_analyze_tells_what_each_stage_did() {
+    let three = Subject::new(3, Faults::default());
+    let text = three.explain("SELECT k, count(*) FROM big GROUP BY k", IGB_EXPLAIN_ANALYZE);
+    let stages: Vec<&str> = text.lines().filter(|line| line.starts_with("stage ")).collect();
+    assert_eq!(stages.len(), 2, "{text}");
+    assert!(stages[1].contains("rows 101, "), "{}", stages[1]);
+    assert!(stages.iter().all(|stage| !stage.contains("bytes 0,")), "{stages:?}");
+    let scanned = format!("output_rows={:.1} K", (FILES * ROWS) as f64 / 1000.0);
+    let scan = text.lines().find(|line| line.contains("DistributedLeafExec")).unwrap();
+    assert!(scan.contains(&scanned) || scan.contains("output_rows=24000"), "{scan}");
+    let json = three.explain("SELECT sum(k) FROM big", IGB_EXPLAIN_ANALYZE | IGB_EXPLAIN_JSON);
+    assert!(json.contains("\"stages\":[{\"stage\":1,\"tasks\":3,\"members\":[\"m-"), "{json}");
+}
+
+#[test]
+fn settings_of_the_session_reach_the_members() {
+    let three = Subject::new(3, Faults::default());
+    let mut error = igb_error::zeroed();
+    let options = igb_session_options {
+        time_zone: igb_str::borrowed("America/New_York"),
+        views: false,
+        user: igb_str::borrowed("ann"),
+        catalog: igb_str::borrowed("igloo"),
+        schema: igb_str::borrowed("main"),
+        target_partitions: 0,
+    };
+    let mut session = std::ptr::null_mut();
+    let engine = three.members.engine(0);
+    let rc = unsafe { crate::session::igb_session_new(engine, &options, &mut session, &mut error) };
+    assert_eq!(rc, 0);
+    let sql = "SELECT DISTINCT name, extract(hour FROM CAST(at AS timestamptz)) FROM big \
+               WHERE id = 6000 AND user = 'ann'";
+    let plan = plan_by(session, sql, three.tables.names(), std::ptr::null()).unwrap();
+    let before = three.members.plans();
+    let there = lines(&run_plan(&plan).unwrap().1);
+    assert!(three.members.plans() > before);
+    let one = Subject::new(1, Faults::default());
+    let mut here = std::ptr::null_mut();
+    let engine = one.members.engine(0);
+    assert_eq!(
+        unsafe { crate::session::igb_session_new(engine, &options, &mut here, &mut error) },
+        0
+    );
+    let plan = plan_by(here, sql, three.tables.names(), std::ptr::null()).unwrap();
+    assert_eq!(lines(&run_plan(&plan).unwrap().1), there);
+}
+
+#[test]
+fn rows_travel_in_bytes() {
+    let three = Subject::new(3, Faults::default());
+    three.rows("SELECT k, count(*) FROM big GROUP BY k").unwrap();
+    assert!(three.members.cluster.batches.load(Ordering::Relaxed) > 0);
 }

@@ -99,6 +99,12 @@ impl Tasks {
         Tasks { worker, heads: Mutex::default() }
     }
 
+    /// Tasks that are there, or waited for.
+    #[cfg(test)]
+    pub fn count(&self) -> usize {
+        lock(&self.heads).len()
+    }
+
     fn head(&self, key: &TaskKey) -> watch::Receiver<Option<Head>> {
         lock(&self.heads).entry(*key).or_insert_with(|| watch::channel(None).0).subscribe()
     }
@@ -409,8 +415,18 @@ impl ReadShared {
     }
 }
 
+/// A reader that leaves, however it ends: dropped after the receiver that it counts.
+struct Leaving<'a>(&'a ReadShared);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.0.engine.tasks.leave(&self.0.key);
+    }
+}
+
 async fn run_read(shared: &ReadShared) -> Result<()> {
     let tasks = &shared.engine.tasks;
+    let _leaving = Leaving(shared);
     let mut waiting = tasks.head(&shared.key);
     let head = waiting.wait_for(Option::is_some).await;
     let head = head.map_err(|_| left())?.clone().ok_or_else(left)?;
@@ -464,7 +480,6 @@ pub unsafe extern "C" fn igb_worker_read_start(
             let running = Arc::clone(&shared);
             let task = shared.engine.pools.cpu.spawn(async move {
                 let end = AssertUnwindSafe(run_read(&running)).catch_unwind().await;
-                running.engine.tasks.leave(&running.key);
                 running.end(end.unwrap_or_else(|payload| Err(panicked(payload))));
             });
             let abort = task.abort_handle();
@@ -488,6 +503,5 @@ pub unsafe extern "C" fn igb_worker_read_free(read: *mut igb_worker_read) {
         let read = unsafe { Box::from_raw(read) };
         lock(&read.shared.sink).take();
         read.abort.abort();
-        read.shared.engine.tasks.leave(&read.shared.key);
     });
 }
