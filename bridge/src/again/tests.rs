@@ -49,7 +49,7 @@ async fn only_what_is_done_at_once_is_small() {
         ("SELECT repeat(a, 100000) FROM (VALUES ('x')) AS v (a)", false),
         ("SELECT a || a FROM (VALUES ('x')) AS v (a)", false),
         ("SELECT * FROM generate_series(1, 10)", false),
-        ("SELECT count(*) FROM (VALUES (1), (2)) AS v (a)", false),
+        ("SELECT sum(a) FROM (VALUES (1), (2)) AS v (a)", false),
         ("SELECT a.a FROM (VALUES (1)) AS a (a), (VALUES (1)) AS b (a)", false),
         ("SELECT id FROM t", true),
         (&many, false),
