@@ -265,7 +265,7 @@ fn shapes_of_statements_have_the_rows_of_one_member() {
         "SELECT k FROM small INTERSECT SELECT n FROM big",
         "SELECT n FROM big EXCEPT SELECT k FROM small",
         "SELECT k FROM small INTERSECT ALL SELECT n FROM big",
-        "SELECT id FROM small UNION ALL SELECT id FROM big WHERE k = 3 UNION ALL VALUES (1), (2)",
+        "SELECT id FROM small UNION ALL SELECT id FROM big WHERE k = 3",
         "SELECT k, n, count(*) FROM big GROUP BY ROLLUP (k, n)",
         "SELECT count(*) FILTER (WHERE n > 3), count(DISTINCT name), median(price) FROM big",
         "WITH t AS (SELECT k, sum(price) AS s FROM big GROUP BY k) \
@@ -329,10 +329,11 @@ fn nothing_of_a_statement_stays_on_members_once_it_has_ended() {
     let plan = three.plan("SELECT a.id FROM big a JOIN big b ON a.k = b.k").unwrap();
     run_some(&plan);
     let deadline = Instant::now() + Duration::from_secs(10);
-    while three.members.busy() && Instant::now() < deadline {
-        std::thread::yield_now();
+    while three.members.busy().is_some() && Instant::now() < deadline {
+        // dd's cache of tasks lets the last ones go with those that follow.
+        three.rows("SELECT sum(k) FROM big WHERE id < 10").unwrap();
     }
-    assert!(!three.members.busy());
+    assert_eq!(three.members.busy(), None);
 }
 
 /// Reads one batch and leaves.
@@ -396,9 +397,9 @@ fn explain_analyze_tells_what_each_stage_did() {
     assert_eq!(stages.len(), 2, "{text}");
     assert!(stages[1].contains("rows 101, "), "{}", stages[1]);
     assert!(stages.iter().all(|stage| !stage.contains("bytes 0,")), "{stages:?}");
-    let scanned = format!("output_rows={:.1} K", (FILES * ROWS) as f64 / 1000.0);
+    let scanned = format!("output_rows={:.2} K,", (FILES * ROWS) as f64 / 1000.0);
     let scan = text.lines().find(|line| line.contains("DistributedLeafExec")).unwrap();
-    assert!(scan.contains(&scanned) || scan.contains("output_rows=24000"), "{scan}");
+    assert!(scan.contains(&scanned), "{scan}");
     let json = three.explain("SELECT sum(k) FROM big", IGB_EXPLAIN_ANALYZE | IGB_EXPLAIN_JSON);
     assert!(json.contains("\"stages\":[{\"stage\":1,\"tasks\":3,\"members\":[\"m-"), "{json}");
 }

@@ -445,11 +445,12 @@ impl Members {
         self.cluster.left.lock().unwrap().push(at);
     }
 
-    /// Whether a member has a task, or memory for one.
-    pub fn busy(&self) -> bool {
-        self.cluster.members.iter().any(|(_, engine)| {
+    /// Tasks that a member has, and memory for some.
+    pub fn busy(&self) -> Option<(usize, usize)> {
+        let busy = |(_, engine): &(String, *mut igb_engine)| {
             let shared = &unsafe { &**engine }.shared;
-            shared.tasks.count() > 0 || shared.runtime_env.memory_pool.reserved() > 0
-        })
+            (shared.tasks.count(), shared.runtime_env.memory_pool.reserved())
+        };
+        self.cluster.members.iter().map(busy).find(|busy| *busy != (0, 0))
     }
 }
