@@ -135,6 +135,7 @@ def list_suites(build, long):
         pytest("hardening", 420),
         pytest("door", 300),
         pytest("sources", 360),
+        pytest("cluster", 300),
         pytest("drivers", 200),
         pytest("e2e", 150),
         pytest("clients", 150),
