@@ -2,6 +2,7 @@
 #include "cluster/channel.h"
 
 #include <stdatomic.h>
+#include <time.h>
 
 #include "arrow/schema.h"
 #include "base/clock.h"
@@ -226,13 +227,34 @@ static igloo_status fail_lost(struct ig_channels *channels, const struct peer *p
 
 /* --- connecting */
 
+static bool was_lost(struct ig_channels *channels, const struct peer *peer) {
+  IG_LOCK_SCOPE(&channels->mu);
+  return peer->is_lost;
+}
+
+/* The list with the peer in it. Of one that has just joined a worker hears with its next
+ * heartbeat only, while the coordinator gives it tasks already: so it is waited for.
+ * NULL: it is gone, or did not come in the time to connect. */
+static struct ig_member_list *wait_for_list(struct ig_channels *channels,
+                                            const struct peer *peer) {
+  bool asks_nobody = ig_cluster_role(channels->cluster) == IG_MEMBER_COORDINATOR;
+  int64_t deadline_us = ig_deadline_in(IG_CLUSTER_CONNECT_US);
+  for (;;) {
+    IG_AUTO_STRUCT(ig_member_list) *list =
+        ig_members_list(ig_cluster_members(channels->cluster));
+    if (ig_member_list_find(list, ig_str_from_cstr(peer->id))) return IG_TAKE(list);
+    if (asks_nobody || was_lost(channels, peer) || ig_now_us() > deadline_us) return NULL;
+    struct timespec pause = {.tv_nsec = 10000000};
+    (void)nanosleep(&pause, NULL);
+  }
+}
+
 static igloo_status open_channel(struct ig_channels *channels, const struct peer *peer,
                                  ig_rpc_channel **ret_channel,
                                  struct igloo_error *reterr) {
-  IG_AUTO_STRUCT(ig_member_list) *list =
-      ig_members_list(ig_cluster_members(channels->cluster));
+  IG_AUTO_STRUCT(ig_member_list) *list = wait_for_list(channels, peer);
+  if (!list) return ig_member_fail_lost(reterr, peer->id, NULL);
   const struct ig_member *member = ig_member_list_find(list, ig_str_from_cstr(peer->id));
-  if (!member) return ig_member_fail_lost(reterr, peer->id, NULL);
   IG_AUTO_DONE(ig_address) address = {0};
   struct ig_rpc_channel_options options = {0};
   if (member->unix_path[0] != '\0') {
