@@ -285,7 +285,7 @@ def test_a_statement_that_is_over_its_time_ends_on_every_worker(cluster):
             session.fetch(LONG)
         assert caught.value.sqlstate == "57014"
         assert time.monotonic() - began < 3
-    wait_for(lambda: nobody_works(cluster), 2)
+    wait_for(lambda: nobody_works(cluster), 5)
 
 
 def test_a_result_that_nobody_reads_to_its_end_ends_on_every_worker(cluster):
