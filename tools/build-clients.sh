@@ -42,7 +42,7 @@ snippet rust | sed 's|from_static("https://localhost:50051")|from_shared(std::en
   put "$out/rust/src/bin/connect.rs"
 tools/cargo.sh build --quiet --release --locked --manifest-path "$out/rust/Cargo.toml"
 made=$(tools/cargo.sh --target-dir)/release
-cp "$made/igloo-test-clients" "$out/rust-clients"
+cp --remove-destination "$made/igloo-test-clients" "$out/rust-clients"
 cp "$made/connect" "$out/rust-connect"
 
 # Node looks for packages beside the program: both lie in the build folder.

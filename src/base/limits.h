@@ -253,9 +253,6 @@
 #define IG_RPC_POLLED_BYTES_MAX (2 * IG_MIB)
 #define IG_RPC_POLLED_MESSAGES_MAX 64
 
-/* What waits for more to be written with it: as much as a socket takes at once. */
-#define IG_RPC_HELD_BYTES_MAX (64 * IG_KIB)
-
 /* Posted without waiting: the answers of one action or listing. */
 #define IG_RPC_POSTED_MESSAGES_MAX 256
 

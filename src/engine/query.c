@@ -91,10 +91,6 @@ igloo_status ig_query_stream(ig_query *query, struct ArrowArrayStream *ret_rows,
   return (igloo_status)igb_query_stream(query->bridge, ret_rows, ig_to_igb_error(reterr));
 }
 
-bool ig_query_is_ready(const ig_query *query) {
-  return igb_query_is_ready(query->bridge);
-}
-
 igloo_status ig_query_error(const ig_query *query, struct igloo_error *reterr) {
   return (igloo_status)igb_query_error(query->bridge, ig_to_igb_error(reterr));
 }

@@ -26,8 +26,6 @@ IG_DEFINE_AUTO(ig_query, ig_query_free)
 IG_NODISCARD igloo_status ig_query_stream(ig_query *query,
                                           struct ArrowArrayStream *ret_rows,
                                           struct igloo_error *reterr);
-/* True if the stream's next batch, or its end, is there: it will not wait for it. */
-bool ig_query_is_ready(const ig_query *query);
 /* The error that ended the stream: its status, or IGLOO_OK. */
 igloo_status ig_query_error(const ig_query *query, struct igloo_error *reterr);
 

@@ -89,9 +89,6 @@ igloo_status ig_flight_send_rows(struct ig_flight_call *call,
   IG_TRY(choose_codec(call, &options.codec, reterr));
   IG_TRY(ig_flight_tell_session(call, reterr));
   IG_TRY(ig_ipc_encoder_new(&schema, &options, &encoder, reterr));
-  /* A small result goes out in one piece, with the status of the call. */
-  bool is_held = ig_result_is_ready(&held);
-  ig_rpc_call_hold(call->rpc, is_held);
   IG_TRY(ig_ipc_encoder_schema(encoder, &first, reterr));
   if (affected < 0)
     IG_TRY(send_message(call, &first, reterr));
@@ -99,10 +96,6 @@ igloo_status ig_flight_send_rows(struct ig_flight_call *call,
     IG_TRY(send_schema(call, &first, affected, reterr));
   for (;;) {
     struct ArrowArray batch = {0};
-    if (is_held && !ig_result_is_ready(&held)) {
-      is_held = false;
-      ig_rpc_call_hold(call->rpc, false);
-    }
     IG_TRY(next_batch(&held, &batch, reterr));
     if (!batch.release) return IGLOO_OK;
     if (batch.length == 0)

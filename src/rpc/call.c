@@ -501,8 +501,6 @@ static igloo_status send_message(ig_rpc_call *call, struct ig_pieces *pieces, bo
   status = can_send_locked(call, reterr);
   while (status == IGLOO_OK &&
          !has_room_locked(call, message->pieces.bytes, messages_max)) {
-    if (call->is_held) ig_conn_write_locked(conn);
-    call->is_held = false;
     status = waits ? wait_locked(call, reterr)
                    : ig_fail_state(reterr, IGLOO_RESOURCE_EXHAUSTED, "54000",
                                    "too many messages wait for the client");
@@ -510,8 +508,7 @@ static igloo_status send_message(ig_rpc_call *call, struct ig_pieces *pieces, bo
   }
   if (status == IGLOO_OK) {
     queue_locked(call, IG_TAKE(message));
-    if (!call->is_held || call->out_bytes > IG_RPC_HELD_BYTES_MAX)
-      ig_conn_write_locked(conn);
+    ig_conn_write_locked(conn);
   }
   ig_conn_unlock(conn);
   if (message) {
@@ -519,15 +516,6 @@ static igloo_status send_message(ig_rpc_call *call, struct ig_pieces *pieces, bo
     ig_free(message);
   }
   return status;
-}
-
-void ig_rpc_call_hold(ig_rpc_call *call, bool is_held) {
-  ig_conn *conn = call->conn;
-  ig_mutex_lock(&conn->mu);
-  bool was_held = call->is_held;
-  call->is_held = is_held;
-  if (was_held && !is_held) ig_conn_write_locked(conn);
-  ig_conn_unlock(conn);
 }
 
 igloo_status ig_rpc_call_send(ig_rpc_call *call, struct ig_pieces *message,

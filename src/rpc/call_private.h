@@ -44,7 +44,6 @@ struct ig_rpc_call {
   uint64_t out_bytes;
   bool is_next_last;     /* a client's: the next message half-closes */
   bool is_half_closed;   /* a client's: nothing follows what is queued */
-  bool is_held;          /* what is sent waits for what comes next */
   bool are_headers_sent; /* of a server's response */
   bool has_provider;     /* nghttp2 asks us for data */
 
