@@ -82,6 +82,7 @@ struct ig_conn {
   enum ig_conn_state state;
   enum ig_conn_drain drain;
   int fd;
+  int32_t data_stream;      /* whose data_left is */
   nghttp2_session *session; /* NULL once closed */
   ig_tls_session *tls;      /* NULL: plaintext */
   struct ig_rpc_output output;
@@ -94,19 +95,18 @@ struct ig_conn {
   bool is_ping_sent;
   bool is_turn_posted; /* the task is; it holds a reference */
   bool is_member;      /* the peer is one of our own cluster */
+  bool has_answered;   /* a server's: a call, without an error */
+  bool is_given_up;    /* the peer went too far: what still comes is passed over */
+  int write_left;      /* see write_due_us */
   ig_rpc_call *calls;
   size_t calls_len;
-  bool has_answered;       /* a server's: a call, without an error */
-  uint64_t header_bytes;   /* of the block that comes in */
-  int64_t resets_us;       /* up to this time the allowance of resets is used … */
-  int64_t their_resets_us; /* … and that of the peer's own */
-  uint64_t data_left;      /* of the DATA frame that comes in, unless it is padded */
-  int32_t data_stream;     /* whose it is */
-  uint64_t in_bytes;       /* a server's: charged for what its calls have not taken */
-  struct igloo_error end;  /* why it is closed */
-  /* the peer went too far: what still comes is passed over */
-  bool is_given_up;
-  uint64_t discarded_bytes; /* read since then, or while lingering */
+  uint64_t header_bytes;    /* of the block that comes in */
+  int64_t resets_us;        /* up to this time the allowance of resets is used … */
+  int64_t their_resets_us;  /* … and that of the peer's own */
+  uint64_t data_left;       /* of the DATA frame that comes in, unless it is padded */
+  uint64_t in_bytes;        /* a server's: charged for what its calls have not taken */
+  struct igloo_error end;   /* why it is closed */
+  uint64_t discarded_bytes; /* read since is_given_up, or while lingering */
   /* done after the mutex is left, see ig_conn_unlock */
   struct ig_rpc_outgoing *released; /* and not yet counted so */
   struct ig_rpc_outgoing *settled;
@@ -117,8 +117,8 @@ struct ig_conn {
   /* times of ig_now_us() */
   int64_t handshake_due_us, calls_due_us, goaway_due_us, drain_due_us, close_due_us;
   int64_t read_due_us;  /* of TLS: more was there than one turn reads */
-  int64_t write_due_us; /* a server's: when it is looked whether the peer reads … */
-  int write_left;       /* … what the socket then had to send */
+  int64_t write_due_us; /* a server's: when it is looked whether the peer reads of
+                         * the write_left that the socket had to send */
   int64_t read_us, ping_us, idle_since_us, scheduled_us;
 };
 
