@@ -41,13 +41,12 @@ static int64_t idle_due(const ig_conn *conn) {
 
 void ig_conn_schedule_locked(ig_conn *conn) {
   int64_t due_us =
-      earlier(conn->read_due_us, earlier(conn->close_due_us, conn->calls_due_us));
-  due_us = earlier(due_us, conn->write_due_us);
+      earlier(conn->read_due_us, earlier(conn->close_due_us, conn->write_due_us));
   if (conn->state == IG_CONN_HANDSHAKE || !conn->has_settings)
     due_us = earlier(due_us, conn->handshake_due_us);
   if (conn->state == IG_CONN_OPEN) {
     due_us = earlier(due_us, keepalive_due(conn));
-    due_us = earlier(due_us, idle_due(conn));
+    due_us = earlier(due_us, earlier(conn->calls_due_us, idle_due(conn)));
     due_us = earlier(due_us, earlier(conn->goaway_due_us, conn->drain_due_us));
   }
   /* A timer that fires too early only looks again: moving it later can wait. */
