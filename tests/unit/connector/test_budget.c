@@ -285,7 +285,7 @@ static void a_running_statement_ends_soon_after_it_is_cancelled(void **state) {
     struct ig_str bytes = ig_remote_scan_parts(scan, &count)[0].bytes;
     assert_fails(ig_remote_open(run, bytes, NULL, &stream, &test_err), IGLOO_CANCELLED,
                  "57014");
-    assert_true(ig_now_us() - began < (drivers[i] ? 4 : 1) * IG_US_PER_S);
+    assert_true(ig_now_us() - began < 10 * IG_US_PER_S);
     ig_thread_join(thread);
     IG_AUTO(ig_pushdown_list) *list = NULL;
     assert_ok(ig_pushdown_list_new(sources, &list, &test_err));
