@@ -190,7 +190,9 @@ static igloo_status authenticate(struct ig_flight_call *call,
     return take_token(call, value, reterr);
   } else if (call->flight->parts.authenticates) {
     (void)refuse(reterr, "this server wants a user and a password, or a token");
-    ig_error_hint(reterr, "Send an authorization header, or call Handshake first.");
+    ig_error_hint(reterr,
+                  "Send an authorization header, or call Handshake first. Igloo's own "
+                  "programs take IGLOO_USER and IGLOO_PASSWORD.");
     return IGLOO_UNAUTHENTICATED;
   } else {
     be_nobody(call, IG_STR(""));

@@ -120,9 +120,12 @@ static igloo_status connect_once(ig_rpc_channel *channel, int64_t deadline_us,
   IG_TRY(ig_conn_new(&channel->config, fd, channel->tls, channel->server_name,
                      channel->loop, &conn, reterr));
   ig_conn_adopt(conn);
-  IG_TRY(wait_for_settings(conn, deadline_us, cancel, reterr));
-  *ret_conn = IG_TAKE(conn);
-  return IGLOO_OK;
+  igloo_status status = wait_for_settings(conn, deadline_us, cancel, reterr);
+  if (status == IGLOO_OK)
+    *ret_conn = IG_TAKE(conn);
+  else if (status == IGLOO_UNAVAILABLE && !channel->tls && !channel->unix_path)
+    ig_error_hint(reterr, "The other side may want TLS: tls=on in a server's URI.");
+  return status;
 }
 
 static bool is_usable(ig_conn *conn) {

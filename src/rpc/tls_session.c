@@ -136,9 +136,13 @@ static igloo_status fail_handshake(ig_tls_session *session, struct igloo_error *
   long verified = SSL_get_verify_result(session->ssl);
   if (!session->is_insecure && verified != X509_V_OK) {
     ERR_clear_error();
-    return ig_fail(reterr, IGLOO_UNAUTHENTICATED,
-                   "the certificate of the other side is not accepted: %s",
-                   X509_verify_cert_error_string(verified));
+    (void)ig_fail(reterr, IGLOO_UNAUTHENTICATED,
+                  "the certificate of the other side is not accepted: %s",
+                  X509_verify_cert_error_string(verified));
+    ig_error_hint(reterr,
+                  "Its authority is named by tls_ca in a server's URI or IGLOO_TLS_CA, "
+                  "between members by tls.client_ca.");
+    return IGLOO_UNAUTHENTICATED;
   }
   unsigned long code = ERR_peek_last_error();
   int reason = ERR_GET_REASON(code);
@@ -147,7 +151,12 @@ static igloo_status fail_handshake(ig_tls_session *session, struct igloo_error *
   if (code != 0 && ((alert >= 42 && alert <= 48) || alert == 116))
     return ig_tls_fail(reterr, IGLOO_UNAUTHENTICATED,
                        "the other side does not accept the certificate", NULL);
-  return ig_tls_fail(reterr, IGLOO_UNAVAILABLE, "the TLS handshake failed", NULL);
+  bool is_plain = reason == SSL_R_WRONG_VERSION_NUMBER;
+  igloo_status status =
+      ig_tls_fail(reterr, IGLOO_UNAVAILABLE, "the TLS handshake failed", NULL);
+  if (is_plain && status == IGLOO_UNAVAILABLE)
+    ig_error_hint(reterr, "The other side may speak without TLS.");
+  return status;
 }
 
 enum ig_tls_progress ig_tls_session_handshake(ig_tls_session *session,

@@ -139,6 +139,7 @@ def test_a_password_comes_from_the_environment(igloo):
         assert "falsch" not in wrong.stderr
         nobody = igloo(*select)
         assert nobody.returncode == 3 and "sqlstate: 28000" in nobody.stderr
+        assert "IGLOO_PASSWORD" in nobody.stderr
         # The first user is a superuser, who may write files.
         copy = "COPY (SELECT 1 AS a) TO 'made.csv'"
         wrote = igloo("sql", "--uri", one.uri, "-c", copy,
@@ -149,7 +150,7 @@ def test_a_password_comes_from_the_environment(igloo):
         one.end()
 
 
-def test_tls_is_checked_and_may_be_said_to_be_insecure(igloo):
+def test_tls_is_checked_and_may_be_said_to_be_insecure(igloo, server):
     made = igloo("cert", "dev", "certs")
     assert made.returncode == 0, made.stderr
     certs = igloo.folder / "certs"
@@ -164,8 +165,13 @@ def test_tls_is_checked_and_may_be_said_to_be_insecure(igloo):
             assert done.stdout == "a\n42\n", done.stderr
         unknown = igloo(*select, "--uri", f"{one.uri}?tls=on")
         assert unknown.returncode == 3 and "sqlstate: 28000" in unknown.stderr
+        assert "hint: Its authority is named by tls_ca" in unknown.stderr
         plain = igloo(*select, "--uri", one.uri)  # of this host: without TLS unless asked
         assert plain.returncode == 3 and "sqlstate: 08001" in plain.stderr
+        assert "hint: The other side may want TLS" in plain.stderr
+        sealed = igloo(*select, "--uri", f"{server.uri}?tls=insecure")
+        assert sealed.returncode == 3 and "sqlstate: 08001" in sealed.stderr
+        assert "hint: The other side may speak without TLS" in sealed.stderr
     finally:
         one.end()
 
