@@ -19,7 +19,7 @@ import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-NAMES = ["guard", "token", "config", "options", "protobuf", "ipc", "rpc", "copy"]
+NAMES = ["guard", "token", "config", "options", "protobuf", "ipc", "rpc", "copy", "cluster"]
 LENGTH_MAX = 8192  # of an input: longer ones are made by repeating it
 SHOWN_LINES = 40
 SEARCH_SECONDS = 2  # of each fuzzer in `make test`,
