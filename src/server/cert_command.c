@@ -65,31 +65,18 @@ static igloo_status take_host(struct request *request, const char *host,
   return IGLOO_OK;
 }
 
-static igloo_status take_flag(struct request *request, int id, const char *value,
+static igloo_status take_flag(void *ctx, int id, const char *value,
                               struct igloo_error *reterr) {
-  switch (id) {
-    case HOST_ID:
-      return take_host(request, value, reterr);
-    case IG_FLAG_OUTPUT_ID:
-      return ig_output_parse(value, &request->json, reterr);
-    case IG_ARGS_POSITIONAL:
-      return take_word(request, value, reterr);
-    default:
-      request->help = true;
-      return IGLOO_OK;
-  }
+  struct request *request = ctx;
+  if (id == HOST_ID) return take_host(request, value, reterr);
+  if (id == IG_FLAG_OUTPUT_ID) return ig_output_parse(value, &request->json, reterr);
+  return take_word(request, value, reterr);
 }
 
 static igloo_status parse(struct request *request, int argc, char **argv,
                           struct igloo_error *reterr) {
-  struct ig_args args = {
-      .command = &ig_cert_command, .argc = argc, .argv = argv, .at = 1};
-  int id = 0;
-  const char *value = NULL;
-  do {
-    IG_TRY(ig_args_next(&args, &id, &value, reterr));
-    if (id != IG_ARGS_END) IG_TRY(take_flag(request, id, value, reterr));
-  } while (id != IG_ARGS_END && !request->help);
+  IG_TRY(ig_args_read(&ig_cert_command, argc, argv, take_flag, request, &request->help,
+                      reterr));
   if (request->help || request->folder) return IGLOO_OK;
   (void)ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "say where the certificates shall be");
   ig_error_hint(reterr, "Use `igloo cert dev DIR`.");
@@ -357,9 +344,7 @@ static int cert_main(int argc, char **argv) {
   if (parse(&request, argc, argv, &error) != IGLOO_OK) return ig_report_usage(&error);
   if (request.help) return ig_command_print_help(&ig_cert_command);
   igloo_status status = run(&request, &error);
-  if (status == IGLOO_OK) return 0;
-  ig_report(&error, IG_STR(""), 1);
-  return ig_status_exit_code(status);
+  return status == IGLOO_OK ? 0 : ig_report_failure(&error);
 }
 
 const struct ig_command ig_cert_command = {

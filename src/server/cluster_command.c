@@ -4,9 +4,8 @@
 #include "arrow/value.h"
 #include "base/limits.h"
 #include "server/commands.h"
-#include "server/table.h"
+#include "server/statement.h"
 #include "shell/report.h"
-#include "shell/target.h"
 #include "sql/quote.h"
 
 #define SQL_BYTES_MAX (16 * IG_KIB)
@@ -40,20 +39,13 @@ static igloo_status take_word(struct request *request, const char *word,
   return IGLOO_OK;
 }
 
-static igloo_status take_flag(struct request *request, int id, const char *value,
+static igloo_status take_flag(void *ctx, int id, const char *value,
                               struct igloo_error *reterr) {
+  struct request *request = ctx;
   bool taken = false;
-  IG_TRY(ig_target_take(&request->target, id, value, &taken, reterr));
-  if (taken) return IGLOO_OK;
-  switch (id) {
-    case IG_FLAG_OUTPUT_ID:
-      return ig_output_parse(value, &request->json, reterr);
-    case IG_ARGS_POSITIONAL:
-      return take_word(request, value, reterr);
-    default:
-      request->help = true;
-      return IGLOO_OK;
-  }
+  if (id == IG_ARGS_POSITIONAL) return take_word(request, value, reterr);
+  if (id == IG_FLAG_OUTPUT_ID) return ig_output_parse(value, &request->json, reterr);
+  return ig_target_take(&request->target, id, value, &taken, reterr);
 }
 
 static igloo_status check_request(const struct request *request,
@@ -73,15 +65,9 @@ static igloo_status check_request(const struct request *request,
 
 static igloo_status parse(struct request *request, int argc, char **argv,
                           struct igloo_error *reterr) {
-  struct ig_args args = {
-      .command = &ig_cluster_command, .argc = argc, .argv = argv, .at = 1};
-  int id = 0;
-  const char *value = NULL;
   ig_target_init(&request->target);
-  do {
-    IG_TRY(ig_args_next(&args, &id, &value, reterr));
-    if (id != IG_ARGS_END) IG_TRY(take_flag(request, id, value, reterr));
-  } while (id != IG_ARGS_END && !request->help);
+  IG_TRY(ig_args_read(&ig_cluster_command, argc, argv, take_flag, request, &request->help,
+                      reterr));
   return request->help ? IGLOO_OK : check_request(request, reterr);
 }
 
@@ -103,7 +89,8 @@ static igloo_status write_sql(const struct request *request, struct ig_buf *sql,
   return ig_buf_check(sql, reterr);
 }
 
-static igloo_status confirm(const struct request *request, struct igloo_error *reterr) {
+static igloo_status confirm(const void *ctx, struct igloo_error *reterr) {
+  const struct request *request = ctx;
   struct ig_out out __attribute__((cleanup(ig_out_done)));
   ig_out_init(&out, 1);
   if (request->json) {
@@ -117,37 +104,12 @@ static igloo_status confirm(const struct request *request, struct igloo_error *r
   return out.reader_gone ? IGLOO_OK : status;
 }
 
-static igloo_status run_sql(const struct request *request, igloo_database *database,
-                            const char *sql, struct igloo_error *reterr) {
-  igloo_connection *connection = NULL;
-  struct ArrowArrayStream rows = {0};
-  IG_TRY(igloo_connect(database, &connection, reterr));
-  igloo_status status = igloo_query(connection, sql, &rows, NULL, reterr);
-  if (status == IGLOO_OK)
-    status = request->verb == STATUS ? ig_table_print_stream(&rows, request->json, reterr)
-                                     : confirm(request, reterr);
-  if (rows.release) rows.release(&rows);
-  (void)igloo_disconnect(connection);
-  return status;
-}
-
 static int run(const struct request *request) {
   struct igloo_error error;
-  igloo_database *database = NULL;
   IG_AUTO_DONE(ig_buf) sql = IG_BUF_INIT(SQL_BYTES_MAX);
-  igloo_status status = write_sql(request, &sql, &error);
-  if (status == IGLOO_OK)
-    status = igloo_database_open(request->target.uri, request->target.options,
-                                 request->target.options_count, &database, &error);
-  if (status != IGLOO_OK) {
-    ig_report(&error, IG_STR(""), 1);
-    return ig_target_exit_code(status);
-  }
-  status = run_sql(request, database, sql.data, &error);
-  (void)igloo_database_close(database);
-  if (status == IGLOO_OK) return 0;
-  ig_report(&error, IG_STR(""), 1);
-  return ig_status_exit_code(status);
+  if (write_sql(request, &sql, &error) != IGLOO_OK) return ig_report_failure(&error);
+  return ig_statement_run(&request->target, sql.data, request->json,
+                          request->verb == DRAIN ? confirm : NULL, request);
 }
 
 static int cluster_main(int argc, char **argv) {

@@ -167,17 +167,16 @@ static const struct {
   void (*append)(struct ig_buf *dst);
 } makers[] = {{"bash", append_bash}, {"zsh", append_zsh}, {"fish", append_fish}};
 
+static igloo_status take_word(void *ret_shell, int id IG_UNUSED, const char *value,
+                              struct igloo_error *reterr IG_UNUSED) {
+  *(const char **)ret_shell = value;
+  return IGLOO_OK;
+}
+
 static igloo_status parse(int argc, char **argv, const char **ret_shell, bool *ret_help,
                           struct igloo_error *reterr) {
-  struct ig_args args = {
-      .command = &ig_completions_command, .argc = argc, .argv = argv, .at = 1};
-  int id = 0;
-  const char *value = NULL;
-  do {
-    IG_TRY(ig_args_next(&args, &id, &value, reterr));
-    if (id == IG_FLAG_HELP_ID) *ret_help = true;
-    if (id == IG_ARGS_POSITIONAL) *ret_shell = value;
-  } while (id != IG_ARGS_END);
+  IG_TRY(ig_args_read(&ig_completions_command, argc, argv, take_word, ret_shell, ret_help,
+                      reterr));
   if (*ret_help || *ret_shell) return IGLOO_OK;
   return ig_fail(reterr, IGLOO_INVALID_ARGUMENT,
                  "say for which shell: bash, zsh or fish");
@@ -197,8 +196,7 @@ static int completions_main(int argc, char **argv) {
     makers[i].append(&out.text);
     igloo_status status = ig_out_flush(&out, &error);
     if (status == IGLOO_OK || out.reader_gone) return 0;
-    ig_report(&error, IG_STR(""), 1);
-    return ig_status_exit_code(status);
+    return ig_report_failure(&error);
   }
   (void)ig_fail(&error, IGLOO_INVALID_ARGUMENT, "unknown shell \"%s\"", shell);
   ig_error_hint(&error, "There are completions for bash, zsh and fish.");

@@ -23,32 +23,19 @@ static igloo_status take_verb(struct request *request, const char *word,
   return IGLOO_OK;
 }
 
-static igloo_status take_flag(struct request *request, int id, const char *value,
+static igloo_status take_flag(void *ctx, int id, const char *value,
                               struct igloo_error *reterr) {
+  struct request *request = ctx;
   bool taken = false;
-  IG_TRY(ig_target_take(&request->target, id, value, &taken, reterr));
-  if (taken) return IGLOO_OK;
-  switch (id) {
-    case IG_FLAG_OUTPUT_ID:
-      return ig_output_parse(value, &request->json, reterr);
-    case IG_ARGS_POSITIONAL:
-      return take_verb(request, value, reterr);
-    default:
-      request->help = true;
-      return IGLOO_OK;
-  }
+  if (id == IG_ARGS_POSITIONAL) return take_verb(request, value, reterr);
+  if (id == IG_FLAG_OUTPUT_ID) return ig_output_parse(value, &request->json, reterr);
+  return ig_target_take(&request->target, id, value, &taken, reterr);
 }
 
 static igloo_status parse(struct request *request, int argc, char **argv,
                           struct igloo_error *reterr) {
-  struct ig_args args = {
-      .command = &ig_config_command, .argc = argc, .argv = argv, .at = 1};
-  int id = 0;
-  const char *value = NULL;
-  do {
-    IG_TRY(ig_args_next(&args, &id, &value, reterr));
-    if (id != IG_ARGS_END) IG_TRY(take_flag(request, id, value, reterr));
-  } while (id != IG_ARGS_END && !request->help);
+  IG_TRY(ig_args_read(&ig_config_command, argc, argv, take_flag, request, &request->help,
+                      reterr));
   if (request->help || request->verb) return IGLOO_OK;
   (void)ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "say what to do with the configuration");
   ig_error_hint(reterr, "Use `igloo config show` or `igloo config check`.");
@@ -96,9 +83,7 @@ static int config_main(int argc, char **argv) {
   if (status != IGLOO_OK) return ig_report_usage(&error);
   status = strcmp(request.verb, "show") == 0 ? show(config, request.json, &error)
                                              : confirm(request.json, &error);
-  if (status == IGLOO_OK) return 0;
-  ig_report(&error, IG_STR(""), 1);
-  return ig_status_exit_code(status);
+  return status == IGLOO_OK ? 0 : ig_report_failure(&error);
 }
 
 const struct ig_command ig_config_command = {

@@ -127,22 +127,14 @@ struct request {
   struct ig_target target;
 };
 
-static igloo_status parse(struct request *request, int argc, char **argv,
-                          struct igloo_error *reterr) {
-  struct ig_args args = {
-      .command = &ig_doctor_command, .argc = argc, .argv = argv, .at = 1};
-  int id = 0;
-  const char *value = NULL;
-  do {
-    bool taken = false;
-    IG_TRY(ig_args_next(&args, &id, &value, reterr));
-    IG_TRY(ig_target_take(&request->target, id, value, &taken, reterr));
-    if (id == IG_FLAG_OUTPUT_ID) IG_TRY(ig_output_parse(value, &request->json, reterr));
-    if (id == IG_FLAG_HELP_ID) request->help = true;
-    if (id == IG_ARGS_POSITIONAL)
-      return ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "unexpected argument \"%s\"", value);
-  } while (id != IG_ARGS_END && !request->help);
-  return IGLOO_OK;
+static igloo_status take_flag(void *ctx, int id, const char *value,
+                              struct igloo_error *reterr) {
+  struct request *request = ctx;
+  bool taken = false;
+  if (id == IG_FLAG_OUTPUT_ID) return ig_output_parse(value, &request->json, reterr);
+  if (id != IG_ARGS_POSITIONAL)
+    return ig_target_take(&request->target, id, value, &taken, reterr);
+  return ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "unexpected argument \"%s\"", value);
 }
 
 static igloo_status run(const struct request *request, const struct ig_config *config,
@@ -162,7 +154,9 @@ static int doctor_main(int argc, char **argv) {
   struct request request = {0};
   struct igloo_error error;
   IG_AUTO_STRUCT(ig_config) *config = NULL;
-  if (parse(&request, argc, argv, &error) != IGLOO_OK) return ig_report_usage(&error);
+  if (ig_args_read(&ig_doctor_command, argc, argv, take_flag, &request, &request.help,
+                   &error) != IGLOO_OK)
+    return ig_report_usage(&error);
   if (request.help) return ig_command_print_help(&ig_doctor_command);
   igloo_status status = ig_target_config(&request.target, &config, &error);
   ig_target_done(&request.target);
@@ -170,8 +164,7 @@ static int doctor_main(int argc, char **argv) {
   enum verdict worst = GOOD;
   status = run(&request, config, &worst, &error);
   if (status == IGLOO_OK) return worst == FAILED ? EXIT_FAILED : 0;
-  ig_report(&error, IG_STR(""), 1);
-  return ig_status_exit_code(status);
+  return ig_report_failure(&error);
 }
 
 const struct ig_command ig_doctor_command = {

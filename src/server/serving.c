@@ -53,14 +53,13 @@ struct server {
 /* ---- the command line -------------------------------------------------------------- */
 
 struct request {
-  const struct ig_command *command;
   enum ig_instance_role role;
-  bool help;
   struct ig_target target;
 };
 
-static igloo_status take_flag(struct request *request, int id, const char *value,
+static igloo_status take_flag(void *ctx, int id, const char *value,
                               struct igloo_error *reterr) {
+  struct request *request = ctx;
   static const char *const keys[] = {[IG_SERVING_LISTEN_ID] = "server.listen",
                                      [IG_SERVING_ADVERTISE_ID] = "server.advertise",
                                      [IG_SERVING_HTTP_ID] = "server.http_listen",
@@ -72,22 +71,8 @@ static igloo_status take_flag(struct request *request, int id, const char *value
   if (taken) return IGLOO_OK;
   if (id == IG_ARGS_POSITIONAL)
     return ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "unexpected argument \"%s\"", value);
-  if (id == IG_FLAG_HELP_ID) request->help = true;
-  if (id < IG_SERVING_LISTEN_ID || id > IG_SERVING_JOIN_ID) return IGLOO_OK;
+  IG_ASSERT((size_t)id < IG_ARRAY_LEN(keys));
   return ig_target_add(&request->target, keys[id], value ? value : "on", reterr);
-}
-
-static igloo_status parse(struct request *request, int argc, char **argv,
-                          struct igloo_error *reterr) {
-  struct ig_args args = {
-      .command = request->command, .argc = argc, .argv = argv, .at = 1};
-  int id = 0;
-  const char *value = NULL;
-  do {
-    IG_TRY(ig_args_next(&args, &id, &value, reterr));
-    if (id != IG_ARGS_END) IG_TRY(take_flag(request, id, value, reterr));
-  } while (id != IG_ARGS_END && !request->help);
-  return IGLOO_OK;
 }
 
 /* Set a key that the operator has left as it is. */
@@ -509,12 +494,15 @@ static void drain(struct server *server, const sigset_t *set) {
 
 int ig_serving_main(const struct ig_command *command, enum ig_instance_role role,
                     int argc, char **argv) {
-  struct request request = {.command = command, .role = role};
+  struct request request = {.role = role};
   struct igloo_error error;
   struct ig_config *config = NULL;
-  if (parse(&request, argc, argv, &error) != IGLOO_OK) return ig_report_usage(&error);
-  if (request.help) return ig_command_print_help(command);
-  igloo_status status = load_config(&request, &config, &error);
+  bool help = false;
+  igloo_status status =
+      ig_args_read(command, argc, argv, take_flag, &request, &help, &error);
+  if (status != IGLOO_OK) return ig_report_usage(&error);
+  if (help) return ig_command_print_help(command);
+  status = load_config(&request, &config, &error);
   ig_target_done(&request.target);
   if (status != IGLOO_OK) return ig_report_usage(&error);
   /* Before any thread is made: all of them leave signals to this one. */

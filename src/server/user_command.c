@@ -6,9 +6,8 @@
 #include "base/limits.h"
 #include "server/commands.h"
 #include "server/password.h"
-#include "server/table.h"
+#include "server/statement.h"
 #include "shell/report.h"
-#include "shell/target.h"
 #include "sql/quote.h"
 
 #define EXIT_INTERRUPTED 130
@@ -51,23 +50,14 @@ static igloo_status take_word(struct request *request, const char *word,
   return IGLOO_OK;
 }
 
-static igloo_status take_flag(struct request *request, int id, const char *value,
+static igloo_status take_flag(void *ctx, int id, const char *value,
                               struct igloo_error *reterr) {
+  struct request *request = ctx;
   bool taken = false;
-  IG_TRY(ig_target_take(&request->target, id, value, &taken, reterr));
-  if (taken) return IGLOO_OK;
-  switch (id) {
-    case IG_FLAG_OUTPUT_ID:
-      return ig_output_parse(value, &request->json, reterr);
-    case IG_ARGS_POSITIONAL:
-      return take_word(request, value, reterr);
-    case SUPERUSER_ID:
-      request->superuser = true;
-      return IGLOO_OK;
-    default:
-      request->help = true;
-      return IGLOO_OK;
-  }
+  if (id == IG_ARGS_POSITIONAL) return take_word(request, value, reterr);
+  if (id == IG_FLAG_OUTPUT_ID) return ig_output_parse(value, &request->json, reterr);
+  if (id == SUPERUSER_ID) request->superuser = true;
+  return ig_target_take(&request->target, id, value, &taken, reterr);
 }
 
 static igloo_status check_request(const struct request *request,
@@ -86,15 +76,9 @@ static igloo_status check_request(const struct request *request,
 
 static igloo_status parse(struct request *request, int argc, char **argv,
                           struct igloo_error *reterr) {
-  struct ig_args args = {
-      .command = &ig_user_command, .argc = argc, .argv = argv, .at = 1};
-  int id = 0;
-  const char *value = NULL;
   ig_target_init(&request->target);
-  do {
-    IG_TRY(ig_args_next(&args, &id, &value, reterr));
-    if (id != IG_ARGS_END) IG_TRY(take_flag(request, id, value, reterr));
-  } while (id != IG_ARGS_END && !request->help);
+  IG_TRY(ig_args_read(&ig_user_command, argc, argv, take_flag, request, &request->help,
+                      reterr));
   return request->help ? IGLOO_OK : check_request(request, reterr);
 }
 
@@ -139,7 +123,8 @@ static igloo_status write_sql(const struct request *request, const char *passwor
   return ig_buf_check(sql, reterr);
 }
 
-static igloo_status confirm(const struct request *request, struct igloo_error *reterr) {
+static igloo_status confirm(const void *ctx, struct igloo_error *reterr) {
+  const struct request *request = ctx;
   static const char *const done[] = {
       [ADD] = "added", [DROP] = "dropped", [PASSWD] = "changed"};
   struct ig_out out __attribute__((cleanup(ig_out_done)));
@@ -155,40 +140,6 @@ static igloo_status confirm(const struct request *request, struct igloo_error *r
   return out.reader_gone ? IGLOO_OK : status;
 }
 
-static igloo_status run_sql(const struct request *request, igloo_database *database,
-                            const char *sql, struct igloo_error *reterr) {
-  igloo_connection *connection = NULL;
-  struct ArrowArrayStream rows = {0};
-  IG_TRY(igloo_connect(database, &connection, reterr));
-  igloo_status status = igloo_query(connection, sql, &rows, NULL, reterr);
-  if (status == IGLOO_OK)
-    status = request->verb == LIST ? ig_table_print_stream(&rows, request->json, reterr)
-                                   : confirm(request, reterr);
-  if (rows.release) rows.release(&rows);
-  (void)igloo_disconnect(connection);
-  return status;
-}
-
-static int report(const struct igloo_error *error) {
-  ig_report(error, IG_STR(""), 1);
-  return ig_status_exit_code(error->status);
-}
-
-static int run_on(const struct request *request, const char *sql) {
-  struct igloo_error error;
-  igloo_database *database = NULL;
-  igloo_status status =
-      igloo_database_open(request->target.uri, request->target.options,
-                          request->target.options_count, &database, &error);
-  if (status != IGLOO_OK) {
-    ig_report(&error, IG_STR(""), 1);
-    return ig_target_exit_code(status);
-  }
-  status = run_sql(request, database, sql, &error);
-  (void)igloo_database_close(database);
-  return status == IGLOO_OK ? 0 : report(&error);
-}
-
 static int run(const struct request *request) {
   struct igloo_error error;
   char *password = NULL;
@@ -199,7 +150,9 @@ static int run(const struct request *request) {
   if (status == IGLOO_OK) status = write_sql(request, password, &sql, &error);
   ig_password_free(password);
   if (status == IGLOO_CANCELLED) return EXIT_INTERRUPTED;
-  return status == IGLOO_OK ? run_on(request, sql.data) : report(&error);
+  if (status != IGLOO_OK) return ig_report_failure(&error);
+  return ig_statement_run(&request->target, sql.data, request->json,
+                          request->verb == LIST ? NULL : confirm, request);
 }
 
 static int user_main(int argc, char **argv) {

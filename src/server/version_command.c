@@ -10,26 +10,18 @@
 
 static const struct ig_flag flags[] = {IG_FLAG_OUTPUT, IG_FLAG_HELP, {0}};
 
-static igloo_status parse(int argc, char **argv, bool *ret_json, bool *ret_help,
-                          struct igloo_error *reterr) {
-  struct ig_args args = {
-      .command = &ig_version_command, .argc = argc, .argv = argv, .at = 1};
-  int id = 0;
-  const char *value = NULL;
-  do {
-    IG_TRY(ig_args_next(&args, &id, &value, reterr));
-    if (id == IG_FLAG_OUTPUT_ID) IG_TRY(ig_output_parse(value, ret_json, reterr));
-    if (id == IG_FLAG_HELP_ID) *ret_help = true;
-    if (id == IG_ARGS_POSITIONAL)
-      return ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "unexpected argument \"%s\"", value);
-  } while (id != IG_ARGS_END);
-  return IGLOO_OK;
+static igloo_status take_flag(void *json, int id, const char *value,
+                              struct igloo_error *reterr) {
+  if (id == IG_FLAG_OUTPUT_ID) return ig_output_parse(value, json, reterr);
+  return ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "unexpected argument \"%s\"", value);
 }
 
 static int version_main(int argc, char **argv) {
   struct igloo_error error;
   bool json = false, help = false;
-  if (parse(argc, argv, &json, &help, &error) != IGLOO_OK) return ig_report_usage(&error);
+  if (ig_args_read(&ig_version_command, argc, argv, take_flag, &json, &help, &error) !=
+      IGLOO_OK)
+    return ig_report_usage(&error);
   if (help) return ig_command_print_help(&ig_version_command);
   struct ig_out out __attribute__((cleanup(ig_out_done)));
   ig_out_init(&out, 1);
@@ -46,8 +38,7 @@ static int version_main(int argc, char **argv) {
   }
   igloo_status status = ig_out_flush(&out, &error);
   if (status == IGLOO_OK || out.reader_gone) return 0;
-  ig_report(&error, IG_STR(""), 1);
-  return ig_status_exit_code(status);
+  return ig_report_failure(&error);
 }
 
 const struct ig_command ig_version_command = {

@@ -36,16 +36,27 @@ static const struct ig_flag *find_flag(const struct ig_command *command,
   return NULL;
 }
 
-igloo_status ig_args_next(struct ig_args *args, int *ret_id, const char **ret_value,
-                          struct igloo_error *reterr) {
+struct args {
+  const struct ig_command *command;
+  int argc;
+  char **argv;
+  int at;          /* the next word */
+  bool flags_over; /* after `--` */
+};
+
+#define END 0 /* in place of an id: no word is left */
+
+/* The next flag or word. */
+static igloo_status read_next(struct args *args, int *ret_id, const char **ret_value,
+                              struct igloo_error *reterr) {
   if (args->at >= args->argc) {
-    *ret_id = IG_ARGS_END;
+    *ret_id = END;
     return IGLOO_OK;
   }
   char *word = args->argv[args->at++];
   if (!args->flags_over && strcmp(word, "--") == 0) {
     args->flags_over = true;
-    return ig_args_next(args, ret_id, ret_value, reterr);
+    return read_next(args, ret_id, ret_value, reterr);
   }
   if (args->flags_over || word[0] != '-' || word[1] == '\0') {
     *ret_id = IG_ARGS_POSITIONAL;
@@ -76,6 +87,22 @@ igloo_status ig_args_next(struct ig_args *args, int *ret_id, const char **ret_va
   }
   *ret_id = flag->id;
   return IGLOO_OK;
+}
+
+igloo_status ig_args_read(const struct ig_command *command, int argc, char **argv,
+                          ig_args_take *take, void *request, bool *ret_help,
+                          struct igloo_error *reterr) {
+  struct args args = {.command = command, .argc = argc, .argv = argv, .at = 1};
+  for (;;) {
+    int id = END;
+    const char *value = NULL;
+    IG_TRY(read_next(&args, &id, &value, reterr));
+    if (id == END || id == IG_FLAG_HELP_ID) {
+      *ret_help = id == IG_FLAG_HELP_ID;
+      return IGLOO_OK;
+    }
+    IG_TRY(take(request, id, value, reterr));
+  }
 }
 
 /* "-o, --output FILE" */

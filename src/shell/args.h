@@ -12,7 +12,7 @@
 #include "base/buf.h"
 
 struct ig_flag {
-  int id;            /* what ig_args_next() gives; 0 ends the table */
+  int id;            /* what tells it apart; 0 ends the table */
   char letter;       /* -l, or 0 */
   const char *name;  /* "--long" */
   const char *value; /* what it takes, as help shows it ("FILE"); NULL: a switch */
@@ -35,23 +35,21 @@ struct ig_command {
 #define IG_FLAG_HELP \
   { IG_FLAG_HELP_ID, 'h', "--help", NULL, NULL, "show this help" }
 
-struct ig_args {
-  const struct ig_command *command;
-  int argc;
-  char **argv;
-  int at;          /* the next word */
-  bool flags_over; /* after `--` */
-};
+#define IG_ARGS_POSITIONAL                                    \
+  (-2) /* in place of an id: a word that is no flag ("-" too) \
+        */
 
-#define IG_ARGS_END 0         /* no word is left */
-#define IG_ARGS_POSITIONAL -2 /* *ret_value is a word that is no flag ("-" too) */
+/* What is given each flag and word of a command line, but --help: its id, and its value
+ * (NULL for a switch). */
+typedef igloo_status ig_args_take(void *request, int id, const char *value,
+                                  struct igloo_error *reterr);
 
-/* Read the next flag or word. Returns IGLOO_OK with the flag's id or one of the above,
- * and its value (NULL for a switch); INVALID_ARGUMENT for an unknown flag (hint: the
- * nearest), a missing value, or a value for a switch. */
-IG_NODISCARD igloo_status ig_args_next(struct ig_args *args, int *ret_id,
-                                       const char **ret_value,
-                                       struct igloo_error *reterr);
+/* Read a whole command line, up to its end or --help. Returns IGLOO_OK; INVALID_ARGUMENT
+ * for an unknown flag (hint: the nearest), a missing value, or a value for a switch; what
+ * `take` returns. */
+IG_NODISCARD igloo_status ig_args_read(const struct ig_command *command, int argc,
+                                       char **argv, ig_args_take *take, void *request,
+                                       bool *ret_help, struct igloo_error *reterr);
 
 /* The text of `--help`. */
 void ig_command_help(const struct ig_command *command, struct ig_buf *dst);

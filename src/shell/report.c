@@ -116,6 +116,11 @@ void ig_report(const struct igloo_error *error, struct ig_str sql, int32_t first
   (void)ignored;
 }
 
+int ig_report_failure(const struct igloo_error *error) {
+  ig_report(error, IG_STR(""), 1);
+  return ig_status_exit_code(error->status);
+}
+
 int ig_report_usage(const struct igloo_error *error) {
   ig_report(error, IG_STR(""), 1);
   return EXIT_USAGE;

@@ -22,7 +22,10 @@ void ig_report_text(const struct igloo_error *error, struct ig_str sql,
 /* Print them on stderr. */
 void ig_report(const struct igloo_error *error, struct ig_str sql, int32_t first_line);
 
-/* Print an error without SQL on stderr; returns the exit code of wrong usage, 2. */
+/* Print an error without SQL on stderr; returns the exit code of its status. */
+int ig_report_failure(const struct igloo_error *error);
+
+/* The same; returns the exit code of wrong usage, 2. */
 int ig_report_usage(const struct igloo_error *error);
 
 /* Print a formatted text on stderr. */

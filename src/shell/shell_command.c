@@ -10,26 +10,14 @@
 
 static const struct ig_flag flags[] = {IG_TARGET_FLAGS, IG_FLAG_HELP, {0}};
 
-static igloo_status parse(struct ig_target *target, bool *ret_help, int argc, char **argv,
-                          struct igloo_error *reterr) {
-  struct ig_args args = {
-      .command = &ig_shell_command, .argc = argc, .argv = argv, .at = 1};
-  int id = 0;
-  const char *value = NULL;
-  do {
-    bool taken = false;
-    IG_TRY(ig_args_next(&args, &id, &value, reterr));
-    IG_TRY(ig_target_take(target, id, value, &taken, reterr));
-    if (id == IG_FLAG_HELP_ID) *ret_help = true;
-    if (id == IG_ARGS_POSITIONAL) {
-      (void)ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "unexpected argument \"%s\"", value);
-      ig_error_hint(reterr,
-                    "A command comes first: `igloo %s [OPTIONS]`. See `igloo --help`.",
-                    value);
-      return IGLOO_INVALID_ARGUMENT;
-    }
-  } while (id != IG_ARGS_END && !*ret_help);
-  return IGLOO_OK;
+static igloo_status take_flag(void *target, int id, const char *value,
+                              struct igloo_error *reterr) {
+  bool taken = false;
+  if (id != IG_ARGS_POSITIONAL) return ig_target_take(target, id, value, &taken, reterr);
+  (void)ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "unexpected argument \"%s\"", value);
+  ig_error_hint(
+      reterr, "A command comes first: `igloo %s [OPTIONS]`. See `igloo --help`.", value);
+  return IGLOO_INVALID_ARGUMENT;
 }
 
 static void complete(void *ctx, struct ig_str before, struct ig_str word,
@@ -43,10 +31,7 @@ static int run_terminal(struct ig_repl *repl) {
   struct igloo_error error;
   IG_AUTO_DONE(ig_buf) line = IG_BUF_INIT(IG_SQL_BYTES_LIMIT);
   igloo_status status = ig_editor_new(complete, repl, &repl->editor, &error);
-  if (status != IGLOO_OK) {
-    ig_report(&error, IG_STR(""), 1);
-    return ig_status_exit_code(status);
-  }
+  if (status != IGLOO_OK) return ig_report_failure(&error);
   repl->runner.tags = true;
   repl->runner.pager = isatty(STDOUT_FILENO);
   ig_report_note("Igloo %s\nType .help for help; .quit or Ctrl-D leaves.\n",
@@ -80,10 +65,7 @@ static int run_stdin(struct ig_repl *repl) {
   IG_AUTO_DONE(ig_buf) text = IG_BUF_INIT(IG_SQL_BYTES_LIMIT);
   struct igloo_error error;
   igloo_status status = ig_read_whole("-", &text, &error);
-  if (status != IGLOO_OK) {
-    ig_report(&error, IG_STR(""), 1);
-    return ig_status_exit_code(status);
-  }
+  if (status != IGLOO_OK) return ig_report_failure(&error);
   return ig_status_exit_code(ig_repl_text(repl, ig_buf_str(&text)));
 }
 
@@ -100,9 +82,7 @@ static int run_shell(struct ig_repl *repl, const struct ig_target *target) {
   repl->runner.format = isatty(STDOUT_FILENO) ? IG_OUTPUT_BOX : IG_OUTPUT_CSV;
   int code = is_terminal ? run_terminal(repl) : run_stdin(repl);
   status = ig_output_file_commit(&repl->runner.output, &error);
-  if (status == IGLOO_OK) return code;
-  ig_report(&error, IG_STR(""), 1);
-  return ig_status_exit_code(status);
+  return status == IGLOO_OK ? code : ig_report_failure(&error);
 }
 
 static int shell_main(int argc, char **argv) {
@@ -111,8 +91,9 @@ static int shell_main(int argc, char **argv) {
   struct igloo_error error;
   bool help = false;
   ig_target_init(&target);
-  if (parse(&target, &help, argc, argv, &error) != IGLOO_OK)
-    return ig_report_usage(&error);
+  igloo_status status =
+      ig_args_read(&ig_shell_command, argc, argv, take_flag, &target, &help, &error);
+  if (status != IGLOO_OK) return ig_report_usage(&error);
   if (help) return ig_command_print_help(&ig_shell_command);
   ig_repl_init(&repl);
   int code = run_shell(&repl, &target);

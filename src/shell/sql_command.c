@@ -66,8 +66,9 @@ static igloo_status take_format(struct request *request, const char *name,
   return IGLOO_INVALID_ARGUMENT;
 }
 
-static igloo_status take_flag(struct request *request, int id, const char *value,
+static igloo_status take_flag(void *ctx, int id, const char *value,
                               struct igloo_error *reterr) {
+  struct request *request = ctx;
   bool taken = false;
   IG_TRY(ig_target_take(&request->target, id, value, &taken, reterr));
   if (taken) return IGLOO_OK;
@@ -84,23 +85,15 @@ static igloo_status take_flag(struct request *request, int id, const char *value
     case FLAG_TIMER:
       request->timing = true;
       return IGLOO_OK;
-    case IG_ARGS_POSITIONAL:
-      return take_word(request, value, reterr);
     default:
-      request->help = true;
-      return IGLOO_OK;
+      return take_word(request, value, reterr);
   }
 }
 
 static igloo_status parse(struct request *request, int argc, char **argv,
                           struct igloo_error *reterr) {
-  struct ig_args args = {.command = &ig_sql_command, .argc = argc, .argv = argv, .at = 1};
-  int id = 0;
-  const char *value = NULL;
-  do {
-    IG_TRY(ig_args_next(&args, &id, &value, reterr));
-    if (id != IG_ARGS_END) IG_TRY(take_flag(request, id, value, reterr));
-  } while (id != IG_ARGS_END && !request->help);
+  IG_TRY(ig_args_read(&ig_sql_command, argc, argv, take_flag, request, &request->help,
+                      reterr));
   if (request->help) return IGLOO_OK;
   if (request->inputs_count == 0) {
     if (isatty(STDIN_FILENO)) {
@@ -146,9 +139,7 @@ static int run_request(const struct request *request, struct ig_runner *runner) 
   status = run_inputs(request, runner);
   if (status != IGLOO_OK) return ig_status_exit_code(status);
   status = ig_output_file_commit(&runner->output, &error);
-  if (status == IGLOO_OK) return 0;
-  ig_report(&error, IG_STR(""), 1);
-  return ig_status_exit_code(status);
+  return status == IGLOO_OK ? 0 : ig_report_failure(&error);
 }
 
 static int sql_main(int argc, char **argv) {

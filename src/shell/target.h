@@ -45,7 +45,7 @@ enum { IG_FLAG_DATA_ID = 100, IG_FLAG_URI_ID, IG_FLAG_CONFIG_ID, IG_FLAG_SET_ID 
 void ig_target_init(struct ig_target *target);
 void ig_target_done(struct ig_target *target);
 
-/* Take a flag of ig_args_next() if it is one of these; *ret_taken says so. Returns
+/* Take a flag of ig_args_read() if it is one of these; *ret_taken says so. Returns
  * INVALID_ARGUMENT for a --set without `=`. */
 IG_NODISCARD igloo_status ig_target_take(struct ig_target *target, int id,
                                          const char *value, bool *ret_taken,
