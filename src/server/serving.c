@@ -44,6 +44,7 @@ struct server {
   ig_tls *tls; /* NULL: plaintext */
   ig_console *console;
   uint64_t connections_most; /* seen since memory was given back */
+  uint16_t port;             /* of TCP, where it listens there */
   char *address;             /* where other members reach it; "" nowhere */
   bool is_joined;            /* atomic: a worker is a member now */
   bool is_told;              /* that it was let in */
@@ -290,20 +291,25 @@ static igloo_status join_cluster(struct server *server, struct igloo_error *rete
                           reterr);
 }
 
+/* Who took the default does not know what to change. */
+static igloo_status name_flag(igloo_status status, const char *flag,
+                              struct igloo_error *reterr) {
+  if (status == IGLOO_IO_ERROR) ig_error_hint(reterr, "Choose another by %s.", flag);
+  return status;
+}
+
 static igloo_status listen_all(struct server *server, struct igloo_error *reterr) {
   const struct ig_config *config = ig_instance_config(server->instance);
   const char *path = config->server_unix_socket;
   if (config->server_listen[0]) {
-    uint16_t port;
-    IG_TRY(ig_rpc_server_listen_tcp(server->rpc, config->server_listen, server->tls,
-                                    &port, reterr));
-    say_address(server->tls ? "grpc+tls" : "grpc", config->server_listen, port);
-    IG_TRY(find_address(server, config->server_listen, port, reterr));
+    igloo_status status = ig_rpc_server_listen_tcp(server->rpc, config->server_listen,
+                                                   server->tls, &server->port, reterr);
+    IG_TRY(name_flag(status, "--listen", reterr));
+    IG_TRY(find_address(server, config->server_listen, server->port, reterr));
   }
   if (path[0]) {
     uint32_t mode = strcmp(config->server_unix_mode, "0660") == 0 ? 0660 : 0600;
     IG_TRY(ig_rpc_server_listen_unix(server->rpc, path, mode, reterr));
-    printf("listening on grpc+unix://%s\n", path);
   }
   IG_TRY(ig_rpc_server_start(server->rpc, reterr));
   return join_cluster(server, reterr);
@@ -347,9 +353,19 @@ static igloo_status start_console(struct server *server, struct igloo_error *ret
       .state = console_state,
       .collect = console_collect,
       .ctx = server};
-  IG_TRY(ig_console_new(&options, &server->console, reterr));
-  say_address("http", config->server_http_listen, ig_console_port(server->console));
-  return IGLOO_OK;
+  return name_flag(ig_console_new(&options, &server->console, reterr), "--http", reterr);
+}
+
+/* Once all of them are open. */
+static void say_addresses(const struct server *server) {
+  const struct ig_config *config = ig_instance_config(server->instance);
+  if (server->console)
+    say_address("http", config->server_http_listen, ig_console_port(server->console));
+  if (config->server_listen[0])
+    say_address(server->tls ? "grpc+tls" : "grpc", config->server_listen, server->port);
+  if (config->server_unix_socket[0])
+    printf("listening on grpc+unix://%s\n", config->server_unix_socket);
+  (void)fflush(stdout);
 }
 
 /* Takes config. */
@@ -512,7 +528,7 @@ int ig_serving_main(const struct ig_command *command, enum ig_instance_role role
   bool is_refused = false;
   status = start(&server, config, &error);
   if (status == IGLOO_OK) {
-    (void)fflush(stdout);
+    say_addresses(&server);
     say_if_nobody_can_log_in(&server);
     serve(&server, &set);
     is_refused = server.cluster && ig_cluster_is_refused(server.cluster, &error);

@@ -20,7 +20,8 @@ static igloo_status fail_unknown(const struct ig_command *command, struct ig_str
     ig_error_hint(reterr, "Did you mean \"%s\"? See `igloo%s%s --help`.", nearest, space,
                   command->name);
   } else {
-    ig_error_hint(reterr, "See `igloo%s%s --help`.", space, command->name);
+    ig_error_hint(reterr, "See `igloo%s%s --help`%s.", space, command->name,
+                  command->name[0] ? "" : "; `igloo sql` runs scripts");
   }
   return status;
 }
@@ -101,7 +102,12 @@ igloo_status ig_args_read(const struct ig_command *command, int argc, char **arg
       *ret_help = id == IG_FLAG_HELP_ID;
       return IGLOO_OK;
     }
-    IG_TRY(take(request, id, value, reterr));
+    igloo_status status = take(request, id, value, reterr);
+    if (status == IGLOO_OK) continue;
+    if (status == IGLOO_INVALID_ARGUMENT && reterr && !reterr->hint[0])
+      ig_error_hint(reterr, "See `igloo%s%s --help`.", command->name[0] ? " " : "",
+                    command->name);
+    return status;
   }
 }
 

@@ -105,7 +105,8 @@ static int shell_main(int argc, char **argv) {
 const struct ig_command ig_shell_command = {
     .name = "",
     .arguments = "[OPTIONS]\n       igloo COMMAND [OPTIONS]",
-    .summary = "Igloo answers SQL over files. Without a command it is a shell.",
+    .summary =
+        "Igloo answers SQL over files and databases. Without a command it is a shell.",
     .more =
         "Commands:\n"
         "  sql          run SQL and print what it gives\n"

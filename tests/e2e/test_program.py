@@ -36,7 +36,10 @@ def test_help_is_a_command_too(igloo):
 
 def test_mistakes_name_what_was_meant(igloo):
     for arguments, hint in [(["sqll"], "`igloo sql`"), (["sql", "--fromat", "csv"], '"--format"'),
-                            (["sql", "--format", "cvs"], "csv"), (["--dtaa", "x"], '"--data"')]:
+                            (["sql", "--format", "cvs"], "csv"), (["--dtaa", "x"], '"--data"'),
+                            (["-c", "SELECT 1"], "`igloo sql`"),
+                            (["config", "chek"], "`igloo config --help`"),
+                            (["user", "remove", "anna"], "`igloo user --help`")]:
         done = igloo(*arguments)
         assert done.returncode == 2, arguments
         assert hint in done.stderr, arguments

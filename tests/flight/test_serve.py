@@ -55,7 +55,8 @@ def test_an_address_in_use_is_told(server, tmp_path):
     done = serve("--listen", server.target, "--http", "127.0.0.1:0", "--set", "auth.mode=none",
                  folder=tmp_path)
     assert done.returncode in (1, 3)
-    assert "in use" in done.stderr
+    assert "in use" in done.stderr and "hint: Choose another by --listen" in done.stderr
+    assert done.stdout == "", "an address is told although nobody is there"
 
 
 def test_a_unix_socket_is_the_user_s_alone_and_goes_with_the_server(start, tmp_path):
