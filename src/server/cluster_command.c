@@ -104,10 +104,12 @@ static igloo_status confirm(const void *ctx, struct igloo_error *reterr) {
   return out.reader_gone ? IGLOO_OK : status;
 }
 
-static int run(const struct request *request) {
+static int run(struct request *request) {
   struct igloo_error error;
   IG_AUTO_DONE(ig_buf) sql = IG_BUF_INIT(SQL_BYTES_MAX);
-  if (write_sql(request, &sql, &error) != IGLOO_OK) return ig_report_failure(&error);
+  igloo_status status = ig_target_log_in(&request->target, &error);
+  if (status == IGLOO_OK) status = write_sql(request, &sql, &error);
+  if (status != IGLOO_OK) return ig_report_failure(&error);
   return ig_statement_run(&request->target, sql.data, request->json,
                           request->verb == DRAIN ? confirm : NULL, request);
 }

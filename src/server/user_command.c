@@ -5,8 +5,8 @@
 #include "arrow/value.h"
 #include "base/limits.h"
 #include "server/commands.h"
-#include "server/password.h"
 #include "server/statement.h"
+#include "shell/password.h"
 #include "shell/report.h"
 #include "sql/quote.h"
 
@@ -100,7 +100,8 @@ static igloo_status check_kept(const struct request *request,
 static igloo_status find_password(const struct request *request, char **ret_password,
                                   struct igloo_error *reterr) {
   const char *given = request->target.uri ? NULL : getenv("IGLOO_PASSWORD");
-  if (!given || !given[0]) return ig_password_read(request->name, ret_password, reterr);
+  if (!given || !given[0])
+    return ig_password_read(request->name, true, ret_password, reterr);
   *ret_password = ig_strdup(given);
   return *ret_password ? IGLOO_OK : ig_fail_oom(reterr);
 }
@@ -140,12 +141,12 @@ static igloo_status confirm(const void *ctx, struct igloo_error *reterr) {
   return out.reader_gone ? IGLOO_OK : status;
 }
 
-static int run(const struct request *request) {
+static int run(struct request *request) {
   struct igloo_error error;
   char *password = NULL;
   IG_AUTO_DONE(ig_buf) sql = IG_BUF_INIT_WIPED(SQL_BYTES_MAX);
-  igloo_status status = IGLOO_OK;
-  if (request->verb == ADD || request->verb == PASSWD)
+  igloo_status status = ig_target_log_in(&request->target, &error);
+  if (status == IGLOO_OK && (request->verb == ADD || request->verb == PASSWD))
     status = find_password(request, &password, &error);
   if (status == IGLOO_OK) status = write_sql(request, password, &sql, &error);
   ig_password_free(password);

@@ -95,8 +95,9 @@ static int shell_main(int argc, char **argv) {
       ig_args_read(&ig_shell_command, argc, argv, take_flag, &target, &help, &error);
   if (status != IGLOO_OK) return ig_report_usage(&error);
   if (help) return ig_command_print_help(&ig_shell_command);
+  status = ig_target_log_in(&target, &error);
   ig_repl_init(&repl);
-  int code = run_shell(&repl, &target);
+  int code = status == IGLOO_OK ? run_shell(&repl, &target) : ig_report_failure(&error);
   ig_repl_done(&repl);
   ig_target_done(&target);
   return code;

@@ -151,7 +151,8 @@ static int sql_main(int argc, char **argv) {
 
   struct ig_runner runner;
   ig_runner_init(&runner);
-  igloo_status status = ig_interrupt_start(false, &error);
+  igloo_status status = ig_target_log_in(&request.target, &error);
+  if (status == IGLOO_OK) status = ig_interrupt_start(false, &error);
   if (status == IGLOO_OK && request.output)
     status = ig_output_file_open(&runner.output, request.output, true, &error);
   int code;

@@ -1,8 +1,8 @@
 /*
  * target.h -- the flags that say which database: --data, --uri, --config, --set.
  *
- * Owns: nothing; texts are borrowed from the command line. Threads: no state. Blocks:
- * never.
+ * Owns: keys and the password; other texts are borrowed from the command line. Threads:
+ * no state. Blocks: only ig_target_log_in().
  */
 #ifndef IG_SHELL_TARGET_H
 #define IG_SHELL_TARGET_H
@@ -20,6 +20,7 @@ struct ig_target {
   size_t options_count;
   char *keys[IG_TARGET_OPTIONS_MAX]; /* owned: of --set */
   size_t keys_count;
+  char *password; /* owned: that was typed; NULL: none */
 };
 
 enum { IG_FLAG_DATA_ID = 100, IG_FLAG_URI_ID, IG_FLAG_CONFIG_ID, IG_FLAG_SET_ID };
@@ -46,7 +47,7 @@ void ig_target_init(struct ig_target *target);
 void ig_target_done(struct ig_target *target);
 
 /* Take a flag of ig_args_read() if it is one of these; *ret_taken says so. Returns
- * INVALID_ARGUMENT for a --set without `=`. */
+ * INVALID_ARGUMENT for a --set without `=`, or of a password, which others would see. */
 IG_NODISCARD igloo_status ig_target_take(struct ig_target *target, int id,
                                          const char *value, bool *ret_taken,
                                          struct igloo_error *reterr);
@@ -54,6 +55,12 @@ IG_NODISCARD igloo_status ig_target_take(struct ig_target *target, int id,
 /* Set a key; the texts are borrowed. INVALID_ARGUMENT for too many. */
 IG_NODISCARD igloo_status ig_target_add(struct ig_target *target, const char *key,
                                         const char *value, struct igloo_error *reterr);
+
+/* Ask a person at the terminal for the password of the user that the URI or $IGLOO_USER
+ * names, unless $IGLOO_PASSWORD or a token is there. Call before ig_interrupt_start().
+ * Returns IGLOO_OK also where there is nobody to ask; else as ig_password_read. */
+IG_NODISCARD igloo_status ig_target_log_in(struct ig_target *target,
+                                           struct igloo_error *reterr);
 
 /* Load the configuration that they give, without a database. Gives *ret_config (free:
  * ig_config_free). Returns as ig_config_load. */

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 
+import pexpect
 import pytest
 
 import test_shell
@@ -148,6 +149,56 @@ def test_a_password_comes_from_the_environment(igloo):
         assert (igloo.folder / "made.csv").read_text() == "a\n1\n"
     finally:
         one.end()
+
+
+def test_a_person_is_asked_for_the_password(igloo):
+    made = igloo("user", "add", "anna", "--data", "kept", env={"IGLOO_PASSWORD": "geheim"})
+    assert made.returncode == 0, made.stderr
+    one = Server(igloo.folder, igloo.environment, "--data", "kept")
+    uri = one.uri.replace("//", "//anna@")
+
+    def ask(*arguments, typed, user=None):
+        environment = {**igloo.environment, **({"IGLOO_USER": user} if user else {})}
+        child = pexpect.spawn(program(), [*arguments, "--uri", one.uri if user else uri],
+                              cwd=str(igloo.folder), env=environment, encoding="utf-8",
+                              timeout=SECONDS)
+        child.expect_exact('Password for user "anna": ')
+        child.waitnoecho()
+        if typed is None:
+            child.sendintr()
+        else:
+            child.sendline(typed)
+        return child
+
+    def end(child):
+        child.expect(pexpect.EOF)
+        child.close()
+        return child.exitstatus, child.before
+
+    select = ["sql", "--format", "csv", "-c", "SELECT 40 + 2 AS a"]
+    try:
+        assert end(ask(*select, typed="geheim")) == (0, "\r\na\r\n42\r\n")
+        assert end(ask(*select, typed="geheim", user="anna")) == (0, "\r\na\r\n42\r\n")
+        code, text = end(ask(*select, typed="falsch"))
+        assert code == 3 and "28P01" in text and "falsch" not in text
+        assert end(ask(*select, typed=None))[0] == 130
+        code, text = end(ask("user", "list", "--output", "json", typed="geheim"))
+        assert code == 0 and '"name":"anna"' in text
+        shell = ask(typed="geheim")
+        shell.expect(PROMPT)
+        shell.sendline("SELECT 40 + 2;")
+        shell.expect_exact("42")
+        shell.sendline(".quit")
+        assert end(shell)[0] == 0
+        assert end(ask(typed="falsch"))[0] == 3
+    finally:
+        one.end()
+
+
+def test_a_password_is_no_flag(igloo, server):
+    done = igloo("sql", "--uri", server.uri, "--set", "password=geheim", "-c", "SELECT 1")
+    assert done.returncode == 2 and "IGLOO_PASSWORD" in done.stderr
+    assert "geheim" not in done.stderr
 
 
 def test_tls_is_checked_and_may_be_said_to_be_insecure(igloo, server):

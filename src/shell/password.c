@@ -1,5 +1,5 @@
 /* password.c -- see password.h. */
-#include "server/password.h"
+#include "shell/password.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -100,7 +100,7 @@ static igloo_status ask_twice(const char *user, const sigset_t *mask, char **ret
   return status;
 }
 
-igloo_status ig_password_read(const char *user, char **ret_password,
+igloo_status ig_password_read(const char *user, bool is_new, char **ret_password,
                               struct igloo_error *reterr) {
   struct termios before, silent;
   if (tcgetattr(STDIN_FILENO, &before) != 0) return take_line(NULL, ret_password, reterr);
@@ -118,7 +118,8 @@ igloo_status ig_password_read(const char *user, char **ret_password,
   silent = before;
   silent.c_lflag &= ~(tcflag_t)ECHO;
   (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
-  igloo_status status = ask_twice(user, &mask, ret_password, reterr);
+  igloo_status status = is_new ? ask_twice(user, &mask, ret_password, reterr)
+                               : ask("Password", user, &mask, ret_password, reterr);
   (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
   (void)sigprocmask(SIG_SETMASK, &mask, NULL);
   for (size_t i = 0; i < IG_ARRAY_LEN(signals); i++)
