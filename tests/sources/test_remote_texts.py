@@ -1,5 +1,6 @@
 """What the sources are asked: the statements of the pushdown log, and of PostgreSQL's own."""
 import json
+import re
 import sqlite3
 
 import pytest
@@ -185,3 +186,15 @@ def test_counting_fetches_no_column(run, shop):
     assert log == ['SELECT FROM "public"."t"', 'SELECT FROM "public"."t" WHERE "small" = 1',
                    "SELECT NULL FROM `main`.`t`"]
     assert shop.log(start).count("SELECT FROM") >= 2
+
+
+def test_a_warm_lookup_by_key_is_one_statement_and_no_look_at_the_catalog(run, shop):
+    """By a text each and prepared: all that the server is sent once it has answered the first."""
+    start = shop.log_size()
+    by_text = [f"SELECT id, name FROM pg.t WHERE id = {key}" for key in range(1, 6)]
+    executed = [f"EXECUTE lookup({key})" for key in range(6, 11)]
+    answers, _ = run([*by_text, "PREPARE lookup AS SELECT id, name FROM pg.t WHERE id = $1", *executed])
+    assert answers == [[{"id": key, "name": f"name {key}"}] for key in range(1, 11)]
+    sent = re.findall(r"LOG:  (?:statement|execute [^:]*): (.*)", shop.log(start))
+    lookups = [f'SELECT "id", "name" FROM "public"."t" WHERE "id" = {key}' for key in range(1, 11)]
+    assert sent[sent.index(lookups[0]):] == lookups
