@@ -3,6 +3,7 @@
 
 #include <nanoarrow/nanoarrow.h>
 
+#include "arrow/numtext.h"
 #include "base/limits.h"
 #include "base/parse.h"
 
@@ -115,7 +116,8 @@ static void append_bytes(struct ig_buf *out, struct ig_str bytes) {
     ig_buf_append_char(out, '-');
     return;
   }
-  ig_buf_append_fmt(out, "%zu:", bytes.len);
+  ig_text_u64(out, bytes.len);
+  ig_buf_append_char(out, ':');
   ig_buf_append_str(out, bytes);
 }
 
@@ -126,11 +128,14 @@ static igloo_status append_node(const struct ArrowSchema *node, int depth,
                          "a type is nested deeper than %d levels", IG_SCHEMA_DEPTH_MAX);
   if (!node || !node->release || !node->format)
     return ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "the Arrow schema is released");
-  ig_buf_append_fmt(out, "(%lld;", (long long)node->flags);
+  ig_buf_append_char(out, '(');
+  ig_text_i64(out, node->flags);
+  ig_buf_append_char(out, ';');
   append_bytes(out, ig_str_from_cstr(node->format));
   append_bytes(out, ig_str_from_cstr(node->name));
   append_bytes(out, metadata_bytes(node->metadata));
-  ig_buf_append_fmt(out, "%lld;", (long long)node->n_children);
+  ig_text_i64(out, node->n_children);
+  ig_buf_append_char(out, ';');
   for (int64_t i = 0; i < node->n_children; i++)
     IG_TRY(append_node(node->children[i], depth + 1, out, reterr));
   if (node->dictionary)
