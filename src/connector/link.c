@@ -349,11 +349,11 @@ static struct ig_call *next_call(ig_link *link) {
       break;
     }
     if (link->closing) break;
-    int64_t until =
-        link->idle_since_us ? link->idle_since_us + IG_CONNECTOR_IDLE_US : IG_NEVER_US;
-    if (ig_cond_wait_until(&link->work, &link->mu, until) || !link->idle_since_us)
+    /* Who parks the link wakes nobody: this wait ends before it is to expire. */
+    int64_t since_us = link->idle_since_us ? link->idle_since_us : ig_now_us();
+    if (ig_cond_wait_until(&link->work, &link->mu, since_us + IG_CONNECTOR_IDLE_US) ||
+        !link->idle_since_us || ig_now_us() < link->idle_since_us + IG_CONNECTOR_IDLE_US)
       continue;
-    if (ig_now_us() < link->idle_since_us + IG_CONNECTOR_IDLE_US) continue;
     void (*expire)(void *, ig_link *) = link->expire;
     void *ctx = link->expire_ctx;
     link->idle_since_us = 0;
@@ -372,8 +372,8 @@ static void finish_call(ig_link *link, struct ig_call *call) {
   link->call = NULL;
   link->after = NULL;
   link->running = false;
-  ig_cond_broadcast(&link->done);
   ig_mutex_unlock(&link->mu);
+  ig_cond_broadcast(&link->done); /* not under the mutex, which is what they wait for */
   igloo_status status = call->status;
   ig_call_unref(call);
   if (after) after(ctx, link, status);
@@ -501,7 +501,6 @@ void ig_link_park(ig_link *link, void (*expire)(void *ctx, ig_link *link), void 
   link->expire = expire;
   link->expire_ctx = ctx;
   link->idle_since_us = ig_now_us();
-  ig_cond_broadcast(&link->work);
 }
 
 /* ---- opening and closing ------------------------------------------------------------
