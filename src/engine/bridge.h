@@ -19,17 +19,21 @@
 #include "engine/planners.h"
 #include "scan/resolver.h"
 
-static_assert(sizeof(struct igb_error) == sizeof(struct igloo_error), "one layout");
-static_assert(offsetof(struct igb_error, sqlstate) ==
-                  offsetof(struct igloo_error, sqlstate),
-              "one layout");
-static_assert(offsetof(struct igb_error, line) == offsetof(struct igloo_error, line),
-              "one layout");
-static_assert(offsetof(struct igb_error, message) ==
-                  offsetof(struct igloo_error, message),
-              "one layout");
-static_assert(offsetof(struct igb_error, hint) == offsetof(struct igloo_error, hint),
-              "one layout");
+/* What proves that a struct or list of the bridge's is one of ours. */
+#define SAME_FIELD(bridges, ours, field)                                         \
+  static_assert(offsetof(struct bridges, field) == offsetof(struct ours, field), \
+                "one layout")
+#define SAME_SIZE(bridges, ours) \
+  static_assert(sizeof(struct bridges) == sizeof(struct ours), "one layout")
+
+#define SAME_VALUE(bridges, ours) static_assert((int)(bridges) == (int)(ours), "one list")
+
+SAME_SIZE(igb_str, ig_str);
+SAME_SIZE(igb_error, igloo_error);
+SAME_FIELD(igb_error, igloo_error, sqlstate);
+SAME_FIELD(igb_error, igloo_error, line);
+SAME_FIELD(igb_error, igloo_error, message);
+SAME_FIELD(igb_error, igloo_error, hint);
 
 static inline struct igb_error *ig_to_igb_error(struct igloo_error *error) {
   return (struct igb_error *)(void *)error;

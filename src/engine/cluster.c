@@ -4,13 +4,6 @@
 
 #include "engine/bridge.h"
 
-#define SAME_FIELD(ours, theirs, field)                                         \
-  static_assert(offsetof(struct ours, field) == offsetof(struct theirs, field), \
-                "one layout")
-#define SAME_SIZE(ours, theirs) \
-  static_assert(sizeof(struct ours) == sizeof(struct theirs), "one layout")
-
-SAME_SIZE(igb_str, ig_str);
 SAME_SIZE(igb_member, ig_cluster_member);
 SAME_FIELD(igb_member, ig_cluster_member, is_self);
 SAME_FIELD(igb_member, ig_cluster_member, threads);
@@ -54,7 +47,6 @@ SAME_FIELD(igb_sink, ig_cluster_sink, schema);
 SAME_FIELD(igb_sink, ig_cluster_sink, batch);
 SAME_FIELD(igb_sink, ig_cluster_sink, ended);
 
-#define SAME_VALUE(ours, theirs) static_assert((int)(ours) == (int)(theirs), "one list")
 SAME_VALUE(IGB_POLL_READY, IG_CLUSTER_POLL_READY);
 SAME_VALUE(IGB_POLL_END, IG_CLUSTER_POLL_END);
 SAME_VALUE(IGB_POLL_PENDING, IG_CLUSTER_POLL_PENDING);
@@ -65,8 +57,7 @@ void ig_engine_set_cluster(ig_engine *engine, const struct ig_cluster_channel *c
                          (const struct igb_cluster *)(const void *)channel);
 }
 
-/* ---- tasks and reads: the bridge's, under another name
- * --------------------------------- */
+/* ---- tasks and reads: the bridge's under other names ------------------------------- */
 
 igloo_status ig_engine_task_start(ig_engine *engine,
                                   const struct ig_cluster_task_plan *plan,

@@ -9,8 +9,8 @@
  *
  * Owns:    tasks and reads, until their _free.
  * Threads: ig_engine_set_cluster() before the first plan; the rest from any thread, a
- * task or read by one thread at a time. Blocks:  never, except where a function of struct
- * ig_cluster_channel says that it may.
+ *          task or read by one thread at a time.
+ * Blocks:  never, except where a function of struct ig_cluster_channel says that it may.
  */
 #ifndef IG_ENGINE_CLUSTER_H
 #define IG_ENGINE_CLUSTER_H

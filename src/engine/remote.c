@@ -3,12 +3,6 @@
 #include "base/clock.h"
 #include "engine/bridge.h"
 
-#define SAME_FIELD(ours, theirs, field)                                         \
-  static_assert(offsetof(struct ours, field) == offsetof(struct theirs, field), \
-                "one layout")
-#define SAME_SIZE(ours, theirs) \
-  static_assert(sizeof(struct ours) == sizeof(struct theirs), "one layout")
-
 SAME_SIZE(igb_expr, igloo_expr);
 SAME_FIELD(igb_expr, igloo_expr, op);
 SAME_FIELD(igb_expr, igloo_expr, flags);
@@ -38,7 +32,6 @@ SAME_SIZE(igb_decision, ig_remote_decision);
 SAME_FIELD(igb_decision, ig_remote_decision, reason);
 static_assert(sizeof(enum igloo_push) == sizeof(int32_t), "one layout");
 
-#define SAME_VALUE(ours, theirs) static_assert((int)(ours) == (int)(theirs), "one list")
 SAME_VALUE(IGB_EXPR_COLUMN, IGLOO_EXPR_COLUMN);
 SAME_VALUE(IGB_EXPR_LITERAL, IGLOO_EXPR_LITERAL);
 SAME_VALUE(IGB_EXPR_CAST, IGLOO_EXPR_CAST);

@@ -35,9 +35,8 @@ struct ig_command {
 #define IG_FLAG_HELP \
   { IG_FLAG_HELP_ID, 'h', "--help", NULL, NULL, "show this help" }
 
-#define IG_ARGS_POSITIONAL                                    \
-  (-2) /* in place of an id: a word that is no flag ("-" too) \
-        */
+/* In place of an id: a word that is no flag ("-" too). */
+#define IG_ARGS_POSITIONAL (-2)
 
 /* What is given each flag and word of a command line, but --help: its id, and its value
  * (NULL for a switch). */
