@@ -399,6 +399,14 @@
 /* In igloo.system.tasks: those that run, and those of the last statements. */
 #define IG_CLUSTER_TASKS_SHOWN_MAX 1024
 
+/* Heartbeats that a member may miss before it is suspect, and before it is lost; the
+ * coordinator too. A busy machine misses one or two. */
+#define IG_MEMBER_SUSPECT_BEATS 3
+#define IG_MEMBER_DEAD_BEATS 10
+
+/* What a worker says of itself and its figures: a few hundred bytes. */
+#define IG_MEMBER_REQUEST_BYTES_MAX (64 * IG_KIB)
+
 /* One heartbeat or its answer: a list of all members. */
 #define IG_MEMBER_MESSAGE_BYTES_MAX (4 * IG_MIB)
 

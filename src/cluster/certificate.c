@@ -28,8 +28,7 @@ static bool has_uri(const X509 *certificate, const char *uri) {
 
 igloo_status ig_certificate_check_role(const char *path, enum ig_member_role role,
                                        struct igloo_error *reterr) {
-  bool coordinates = role == IG_MEMBER_COORDINATOR;
-  const char *name = coordinates ? IG_MEMBER_NAME_COORDINATOR : IG_MEMBER_NAME_WORKER;
+  const char *name = ig_member_name(role);
   IG_AUTO(FILE) *file = fopen(path, "re");
   if (!file) return ig_fail_errno(reterr, errno, "could not read file \"%s\"", path);
   X509 *certificate = PEM_read_X509(file, NULL, NULL, NULL);
@@ -38,7 +37,7 @@ igloo_status ig_certificate_check_role(const char *path, enum ig_member_role rol
   ERR_clear_error();
   if (is_member) return IGLOO_OK;
   (void)ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "\"%s\" is no certificate of a %s", path,
-                coordinates ? "coordinator" : "worker");
+                role == IG_MEMBER_COORDINATOR ? "coordinator" : "worker");
   ig_error_hint(reterr,
                 "tls.cert of this member must have %s among its subjectAltNames; `igloo "
                 "cert dev DIR` makes such certificates.",

@@ -420,13 +420,13 @@ IG_DEFINE_AUTO_STRUCT(remote, free_remote)
 static igloo_status explain(struct remote *remote, igloo_status status,
                             struct igloo_error *error) {
   struct ig_str unused;
-  const ig_rpc_call *call = remote->call;
+  ig_rpc_call *call = remote->call;
   /* Where nothing was sent before, status and trailers come as headers. */
   bool is_workers =
       ig_rpc_metadata_get(ig_rpc_call_trailers(call), IG_WORKER_TRAILER, &unused) ||
       ig_rpc_metadata_get(ig_rpc_call_metadata(call), IG_WORKER_TRAILER, &unused);
   bool is_lost =
-      ig_rpc_call_is_lost(remote->call) || (status == IGLOO_UNAVAILABLE && !is_workers);
+      ig_rpc_call_is_lost(call) || (status == IGLOO_UNAVAILABLE && !is_workers);
   return is_lost ? fail_lost(remote->channels, remote->peer, error, error) : status;
 }
 

@@ -35,8 +35,7 @@ IG_DEFINE_AUTO(ig_channels, ig_channels_free)
 /* For ig_engine_set_cluster(); borrowed as long as the channels. */
 const struct ig_cluster_channel *ig_channels_table(const ig_channels *channels);
 
-/* ---- for files.c --------------------------------------------------------------------
- */
+/* ---- for files.c ------------------------------------------------------------------- */
 
 /* Begin a call of a single message (taken, also on failure) to member `id`, with its
  * credentials; connects where there is no connection, until `deadline_us`. Gives

@@ -69,18 +69,23 @@ static igloo_status make_tls(ig_cluster *cluster,
   return ig_certificate_check_role(options->tls_cert, cluster->role, reterr);
 }
 
+/* This process but for its id, and where it is. */
+static struct ig_member_info describe(const ig_cluster *cluster) {
+  return (struct ig_member_info){.node = ig_str_from_cstr(cluster->node),
+                                 .host = ig_str_from_cstr(cluster->host),
+                                 .build = ig_str_from_cstr(cluster->build),
+                                 .plan_version = IG_CLUSTER_PLAN_VERSION,
+                                 .threads = cluster->threads,
+                                 .memory_bytes = cluster->memory_bytes};
+}
+
 static igloo_status make_members(ig_cluster *cluster, struct igloo_error *reterr) {
   char id[IG_MEMBER_ID_BYTES];
   ig_node_id(cluster->node, id);
   struct ig_members_options options = {.role = cluster->role,
                                        .heartbeat_us = cluster->heartbeat_us,
-                                       .self = {.node = ig_str_from_cstr(cluster->node),
-                                                .id = ig_str_from_cstr(id),
-                                                .host = ig_str_from_cstr(cluster->host),
-                                                .build = ig_str_from_cstr(cluster->build),
-                                                .plan_version = IG_CLUSTER_PLAN_VERSION,
-                                                .threads = cluster->threads,
-                                                .memory_bytes = cluster->memory_bytes}};
+                                       .self = describe(cluster)};
+  options.self.id = ig_str_from_cstr(id);
   return ig_members_new(&options, &cluster->members, reterr);
 }
 
@@ -147,13 +152,14 @@ static igloo_status add_methods(ig_cluster *cluster, const struct ig_rpc_method 
 
 igloo_status ig_cluster_serve(ig_cluster *cluster, ig_engine *engine,
                               struct igloo_error *reterr) {
-  struct ig_rpc_method own[IG_COORDINATOR_METHODS];
   const struct ig_rpc_method *methods;
   size_t count;
   IG_ASSERT(!cluster->engine && cluster->methods_count == 0);
-  ig_coordinator_methods(cluster, own);
-  if (cluster->role == IG_MEMBER_COORDINATOR)
+  if (cluster->role == IG_MEMBER_COORDINATOR) {
+    struct ig_rpc_method own[IG_COORDINATOR_METHODS];
+    ig_coordinator_methods(cluster, own);
     IG_TRY(add_methods(cluster, own, IG_COORDINATOR_METHODS, reterr));
+  }
   IG_TRY(ig_worker_service_new(cluster, engine, &cluster->service, reterr));
   methods = ig_worker_service_methods(cluster->service, &count);
   IG_TRY(add_methods(cluster, methods, count, reterr));
@@ -209,16 +215,11 @@ static igloo_status start_joining(ig_cluster *cluster, struct ig_str address,
   struct ig_joiner_options options = {.coordinator = cluster->coordinator,
                                       .tls = cluster->tls,
                                       .heartbeat_us = cluster->heartbeat_us,
-                                      .self = {.node = ig_str_from_cstr(cluster->node),
-                                               .address = address,
-                                               .unix_path = unix_path,
-                                               .host = ig_str_from_cstr(cluster->host),
-                                               .build = ig_str_from_cstr(cluster->build),
-                                               .plan_version = IG_CLUSTER_PLAN_VERSION,
-                                               .threads = cluster->threads,
-                                               .memory_bytes = cluster->memory_bytes},
+                                      .self = describe(cluster),
                                       .figures = read_figures,
                                       .ctx = cluster};
+  options.self.address = address;
+  options.self.unix_path = unix_path;
   return ig_joiner_new(&options, cluster->members, cluster->prover, &cluster->joiner,
                        reterr);
 }
@@ -289,8 +290,7 @@ igloo_status ig_cluster_check_certificate(const ig_rpc_call *call,
                                           enum ig_member_role role,
                                           struct igloo_error *reterr) {
   const struct ig_rpc_peer *peer = ig_rpc_call_peer(call);
-  const char *name =
-      role == IG_MEMBER_COORDINATOR ? IG_MEMBER_NAME_COORDINATOR : IG_MEMBER_NAME_WORKER;
+  const char *name = ig_member_name(role);
   if (peer->transport != IG_RPC_TLS) return IGLOO_OK;
   for (size_t i = 0; i < peer->names_len; i++)
     if (strcmp(peer->names[i], name) == 0) return IGLOO_OK;

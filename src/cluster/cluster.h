@@ -1,8 +1,8 @@
 /*
  * cluster.h -- this process as a member: everything of the folder, wired.
  *
- * In this order: ig_cluster_new, ig_engine_new with ig_cluster_channel, ig_cluster_serve
- * with the engine, an rpc server with ig_cluster_methods, and, once it listens,
+ * In this order: ig_cluster_new, ig_engine_new, ig_cluster_serve with the engine, an
+ * rpc server with ig_cluster_methods, and, once it listens,
  * ig_cluster_start. At the end: ig_cluster_leave, the rpc server freed, ig_cluster_stop,
  * the engine closed, ig_cluster_free.
  *
@@ -42,8 +42,7 @@ ig_cluster *ig_cluster_free(ig_cluster *cluster); /* takes NULL; returns NULL */
 IG_DEFINE_AUTO(ig_cluster, ig_cluster_free)
 
 /* The engine that runs what other members send, and gives them tasks; borrowed until
- * ig_cluster_stop. Before the methods are given to a
- * server. */
+ * ig_cluster_stop. Before the methods are given to a server. */
 IG_NODISCARD igloo_status ig_cluster_serve(ig_cluster *cluster, ig_engine *engine,
                                            struct igloo_error *reterr);
 
@@ -58,12 +57,11 @@ IG_NODISCARD igloo_status ig_cluster_start(ig_cluster *cluster, const char *addr
                                            const char *unix_path,
                                            struct igloo_error *reterr);
 
-/* Every call to and from other members ends; threads too. Tasks of the engine are freed.
+/* Every call to and from other members ends, threads too; tasks of the engine are freed.
  */
 void ig_cluster_stop(ig_cluster *cluster);
 
-/* ---- the end ------------------------------------------------------------------------
- */
+/* ---- the end ----------------------------------------------------------------------- */
 
 /* A worker tells the coordinator that it wants no more tasks; a coordinator gives none
  * any more. */
@@ -80,8 +78,7 @@ IG_NODISCARD igloo_status ig_cluster_wait_joined(ig_cluster *cluster, int64_t de
                                                  struct igloo_error *reterr);
 bool ig_cluster_is_refused(ig_cluster *cluster, struct igloo_error *reterr);
 
-/* ---- for the parts of the folder, and those above ------------------------------------
- */
+/* ---- for the parts of the folder, and those above ---------------------------------- */
 
 ig_members *ig_cluster_members(ig_cluster *cluster); /* borrowed */
 ig_prover *ig_cluster_prover(ig_cluster *cluster);   /* borrowed */

@@ -7,8 +7,6 @@
 #include "cluster/cluster.h"
 #include "cluster/messages.h"
 
-#define REQUEST_BYTES_MAX (64 * IG_KIB)
-
 /* A handler reads its request and writes its answer. */
 struct call {
   ig_cluster *cluster;
@@ -62,7 +60,7 @@ static void challenge(struct call *call, const struct ig_join_request *request) 
   ig_protobuf_encode(&ig_join_response_message, &answer, call->answer);
 }
 
-/* The members of `list`, each encoded where the field wants it. */
+/* The members of `list` as they are told (free: ig_free). */
 static igloo_status tell_members(const struct ig_member_list *list,
                                  struct ig_told_member **ret_told,
                                  struct igloo_error *reterr) {
@@ -84,8 +82,7 @@ static igloo_status let_in(struct call *call, const struct ig_join_request *requ
                          bytes_of(request->code), now_us, reterr));
   IG_TRY(ig_protobuf_decode(&ig_told_member_message, request->description, NULL, &worker,
                             reterr));
-  struct ig_member_info info = ig_told_member_info(&worker);
-  IG_TRY(ig_members_join(members, &info, now_us, reterr));
+  IG_TRY(ig_members_join(members, &worker.info, now_us, reterr));
   IG_AUTO_STRUCT(ig_member_list) *list = ig_members_list(members);
   struct ig_told_member *told = NULL;
   char self[IG_MEMBER_ID_BYTES];
@@ -136,20 +133,13 @@ static igloo_status authorize(struct call *call, struct ig_caller *ret_caller,
 
 static igloo_status heartbeat(struct call *call, struct igloo_error *reterr) {
   struct ig_caller caller;
-  struct ig_heartbeat beat;
+  struct ig_member_beat beat;
   ig_members *members = ig_cluster_members(call->cluster);
   IG_TRY(authorize(call, &caller, reterr));
-  IG_TRY(ig_protobuf_decode(&ig_heartbeat_message, call->request, NULL, &beat, reterr));
-  struct ig_member_figures figures = {.tasks_now = beat.tasks_now,
-                                      .tasks = beat.tasks,
-                                      .tasks_failed = beat.tasks_failed,
-                                      .rows_out = beat.rows_out,
-                                      .bytes_out = beat.bytes_out,
-                                      .bytes_in = beat.bytes_in,
-                                      .memory_used_bytes_now = beat.memory_used_bytes};
-  struct ig_heartbeat_answer answer = {0};
+  IG_TRY(ig_protobuf_decode(&ig_member_beat_message, call->request, NULL, &beat, reterr));
+  struct ig_member_beat_answer answer = {0};
   struct ig_told_member *told = NULL;
-  IG_TRY(ig_members_beat(members, ig_str_from_cstr(caller.id), &figures, beat.drains,
+  IG_TRY(ig_members_beat(members, ig_str_from_cstr(caller.id), &beat.figures, beat.drains,
                          ig_now_us(), &answer.drain, reterr));
   IG_AUTO_STRUCT(ig_member_list) *list = ig_members_list(members);
   answer.version = list->version;
@@ -158,7 +148,7 @@ static igloo_status heartbeat(struct call *call, struct igloo_error *reterr) {
     answer.members.items = told;
     answer.members.len = list->count;
   }
-  ig_protobuf_encode(&ig_heartbeat_answer_message, &answer, call->answer);
+  ig_protobuf_encode(&ig_member_beat_answer_message, &answer, call->answer);
   ig_free(told);
   return IGLOO_OK;
 }
@@ -194,9 +184,10 @@ void ig_coordinator_methods(ig_cluster *cluster,
                                    {IG_COORDINATOR_HEARTBEAT, begin_heartbeat},
                                    {IG_COORDINATOR_LEAVE, begin_leave}};
   for (size_t i = 0; i < IG_COORDINATOR_METHODS; i++)
-    ret_methods[i] = (struct ig_rpc_method){.path = all[i].path,
-                                            .shape = IG_RPC_SINGLE_REQUEST,
-                                            .message_bytes_max = REQUEST_BYTES_MAX,
-                                            .begin = all[i].begin,
-                                            .ctx = cluster};
+    ret_methods[i] =
+        (struct ig_rpc_method){.path = all[i].path,
+                               .shape = IG_RPC_SINGLE_REQUEST,
+                               .message_bytes_max = IG_MEMBER_REQUEST_BYTES_MAX,
+                               .begin = all[i].begin,
+                               .ctx = cluster};
 }

@@ -61,8 +61,17 @@ struct ig_prover {
 
 /* ---- codes ------------------------------------------------------------------------- */
 
-/* A code over what `sort` says it is for and up to four parts of fixed or told lengths.
- */
+static void put_u64(uint8_t *dst, uint64_t value) {
+  for (size_t i = 0; i < 8; i++) dst[i] = (uint8_t)(value >> (8 * i));
+}
+
+static uint64_t get_u64(const uint8_t *src) {
+  uint64_t value = 0;
+  for (size_t i = 0; i < 8; i++) value |= (uint64_t)src[i] << (8 * i);
+  return value;
+}
+
+/* A code over what `sort` says it is for and the parts, each with its length. */
 static void make_code(const uint8_t key[KEY_BYTES], const char *sort,
                       const struct ig_str *parts, size_t parts_count,
                       uint8_t ret_code[CODE_BYTES]) {
@@ -71,8 +80,7 @@ static void make_code(const uint8_t key[KEY_BYTES], const char *sort,
   (void)crypto_auth_hmacsha512256_update(&state, (const uint8_t *)sort, strlen(sort) + 1);
   for (size_t i = 0; i < parts_count; i++) {
     uint8_t len[8];
-    for (size_t byte = 0; byte < sizeof len; byte++)
-      len[byte] = (uint8_t)((uint64_t)parts[i].len >> (8 * byte));
+    put_u64(len, parts[i].len);
     (void)crypto_auth_hmacsha512256_update(&state, len, sizeof len);
     (void)crypto_auth_hmacsha512256_update(&state, (const uint8_t *)parts[i].data,
                                            parts[i].len);
@@ -92,16 +100,6 @@ static bool is_code(const uint8_t key[KEY_BYTES], const char *sort,
   bool is_right = sodium_memcmp(right, code, CODE_BYTES) == 0;
   sodium_memzero(right, sizeof right);
   return is_right;
-}
-
-static void put_u64(uint8_t *dst, uint64_t value) {
-  for (size_t i = 0; i < 8; i++) dst[i] = (uint8_t)(value >> (8 * i));
-}
-
-static uint64_t get_u64(const uint8_t *src) {
-  uint64_t value = 0;
-  for (size_t i = 0; i < 8; i++) value |= (uint64_t)src[i] << (8 * i);
-  return value;
 }
 
 /* ---- life -------------------------------------------------------------------------- */
@@ -306,44 +304,50 @@ void ig_prover_reset(ig_prover *prover) {
 /* ---- joining ----------------------------------------------------------------------- */
 
 /* A challenge is 32 random bytes, when it ends, and this process' code over both and the
- * nonce of whoever asked for it. */
-static void seal_challenge(const ig_prover *prover, const uint8_t *nonce,
-                           const uint8_t *challenge, uint8_t ret_code[CODE_BYTES]) {
-  struct ig_str parts[] = {view(nonce, IG_JOIN_NONCE_BYTES), view(challenge, 40)};
-  make_code(prover->keys->mine, "challenge", parts, IG_ARRAY_LEN(parts), ret_code);
+ * nonce of whoever asked for it: the seal. */
+#define SEAL_PARTS 2
+static void seal_parts(const uint8_t *nonce, const uint8_t *challenge,
+                       struct ig_str ret_parts[SEAL_PARTS]) {
+  ret_parts[0] = view(nonce, IG_JOIN_NONCE_BYTES);
+  ret_parts[1] = view(challenge, IG_JOIN_CHALLENGE_BYTES - CODE_BYTES);
 }
 
 /* What each side proves over. */
-static void join_code(const ig_prover *prover, const char *side, const uint8_t *nonce,
-                      const uint8_t *challenge, struct ig_str description,
-                      uint8_t ret_code[CODE_BYTES]) {
-  struct ig_str parts[] = {view(nonce, IG_JOIN_NONCE_BYTES),
-                           view(challenge, IG_JOIN_CHALLENGE_BYTES), description};
-  make_code(prover->keys->member, side, parts, IG_ARRAY_LEN(parts), ret_code);
+#define JOIN_PARTS 3
+static void join_parts(const uint8_t *nonce, const uint8_t *challenge,
+                       struct ig_str description, struct ig_str ret_parts[JOIN_PARTS]) {
+  ret_parts[0] = view(nonce, IG_JOIN_NONCE_BYTES);
+  ret_parts[1] = view(challenge, IG_JOIN_CHALLENGE_BYTES);
+  ret_parts[2] = description;
 }
 
 void ig_prover_challenge(ig_prover *prover, const uint8_t nonce[IG_JOIN_NONCE_BYTES],
                          int64_t now_us, uint8_t ret_challenge[IG_JOIN_CHALLENGE_BYTES],
                          uint8_t ret_code[IG_JOIN_CODE_BYTES]) {
+  struct ig_str sealed[SEAL_PARTS], proven[JOIN_PARTS];
   randombytes_buf(ret_challenge, 32);
   put_u64(ret_challenge + 32, (uint64_t)(now_us + IG_JOIN_CHALLENGE_US));
-  seal_challenge(prover, nonce, ret_challenge, ret_challenge + 40);
-  join_code(prover, "coordinator", nonce, ret_challenge, IG_STR(""), ret_code);
+  seal_parts(nonce, ret_challenge, sealed);
+  make_code(prover->keys->mine, "challenge", sealed, SEAL_PARTS, ret_challenge + 40);
+  join_parts(nonce, ret_challenge, IG_STR(""), proven);
+  make_code(prover->keys->member, "coordinator", proven, JOIN_PARTS, ret_code);
 }
 
 bool ig_prover_challenge_is_good(const ig_prover *prover,
                                  const uint8_t nonce[IG_JOIN_NONCE_BYTES],
                                  const uint8_t challenge[IG_JOIN_CHALLENGE_BYTES],
                                  const uint8_t code[IG_JOIN_CODE_BYTES]) {
-  uint8_t right[CODE_BYTES];
-  join_code(prover, "coordinator", nonce, challenge, IG_STR(""), right);
-  return sodium_memcmp(right, code, CODE_BYTES) == 0;
+  struct ig_str proven[JOIN_PARTS];
+  join_parts(nonce, challenge, IG_STR(""), proven);
+  return is_code(prover->keys->member, "coordinator", proven, JOIN_PARTS, code);
 }
 
 void ig_prover_answer(const ig_prover *prover, const uint8_t nonce[IG_JOIN_NONCE_BYTES],
                       const uint8_t challenge[IG_JOIN_CHALLENGE_BYTES],
                       struct ig_str description, uint8_t ret_code[IG_JOIN_CODE_BYTES]) {
-  join_code(prover, "worker", nonce, challenge, description, ret_code);
+  struct ig_str proven[JOIN_PARTS];
+  join_parts(nonce, challenge, description, proven);
+  make_code(prover->keys->member, "worker", proven, JOIN_PARTS, ret_code);
 }
 
 static struct peer *find_peer_locked(ig_prover *prover, uint64_t hash) {
@@ -390,9 +394,9 @@ static bool answer_once_locked(ig_prover *prover, const uint8_t *challenge,
 
 static bool is_ours(const ig_prover *prover, const uint8_t *nonce,
                     const uint8_t *challenge) {
-  uint8_t seal[CODE_BYTES];
-  seal_challenge(prover, nonce, challenge, seal);
-  return sodium_memcmp(seal, challenge + 40, CODE_BYTES) == 0;
+  struct ig_str sealed[SEAL_PARTS];
+  seal_parts(nonce, challenge, sealed);
+  return is_code(prover->keys->mine, "challenge", sealed, SEAL_PARTS, challenge + 40);
 }
 
 static igloo_status admit_locked(ig_prover *prover, uint64_t peer_hash,
@@ -409,9 +413,9 @@ static igloo_status admit_locked(ig_prover *prover, uint64_t peer_hash,
   int64_t until_us = (int64_t)get_u64(challenge + 32);
   if (!is_ours(prover, nonce, challenge) || until_us <= now_us)
     return ig_fail(reterr, IGLOO_DEADLINE_EXCEEDED, "the challenge is an old one");
-  struct ig_str parts[] = {view(nonce, IG_JOIN_NONCE_BYTES),
-                           view(challenge, IG_JOIN_CHALLENGE_BYTES), description};
-  if (!is_code(prover->keys->member, "worker", parts, IG_ARRAY_LEN(parts), code)) {
+  struct ig_str proven[JOIN_PARTS];
+  join_parts(nonce, challenge, description, proven);
+  if (!is_code(prover->keys->member, "worker", proven, JOIN_PARTS, code)) {
     count_wrong_locked(prover, peer_hash, now_us);
     (void)refuse(reterr, "the worker does not know the token of this cluster");
     ig_error_hint(reterr, "cluster.join_token must be the same on all members.");

@@ -23,6 +23,11 @@
 #define IG_MEMBER_NAME_COORDINATOR "URI:igloo://cluster/coordinator"
 #define IG_MEMBER_NAME_WORKER "URI:igloo://cluster/worker"
 
+static inline const char *ig_member_name(enum ig_member_role role) {
+  return role == IG_MEMBER_COORDINATOR ? IG_MEMBER_NAME_COORDINATOR
+                                       : IG_MEMBER_NAME_WORKER;
+}
+
 /* Shorter tokens could be guessed by whoever listens to one join. */
 #define IG_JOIN_TOKEN_BYTES_MIN 32
 
@@ -32,8 +37,7 @@
 typedef struct ig_cluster ig_cluster;
 typedef struct ig_prover ig_prover;
 
-/* ---- for calls between members ------------------------------------------------------
- */
+/* ---- for calls between members ----------------------------------------------------- */
 
 /* Who calls, proven. */
 struct ig_caller {
@@ -64,8 +68,7 @@ struct ig_cluster_credentials {
 void ig_cluster_credentials(ig_cluster *cluster, const char *callee, const char *path,
                             struct ig_cluster_credentials *ret_credentials);
 
-/* ---- the same without a cluster around it -------------------------------------------
- */
+/* ---- the same without a cluster around it ------------------------------------------ */
 
 /* `token` is copied into locked memory. Returns INVALID_ARGUMENT 22023 for one of fewer
  * than IG_JOIN_TOKEN_BYTES_MIN bytes; OUT_OF_MEMORY; INTERNAL where libsodium cannot
@@ -94,8 +97,7 @@ void ig_prover_forget(ig_prover *prover, const char *caller);
  * that were gone for it may call the new one. */
 void ig_prover_reset(ig_prover *prover);
 
-/* ---- joining ------------------------------------------------------------------------
- */
+/* ---- joining ----------------------------------------------------------------------- */
 
 #define IG_JOIN_NONCE_BYTES 32
 #define IG_JOIN_CHALLENGE_BYTES 72

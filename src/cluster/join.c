@@ -13,11 +13,8 @@
 #include "cluster/node.h"
 #include "wire/flight_data.h"
 
-#define LOST_BEATS 10
 #define BACKOFF_FIRST_US (100 * IG_US_PER_MS)
-#define DECODED_BYTES_MAX (4 * IG_MIB)
-
-enum { ADDRESS, UNIX_PATH, HOST, BUILD, TEXTS };
+#define TEXTS 4 /* of a description: address, socket, host and build */
 
 struct ig_joiner {
   ig_members *members; /* borrowed */
@@ -54,25 +51,24 @@ struct ig_joiner {
 
 static void *run(void *ctx);
 
-static igloo_status copy_text(char **ret_copy, struct ig_str text,
-                              struct igloo_error *reterr) {
-  *ret_copy = ig_strndup(text.data ? text.data : "", text.len);
-  return *ret_copy ? IGLOO_OK : ig_fail_oom(reterr);
-}
-
 static igloo_status copy_options(ig_joiner *joiner,
                                  const struct ig_joiner_options *options,
                                  struct igloo_error *reterr) {
-  const struct ig_member_info *self = &options->self;
-  IG_ASSERT(self->node.len < IG_MEMBER_ID_BYTES);
+  struct ig_member_info *self = &joiner->options.self;
+  struct ig_str *texts[TEXTS] = {&self->address, &self->unix_path, &self->host,
+                                 &self->build};
   joiner->options = *options;
   if (options->tls) joiner->tls = ig_tls_ref(options->tls);
+  IG_ASSERT(self->node.len < IG_MEMBER_ID_BYTES);
   memcpy(joiner->node, self->node.data, self->node.len);
-  IG_TRY(copy_text(&joiner->coordinator, ig_str_from_cstr(options->coordinator), reterr));
-  IG_TRY(copy_text(&joiner->texts[ADDRESS], self->address, reterr));
-  IG_TRY(copy_text(&joiner->texts[UNIX_PATH], self->unix_path, reterr));
-  IG_TRY(copy_text(&joiner->texts[HOST], self->host, reterr));
-  IG_TRY(copy_text(&joiner->texts[BUILD], self->build, reterr));
+  joiner->coordinator = ig_strdup(options->coordinator);
+  if (!joiner->coordinator) return ig_fail_oom(reterr);
+  joiner->options.coordinator = joiner->coordinator;
+  for (size_t i = 0; i < TEXTS; i++) {
+    joiner->texts[i] = ig_str_dup(*texts[i]);
+    if (!joiner->texts[i]) return ig_fail_oom(reterr);
+    texts[i]->data = joiner->texts[i];
+  }
   return ig_address_parse(ig_str_from_cstr(joiner->coordinator), &joiner->address,
                           reterr);
 }
@@ -169,7 +165,7 @@ static igloo_status read_answer(const struct ig_rpc_message *message,
 }
 
 static igloo_status new_arena(ig_arena **ret_arena, struct igloo_error *reterr) {
-  *ret_arena = ig_arena_new(DECODED_BYTES_MAX);
+  *ret_arena = ig_arena_new(IG_MEMBER_MESSAGE_BYTES_MAX);
   return *ret_arena ? IGLOO_OK : ig_fail_oom(reterr);
 }
 
@@ -183,15 +179,9 @@ static const uint8_t *bytes_of(struct ig_str text) {
 static igloo_status describe(ig_joiner *joiner, struct ig_buf *description,
                              struct igloo_error *reterr) {
   ig_node_id(joiner->node, joiner->id);
-  struct ig_told_member self = {.node = ig_str_from_cstr(joiner->node),
-                                .id = ig_str_from_cstr(joiner->id),
-                                .address = ig_str_from_cstr(joiner->texts[ADDRESS]),
-                                .unix_path = ig_str_from_cstr(joiner->texts[UNIX_PATH]),
-                                .host = ig_str_from_cstr(joiner->texts[HOST]),
-                                .build = ig_str_from_cstr(joiner->texts[BUILD]),
-                                .plan_version = joiner->options.self.plan_version,
-                                .threads = joiner->options.self.threads,
-                                .memory_bytes = joiner->options.self.memory_bytes};
+  struct ig_told_member self = {.info = joiner->options.self};
+  self.info.node = ig_str_from_cstr(joiner->node);
+  self.info.id = ig_str_from_cstr(joiner->id);
   ig_protobuf_encode(&ig_told_member_message, &self, description);
   return ig_buf_check(description, reterr);
 }
@@ -231,8 +221,8 @@ static igloo_status take_answer(ig_joiner *joiner, const struct ig_join_response
     return ig_fail_state(reterr, IGLOO_INTERNAL, "08P01",
                          "the coordinator does not tell who it is");
   ig_prover_reset(joiner->prover);
-  IG_TRY(ig_told_members_take(joiner->members, ig_str_from_cstr(joiner->id), coordinator,
-                              answer->members.items, answer->members.len, reterr));
+  IG_TRY(ig_members_take(joiner->members, ig_str_from_cstr(joiner->id), coordinator,
+                         answer->members.items, answer->members.len, reterr));
   memset(joiner->coordinator_id, 0, sizeof joiner->coordinator_id);
   memcpy(joiner->coordinator_id, coordinator.data, coordinator.len);
   joiner->version = answer->version;
@@ -321,32 +311,23 @@ static int64_t try_to_join(ig_joiner *joiner) {
 /* ---- heartbeats -------------------------------------------------------------------- */
 
 static igloo_status beat(ig_joiner *joiner, bool drains, struct igloo_error *reterr) {
-  struct ig_member_figures figures = {0};
-  struct ig_heartbeat_answer answer;
+  struct ig_member_beat request = {.version = joiner->version, .drains = drains};
+  struct ig_member_beat_answer answer;
   IG_AUTO_MESSAGE message = {0};
   IG_AUTO(ig_arena) *arena = NULL;
   IG_TRY(new_arena(&arena, reterr));
-  joiner->options.figures(joiner->options.ctx, &figures);
-  struct ig_heartbeat request = {.version = joiner->version,
-                                 .drains = drains,
-                                 .tasks_now = figures.tasks_now,
-                                 .tasks = figures.tasks,
-                                 .tasks_failed = figures.tasks_failed,
-                                 .rows_out = figures.rows_out,
-                                 .bytes_out = figures.bytes_out,
-                                 .bytes_in = figures.bytes_in,
-                                 .memory_used_bytes = figures.memory_used_bytes_now};
+  joiner->options.figures(joiner->options.ctx, &request.figures);
   /* The next one is not to be late because of this one. */
   int64_t deadline_us = ig_deadline_in(2 * joiner->options.heartbeat_us);
   IG_TRY(ask(joiner, IG_COORDINATOR_HEARTBEAT, joiner->coordinator_id,
-             &ig_heartbeat_message, &request, deadline_us, joiner->ends, &message,
+             &ig_member_beat_message, &request, deadline_us, joiner->ends, &message,
              reterr));
   joiner->answered_us = ig_now_us();
-  IG_TRY(read_answer(&message, &ig_heartbeat_answer_message, arena, &answer, reterr));
+  IG_TRY(read_answer(&message, &ig_member_beat_answer_message, arena, &answer, reterr));
   if (answer.members.len > 0) {
-    IG_TRY(ig_told_members_take(joiner->members, ig_str_from_cstr(joiner->id),
-                                ig_str_from_cstr(joiner->coordinator_id),
-                                answer.members.items, answer.members.len, reterr));
+    IG_TRY(ig_members_take(joiner->members, ig_str_from_cstr(joiner->id),
+                           ig_str_from_cstr(joiner->coordinator_id), answer.members.items,
+                           answer.members.len, reterr));
     joiner->version = answer.version;
   }
   IG_LOCK_SCOPE(&joiner->mu);
@@ -387,7 +368,7 @@ static int64_t try_to_beat(ig_joiner *joiner, bool drains) {
   int64_t heartbeat_us = joiner->options.heartbeat_us;
   int64_t next_us = ig_deadline_in(heartbeat_us);
   if (beat(joiner, drains, &error) == IGLOO_OK) return next_us;
-  bool is_late = ig_now_us() - joiner->answered_us >= LOST_BEATS * heartbeat_us;
+  bool is_late = ig_now_us() - joiner->answered_us >= IG_MEMBER_DEAD_BEATS * heartbeat_us;
   if (!is_late && !is_expelled(&error)) return next_us;
   cut_off(joiner, &error);
   return 0;

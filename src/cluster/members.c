@@ -8,9 +8,6 @@
 #include "base/log.h"
 #include "base/thread.h"
 
-#define SUSPECT_BEATS 3
-#define DEAD_BEATS 10
-
 /* Texts of an entry, in one piece of memory. */
 enum { NODE, ID, ADDRESS, UNIX_PATH, HOST, BUILD, TEXTS };
 
@@ -544,8 +541,8 @@ void ig_members_drain_self(ig_members *members) {
 
 /* When the entry is to be looked at again. */
 static int64_t look_at(ig_members *members, struct entry *entry, int64_t now_us) {
-  int64_t suspect_us = entry->seen_us + SUSPECT_BEATS * members->heartbeat_us;
-  int64_t dead_us = entry->seen_us + DEAD_BEATS * members->heartbeat_us;
+  int64_t suspect_us = entry->seen_us + IG_MEMBER_SUSPECT_BEATS * members->heartbeat_us;
+  int64_t dead_us = entry->seen_us + IG_MEMBER_DEAD_BEATS * members->heartbeat_us;
   if (now_us >= dead_us) {
     bury(entry, "No sign of life came for ten heartbeats.", now_us);
     return now_us + IG_MEMBER_FORGET_US;
@@ -590,20 +587,27 @@ int64_t ig_members_tick(ig_members *members, int64_t now_us) {
 
 /* ---- a worker's side --------------------------------------------------------------- */
 
+/* States of a newer program cannot come: members are of one build. */
+static enum ig_member_state told_state(int32_t number) {
+  bool is_known = number >= IG_MEMBER_JOINING && number <= IG_MEMBER_DEAD;
+  return is_known ? (enum ig_member_state)number : IG_MEMBER_SUSPECT;
+}
+
 /* Everybody's entry anew, in `fresh`, which has room; what is known of them stays. */
 static igloo_status fill_entries(struct entry *fresh, size_t *ret_count,
-                                 const struct ig_member_info *infos,
-                                 const enum ig_member_state *states, size_t count,
+                                 const struct ig_told_member *told, size_t count,
                                  struct ig_str id, struct ig_str coordinator,
                                  struct igloo_error *reterr) {
   for (size_t i = 0; i < count; i++) {
-    if (states[i] == IG_MEMBER_DEAD || !is_name(infos[i].id)) continue;
+    const struct ig_member_info *info = &told[i].info;
+    enum ig_member_state state = told_state(told[i].state);
+    if (state == IG_MEMBER_DEAD || !is_name(info->id)) continue;
     struct entry *entry = &fresh[*ret_count];
-    IG_TRY(entry_init(entry, &infos[i], reterr));
+    IG_TRY(entry_init(entry, info, reterr));
     ++*ret_count;
-    entry->state = states[i];
-    entry->is_self = ig_str_eq(infos[i].id, id);
-    if (ig_str_eq(infos[i].id, coordinator)) entry->role = IG_MEMBER_COORDINATOR;
+    entry->state = state;
+    entry->is_self = ig_str_eq(info->id, id);
+    if (ig_str_eq(info->id, coordinator)) entry->role = IG_MEMBER_COORDINATOR;
   }
   return IGLOO_OK;
 }
@@ -632,15 +636,14 @@ static void keep_lost(ig_members *members, struct entry *fresh, size_t *fresh_co
 
 static igloo_status take_locked(ig_members *members, struct ig_str id,
                                 struct ig_str coordinator,
-                                const struct ig_member_info *infos,
-                                const enum ig_member_state *states, size_t count,
+                                const struct ig_told_member *told, size_t count,
                                 struct igloo_error *reterr) {
   struct entry *fresh = NULL;
   size_t fresh_cap = 0, fresh_count = 0;
   IG_TRY(IG_RESERVE(fresh, fresh_cap, count + members->count + 1,
                     (size_t)4 * IG_MEMBERS_MAX, "members", reterr));
   igloo_status status =
-      fill_entries(fresh, &fresh_count, infos, states, count, id, coordinator, reterr);
+      fill_entries(fresh, &fresh_count, told, count, id, coordinator, reterr);
   bool has_self = false;
   for (size_t i = 0; i < fresh_count; i++) has_self = has_self || fresh[i].is_self;
   if (status == IGLOO_OK && !has_self)
@@ -662,16 +665,13 @@ static igloo_status take_locked(ig_members *members, struct ig_str id,
 }
 
 igloo_status ig_members_take(ig_members *members, struct ig_str id,
-                             struct ig_str coordinator,
-                             const struct ig_member_info *infos,
-                             const enum ig_member_state *states, size_t count,
-                             struct igloo_error *reterr) {
+                             struct ig_str coordinator, const struct ig_told_member *told,
+                             size_t count, struct igloo_error *reterr) {
   IG_ASSERT(members->role == IG_MEMBER_WORKER);
   if (!is_name(id) || count > IG_MEMBERS_MAX)
     return ig_fail(reterr, IGLOO_RESOURCE_EXHAUSTED, "the list of members is too long");
   ig_mutex_lock(&members->mu);
-  igloo_status status =
-      take_locked(members, id, coordinator, infos, states, count, reterr);
+  igloo_status status = take_locked(members, id, coordinator, told, count, reterr);
   ig_mutex_unlock(&members->mu);
   tell_lost(members);
   return status;

@@ -56,6 +56,12 @@ struct ig_member_info {
   uint64_t memory_bytes;
 };
 
+/* A member as another one tells of it. */
+struct ig_told_member {
+  struct ig_member_info info;
+  int32_t state; /* an enum ig_member_state; of any other it is suspect */
+};
+
 /* ---- the list ---------------------------------------------------------------------- */
 
 /* A member as others see it; immutable. */
@@ -168,19 +174,17 @@ IG_NODISCARD igloo_status ig_members_drain(ig_members *members, struct ig_str id
 
 /* The members that its coordinator sees, which has let this process in under `id`. Those
  * that are no longer among them are lost. NOT_FOUND where this process is not among them:
- * nothing changed; OUT_OF_MEMORY: it is to be told again. `infos` and `states` have count
- * items; the coordinator is `coordinator`. */
+ * nothing changed; OUT_OF_MEMORY: it is to be told again. `told` has count items; the
+ * coordinator is `coordinator`. */
 IG_NODISCARD igloo_status ig_members_take(ig_members *members, struct ig_str id,
                                           struct ig_str coordinator,
-                                          const struct ig_member_info *infos,
-                                          const enum ig_member_state *states,
-                                          size_t count, struct igloo_error *reterr);
+                                          const struct ig_told_member *told, size_t count,
+                                          struct igloo_error *reterr);
 
 /* The coordinator is gone: so is everybody else. */
 void ig_members_cut_off(ig_members *members, const char *reason);
 
-/* ---- what anybody may tell ----------------------------------------------------------
- */
+/* ---- what anybody may tell --------------------------------------------------------- */
 
 /* Its address could not be reached, or a connection to it broke: an active member is
  * suspect until it is heard of again. On a worker nothing happens: the coordinator
@@ -194,8 +198,7 @@ void ig_members_drain_self(ig_members *members);
  * called next. */
 int64_t ig_members_tick(ig_members *members, int64_t now_us);
 
-/* ---- for people ---------------------------------------------------------------------
- */
+/* ---- for people -------------------------------------------------------------------- */
 
 /* A member with its figures, dead ones too. Times are of the clock that came in. */
 struct ig_member_view {

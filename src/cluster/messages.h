@@ -9,12 +9,6 @@
 #include "base/protobuf.h"
 #include "cluster/members.h"
 
-struct ig_told_member {
-  struct ig_str node, id, address, unix_path, host, build;
-  uint32_t plan_version, threads;
-  uint64_t memory_bytes;
-  int32_t state; /* enum ig_member_state */
-};
 extern const struct ig_protobuf_message ig_told_member_message;
 
 /* First with a nonce alone, then with challenge, code and description too. */
@@ -33,29 +27,21 @@ struct ig_join_response {
 };
 extern const struct ig_protobuf_message ig_join_response_message;
 
-struct ig_heartbeat {
+struct ig_member_beat {
   uint64_t version; /* of the list that the worker has */
   bool drains;
-  uint64_t tasks_now, tasks, tasks_failed, rows_out, bytes_out, bytes_in;
-  uint64_t memory_used_bytes;
+  struct ig_member_figures figures;
 };
-extern const struct ig_protobuf_message ig_heartbeat_message;
+extern const struct ig_protobuf_message ig_member_beat_message;
 
-struct ig_heartbeat_answer {
+struct ig_member_beat_answer {
   bool drain;
   uint64_t version; /* the members follow where it is not the worker's */
   IG_PROTOBUF_LIST(struct ig_told_member) members;
 };
-extern const struct ig_protobuf_message ig_heartbeat_answer_message;
+extern const struct ig_protobuf_message ig_member_beat_answer_message;
 
-/* Between these and the registry's. */
-struct ig_member_info ig_told_member_info(const struct ig_told_member *told);
+/* What is told of one that is in a list; borrows from that. */
 struct ig_told_member ig_told_member_of(const struct ig_member *member);
-
-/* Make `list` the members that `told` (count items) describe: ig_members_take. */
-IG_NODISCARD igloo_status ig_told_members_take(ig_members *members, struct ig_str id,
-                                               struct ig_str coordinator,
-                                               const struct ig_told_member *told,
-                                               size_t count, struct igloo_error *reterr);
 
 #endif

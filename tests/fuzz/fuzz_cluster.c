@@ -87,7 +87,7 @@ static void look_at_table(const struct ig_protobuf_message *message, struct ig_s
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static const struct ig_protobuf_message *const tables[] = {
       &ig_told_member_message, &ig_join_request_message, &ig_join_response_message,
-      &ig_heartbeat_message, &ig_heartbeat_answer_message};
+      &ig_member_beat_message, &ig_member_beat_answer_message};
   if (size == 0) return 0;
   struct ig_str bytes = ig_str_make((const char *)data + 1, size - 1);
   IG_AUTO(ig_arena) *arena = ig_arena_new(ARENA_BYTES);

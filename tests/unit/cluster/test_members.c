@@ -34,6 +34,10 @@ static struct ig_member_info info_of(const char *node, const char *id) {
                                  .memory_bytes = 1000};
 }
 
+static struct ig_told_member told_of(const char *node, const char *id) {
+  return (struct ig_told_member){.info = info_of(node, id), .state = IG_MEMBER_ACTIVE};
+}
+
 static igloo_status new_members(enum ig_member_role role, ig_members **ret,
                                 struct igloo_error *reterr) {
   bool coordinates = role == IG_MEMBER_COORDINATOR;
@@ -335,14 +339,10 @@ static void there_is_an_end_to_members_and_to_the_dead(void **state) {
 
 static void told(ig_members *members, const char *id, const char *const *ids,
                  size_t count) {
-  struct ig_member_info infos[8];
-  enum ig_member_state states[8];
-  for (size_t i = 0; i < count; i++) {
-    infos[i] = info_of("w-1", ids[i]);
-    states[i] = IG_MEMBER_ACTIVE;
-  }
-  assert_ok(ig_members_take(members, ig_str_from_cstr(id), IG_STR("c-1-1"), infos, states,
-                            count, &test_err));
+  struct ig_told_member all[8];
+  for (size_t i = 0; i < count; i++) all[i] = told_of("w-1", ids[i]);
+  assert_ok(ig_members_take(members, ig_str_from_cstr(id), IG_STR("c-1-1"), all, count,
+                            &test_err));
 }
 
 static void a_worker_sees_what_its_coordinator_sees(void **state) {
@@ -384,12 +384,26 @@ static void a_list_without_the_worker_is_refused_and_changes_nothing(void **stat
   (void)state;
   IG_AUTO(ig_members) *members = NULL;
   assert_ok(new_members(IG_MEMBER_WORKER, &members, &test_err));
-  struct ig_member_info info = info_of("c-1", "c-1-1");
-  enum ig_member_state active = IG_MEMBER_ACTIVE;
-  assert_fails(ig_members_take(members, IG_STR("w-1-9"), IG_STR("c-1-1"), &info, &active,
-                               1, &test_err),
-               IGLOO_NOT_FOUND, "42704");
+  struct ig_told_member other = told_of("c-1", "c-1-1");
+  assert_fails(
+      ig_members_take(members, IG_STR("w-1-9"), IG_STR("c-1-1"), &other, 1, &test_err),
+      IGLOO_NOT_FOUND, "42704");
   assert_int_equal(state_of(members, "w-1-1"), IG_MEMBER_JOINING);
+}
+
+static void a_state_that_is_not_known_is_suspect(void **state) {
+  (void)state;
+  IG_AUTO(ig_members) *members = NULL;
+  assert_ok(new_members(IG_MEMBER_WORKER, &members, &test_err));
+  struct ig_told_member all[] = {told_of("c-1", "c-1-1"), told_of("w-1", "w-1-1"),
+                                 told_of("w-2", "w-2-1"), told_of("w-3", "w-3-1")};
+  all[2].state = IG_MEMBER_DEAD + 1;
+  all[3].state = -1;
+  assert_ok(
+      ig_members_take(members, IG_STR("w-1-1"), IG_STR("c-1-1"), all, 4, &test_err));
+  assert_int_equal(state_of(members, "w-1-1"), IG_MEMBER_ACTIVE);
+  assert_int_equal(state_of(members, "w-2-1"), IG_MEMBER_SUSPECT);
+  assert_int_equal(state_of(members, "w-3-1"), IG_MEMBER_SUSPECT);
 }
 
 /* ---- memory ------------------------------------------------------------------------ */
@@ -416,11 +430,9 @@ static igloo_status join_all(void *ctx, struct igloo_error *reterr) {
 static igloo_status take_all(void *ctx, struct igloo_error *reterr) {
   (void)ctx;
   IG_AUTO(ig_members) *members = NULL;
-  struct ig_member_info infos[] = {info_of("c-1", "c-1-1"), info_of("w-1", "w-1-1")};
-  enum ig_member_state states[] = {IG_MEMBER_ACTIVE, IG_MEMBER_ACTIVE};
+  struct ig_told_member both[] = {told_of("c-1", "c-1-1"), told_of("w-1", "w-1-1")};
   IG_TRY(new_members(IG_MEMBER_WORKER, &members, reterr));
-  return ig_members_take(members, IG_STR("w-1-1"), IG_STR("c-1-1"), infos, states, 2,
-                         reterr);
+  return ig_members_take(members, IG_STR("w-1-1"), IG_STR("c-1-1"), both, 2, reterr);
 }
 
 static void joining_and_taking_survive_failed_allocations(void **state) {
@@ -457,6 +469,7 @@ int main(void) {
       cmocka_unit_test(there_is_an_end_to_members_and_to_the_dead),
       cmocka_unit_test(a_worker_sees_what_its_coordinator_sees),
       cmocka_unit_test(a_list_without_the_worker_is_refused_and_changes_nothing),
+      cmocka_unit_test(a_state_that_is_not_known_is_suspect),
       cmocka_unit_test(joining_and_taking_survive_failed_allocations),
       cmocka_unit_test(a_change_that_finds_no_memory_is_in_the_next_list),
   };
