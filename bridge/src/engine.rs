@@ -181,6 +181,7 @@ pub(crate) struct EngineShared {
     pub runtime_env: Arc<RuntimeEnv>,
     /// The session state that every session starts from: functions, rules, configuration.
     pub base: SessionState,
+    pub sessions: session::Sessions,
     pub cpu_threads: usize,
     pub channel_bytes: usize,
     /// limits.plan_nodes
@@ -285,6 +286,7 @@ unsafe fn new_engine(options: &igb_engine_options, files: igb_files) -> Result<B
         registry,
         runtime_env: Arc::clone(&runtime_env),
         base,
+        sessions: session::Sessions::default(),
         cpu_threads: cpu_threads as usize,
         channel_bytes: to_usize(options.channel_bytes),
         plan_nodes: options.plan_nodes as usize,

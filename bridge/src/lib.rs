@@ -35,6 +35,7 @@ mod list_size;
 mod memory;
 pub mod names;
 mod nullable;
+mod pacing;
 #[cfg(test)]
 mod panics;
 mod parse;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use datafusion::arrow::array::timezone::Tz;
 use datafusion::catalog::MemoryCatalogProviderList;
@@ -49,8 +49,53 @@ pub(crate) struct SessionShared {
     pub views: bool,
 }
 
-/// More statements than this are seldom planned at the same time in one session.
-const SPARE_STATES_MAX: usize = 2;
+/// More statements than this are seldom planned at the same time under the same settings.
+const SPARE_STATES_MAX: usize = 4;
+
+/// What a session is made of, besides the engine. Sessions of the same settings share all they have: its
+/// maps of functions are as large as thousands of plans.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Settings {
+    time_zone: String,
+    views: bool,
+    user: String,
+    catalog: String,
+    schema: String,
+    target_partitions: u32,
+}
+
+impl Settings {
+    /// # Safety
+    /// `options` is valid.
+    unsafe fn new(options: &igb_session_options) -> Result<Settings> {
+        unsafe {
+            Ok(Settings {
+                time_zone: options.time_zone.text()?.to_string(),
+                views: options.views,
+                user: options.user.text()?.to_string(),
+                catalog: options.catalog.text()?.to_string(),
+                schema: options.schema.text()?.to_string(),
+                target_partitions: options.target_partitions,
+            })
+        }
+    }
+}
+
+/// The sessions that there are, by their settings.
+#[derive(Debug, Default)]
+pub(crate) struct Sessions(Mutex<HashMap<Settings, Weak<SessionShared>>>);
+
+impl Sessions {
+    fn find(&self, settings: &Settings) -> Option<Arc<SessionShared>> {
+        self.0.lock().ok()?.get(settings)?.upgrade()
+    }
+
+    fn add(&self, settings: Settings, session: &Arc<SessionShared>) {
+        let Ok(mut sessions) = self.0.lock() else { return };
+        sessions.retain(|_, session| session.strong_count() > 0);
+        sessions.insert(settings, Arc::downgrade(session));
+    }
+}
 
 /// Settings; immutable once made: a SET makes a new one (cheap).
 pub struct igb_session {
@@ -168,14 +213,9 @@ pub(crate) fn base_state(
     Ok(state)
 }
 
-/// # Safety
-/// `options` is valid.
-unsafe fn new_session(
-    engine: &Arc<EngineShared>,
-    options: &igb_session_options,
-) -> Result<SessionShared> {
-    let time_zone = unsafe { options.time_zone.text() }?;
-    let target_partitions = match options.target_partitions {
+fn new_session(engine: &Arc<EngineShared>, settings: &Settings) -> Result<SessionShared> {
+    let time_zone = settings.time_zone.as_str();
+    let target_partitions = match settings.target_partitions {
         0 => engine.cpu_threads,
         given => given as usize,
     };
@@ -193,8 +233,7 @@ unsafe fn new_session(
         }
         tuned.execution.time_zone = Some(time_zone.to_string());
     }
-    let (user, catalog, schema) =
-        unsafe { (options.user.text()?, options.catalog.text()?, options.schema.text()?) };
+    let Settings { user, catalog, schema, .. } = settings;
     for function in session_functions::all(&engine.version, user, catalog, schema) {
         state.register_udf(function)?;
     }
@@ -203,7 +242,7 @@ unsafe fn new_session(
         spare: Mutex::default(),
         task: task_of(&state),
         state,
-        views: options.views,
+        views: settings.views,
     })
 }
 
@@ -221,7 +260,16 @@ pub unsafe extern "C" fn igb_session_new(
 ) -> i32 {
     unsafe {
         boundary(ret_error, || {
-            let shared = Arc::new(new_session(&(*engine).shared, &*options)?);
+            let engine = &(*engine).shared;
+            let settings = Settings::new(&*options)?;
+            let shared = match engine.sessions.find(&settings) {
+                Some(shared) => shared,
+                None => {
+                    let shared = Arc::new(new_session(engine, &settings)?);
+                    engine.sessions.add(settings, &shared);
+                    shared
+                }
+            };
             ret_session.write(Box::into_raw(Box::new(igb_session { shared })));
             Ok(())
         })
@@ -236,5 +284,40 @@ pub unsafe extern "C" fn igb_session_new(
 pub unsafe extern "C" fn igb_session_free(session: *mut igb_session) {
     if !session.is_null() {
         boundary_void(|| drop(unsafe { Box::from_raw(session) }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::smoke::{new_engine, session_in};
+
+    fn shared(session: *mut igb_session) -> Arc<SessionShared> {
+        Arc::clone(unsafe { &(*session).shared })
+    }
+
+    #[test]
+    fn sessions_of_the_same_settings_share_what_they_have_as_long_as_one_lives() {
+        let engine = new_engine();
+        let [one, two, other] =
+            ["Europe/Berlin", "Europe/Berlin", "UTC"].map(|zone| session_in(engine, zone));
+        assert!(Arc::ptr_eq(&shared(one), &shared(two)));
+        assert!(!Arc::ptr_eq(&shared(one), &shared(other)));
+        let zone = |session| shared(session).state.config_options().execution.time_zone.clone();
+        assert_eq!(zone(two).as_deref(), Some("Europe/Berlin"));
+        assert_eq!(zone(other).as_deref(), Some("UTC"));
+        let kept = Arc::downgrade(&shared(one));
+        for session in [one, two] {
+            assert!(kept.upgrade().is_some());
+            unsafe { igb_session_free(session) };
+        }
+        assert!(kept.upgrade().is_none());
+        let again = session_in(engine, "Europe/Berlin");
+        assert_eq!(zone(again).as_deref(), Some("Europe/Berlin"));
+        let listed = unsafe { &(*engine).shared }.sessions.0.lock().unwrap().len();
+        assert_eq!(listed, 2);
+        for session in [other, again] {
+            unsafe { igb_session_free(session) };
+        }
     }
 }

@@ -250,10 +250,14 @@ pub fn new_session() -> *mut igb_session {
 }
 
 pub fn session_of(engine: *mut igb_engine) -> *mut igb_session {
+    session_in(engine, "UTC")
+}
+
+pub fn session_in(engine: *mut igb_engine, time_zone: &str) -> *mut igb_session {
     unsafe {
         let mut error = igb_error::zeroed();
         let options = igb_session_options {
-            time_zone: igb_str::borrowed("UTC"),
+            time_zone: igb_str::borrowed(time_zone),
             views: false,
             user: igb_str::borrowed("ann"),
             catalog: igb_str::borrowed("igloo"),

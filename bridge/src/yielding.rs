@@ -1,7 +1,8 @@
-//! Joins can be stopped. A join may give batches for hours to an aggregate that gives none, or search
-//! for hours without a match: neither comes to a point where its task ends. So what joins give is
-//! counted against a task's budget, and the condition of a nested loop asks whether the execution is
-//! over.
+//! Joins can be stopped, and leave threads to others. A join may give batches for hours to an aggregate
+//! that gives none, or search for hours without a match: neither comes to a point where its task ends.
+//! So what joins give is counted against a task's budget, what they search in comes in slices, and the
+//! condition of a nested loop, whose other side may be long for a single row, asks whether the execution
+//! is over.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{FieldRef, Schema};
 use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::JoinType;
 use datafusion::config::ConfigOptions;
 use datafusion::error::Result as DfResult;
 use datafusion::logical_expr::ColumnarValue;
@@ -22,10 +24,11 @@ use datafusion::physical_plan::joins::utils::JoinFilter;
 use datafusion::physical_plan::joins::{
     CrossJoinExec, HashJoinExec, NestedLoopJoinExec, NestedLoopJoinExecBuilder, SortMergeJoinExec,
 };
-use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::{replace_children_if_necessary, ExecutionPlan};
 use datafusion_proto::protobuf::PhysicalExprNode;
 
 use crate::error::{Error, Status};
+use crate::pacing::PacedExec;
 use crate::rules::current_over;
 
 /// Set once an execution is over, whatever its operators still do.
@@ -45,13 +48,17 @@ impl PhysicalOptimizerRule for Yielding {
             if let (Some(join), Some(over)) = (node.downcast_ref::<NestedLoopJoinExec>(), &over) {
                 let asking = join.filter().map(|filter| asking(filter, over));
                 let join = NestedLoopJoinExecBuilder::from(join).with_filter(asking).build()?;
-                return Ok(Transformed::yes(Arc::new(CooperativeExec::new(Arc::new(join))) as _));
+                return Ok(Transformed::yes(counted(paced(Arc::new(join))?)));
             }
-            let joins = node.downcast_ref::<HashJoinExec>().is_some()
-                || node.downcast_ref::<CrossJoinExec>().is_some()
+            if let Some(join) = node.downcast_ref::<HashJoinExec>() {
+                let searches = searches(join);
+                let join = if searches { paced(node)? } else { node };
+                return Ok(Transformed::yes(counted(join)));
+            }
+            let joins = node.downcast_ref::<CrossJoinExec>().is_some()
                 || node.downcast_ref::<SortMergeJoinExec>().is_some();
             if joins {
-                return Ok(Transformed::yes(Arc::new(CooperativeExec::new(node)) as _));
+                return Ok(Transformed::yes(counted(node)));
             }
             Ok(Transformed::no(node))
         })?;
@@ -65,6 +72,28 @@ impl PhysicalOptimizerRule for Yielding {
     fn schema_check(&self) -> bool {
         true
     }
+}
+
+fn counted(join: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+    Arc::new(CooperativeExec::new(join))
+}
+
+/// Whether a match of the keys may give no row.
+fn searches(join: &HashJoinExec) -> bool {
+    let gives_each = matches!(
+        join.join_type(),
+        JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full
+    );
+    join.filter().is_some() || !gives_each
+}
+
+/// The side that is read batch by batch comes in slices.
+fn paced(join: Arc<dyn ExecutionPlan>) -> DfResult<Arc<dyn ExecutionPlan>> {
+    let mut children: Vec<_> = join.children().into_iter().cloned().collect();
+    if let Some(probe) = children.pop() {
+        children.push(Arc::new(PacedExec::new(probe)));
+    }
+    replace_children_if_necessary(join, children)
 }
 
 /// Has the conditions of nested loops ask `over`, in a plan that was made elsewhere.

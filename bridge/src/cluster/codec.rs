@@ -56,6 +56,7 @@ const PART: u8 = 0;
 const DISTRIBUTED: u8 = 1;
 const FILES: u8 = 2;
 const CAST: u8 = 3;
+const PACED: u8 = 4;
 
 /// The bytes of a plan. UNSUPPORTED where `sendable` says no.
 pub(crate) fn encode(engine: &Arc<EngineShared>, plan: &Arc<dyn ExecutionPlan>) -> Result<Vec<u8>> {

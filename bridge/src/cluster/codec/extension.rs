@@ -17,11 +17,12 @@ use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConve
 
 use super::bytes::damaged;
 use super::reading::field_of_bytes;
-use super::{files, refusal, CAST, DISTRIBUTED, FILES};
+use super::{files, refusal, CAST, DISTRIBUTED, FILES, PACED};
 use crate::damaged::files_of;
 use crate::engine::EngineShared;
 use crate::error::{Error, Status};
 use crate::nullable;
+use crate::pacing::PacedExec;
 
 /// What the bytes of a function begin with; one that is known by its name has none.
 const NULLABLE: u8 = 1;
@@ -95,6 +96,10 @@ impl PhysicalExtensionCodec for Codec {
                 Err(error) => return self.refuse(error.message),
             }
         }
+        if node.downcast_ref::<PacedExec>().is_some() {
+            buf.push(PACED);
+            return Ok(());
+        }
         let mut bytes = vec![];
         match DistributedCodec.try_encode(Arc::clone(&node), &mut bytes, converter) {
             Ok(()) => {
@@ -122,6 +127,7 @@ impl PhysicalExtensionCodec for Codec {
             (Some((&FILES, rest)), []) => {
                 Ok(files::decode(rest, &self.engine, task, self, converter)?)
             }
+            (Some((&PACED, [])), [input]) => Ok(Arc::new(PacedExec::new(Arc::clone(input)))),
             _ => Err(damaged("A node is of an unknown kind").into()),
         }
     }
