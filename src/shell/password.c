@@ -90,7 +90,7 @@ static igloo_status ask_twice(const char *user, const sigset_t *mask, char **ret
   char *first = NULL, *second = NULL;
   igloo_status status = ask("New password", user, mask, &first, reterr);
   if (status == IGLOO_OK) status = ask("The same again", user, mask, &second, reterr);
-  if (status == IGLOO_OK && strcmp(first, second) != 0)
+  if (first && second && strcmp(first, second) != 0)
     status = ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "the two passwords differ");
   ig_password_free(second);
   if (status == IGLOO_OK)

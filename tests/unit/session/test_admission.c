@@ -34,6 +34,7 @@ static void places_are_given_until_they_are_taken(void **state) {
   assert_fails(ig_admission_enter(admission, NULL, &test_err), IGLOO_RESOURCE_EXHAUSTED,
                "53300");
   assert_message_has("limits.queued");
+  assert_int_equal(test_err.retryable, 1);
   ig_admission_leave(admission);
   assert_ok(ig_admission_enter(admission, NULL, &test_err));
   ig_admission_leave(admission);
