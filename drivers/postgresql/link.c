@@ -163,6 +163,13 @@ igloo_status igp_check_result(const PGresult *result, const char *query,
   return igp_fail_result(result, query, text_offset, reterr);
 }
 
+/* libpq's words, which are a sentence or not. */
+static void tell_detail(struct ig_str text, struct igd_error *reterr) {
+  if (text.len == 0) return;
+  bool is_sentence = strchr(".?!", text.data[text.len - 1]) != NULL;
+  ig_error_detail(&reterr->base, "%.*s%s", IG_STR_ARG(text), is_sentence ? "" : ".");
+}
+
 /* The session is gone; the server's last words say how, or libpq's. */
 static igloo_status fail_lost(igp_link *link, struct igd_error *reterr) {
   IGP_AUTO_RESULT *last = NULL;
@@ -184,7 +191,7 @@ static igloo_status fail_lost(igp_link *link, struct igd_error *reterr) {
   }
   (void)ig_fail_state(&reterr->base, IGLOO_UNAVAILABLE, "08006",
                       "the connection to the server was lost");
-  if (text.len) ig_error_detail(&reterr->base, "%.*s.", IG_STR_ARG(text));
+  tell_detail(text, reterr);
   make_printable(reterr->base.message);
   make_printable(reterr->base.detail);
   return IGLOO_UNAVAILABLE;
@@ -560,7 +567,7 @@ static igloo_status fail_connect(PGconn *pg, bool late, struct igd_error *reterr
                          "could not connect to the server in time");
   (void)ig_fail_state(&reterr->base, IGLOO_UNAVAILABLE, "08001",
                       "could not connect to the server");
-  if (text.len) ig_error_detail(&reterr->base, "%.*s.", IG_STR_ARG(text));
+  tell_detail(text, reterr);
   make_printable(reterr->base.detail);
   return IGLOO_UNAVAILABLE;
 }

@@ -199,7 +199,9 @@ static igloo_status check_format(struct walk *walk, struct ig_str path, bool *re
     igloo_status status =
         ig_fail(reterr, IGLOO_INVALID_ARGUMENT,
                 "cannot tell the format of file \"%.*s\" by its name", IG_STR_ARG(path));
-    ig_error_hint(reterr, "Use read_parquet(), read_csv(), read_json() or read_arrow().");
+    ig_error_hint(reterr,
+                  "Use read_parquet(), read_csv(), read_json() or read_arrow(), or "
+                  "ATTACH a database.");
     return status;
   }
   if (list->files_count == 0) {

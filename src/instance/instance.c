@@ -47,9 +47,12 @@ struct ig_instance {
 
 static igloo_status open_roots(ig_instance *instance, struct igloo_error *reterr) {
   const struct ig_config *config = instance->config;
-  if (ig_config_is_set(config, "files.roots"))
-    return ig_roots_new(ig_str_from_cstr(config->files_roots), &instance->roots, reterr);
-  return ig_roots_new_everything(&instance->roots, reterr);
+  if (!ig_config_is_set(config, "files.roots"))
+    return ig_roots_new_everything(&instance->roots, reterr);
+  igloo_status status =
+      ig_roots_new(ig_str_from_cstr(config->files_roots), &instance->roots, reterr);
+  if (status != IGLOO_OK) ig_error_prefix(reterr, "files.roots");
+  return status;
 }
 
 /* Spilled data of killed processes goes first: it may be what fills the disk. */

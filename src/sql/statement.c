@@ -534,7 +534,11 @@ static igloo_status parse_kill(struct parser *p) {
   p->st->kind = query ? IG_SQL_KILL_QUERY : IG_SQL_KILL_SESSION;
   p->st->feature = "KILL";
   IG_TRY(next(p));
-  if (p->token.kind != IG_TOKEN_STRING) return fail_here(p);
+  if (p->token.kind != IG_TOKEN_STRING) {
+    (void)fail_here(p);
+    if (!at_end(p)) ig_error_hint(p->reterr, "The id stands in single quotes.");
+    return IGLOO_SYNTAX_ERROR;
+  }
   p->st->pattern = ig_token_text(&p->tokens, &p->token);
   IG_TRY(next(p));
   return expect_end(p);

@@ -537,7 +537,7 @@ def test_a_pattern_passes_by_igloos_own_folders(world):
 def test_a_root_that_is_none_is_an_error_at_the_start(igloo, world, roots):
     done = igloo("sql", "-c", "SELECT 1", env={"IGLOO_FILES_ROOTS": roots.format(b=world.base)})
     assert done.returncode in (2, 3), done
-    assert done.stdout == "" and done.stderr.startswith("error: "), done.stderr
+    assert done.stdout == "" and done.stderr.startswith("error: files.roots: "), done.stderr
 
 
 def test_without_a_root_nothing_is_read_or_written(igloo):

@@ -494,6 +494,8 @@ static void kill_takes_an_id_in_quotes(void **state) {
       "KILL SESSION x", "KILL USER 'x'",  "SHOW QUERIES FROM x"};
   for (size_t i = 0; i < IG_ARRAY_LEN(wrong); i++)
     assert_fails(parse(wrong[i]), IGLOO_SYNTAX_ERROR, "42601");
+  assert_fails(parse("KILL QUERY 17"), IGLOO_SYNTAX_ERROR, "42601");
+  assert_string_equal(test_err.hint, "The id stands in single quotes.");
 }
 
 static void failed_parse_leaves_the_output_alone(void **state) {
