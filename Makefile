@@ -82,6 +82,7 @@ check: setup
 
 install: build
 	cmake --install build --prefix $(PREFIX)
+	@[ -n "$(DESTDIR)" ] || [ "$$(id -u)" != 0 ] || ldconfig
 
 dist: setup
 	@tools/dist.sh

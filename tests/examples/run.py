@@ -3,9 +3,9 @@
 
   run.py --igloo build/igloo [PATTERN]
 
-Five kinds of test: each program of examples/c compiles alone against the public
-headers and prints what its .out file says, embedded and over a server; the sample
-question of `make run` gives the rows that DuckDB gives for the same text over the same
+Six kinds of test: each program of examples/c compiles alone against the public
+headers and prints what its .out file says, embedded and over a server; so does one with what
+`make install` installs; the sample question of `make run` gives the rows that DuckDB gives for the same text over the same
 files and tables; so does that of examples/federation, with a PostgreSQL of its own; each `$ igloo …` command in a ```console block of README.md and docs/ prints what
 stands below it. Commands run in a folder with the sample's files. A page of docs/tutorials is one
 session of a shell from its first command to its last, in a folder of its own. The last line is
@@ -85,6 +85,27 @@ def test_program(igloo, source):
                 if code:
                     raise Failure(f"exit code {code}\n{output}")
                 compare(expected.read_text(), output)
+
+
+def test_installed(igloo):
+    """What `make install` copies works where it was copied to: the program with its drivers, and the
+    library as pkg-config tells."""
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, "PKG_CONFIG_PATH": f"{folder}/lib/pkgconfig",
+                       "LD_LIBRARY_PATH": f"{folder}/lib"}
+        source = ROOT / "examples/c/query.c"
+        for command, expected in [
+                (["cmake", "--install", str(igloo.parent), "--prefix", folder], None),
+                (["sh", "-c", f"cc {source} $(pkg-config --cflags --libs igloo) -o {folder}/query"],
+                 ""),
+                ([f"{folder}/query"], source.with_suffix(".out").read_text()),
+                ([f"{folder}/bin/igloo", "sql", "--format", "tsv", "-c",
+                  "SELECT count(*) AS drivers FROM igloo.system.drivers"], "drivers\n2\n")]:
+            code, output = run(command, cwd=folder, env=environment)
+            if code:
+                raise Failure(f"exit code {code}\n{output}")
+            if expected is not None:
+                compare(expected, output)
 
 
 def make_cell(value):
@@ -283,6 +304,7 @@ def make_tests(igloo, folder):
     for source in sorted((ROOT / "examples/c").glob("*.c")):
         yield f"examples/c/{source.name} prints what it should", (
             lambda source=source: test_program(igloo, source))
+    yield "what is installed works where it lies", lambda: test_installed(igloo)
     yield "the sample question is answered as DuckDB answers it", lambda: test_sample(igloo)
     yield "one question over PostgreSQL, SQLite and Parquet", lambda: test_federation(igloo)
     yield "the sample's files hold every row", lambda: test_sample_counts(igloo)
