@@ -241,7 +241,7 @@ static const struct command commands[] = {
     {".explain", "SQL", "show the plan of a statement", run_explain, false},
     {".cache", "", "what is in the cache", run_cache, false},
     {".queries", "", "what runs now", run_queries, false},
-    {".quit", "", "leave (also .exit, \\q and Ctrl-D)", run_quit, false},
+    {".quit", "", "leave (also quit, exit, \\q and Ctrl-D)", run_quit, false},
     {"\\x", "[on|off]", "one line for each value", run_expanded, false},
     {"\\d", "[TABLE]", "tables, or the columns of TABLE", run_describe, false},
     {"\\copy", "(QUERY) TO 'FILE' [FORMAT]", "write a result to a file here", run_copy,

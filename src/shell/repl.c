@@ -50,9 +50,19 @@ static igloo_status report_oom(struct ig_repl *repl) {
   return status;
 }
 
+/* As in psql, a person may leave or ask for help by a word alone: no statement is one. */
+static struct ig_str word_command(struct ig_str line) {
+  struct ig_str word = ig_str_trim(line);
+  if (ig_str_ends(word, IG_STR(";"))) word.len--;
+  if (ig_str_eq_cstr(word, "help")) return IG_STR(".help");
+  if (ig_str_eq_cstr(word, "quit") || ig_str_eq_cstr(word, "exit"))
+    return IG_STR(".quit");
+  return ig_str_trim(line);
+}
+
 igloo_status ig_repl_line(struct ig_repl *repl, struct ig_str line, int32_t number) {
   if (repl->state == IG_SCAN_EMPTY) {
-    struct ig_str trimmed = ig_str_trim(line);
+    struct ig_str trimmed = repl->editor ? word_command(line) : ig_str_trim(line);
     if (trimmed.len > 0 && (trimmed.data[0] == '.' || trimmed.data[0] == '\\')) {
       if (repl->editor && !ig_statement_has_secret(trimmed))
         ig_editor_remember(repl->editor, trimmed);

@@ -349,7 +349,7 @@ def test_connect_opens_another_database(shell):
 
 
 def test_the_commands_that_leave_do(shell):
-    for command in [".quit", ".exit", "\\q"]:
+    for command in [".quit", ".exit", "\\q", "quit", "exit;"]:
         one = shell()
         one.send(command)
         assert one.exit_code() == 0
