@@ -22,9 +22,10 @@
 
 /* A file that is being written. */
 struct file {
-  char *name;    /* owned; relative to the folder */
-  int folder_fd; /* borrowed */
-  int fd;        /* owned */
+  char *name;        /* owned; relative to the folder */
+  const char *shown; /* in messages: `name`, or borrowed of the target */
+  int folder_fd;     /* borrowed */
+  int fd;            /* owned */
   uint64_t size;
 };
 
@@ -39,8 +40,9 @@ static void remove_file(struct file *file) {
   free_file(file);
 }
 
-/* Create `name` (taken, also on failure) in the folder. */
-static igloo_status create_file(int folder_fd, char *name, mode_t mode,
+/* Create `name` (taken, also on failure) in the folder. `shown` outlives the file: what
+ * the user wrote, where the name is ours and temporary; or NULL. */
+static igloo_status create_file(int folder_fd, char *name, const char *shown, mode_t mode,
                                 struct file **ret_file, struct igloo_error *reterr) {
   IG_AUTO_CHAR *owned_name = name;
   struct file *file = ig_calloc(1, sizeof(*file));
@@ -49,12 +51,13 @@ static igloo_status create_file(int folder_fd, char *name, mode_t mode,
   file->fd = openat(folder_fd, owned_name,
                     O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
   if (file->fd < 0) {
-    igloo_status status =
-        ig_fail_errno(reterr, errno, "could not create file \"%s\"", owned_name);
+    igloo_status status = ig_fail_errno(reterr, errno, "could not create file \"%s\"",
+                                        shown ? shown : owned_name);
     free_file(file);
     return status;
   }
   file->name = IG_TAKE(owned_name);
+  file->shown = shown ? shown : file->name;
   *ret_file = file;
   return IGLOO_OK;
 }
@@ -88,7 +91,7 @@ static igloo_status write_file(void *ctx, void *file_ptr, const void *data, size
                                struct igloo_error *reterr) {
   (void)ctx;
   struct file *file = file_ptr;
-  IG_TRY(write_all(file->fd, data, len, file->name, reterr));
+  IG_TRY(write_all(file->fd, data, len, file->shown, reterr));
   file->size += len;
   return IGLOO_OK;
 }
@@ -202,7 +205,7 @@ static igloo_status create_in_folder(ig_copy_target *target, unsigned number,
   ig_buf_append_fmt(&name, "data-%u.%.*s", number, IG_STR_ARG(extension));
   IG_TRY(ig_buf_steal(&name, &text, reterr));
   struct file *file = NULL;
-  IG_TRY(create_file(target->temp_fd, text, target->mode, &file, reterr));
+  IG_TRY(create_file(target->temp_fd, text, NULL, target->mode, &file, reterr));
   *ret_file = file;
   return IGLOO_OK;
 }
@@ -226,7 +229,7 @@ static igloo_status copy_create(void *ctx, struct ig_str partition,
   char *name = ig_strdup(target->temp_name);
   if (!name) return ig_fail_oom(reterr);
   struct file *file = NULL;
-  IG_TRY(create_file(target->parent_fd, name, target->mode, &file, reterr));
+  IG_TRY(create_file(target->parent_fd, name, target->path, target->mode, &file, reterr));
   *ret_file = file;
   return IGLOO_OK;
 }
@@ -236,7 +239,7 @@ static igloo_status copy_finish(void *ctx, void *file_ptr, int64_t rows,
   (void)ctx;
   (void)rows;
   struct file *file = file_ptr;
-  igloo_status status = sync_fd(file->fd, file->name, reterr);
+  igloo_status status = sync_fd(file->fd, file->shown, reterr);
   if (status != IGLOO_OK)
     remove_file(file);
   else
@@ -449,7 +452,7 @@ static igloo_status table_create(void *ctx, struct ig_str partition,
   char *name = ig_asprintf("%s.%.*s", random, IG_STR_ARG(extension));
   if (!name) return ig_fail_oom(reterr);
   struct file *file = NULL;
-  IG_TRY(create_file(target->folder_fd, name, 0600, &file, reterr));
+  IG_TRY(create_file(target->folder_fd, name, NULL, 0600, &file, reterr));
   *ret_file = file;
   return IGLOO_OK;
 }
@@ -474,7 +477,7 @@ static igloo_status table_finish(void *ctx, void *file_ptr, int64_t rows,
     remove_file(file);
     return IGLOO_OK;
   }
-  igloo_status status = sync_fd(file->fd, file->name, reterr);
+  igloo_status status = sync_fd(file->fd, file->shown, reterr);
   if (status == IGLOO_OK) status = sync_fd(target->folder_fd, target->folder, reterr);
   if (status == IGLOO_OK) status = list_file(target, file, rows, reterr);
   if (status != IGLOO_OK)

@@ -299,6 +299,7 @@ def test_without_the_right_to_write_a_statement_is_one_error(igloo, data):
                       "COPY (SELECT 1 AS a, 2 AS k) TO 'closed/x' STORED AS CSV PARTITIONED BY (k)"):
         done = as_owner(igloo, "sql", "-c", statement)
         assert_one_error(done, codes=(1,), state="42501")
+        assert ".tmp" not in done.stderr, "a name of ours"
     assert os.listdir(folder) == []
     tables = data / "tables"
     tables.chmod(0o500)
