@@ -95,7 +95,7 @@ igloo_status ig_pool_submit(ig_pool *pool, struct ig_pool_job *job,
   if (pool->ends || pool->waiting >= free_threads + pool->options.waiting_max) {
     (void)ig_fail_state(reterr, IGLOO_RESOURCE_EXHAUSTED, "53300",
                         "too many calls at the same time");
-    ig_error_hint(reterr, "Try again later, or raise limits.running and limits.queued.");
+    if (pool->options.hint) ig_error_hint(reterr, "%s", pool->options.hint);
     if (reterr) reterr->retryable = 1;
     return IGLOO_RESOURCE_EXHAUSTED;
   }

@@ -23,6 +23,7 @@ struct ig_pool_options {
   const char *name;     /* of threads, static */
   uint32_t threads_max; /* at least 1 */
   uint32_t waiting_max; /* jobs beyond those that run */
+  const char *hint;     /* what helps where no more may wait, static; NULL: nothing */
 };
 
 /* Gives *ret_pool (free: ig_pool_free). OUT_OF_MEMORY. */

@@ -565,7 +565,8 @@ igloo_status ig_worker_service_new(ig_cluster *cluster, ig_engine *engine,
   memcpy(service->methods, methods, sizeof(methods));
   const struct ig_pool_options pool = {.name = "ig-files",
                                        .threads_max = IG_CLUSTER_FILES_THREADS,
-                                       .waiting_max = IG_CLUSTER_FILES_WAITING_MAX};
+                                       .waiting_max = IG_CLUSTER_FILES_WAITING_MAX,
+                                       .hint = "Try again later."};
   IG_TRY(ig_pool_new(&pool, &service->pool, reterr));
   IG_TRY(ig_thread_start("ig-worker", 0, run_thread, service, &service->thread, reterr));
   service->has_thread = true;

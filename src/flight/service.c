@@ -207,17 +207,22 @@ igloo_status ig_flight_new(const struct ig_flight_parts *parts, ig_flight **ret_
   igloo_status status = ig_handles_init(&made->handles, reterr);
   IG_AUTO(ig_flight) *flight = made;
   if (status != IGLOO_OK) return status;
+  static const char hint[] =
+      "Try again later, or raise limits.running and limits.queued.";
   /* Each statement that runs or waits for a place has a thread. */
   struct ig_pool_options statements = {.name = "igloo-flight",
-                                       .threads_max = parts->running + parts->queued};
+                                       .threads_max = parts->running + parts->queued,
+                                       .hint = hint};
   struct ig_pool_options answers = {.name = "igloo-answer",
                                     .threads_max = IG_FLIGHT_ANSWER_THREADS_MAX,
-                                    .waiting_max = IG_FLIGHT_ANSWERS_WAITING_MAX};
+                                    .waiting_max = IG_FLIGHT_ANSWERS_WAITING_MAX,
+                                    .hint = hint};
   IG_TRY(ig_pool_new(&statements, &flight->statements, reterr));
   /* As many as can wait for the two threads that check. */
   struct ig_pool_options logins = {.name = "igloo-login",
                                    .threads_max = IG_LOGINS_QUEUED_MAX + 2,
-                                   .waiting_max = IG_LOGINS_WAITING_MAX};
+                                   .waiting_max = IG_LOGINS_WAITING_MAX,
+                                   .hint = hint};
   IG_TRY(ig_pool_new(&answers, &flight->answers, reterr));
   IG_TRY(ig_pool_new(&logins, &flight->logins, reterr));
   IG_TRY(list_methods(flight, reterr));

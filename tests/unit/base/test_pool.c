@@ -57,7 +57,7 @@ static int set_up(void **state) {
 }
 
 static ig_pool *make(uint32_t threads, uint32_t waiting) {
-  struct ig_pool_options options = {"test", threads, waiting};
+  struct ig_pool_options options = {"test", threads, waiting, "Be patient."};
   ig_pool *pool = NULL;
   assert_ok(ig_pool_new(&options, &pool, &test_err));
   return pool;
@@ -73,6 +73,7 @@ static void jobs_run_side_by_side_up_to_the_bound(void **state) {
   for (size_t i = 3; i < 5; i++) assert_ok(ig_pool_submit(pool, &jobs[i].job, &test_err));
   assert_fails(ig_pool_submit(pool, &jobs[5].job, &test_err), IGLOO_RESOURCE_EXHAUSTED,
                "53300");
+  assert_string_equal(test_err.hint, "Be patient.");
   release_all();
   wait_until(&done, 5);
   assert_ok(ig_pool_submit(pool, &jobs[5].job, &test_err));
