@@ -1,6 +1,8 @@
 /* cluster_tables.c -- see cluster_tables.h. */
 #include "instance/cluster_tables.h"
 
+#include <sodium.h>
+
 #include "base/clock.h"
 #include "cluster/node.h"
 #include "scan/resolver.h"
@@ -104,13 +106,8 @@ static const struct ig_rows_column tasks_columns[] = {
 };
 
 static void add_task(ig_rows *rows, const struct ig_task_view *view) {
-  static const char digits[] = "0123456789abcdef";
-  const uint8_t *id = view->task.query_id;
-  char hex[2 * sizeof view->task.query_id + 1] = "";
-  for (size_t i = 0; i < sizeof view->task.query_id; i++) {
-    hex[2 * i] = digits[id[i] >> 4];
-    hex[2 * i + 1] = digits[id[i] & 15];
-  }
+  char hex[2 * sizeof view->task.query_id + 1];
+  (void)sodium_bin2hex(hex, sizeof hex, view->task.query_id, sizeof view->task.query_id);
   ig_rows_cstr(rows, hex);
   ig_rows_i64(rows, view->task.stage);
   ig_rows_i64(rows, view->task.number);

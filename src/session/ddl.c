@@ -1,7 +1,7 @@
 /* ddl.c -- statements that change the catalog and write no rows. */
 #include "arrow/schema.h"
 #include "base/limits.h"
-#include "session/plans.h"
+#include "session/private.h"
 
 /* ---- what several statements need -------------------------------------------------- */
 
@@ -223,8 +223,7 @@ static igloo_status commit_object(ig_session *session, const struct ig_object *o
   IG_AUTO(ig_catalog_change) *change = NULL;
   IG_TRY(ig_catalog_begin(session->parts.catalog, &change, reterr));
   IG_TRY(ig_catalog_create(change, object, NULL, 0, replace, reterr));
-  return ig_plans_commit(ig_registry_plans(session->parts.registry), IG_TAKE(change),
-                         NULL, reterr);
+  return ig_session_commit(session, IG_TAKE(change), NULL, reterr);
 }
 
 /* CREATE VIEW, CREATE TABLE (columns) and CREATE EXTERNAL TABLE. */
@@ -294,8 +293,7 @@ static igloo_status drop(ig_session *session, ig_resolver *resolver,
   IG_TRY(ig_catalog_begin(session->parts.catalog, &change, reterr));
   if (if_exists && !ig_catalog_change_find(change, schema, name)) return IGLOO_OK;
   IG_TRY(ig_catalog_drop(change, schema, name, view, reterr));
-  return ig_plans_commit(ig_registry_plans(session->parts.registry), IG_TAKE(change),
-                         NULL, reterr);
+  return ig_session_commit(session, IG_TAKE(change), NULL, reterr);
 }
 
 /* ---- entries --------------------------------------------------------------------- */
@@ -334,8 +332,7 @@ igloo_status ig_ddl_create_schema(ig_session *session, struct ig_str name,
   IG_TRY(ig_catalog_begin(session->parts.catalog, &change, reterr));
   if (if_not_exists && ig_catalog_change_has_schema(change, name)) return IGLOO_OK;
   IG_TRY(ig_catalog_create_schema(change, name, reterr));
-  return ig_plans_commit(ig_registry_plans(session->parts.registry), IG_TAKE(change),
-                         NULL, reterr);
+  return ig_session_commit(session, IG_TAKE(change), NULL, reterr);
 }
 
 igloo_status ig_ddl_drop_schema(ig_session *session, struct ig_str name, bool if_exists,
@@ -344,6 +341,5 @@ igloo_status ig_ddl_drop_schema(ig_session *session, struct ig_str name, bool if
   IG_TRY(ig_catalog_begin(session->parts.catalog, &change, reterr));
   if (if_exists && !ig_catalog_change_has_schema(change, name)) return IGLOO_OK;
   IG_TRY(ig_catalog_drop_schema(change, name, cascade, reterr));
-  return ig_plans_commit(ig_registry_plans(session->parts.registry), IG_TAKE(change),
-                         NULL, reterr);
+  return ig_session_commit(session, IG_TAKE(change), NULL, reterr);
 }

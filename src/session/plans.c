@@ -191,10 +191,3 @@ void ig_plans_forget(ig_plans *plans, const ig_session *session) {
   ig_mutex_unlock(&plans->mu);
   free_list(dropped);
 }
-
-igloo_status ig_plans_commit(ig_plans *plans, ig_catalog_change *change,
-                             ig_snapshot **ret_snapshot, struct igloo_error *reterr) {
-  igloo_status status = ig_catalog_commit(change, ret_snapshot, reterr);
-  ig_plans_forget(plans, NULL);
-  return status;
-}

@@ -9,13 +9,13 @@
  * nor those that call now().
  *
  * A kept plan holds its snapshot, and with it the files of dropped tables: so every
- * change of the catalog forgets all of them (ig_plans_commit).
+ * change of the catalog forgets all of them (ig_session_commit).
  *
  * Owns:    itself, and what it keeps: at most IG_PLANS_KEPT_MAX plans of all sessions,
  *          the one that was not used for longest goes first.
  * Threads: thread-safe, except free. Its mutex is held while a source is asked for what
  *          it remembers.
- * Blocks:  ig_plans_commit(), as ig_catalog_commit(); the rest never.
+ * Blocks:  never.
  */
 #ifndef IG_SESSION_PLANS_H
 #define IG_SESSION_PLANS_H
@@ -57,11 +57,5 @@ IG_NODISCARD igloo_status ig_plans_keep(ig_plans *plans,
 
 /* Forget those of a session; NULL: all. */
 void ig_plans_forget(ig_plans *plans, const ig_session *session);
-
-/* ig_catalog_commit() of a change that a session makes: afterwards no kept plan holds an
- * older snapshot. */
-IG_NODISCARD igloo_status ig_plans_commit(ig_plans *plans, ig_catalog_change *change,
-                                          ig_snapshot **ret_snapshot,
-                                          struct igloo_error *reterr);
 
 #endif

@@ -98,6 +98,13 @@ IG_NODISCARD igloo_status ig_session_change(ig_session *session, struct ig_str n
                                             struct ig_str value,
                                             struct igloo_error *reterr);
 
+/* ig_catalog_commit() of a change that the session makes: afterwards no kept plan holds
+ * an older snapshot. */
+IG_NODISCARD igloo_status ig_session_commit(ig_session *session,
+                                            ig_catalog_change *change,
+                                            ig_snapshot **ret_snapshot,
+                                            struct igloo_error *reterr);
+
 /* Prepared statements are counted: one may be dropped while it runs. */
 ig_prepared *ig_prepared_ref(ig_prepared *prepared);
 

@@ -96,6 +96,13 @@ igloo_status ig_session_change(ig_session *session, struct ig_str name,
   return IGLOO_OK;
 }
 
+igloo_status ig_session_commit(ig_session *session, ig_catalog_change *change,
+                               ig_snapshot **ret_snapshot, struct igloo_error *reterr) {
+  igloo_status status = ig_catalog_commit(change, ret_snapshot, reterr);
+  ig_plans_forget(ig_registry_plans(session->parts.registry), NULL);
+  return status;
+}
+
 /* ---- life -------------------------------------------------------------------------- */
 
 /* A copy without its hooks: they are called only once nothing can fail any more. */

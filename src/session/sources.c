@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "base/sensitive.h"
-#include "session/plans.h"
+#include "session/private.h"
 #include "sql/option.h"
 #include "sql/quote.h"
 #include "sql/token.h"
@@ -233,8 +233,7 @@ static igloo_status attach_locked(ig_session *session, const struct ig_attachmen
                      made->secret);
   }
   IG_TRY(ig_catalog_attach(change, made, parsed->or_replace, reterr));
-  IG_TRY(ig_plans_commit(ig_registry_plans(session->parts.registry), IG_TAKE(change),
-                         &snapshot, reterr));
+  IG_TRY(ig_session_commit(session, IG_TAKE(change), &snapshot, reterr));
   return ig_attached_take_up(session->parts.attached,
                              ig_snapshot_find_attachment(snapshot, name), reterr);
 }
@@ -300,8 +299,7 @@ static igloo_status detach(ig_session *session, struct ig_str name, bool if_exis
   IG_AUTO_CHAR *text = ig_str_dup(name);
   if (!text) return ig_fail_oom(reterr);
   IG_TRY(ig_catalog_detach(change, name, reterr));
-  IG_TRY(ig_plans_commit(ig_registry_plans(session->parts.registry), IG_TAKE(change),
-                         NULL, reterr));
+  IG_TRY(ig_session_commit(session, IG_TAKE(change), NULL, reterr));
   ig_attached_forget(session->parts.attached, text);
   return IGLOO_OK;
 }
@@ -431,8 +429,7 @@ static igloo_status create_secret(ig_session *session, const struct ig_guarded *
   IG_TRY(ig_secrets_put(secrets, tx, name, ig_str_from_cstr(items.type), items.items,
                         items.count, parsed->or_replace, reterr));
   if (exists) IG_TRY(ig_catalog_renew_secret(change, name, reterr));
-  IG_TRY(ig_plans_commit(ig_registry_plans(session->parts.registry), IG_TAKE(change),
-                         &snapshot, reterr));
+  IG_TRY(ig_session_commit(session, IG_TAKE(change), &snapshot, reterr));
   renew_sources(session, snapshot, name);
   return IGLOO_OK;
 }
@@ -476,8 +473,7 @@ static igloo_status drop_secret(ig_session *session, struct ig_str name, bool if
   IG_TRY(ig_secrets_has(secrets, tx, name, &exists, reterr));
   if (!exists && if_exists) return IGLOO_OK;
   IG_TRY(ig_secrets_drop(secrets, tx, name, reterr));
-  return ig_plans_commit(ig_registry_plans(session->parts.registry), IG_TAKE(change),
-                         NULL, reterr);
+  return ig_session_commit(session, IG_TAKE(change), NULL, reterr);
 }
 
 igloo_status ig_secrets_show(ig_session *session, ig_rows **ret_rows,

@@ -2,7 +2,7 @@
  * never. */
 #include "arrow/schema.h"
 #include "arrow/writer.h"
-#include "session/plans.h"
+#include "session/private.h"
 
 /* Files of a managed table are written by this many threads at most; a small table should
  * not become many small files. */
@@ -60,8 +60,7 @@ static igloo_status publish_new_table(ig_session *session, const struct ig_objec
   IG_TRY(ig_catalog_begin(session->parts.catalog, &change, reterr));
   IG_TRY(ig_catalog_create(change, object, files, count, replace, reterr));
   ig_table_target_keep(target);
-  return ig_plans_commit(ig_registry_plans(session->parts.registry), IG_TAKE(change),
-                         NULL, reterr);
+  return ig_session_commit(session, IG_TAKE(change), NULL, reterr);
 }
 
 /* As in PostgreSQL: what a query gives may be NULL in the table that is made of it. */
@@ -176,8 +175,7 @@ static igloo_status insert(ig_session *session, ig_cancel *cancel, ig_resolver *
                            ig_str_from_cstr(object->name), object->id, files, count,
                            reterr));
   ig_table_target_keep(target);
-  return ig_plans_commit(ig_registry_plans(session->parts.registry), IG_TAKE(change),
-                         NULL, reterr);
+  return ig_session_commit(session, IG_TAKE(change), NULL, reterr);
 }
 
 /* ---- tables of sources ------------------------------------------------------------- */
