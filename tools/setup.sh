@@ -12,7 +12,7 @@ packages=(
   build-essential cmake ninja-build lld pkg-config git ca-certificates
   python3 python3-venv cbindgen clang clang-tidy clang-format libclang-rt-dev
   libcmocka-dev libsqlite3-dev libedit-dev libxxhash-dev liblz4-dev libzstd-dev
-  libnghttp2-dev libssl-dev libsodium-dev libmicrohttpd-dev libpq-dev postgresql
+  libnghttp2-dev libssl-dev libsodium-dev libmicrohttpd-dev libpq-dev postgresql procps
   "$@"
 )
 
