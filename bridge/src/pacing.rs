@@ -26,7 +26,7 @@ use futures::{Stream, StreamExt};
 const SLICE_TIME: Duration = Duration::from_millis(10);
 /// Rows of the first slice, when nothing is known yet, and how slices grow while they are quick.
 const FIRST_ROWS: usize = 16;
-const GROWTH: usize = 8;
+const GROWTH: f64 = 8.0;
 
 /// Gives what its input gives, in slices; and lets other tasks run between them.
 #[derive(Debug)]
@@ -124,12 +124,9 @@ impl Paced {
     fn learn(&mut self, now: Instant) {
         let Some((rows, at)) = self.given.take() else { return };
         let took = now.saturating_duration_since(at);
-        self.rows = if took > SLICE_TIME {
-            let share = SLICE_TIME.as_secs_f64() / took.as_secs_f64();
-            ((rows as f64 * share) as usize).max(1)
-        } else {
-            self.rows.max(rows.saturating_mul(GROWTH))
-        };
+        let share = SLICE_TIME.as_secs_f64() / took.as_secs_f64().max(f64::MIN_POSITIVE);
+        let next = (rows as f64 * share.min(GROWTH)) as usize;
+        self.rows = if took > SLICE_TIME { next.max(1) } else { self.rows.max(next) };
     }
 
     fn slice(&mut self, batch: RecordBatch, now: Instant) -> RecordBatch {
