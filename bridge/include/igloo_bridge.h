@@ -1198,14 +1198,6 @@ int32_t igb_query_stream(struct igb_query *query,
                          struct igb_error *ret_error);
 
 /**
- * Whether the next batch, or the end, is there: the stream would not wait for it. Any thread.
- *
- * # Safety
- * `query` is valid.
- */
-bool igb_query_is_ready(const struct igb_query *query);
-
-/**
  * One-shot: `ready` is called once, on a runtime thread (or in igb_query_free), with a batch
  * (gives it), with the end (batch->release NULL) or an error; it must not block. Not together
  * with igb_query_stream.

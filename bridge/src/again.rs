@@ -163,5 +163,4 @@ pub(crate) fn fresh(plan: &Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPl
 }
 
 #[cfg(test)]
-#[cfg(test)]
 mod tests;

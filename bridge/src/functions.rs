@@ -24,6 +24,7 @@ use crate::comparing::Comparing;
 use crate::{arithmetic, sum};
 
 mod division;
+mod listing;
 mod rewrite;
 pub use rewrite::rewrite_calls;
 
@@ -74,6 +75,10 @@ pub fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
         .into_iter()
         .map(|function| match function.name() {
             "sum" => Arc::new(sum::sum_udaf()),
+            "array_agg" | "string_agg" => Arc::new(
+                listing::in_order(&function)
+                    .with_aliases(aggregate_aliases(function.name()).iter().copied()),
+            ),
             name => match aggregate_aliases(name) {
                 [] => function,
                 aliases => {

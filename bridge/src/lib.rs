@@ -30,6 +30,7 @@ mod file_cache;
 mod file_table;
 pub mod function_list;
 pub mod functions;
+mod grouping;
 mod late_rows;
 mod list_size;
 mod memory;
@@ -51,6 +52,7 @@ pub mod session;
 mod session_functions;
 #[cfg(test)]
 mod smoke;
+mod sorted;
 mod spans;
 mod store;
 mod stream;

@@ -8,23 +8,24 @@
 //! off where names leave the engine.
 //!
 //! Marks are set in three places:
-//! 1. `name_outputs`, on every statement: repeated names that the text shows.
+//! 1. `name_outputs`, on every statement: repeated names that the text shows, and
+//!    an output's that is a column's beside which ORDER BY names that column.
 //! 2. `mangle`, on a second try, when planning failed on a duplicate: names
 //!    written beside a `*`, whose columns the text does not show; and of several
 //!    `*` in one list those after the first, written out for it (`stars`).
 //! 3. `DerivedNames`, while planning: a derived table whose columns repeat
 //!    (say, `SELECT *` over a join). It also takes needless marks off.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
 use datafusion::common::{DataFusionError, Result, SchemaError};
 use datafusion::sql::parser::{CopyToSource, Statement};
 use datafusion::sql::sqlparser::ast::{
-    helpers::attached_token::AttachedToken, visit_expressions_mut, Distinct, Expr, GroupByExpr,
-    Ident, ObjectNamePart, OrderBy, OrderByKind, Query, Select, SelectFlavor, SelectItem, SetExpr,
-    SetOperator, TableFactor, TableWithJoins, Value, Values, VisitMut, VisitorMut,
-    WildcardAdditionalOptions,
+    helpers::attached_token::AttachedToken, visit_expressions, visit_expressions_mut, Distinct,
+    Expr, GroupByExpr, Ident, ObjectNamePart, OrderBy, OrderByKind, Query, Select, SelectFlavor,
+    SelectItem, SetExpr, SetOperator, TableFactor, TableWithJoins, Value, Values, VisitMut,
+    VisitorMut, WildcardAdditionalOptions,
 };
 
 use crate::spans::SqlError;
@@ -157,7 +158,8 @@ impl VisitorMut for Namer {
         if let Some(with) = &mut query.with {
             for cte in &mut with.cte_tables {
                 self.name_query(&mut cte.query);
-                if !with.recursive && may_repeat(&cte.query.body) {
+                let repeats = !with.recursive && may_repeat(&cte.query.body);
+                if repeats || hides_columns(&cte.query) {
                     wrap(&mut cte.query);
                 }
             }
@@ -186,6 +188,8 @@ impl Namer {
                 let renamed = self.mark_select(select);
                 self.repair_select(select, &renamed);
                 self.repair_order(order_by, &renamed);
+                let renamed = tell_from_columns(order_by, &mut select.projection);
+                self.repair_order(order_by, &renamed);
                 order_by_outputs(order_by, &select.projection);
             }
             other => {
@@ -205,9 +209,14 @@ impl Namer {
             }
             SetExpr::SetOperation { left, right, op, .. } => {
                 let renamed = self.mark_set(left);
+                // The planner would give an unnamed output the name of the column above it, which
+                // may be that of another column of this branch.
+                name_body(right);
                 self.mark_set(right);
                 // UNION numbers repeated names itself, unless its first branch has them marked.
-                if matches!(op, SetOperator::Union) && may_repeat(left) {
+                let repeats = matches!(op, SetOperator::Union) && may_repeat(left);
+                let hides = matches!(left.as_ref(), SetExpr::Query(query) if hides_columns(query));
+                if repeats || hides {
                     wrap_branch(left);
                 }
                 renamed
@@ -303,6 +312,60 @@ impl Namer {
             *ident = first.alias.clone();
         }
         // A plain column keeps its name below the SELECT list.
+    }
+}
+
+/// The places of the outputs that are called as a column, another value, that ORDER BY names with its
+/// table: `SELECT a % 2 AS a FROM t ORDER BY t.a`. To the planner they would be one name.
+fn outputs_over_columns(order_by: &Option<OrderBy>, projection: &[SelectItem]) -> Vec<usize> {
+    let Some(OrderBy { kind: OrderByKind::Expressions(orders), .. }) = order_by else {
+        return vec![];
+    };
+    let mut columns: HashSet<String> = HashSet::new();
+    for order in orders {
+        let _ = visit_expressions(&order.expr, |expr| {
+            if let Expr::CompoundIdentifier(idents) = expr {
+                columns.extend(idents.last().map(normal));
+            }
+            ControlFlow::<()>::Continue(())
+        });
+    }
+    let is_over = |item: &SelectItem| match item {
+        SelectItem::ExprWithAlias { expr, alias } => {
+            let name = normal(alias);
+            let is_column = match expr {
+                Expr::Identifier(ident) => normal(ident) == name,
+                Expr::CompoundIdentifier(idents) => idents.last().map(normal) == Some(name.clone()),
+                _ => false,
+            };
+            !is_column && columns.contains(&name)
+        }
+        _ => false,
+    };
+    (0..projection.len()).filter(|&at| is_over(&projection[at])).collect()
+}
+
+/// Mark such outputs.
+fn tell_from_columns(order_by: &Option<OrderBy>, projection: &mut [SelectItem]) -> Renamed {
+    let mut renamed = Renamed::default();
+    for at in outputs_over_columns(order_by, projection) {
+        if let SelectItem::ExprWithAlias { expr, alias } = &mut projection[at] {
+            let name = normal(alias);
+            *alias = Ident::with_quote('"', marked(&name, 1));
+            let output = Output { expr: expr.clone(), aliased: true, alias: alias.clone() };
+            renamed.outputs.insert(name, vec![output]);
+        }
+    }
+    renamed
+}
+
+/// Whether a query's outputs will be marked so. It is one SELECT, hence not recursive.
+fn hides_columns(query: &Query) -> bool {
+    match query.body.as_ref() {
+        SetExpr::Select(select) => {
+            !outputs_over_columns(&query.order_by, &select.projection).is_empty()
+        }
+        _ => false,
     }
 }
 

@@ -612,16 +612,6 @@ pub unsafe extern "C" fn igb_query_stream(
     }
 }
 
-/// Whether the next batch, or the end, is there: the stream would not wait for it. Any thread.
-///
-/// # Safety
-/// `query` is valid.
-#[no_mangle]
-pub unsafe extern "C" fn igb_query_is_ready(query: *const igb_query) -> bool {
-    let channel = lock(unsafe { &(&*query).running.channel });
-    channel.end.is_some() || !channel.queue.is_empty()
-}
-
 /// One-shot: `ready` is called once, on a runtime thread (or in igb_query_free), with a batch
 /// (gives it), with the end (batch->release NULL) or an error; it must not block. Not together
 /// with igb_query_stream.

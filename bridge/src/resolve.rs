@@ -38,6 +38,7 @@ use crate::checks::check;
 use crate::dialect::rewrite_operators;
 use crate::error::{Error, Result, Status};
 use crate::file_table::FileTable;
+use crate::grouping::write_out_sets;
 use crate::names::{dedup_plan, is_duplicate_name_error, mangle, name_outputs, write_out_stars};
 use crate::nullable::nullable_subqueries;
 use crate::parse::parse_query;
@@ -129,14 +130,14 @@ impl<'a> Lookup<'a> {
         let written = DfStatement::Statement(Box::new(statement));
         let mut first = written.clone();
         name_outputs(&mut first)?;
-        prepare(&mut first)?;
+        prepare(&mut first, false)?;
         match planner.statement_to_plan(first) {
             Err(error) if is_duplicate_name_error(&error) => {
                 let mut second = written;
                 write_out_stars(&mut second, &|query| self.columns(scope, query));
                 name_outputs(&mut second)?;
                 mangle(&mut second)?;
-                prepare(&mut second)?;
+                prepare(&mut second, true)?;
                 finish(planner.statement_to_plan(second)?)
             }
             planned => finish(planned?),
@@ -310,10 +311,11 @@ impl<'a> Lookup<'a> {
     }
 }
 
-fn prepare(statement: &mut DfStatement) -> Result<()> {
+fn prepare(statement: &mut DfStatement, is_second: bool) -> Result<()> {
     rewrite_operators(statement);
     match statement {
         DfStatement::Statement(inner) => {
+            write_out_sets(inner.as_mut(), is_second)?;
             check(inner)?;
             list_size::check(inner)?;
             with_size::check(inner)

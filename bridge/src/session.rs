@@ -22,9 +22,11 @@ use crate::comparing::Comparing;
 use crate::damaged::TellDamage;
 use crate::engine::{igb_engine, parser_depth, to_usize, EngineShared};
 use crate::error::{Error, Result, Status};
+use crate::grouping::GroupingColumns;
 use crate::late_rows::LateRows;
 use crate::names::DerivedNames;
 use crate::remote::PlanRemote;
+use crate::sorted::Sorted;
 use crate::time_text::{self, TimeText};
 use crate::yielding::Yielding;
 use crate::{dialect, functions, rules, session_functions, volatile_filters};
@@ -190,13 +192,15 @@ pub(crate) fn base_state(
     tuned.execution.sort_spill_reservation_bytes = share.clamp(64 << 10, 10 << 20);
 
     let mut analyzer = Analyzer::new().rules;
-    analyzer.insert(0, Arc::new(Comparing));
+    analyzer.insert(0, Arc::new(GroupingColumns));
+    analyzer.insert(1, Arc::new(Comparing));
     analyzer.push(Arc::new(TimeText));
     analyzer.push(Arc::new(CheckedArithmetic));
     let mut physical = PhysicalOptimizer::new().rules;
     physical.insert(0, Arc::new(PlanRemote));
     // After the dynamic filters are where they belong, before the last check.
     physical.insert(physical.len().saturating_sub(1), Arc::new(LateRows));
+    physical.insert(physical.len().saturating_sub(1), Arc::new(Sorted));
     physical.push(Arc::new(TellDamage));
     physical.push(Arc::new(Yielding));
     let builder = SessionStateBuilder::new()

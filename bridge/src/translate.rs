@@ -3,6 +3,8 @@
 
 use std::error::Error as StdError;
 
+use datafusion::arrow::array::StringArray;
+use datafusion::arrow::compute::regexp_is_match_scalar;
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::{Column, SchemaError};
 use datafusion::error::DataFusionError;
@@ -283,6 +285,9 @@ fn cannot_cast(text: &str) -> Box<Error> {
 }
 
 fn plan(text: &str) -> Box<Error> {
+    if shows_plan(text) {
+        return internal(text);
+    }
     if text.starts_with("Unsupported CAST from ") {
         return cannot_cast(text);
     }
@@ -398,7 +403,12 @@ fn not_implemented(text: &str) -> Box<Error> {
     }
 }
 
+const UNPROCESSED: &str = "the engine could not process the statement";
+
 fn internal(text: &str) -> Box<Error> {
+    if let Some(error) = invalid_regex(text) {
+        return error;
+    }
     if text.contains("OuterReferenceColumn") || text.contains("does not support logical expression")
     {
         return not_implemented(text);
@@ -414,7 +424,7 @@ fn internal(text: &str) -> Box<Error> {
     if refused(text).is_some() || text.contains("panicked with message") {
         return Error::panicked(text); // a task's panic that became a text on its way
     }
-    Error::internal("the engine could not process the statement").with_detail(sentence(text))
+    Error::internal(UNPROCESSED).with_detail(sentence(text))
 }
 
 fn schema(error: &SchemaError) -> Box<Error> {
@@ -505,7 +515,27 @@ fn distance(a: &str, b: &str) -> usize {
 
 // ---- execution ----------------------------------------------------------------------------
 
+/// Each function of regular expressions has its own words for one that cannot be compiled.
+fn invalid_regex(text: &str) -> Option<Box<Error>> {
+    let reason = if text.to_lowercase().contains("regex parse error") {
+        text.rsplit("error: ").next()?.lines().next()?.trim()
+    } else if text.starts_with("Compiled regex exceeds") || text.contains("CompiledTooBig(") {
+        "regular expression is too complex"
+    } else {
+        // Without a reason: it is asked for.
+        let pattern = text.strip_prefix("Regular expression did not compile: ")?;
+        let values = StringArray::from(vec![""]);
+        let error = regexp_is_match_scalar(&values, pattern, None).err()?;
+        let ArrowError::ComputeError(text) = error else { return None };
+        return invalid_regex(&text);
+    };
+    Some(Error::new(DataError, "2201B", format!("invalid regular expression: {reason}")))
+}
+
 fn execution(text: &str) -> Box<Error> {
+    if let Some(error) = invalid_regex(text) {
+        return error;
+    }
     let lower = text.to_lowercase();
     if lower.contains("memory allocator returned an error") {
         return exhausted(text); // std's words for an allocation that was tried and refused
@@ -750,8 +780,16 @@ fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
     text.split_once(start)?.1.split_once(end).map(|(inside, _)| inside)
 }
 
+/// Whether a text holds operators of a physical plan, which are nobody's but the engine's.
+fn shows_plan(text: &str) -> bool {
+    text.contains("Exec: ") || text.contains("Exec {")
+}
+
 /// The first line without DataFusion's prefixes: lower case at the start, no full stop.
 fn phrase(text: &str) -> String {
+    if shows_plan(text) {
+        return UNPROCESSED.to_string();
+    }
     let mut text = text.lines().next().unwrap_or("").trim();
     for prefix in [
         "DataFusion error: ",
@@ -776,8 +814,11 @@ fn phrase(text: &str) -> String {
     }
 }
 
-/// The text as a sentence, without what DataFusion adds about itself.
+/// The text as a sentence, without what DataFusion adds about itself; nothing where it shows a plan.
 fn sentence(text: &str) -> String {
+    if shows_plan(text) {
+        return String::new();
+    }
     let text =
         text.split("\nThis issue was likely caused by a bug in DataFusion").next().unwrap_or(text);
     let text = text.split("\n\nbacktrace:").next().unwrap_or(text);
@@ -867,5 +908,44 @@ pub(crate) fn from_join(error: tokio::task::JoinError) -> Box<Error> {
     match error.try_into_panic() {
         Ok(payload) => Error::panicked(&panic_text(payload.as_ref())),
         Err(error) => Error::internal(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_that_fails_its_check_is_not_shown() {
+        let text =
+            "Plan: [\"SortPreservingMergeExec: [x@0 ASC]\", \"  SortExec: expr=[x@0 ASC]\"] does \
+                    not satisfy order requirements: [y@1 ASC]";
+        for error in [
+            DataFusionError::Plan(text.to_string()),
+            DataFusionError::Internal(text.to_string()),
+            DataFusionError::NotImplemented(text.to_string()),
+            DataFusionError::Execution(format!("FilterExec {{ input: {text} }}")),
+        ] {
+            let shown = Box::<Error>::from(error);
+            let texts = [&shown.message, &shown.detail, &shown.hint];
+            assert!(texts.iter().all(|text| !text.contains("Exec")), "{shown:?}");
+        }
+    }
+
+    #[test]
+    fn a_regular_expression_fails_in_the_same_words_wherever_it_is_compiled() {
+        let parsed = "regex parse error:\n    (\n    ^\nerror: unclosed group";
+        for error in [
+            DataFusionError::External(parsed.into()),
+            ArrowError::ComputeError(format!(
+                "Regular expression did not compile: Syntax(\n~~~\n{parsed}\n~~~\n)"
+            ))
+            .into(),
+            ArrowError::ComputeError("Regular expression did not compile: (".to_string()).into(),
+        ] {
+            let error = Box::<Error>::from(error);
+            assert_eq!(error.sqlstate, "2201B");
+            assert_eq!(error.message, "invalid regular expression: unclosed group");
+        }
     }
 }
