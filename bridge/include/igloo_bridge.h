@@ -680,6 +680,14 @@ typedef struct igb_scan {
   bool limit_done;
   bool sort_done;
   /**
+   * Of whom: the same pointer for the same source.
+   */
+  const void *source;
+  /**
+   * Parts of the source that an execution can have open at once.
+   */
+  uint32_t open_max;
+  /**
    * What its parts give: the request's columns.
    */
   const struct ArrowSchema *schema;

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 pub mod abi;
 mod channel;
 pub(crate) mod codec;
+mod databases;
 mod leaves;
 mod metrics;
 mod place;

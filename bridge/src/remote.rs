@@ -6,6 +6,7 @@
 
 use std::ffi::c_void;
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 
 use arrow::datatypes::{FieldRef, Fields, Schema, SchemaRef};
@@ -16,6 +17,7 @@ use datafusion::datasource::source_as_provider;
 use datafusion::error::Result as DfResult;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableSource, TableType};
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion_distributed::DistributedLeafExec;
 use tokio::sync::Semaphore;
 
 use crate::abi::igb_table;
@@ -26,15 +28,17 @@ use crate::store::Release;
 
 pub mod abi;
 mod expr;
+pub(crate) mod lent;
 mod rule;
 mod scan;
 mod show;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use abi::*;
 use expr::{may_be_offered, unqualified, Trees};
 pub(crate) use rule::PlanRemote;
+pub(crate) use scan::Parts;
 use scan::{Conjunct, RemoteExec};
 pub(crate) use show::{json, json_text, text};
 
@@ -44,6 +48,8 @@ pub(crate) struct Execution {
     pools: Pools,
     /// Whether it has the connections that it needs: the first part opened waited for them.
     connected: tokio::sync::Mutex<bool>,
+    /// Scans that are planned from now on have no more parts than this.
+    parts_max: AtomicUsize,
 }
 
 // The contract of igb_execution.
@@ -67,6 +73,7 @@ impl Execution {
             table: *table,
             pools: engine.pools.clone(),
             connected: tokio::sync::Mutex::new(false),
+            parts_max: AtomicUsize::new(usize::MAX),
         }))
     }
 }
@@ -75,6 +82,16 @@ impl Execution {
     /// C's.
     pub fn ctx(&self) -> *mut c_void {
         self.table.ctx
+    }
+
+    /// Scans that are planned after it have `parts` at most.
+    pub fn limit_parts(&self, parts: usize) {
+        // Relaxed: one thread plans an execution.
+        self.parts_max.store(parts, Ordering::Relaxed);
+    }
+
+    fn parts_max(&self) -> usize {
+        self.parts_max.load(Ordering::Relaxed)
     }
 }
 
@@ -166,9 +183,20 @@ fn estimate(value: i64) -> Option<usize> {
     usize::try_from(value).ok()
 }
 
-/// The table's name where a node of a plan scans one.
-pub(crate) fn remote_name(node: &Arc<dyn ExecutionPlan>) -> Option<&str> {
-    node.downcast_ref::<RemoteExec>().map(|scan| scan.remote.name.as_str())
+/// Whether a node of a plan scans a table of another database.
+pub(crate) fn is_scan(node: &Arc<dyn ExecutionPlan>) -> bool {
+    node.downcast_ref::<RemoteExec>().is_some()
+}
+
+/// The scan that a node is, or one of whose tasks reads it.
+fn scan_of(node: &Arc<dyn ExecutionPlan>) -> Option<&RemoteExec> {
+    let spread = node.downcast_ref::<DistributedLeafExec>();
+    spread.map_or(node, DistributedLeafExec::original).downcast_ref::<RemoteExec>()
+}
+
+/// The parts that a node of a plan scans.
+pub(crate) fn parts_of(node: &Arc<dyn ExecutionPlan>) -> Option<Parts> {
+    node.downcast_ref::<RemoteExec>()?.planned.as_ref().map(scan::Planned::count)
 }
 
 #[derive(Debug)]

@@ -10,7 +10,7 @@
 
 /* Of what members say to each other and of the plans that they send: raised with every
  * change of either. */
-#define IG_CLUSTER_PLAN_VERSION 1
+#define IG_CLUSTER_PLAN_VERSION 2
 
 /* "w-3f2a90c1", "c-3f2a90c1" of a coordinator. Kept in `folder` (NULL or "": drawn anew),
  * which this process alone works in. Returns what the system says of the file. */

@@ -83,6 +83,8 @@ const char *ig_source_name(const ig_source *source);
 const char *ig_source_type(const ig_source *source);
 int64_t ig_source_version(const ig_source *source);
 bool ig_source_is_read_only(const ig_source *source);
+/* Parts of its tables that one execution can have open at once. */
+uint32_t ig_source_readers_max(const ig_source *source);
 
 /* ---- looking ---------------------------------------------------------------------- */
 

@@ -64,6 +64,10 @@ bool ig_source_is_read_only(const ig_source *source) {
   return source->read_only;
 }
 
+uint32_t ig_source_readers_max(const ig_source *source) {
+  return ig_links_readers_max(source->pool);
+}
+
 const char *ig_source_default_schema(const ig_source *source) {
   return source->default_schema;
 }

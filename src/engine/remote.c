@@ -103,6 +103,7 @@ static int32_t plan_scan(void *remote_ctx, const struct igb_scan_request *reques
       table->remote, (const struct ig_scan_request *)(const void *)request, execution,
       &scan, ig_from_igb_error(ret_error));
   if (status != IGLOO_OK) return (int32_t)status;
+  ig_source *source = ig_remote_table_peek_source(table->remote);
   size_t parts_count = 0;
   const struct ig_remote_part *parts = ig_remote_scan_parts(scan, &parts_count);
   *ret_scan = (struct igb_scan){
@@ -113,6 +114,8 @@ static int32_t plan_scan(void *remote_ctx, const struct igb_scan_request *reques
       .snapshot = scan_snapshot,
       .limit_done = ig_remote_scan_limit_done(scan),
       .sort_done = ig_remote_scan_sort_done(scan),
+      .source = source,
+      .open_max = ig_source_readers_max(source),
       .schema = ig_remote_scan_schema(scan),
       .ctx = scan,
       .release = release_scan,

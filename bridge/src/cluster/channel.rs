@@ -88,6 +88,10 @@ impl Run {
         self.engine.upgrade().ok_or_else(|| Error::internal("the engine was closed"))
     }
 
+    pub fn execution(&self) -> Option<&Arc<Execution>> {
+        self.execution.as_ref()
+    }
+
     fn execution_ctx(&self) -> *mut c_void {
         self.execution.as_ref().map_or(std::ptr::null_mut(), |execution| execution.ctx())
     }

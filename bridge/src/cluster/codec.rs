@@ -3,7 +3,8 @@
 //! The bytes are a table of protobuf messages (datafusion-proto's), each with a node of the plan and its
 //! expressions; where a message would hold another node, or an expression that nests deeply, it holds a
 //! number of the table instead, since protobuf reads no message nested deeper than 100. What protobuf has
-//! no message for is ours: files, functions with a state.
+//! no message for is ours: files, functions with a state. A scan of a database is a number, by which the
+//! process that planned it finds it, and no other.
 //!
 //! Reading believes nothing: whatever the bytes are, the outcome is a plan or an error.
 
@@ -28,7 +29,6 @@ use datafusion_proto::physical_plan::{PhysicalPlanDecodeContext, PhysicalProtoCo
 use crate::abi::catch;
 use crate::engine::EngineShared;
 use crate::error::{Error, Result, Status};
-use crate::remote::remote_name;
 use crate::stream_table::stream_name;
 use crate::yielding::{ask, Over};
 
@@ -49,7 +49,7 @@ use writing::Writing;
 
 const MAGIC: &[u8] = b"igp";
 /// To be raised with every change of what the bytes mean.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// What the bytes of an extension begin with.
 const PART: u8 = 0;
@@ -57,6 +57,7 @@ const DISTRIBUTED: u8 = 1;
 const FILES: u8 = 2;
 const CAST: u8 = 3;
 const PACED: u8 = 4;
+const LENT: u8 = 5;
 
 /// The bytes of a plan. UNSUPPORTED where `sendable` says no.
 pub(crate) fn encode(engine: &Arc<EngineShared>, plan: &Arc<dyn ExecutionPlan>) -> Result<Vec<u8>> {
@@ -112,9 +113,6 @@ pub(crate) fn sendable(
 fn refusal(node: &Arc<dyn ExecutionPlan>) -> Option<String> {
     if let Some(name) = stream_name(node) {
         return Some(format!("\"{name}\" is not made of files"));
-    }
-    if let Some(name) = remote_name(node) {
-        return Some(format!("\"{name}\" is read by the member that was asked"));
     }
     if node.downcast_ref::<RecursiveQueryExec>().is_some()
         || node.downcast_ref::<WorkTableExec>().is_some()

@@ -7,7 +7,11 @@
 //! Whatever cannot be cut stays here with a reason, which EXPLAIN tells. What a task of several would
 //! do wrong is found twice: the counts below keep it out of such a stage, and `check` looks at the
 //! result.
+//!
+//! Databases are read here, by one task each: this process is the first of the members. Beside files, in
+//! the branches of a UNION, the other tasks of the stage have an empty scan.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -48,13 +52,14 @@ use futures::StreamExt;
 use url::Url;
 
 use super::channel::{url_of, Channels, Run};
+use super::databases::{beside_files, parts_max, reads_databases};
 use super::leaves::{bytes_of, can_spread, ranked, scan_of, variants};
 use super::{codec, single, Member, Members};
 use crate::abi::igb_file_id;
 use crate::engine::EngineShared;
 use crate::error::{Error, Result};
 use crate::file_table::source::path_of;
-use crate::remote::Execution;
+use crate::remote::{is_scan, Execution};
 
 /// A task is worth this part of what makes a statement worth its members.
 const TASKS_PER_STATEMENT: u64 = 4;
@@ -135,21 +140,25 @@ fn spread(
     if bytes < least {
         return Err(Stays::because(format!("it reads {bytes} bytes, less than {least}")));
     }
-    let subqueries = local.plan.exists(|node| Ok(node.is::<ScalarSubqueryExec>()));
-    let (plan, state) = match subqueries.unwrap_or(true) {
-        false => (Arc::clone(local.plan), local.state.clone()),
-        true => joined(engine, local)?,
-    };
+    let (plan, state) = remade(engine, local, run)?;
     codec::sendable(engine, &plan).map_err(Stays::Because)?;
     if plan.exists(|node| Ok(knows_more(node))).unwrap_or(true) {
         return Err(Stays::because("it has a window over keys that are constant or the same"));
     }
-    let (members, lacking) = chosen(&plan, members)?;
+    let (mut members, lacking) = chosen(&plan, members)?;
+    let databases = reads_databases(&plan);
+    if databases {
+        let here = members.iter().position(|member| member.is_self);
+        let here = here.ok_or_else(|| Stays::because("who reads its databases takes no tasks"))?;
+        members[..=here].rotate_right(1);
+    }
     let placement = Arc::new(Placement {
         engine: Arc::clone(engine),
         task_bytes: (least / TASKS_PER_STATEMENT).max(1),
         members,
         lacking,
+        databases,
+        beside_files: beside_files(&plan),
     });
     let (plan, task) = cut(engine, plan, state, &placement, run).map_err(Stays::Failed)?;
     if !plan.is::<DistributedExec>() {
@@ -162,24 +171,39 @@ fn spread(
     Ok((plan, task))
 }
 
-/// The plan with joins for its subqueries that are one value: an operator that asks them first would
-/// have to be in every task.
-fn joined(
+const CONNECTIONS: &str = "it reads a database in more parts than it can have connections";
+
+/// The plan as several members can run it. Its subqueries that are one value are joins: an operator that
+/// asks them first would have to be in every task. And there is a connection for each part of a database.
+fn remade(
     engine: &Arc<EngineShared>,
     local: &Made<'_>,
+    run: &Run,
 ) -> std::result::Result<(Arc<dyn ExecutionPlan>, SessionState), Stays> {
-    let remote = local.plan.exists(|node| Ok(crate::remote::remote_name(node).is_some()));
-    if remote.unwrap_or(true) {
-        return Err(Stays::because("it has a subquery for a value beside tables of databases"));
-    }
     let mut state = local.state.clone();
-    state.config_mut().options_mut().optimizer.enable_physical_uncorrelated_scalar_subquery = false;
-    let logical = single::one_row_each(local.logical).map_err(Stays::Failed)?;
+    let subqueries = local.plan.exists(|node| Ok(node.is::<ScalarSubqueryExec>())).unwrap_or(true);
+    let parts = parts_max(local.plan);
+    if parts == Some(0) {
+        return Err(Stays::because(CONNECTIONS));
+    }
+    if !subqueries && parts.is_none() {
+        return Ok((Arc::clone(local.plan), state));
+    }
+    if let (Some(parts), Some(execution)) = (parts, run.execution()) {
+        execution.limit_parts(parts);
+    }
+    let mut logical = Cow::Borrowed(local.logical);
+    if subqueries {
+        let optimizer = &mut state.config_mut().options_mut().optimizer;
+        optimizer.enable_physical_uncorrelated_scalar_subquery = false;
+        logical = Cow::Owned(single::one_row_each(local.logical).map_err(Stays::Failed)?);
+    }
     let planned = engine.pools.cpu.block_on(state.create_physical_plan(&logical));
-    match planned {
-        Ok(plan) => Ok((plan, state)),
-        // It has been planned the other way.
-        Err(_) => Err(Stays::because("it has a subquery that is no join")),
+    // It has been planned the other way.
+    let plan = planned.map_err(|_| Stays::because("it has a subquery that is no join"))?;
+    match parts_max(&plan) {
+        None => Ok((plan, state)),
+        Some(_) => Err(Stays::because(CONNECTIONS)),
     }
 }
 
@@ -248,6 +272,9 @@ pub(super) struct Placement {
     members: Vec<Member>,
     /// Why others are not among them; empty where all are.
     pub lacking: String,
+    /// It reads databases, and the first member is this process.
+    databases: bool,
+    beside_files: Vec<Arc<dyn ExecutionPlan>>,
 }
 
 impl fmt::Debug for Placement {
@@ -262,6 +289,13 @@ impl Placement {
             let alone = must_be_alone(plan);
             return alone.then(|| DesiredTaskCountEventResponse::maximum(1));
         }
+        if is_scan(plan) {
+            let same = |scan: &Arc<dyn ExecutionPlan>| {
+                std::ptr::addr_eq(Arc::as_ptr(scan), Arc::as_ptr(plan))
+            };
+            let beside = self.beside_files.iter().any(same);
+            return beside.then(|| DesiredTaskCountEventResponse::desired(1));
+        }
         let scan = scan_of(plan).filter(|scan| can_spread(scan))?;
         let tasks = usize::try_from(bytes_of(scan) / self.task_bytes).unwrap_or(usize::MAX);
         Some(DesiredTaskCountEventResponse::desired(tasks.clamp(1, self.members.len())))
@@ -275,18 +309,26 @@ impl Placement {
         self.members.iter().cycle().take(tasks).collect()
     }
 
-    /// A single scan goes where its file was read before, all else stays here.
+    /// Who reads the databases; None where there are none.
+    pub fn databases(&self) -> Option<&Member> {
+        self.members.first().filter(|_| self.databases)
+    }
+
+    /// A single scan goes where its file was read before, all else stays here, and so does what reads a
+    /// database.
     fn one(&self, plan: &Arc<dyn ExecutionPlan>) -> &Member {
-        let mut file = None;
+        let (mut file, mut database) = (None, false);
         let _ = plan.apply(|node| {
             let groups = scan_of(node).into_iter().flat_map(|scan| &scan.file_groups);
-            file = groups.flat_map(|group| group.iter()).map(path_of).next();
-            Ok(match file.is_some() {
-                true => TreeNodeRecursion::Stop,
-                false if node.is_network_boundary() => TreeNodeRecursion::Jump,
+            let first = groups.flat_map(|group| group.iter()).map(path_of).next();
+            file = file.take().or(first);
+            database = database || is_scan(node);
+            Ok(match node.is_network_boundary() {
+                true => TreeNodeRecursion::Jump,
                 false => TreeNodeRecursion::Continue,
             })
         });
+        let file = file.filter(|_| !database);
         let by_file = file.and_then(|file| ranked(&file, 0, &self.members).first().copied());
         let here = || self.members.iter().find(|member| member.is_self);
         by_file.or_else(here).unwrap_or(&self.members[0])
@@ -410,7 +452,7 @@ fn must_be_alone(plan: &Arc<dyn ExecutionPlan>) -> bool {
 }
 
 /// A join that has all of its first input in each task: dd broadcasts it, or makes one task of it.
-fn collects(plan: &Arc<dyn ExecutionPlan>) -> bool {
+pub(super) fn collects(plan: &Arc<dyn ExecutionPlan>) -> bool {
     let hash = plan.downcast_ref::<HashJoinExec>();
     hash.is_some_and(|join| *join.partition_mode() == PartitionMode::CollectLeft)
         || plan.is::<NestedLoopJoinExec>()

@@ -92,6 +92,12 @@ fn lacking(plan: &Arc<dyn ExecutionPlan>) -> &str {
     plan.downcast_ref::<ClusterExec>().map_or("", |root| &root.placement.lacking)
 }
 
+/// The member that reads its databases.
+fn databases(plan: &Arc<dyn ExecutionPlan>) -> Option<&str> {
+    let member = plan.downcast_ref::<ClusterExec>()?.placement.databases()?;
+    Some(&member.id)
+}
+
 /// A line for each stage, or why there are none; empty where there are no other members.
 pub(crate) fn text(plan: &Arc<dyn ExecutionPlan>, local: &str, analyze: bool) -> String {
     // Writing to a String cannot fail.
@@ -107,6 +113,9 @@ pub(crate) fn text(plan: &Arc<dyn ExecutionPlan>, local: &str, analyze: bool) ->
     let lacking = lacking(plan);
     if !lacking.is_empty() {
         let _ = write!(out, "\nnot on all members: {lacking}");
+    }
+    if let Some(member) = databases(plan) {
+        let _ = write!(out, "\ndatabases: {member}");
     }
     if !local.is_empty() {
         let _ = write!(out, "\nlocal: {local}");
@@ -145,6 +154,10 @@ pub(crate) fn json(out: &mut String, plan: &Arc<dyn ExecutionPlan>, local: &str,
     if !lacking.is_empty() {
         out.push_str(",\"lacking\":");
         json_text(out, lacking);
+    }
+    if let Some(member) = databases(plan) {
+        out.push_str(",\"databases\":");
+        json_text(out, member);
     }
     if !local.is_empty() {
         out.push_str(",\"local_reason\":");

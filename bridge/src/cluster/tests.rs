@@ -11,11 +11,13 @@ use datafusion::parquet::file::properties::WriterProperties;
 
 use crate::abi::*;
 use crate::file_table::tests::Folder;
+use crate::remote::abi::igb_execution;
 use crate::smoke::{
     failure, id_of, lasting, missing, plan_by, planning, run_plan, session_of, table_function,
     Failure, Planned,
 };
 
+mod databases;
 mod members;
 
 use members::{Faults, Members};
@@ -327,7 +329,7 @@ fn nothing_of_a_statement_stays_on_members_once_it_has_ended() {
     three.rows("SELECT k, count(*) FROM big GROUP BY k").unwrap();
     three.rows("SELECT sum(id / (k - 50)) FROM big").unwrap_err();
     let plan = three.plan("SELECT a.id FROM big a JOIN big b ON a.k = b.k").unwrap();
-    run_some(&plan);
+    run_some(&plan, std::ptr::null());
     let deadline = Instant::now() + Duration::from_secs(10);
     while three.members.busy().is_some() && Instant::now() < deadline {
         // dd's cache of tasks lets the last ones go with those that follow.
@@ -337,14 +339,14 @@ fn nothing_of_a_statement_stays_on_members_once_it_has_ended() {
 }
 
 /// Reads one batch and leaves.
-fn run_some(plan: &Planned) {
+fn run_some(plan: &Planned, execution: *const igb_execution) {
     use crate::query::{igb_query_free, igb_query_start, igb_query_stream};
     let mut error = igb_error::zeroed();
     let mut query = std::ptr::null_mut();
     let mut stream = arrow::ffi_stream::FFI_ArrowArrayStream::empty();
     unsafe {
         let none = std::ptr::null();
-        let rc = planning(|| igb_query_start(plan.0, none, none.cast(), &mut query, &mut error));
+        let rc = planning(|| igb_query_start(plan.0, none, execution, &mut query, &mut error));
         assert_eq!(rc, 0, "{:?}", failure(&error));
         assert_eq!(igb_query_stream(query, &mut stream, &mut error), 0);
         let mut reader = arrow::ffi_stream::ArrowArrayStreamReader::try_new(stream).unwrap();

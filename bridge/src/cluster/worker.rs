@@ -31,6 +31,7 @@ use crate::abi::{
 };
 use crate::engine::{igb_engine, EngineShared};
 use crate::error::{Error, Result, Status};
+use crate::remote::lent::Scans;
 use crate::stream::{export_batch, export_schema};
 use crate::yielding::Over;
 
@@ -42,6 +43,8 @@ pub(crate) struct Tasks {
     worker: Worker,
     /// For those that read a task: its head, or why there is none. Some before the task has come.
     heads: Mutex<HashMap<TaskKey, watch::Sender<Option<Head>>>>,
+    /// What tasks of this engine's own statements read here and nowhere else.
+    pub scans: Scans,
 }
 
 impl std::fmt::Debug for Tasks {
@@ -96,7 +99,7 @@ impl Tasks {
             session_of(context).map_err(DataFusionError::from)
         };
         let worker = Worker::from_session_builder(build).with_runtime_env(Arc::clone(runtime));
-        Tasks { worker, heads: Mutex::default() }
+        Tasks { worker, heads: Mutex::default(), scans: Scans::default() }
     }
 
     /// Tasks that are there, or waited for.

@@ -116,6 +116,10 @@ pub struct igb_scan {
     pub snapshot: Option<unsafe extern "C" fn(ctx: *mut c_void) -> *const c_char>,
     pub limit_done: bool,
     pub sort_done: bool,
+    /// Of whom: the same pointer for the same source.
+    pub source: *const c_void,
+    /// Parts of the source that an execution can have open at once.
+    pub open_max: u32,
     /// What its parts give: the request's columns.
     pub schema: *const FFI_ArrowSchema,
     pub ctx: *mut c_void,

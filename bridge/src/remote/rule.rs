@@ -155,6 +155,7 @@ fn ask(
         });
         left.map(|(_, conjunct)| conjunct.clone()).collect()
     };
+    let partitions = scan.partitions.min(execution.parts_max());
     let mut left = untested(&|at| scan.conjuncts[at].push);
     for _ in 0..2 {
         for conjunct in &left {
@@ -164,8 +165,7 @@ fn ask(
                 }
             }
         }
-        let planned =
-            scan.remote.plan(wanted.clone(), &scan.conjuncts, scan.partitions, execution)?;
+        let planned = scan.remote.plan(wanted.clone(), &scan.conjuncts, partitions, execution)?;
         left = untested(&|at| planned.decisions[at].push);
         let has = |column: &Column| planned.wanted.columns.contains(&column.index());
         if left.iter().all(|conjunct| collect_columns(&conjunct.test).iter().all(has)) {

@@ -30,6 +30,7 @@ use tokio::sync::oneshot;
 
 use super::abi::*;
 use super::expr::Trees;
+use super::lent::Streams;
 use super::{Execution, Remote};
 use crate::abi::{igb_error, igb_str, slice};
 use crate::engine::{check_may_block, Pools};
@@ -85,7 +86,23 @@ pub(super) struct Planned {
     lent: Lent,
 }
 
+/// The parts of a scan, and what its source can do at once.
+#[derive(Clone, Copy)]
+pub(crate) struct Parts {
+    pub count: usize,
+    /// Which source.
+    pub source: usize,
+    /// Parts of the source that an execution can have open; others follow them.
+    pub open_max: usize,
+}
+
 impl Planned {
+    pub fn count(&self) -> Parts {
+        let scan = &self.lent.scan;
+        let (source, open_max) = (scan.source as usize, scan.open_max as usize);
+        Parts { count: self.parts.len(), source, open_max }
+    }
+
     /// As far as C knows it now.
     pub fn snapshot(&self) -> String {
         let scan = &self.lent.scan;
@@ -339,6 +356,8 @@ async fn start(
 // ---- the plan node ----------------------------------------------------------------------------
 
 pub(crate) struct RemoteExec {
+    /// What tasks read of it. Dropped before the rest.
+    pub(super) streams: Streams,
     pub(super) remote: Arc<Remote>,
     /// The columns that the plan above reads.
     pub(super) projection: Vec<usize>,
@@ -384,6 +403,7 @@ impl RemoteExec {
             partitions,
             planned: None,
             metrics: ExecutionPlanMetricsSet::new(),
+            streams: Streams::default(),
         })
     }
 
@@ -399,6 +419,7 @@ impl RemoteExec {
             partitions: self.partitions,
             planned: Some(planned),
             metrics: ExecutionPlanMetricsSet::new(),
+            streams: Streams::default(),
         })
     }
 

@@ -8,6 +8,7 @@ use datafusion::physical_plan::ExecutionPlan;
 
 use super::abi::{igb_sort, IGB_PUSH_EXACT, IGB_PUSH_INEXACT};
 use super::scan::{Decision, Planned, RemoteExec};
+use super::scan_of;
 
 /// More parts than these are counted, after the first.
 const PARTS_SHOWN: usize = 4;
@@ -48,7 +49,7 @@ fn decided(planned: &Planned) -> impl Iterator<Item = &Decision> {
 pub(crate) fn text(plan: &Arc<dyn ExecutionPlan>, analyze: bool) -> String {
     let mut out = String::new();
     let _ = plan.apply(|node| {
-        if let Some(scan) = node.downcast_ref::<RemoteExec>() {
+        if let Some(scan) = scan_of(node) {
             paragraph(&mut out, scan, analyze);
         }
         Ok(TreeNodeRecursion::Continue)
@@ -105,7 +106,7 @@ fn paragraph(out: &mut String, scan: &RemoteExec, analyze: bool) {
 
 /// The member "remote" of an operator's JSON; nothing for other operators.
 pub(crate) fn json(out: &mut String, plan: &Arc<dyn ExecutionPlan>, analyze: bool) {
-    let Some(scan) = plan.downcast_ref::<RemoteExec>() else { return };
+    let Some(scan) = scan_of(plan) else { return };
     let Some(planned) = &scan.planned else { return };
     out.push_str(",\"remote\":{\"table\":");
     json_text(out, &scan.remote.name);

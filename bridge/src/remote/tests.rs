@@ -32,13 +32,15 @@ type Answer<T> = std::result::Result<T, Failure>;
 type Says = fn(&igb_expr) -> i32;
 
 /// How a source behaves.
-struct Source {
+pub(crate) struct Source {
     rows: RecordBatch,
     says: Says,
     /// What it says of every conjunct in a planned scan, if it changes its mind.
     decides: Option<i32>,
     sorts: bool,
     parts: usize,
+    /// Parts that it can have open at once, where that is bounded.
+    open_max: Option<u32>,
     /// Rows of one batch.
     batch: usize,
     fails_to_open: bool,
@@ -62,6 +64,7 @@ struct Asked {
     limit: i64,
     sort: Vec<igb_sort>,
     parts_wanted: u32,
+    parts: usize,
     execution: usize,
 }
 
@@ -95,13 +98,14 @@ fn nothing(_: &igb_expr) -> i32 {
     IGB_PUSH_NO
 }
 
-fn source() -> Source {
+pub(crate) fn source() -> Source {
     Source {
         rows: numbers_and_texts(),
         says: honest,
         decides: None,
         sorts: true,
         parts: 1,
+        open_max: None,
         batch: 8,
         fails_to_open: false,
         fails_after: None,
@@ -116,7 +120,32 @@ fn source() -> Source {
 }
 
 impl Source {
-    fn leak(self) -> &'static Source {
+    pub(crate) fn with_parts(self, parts: usize) -> Source {
+        Source { parts, ..self }
+    }
+
+    pub(crate) fn with_open_max(self, open_max: u32) -> Source {
+        Source { open_max: Some(open_max), ..self }
+    }
+
+    pub(crate) fn failing_after(self, batches: usize) -> Source {
+        Source { fails_after: Some(batches), ..self }
+    }
+
+    pub(crate) fn waiting_after(self, batches: usize) -> Source {
+        Source { waits_after: Some(batches), ..self }
+    }
+
+    /// Streams and executions that somebody has.
+    pub(crate) fn held(&self) -> (usize, usize) {
+        (self.streams.load(Ordering::SeqCst), self.executions.load(Ordering::SeqCst))
+    }
+
+    pub(crate) fn opened(&self) -> usize {
+        self.opened.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn leak(self) -> &'static Source {
         Box::leak(Box::new(self))
     }
 
@@ -137,7 +166,7 @@ impl Source {
                 let column = a(test);
                 column.is_valid(row) && holds(column.value(row), test.op, test.value)
             });
-            Some(row % self.parts == part && passes)
+            Some(row % asked.parts == part && passes)
         });
         let mut batch = filter_record_batch(&self.rows, &keep.collect::<BooleanArray>()).unwrap();
         if let ([key], true) = (asked.sort.as_slice(), self.sorts) {
@@ -283,6 +312,10 @@ unsafe extern "C" fn plan_scan(
         limit: request.limit,
         sort: unsafe { slice(request.sort, request.sort_count) }.to_vec(),
         parts_wanted: request.parts_wanted,
+        parts: match source.open_max {
+            Some(_) => source.parts.min(request.parts_wanted as usize),
+            None => source.parts,
+        },
         execution: execution as usize,
     };
     for filter in unsafe { slice(request.filters, request.filters_count) } {
@@ -295,8 +328,8 @@ unsafe extern "C" fn plan_scan(
     }
     let number = source.asked();
     let texts: Vec<CString> =
-        (0..source.parts).map(|p| CString::new(format!("ASK {number} FOR {p}")).unwrap()).collect();
-    let bytes: Vec<String> = (0..source.parts).map(|p| format!("{number}:{p}")).collect();
+        (0..asked.parts).map(|p| CString::new(format!("ASK {number} FOR {p}")).unwrap()).collect();
+    let bytes: Vec<String> = (0..asked.parts).map(|p| format!("{number}:{p}")).collect();
     let part = |(text, bytes): (&CString, &String)| igb_part {
         bytes: igb_str { data: bytes.as_ptr(), len: bytes.len() },
         text: text.as_ptr(),
@@ -323,6 +356,8 @@ unsafe extern "C" fn plan_scan(
         snapshot: Some(snapshot),
         limit_done: limited(source, &asked),
         sort_done: !asked.sort.is_empty() && source.sorts,
+        source: ctx,
+        open_max: source.open_max.unwrap_or(u32::MAX),
         schema: &lent.schema,
         ctx: std::ptr::null_mut(),
         release: Some(release_scan),
@@ -445,7 +480,7 @@ fn lasting(text: &str) -> igb_str {
 }
 
 /// t and u are the source's table; a name with a space in it is the text of a view.
-unsafe extern "C" fn lookup(
+pub(crate) unsafe extern "C" fn lookup(
     ctx: *mut c_void,
     _: u64,
     parts: *const igb_str,
@@ -496,11 +531,11 @@ unsafe extern "C" fn lookup_function(
 
 // ---- asking -----------------------------------------------------------------------------------
 
-fn ctx_of(source: &'static Source) -> *mut c_void {
+pub(crate) fn ctx_of(source: &'static Source) -> *mut c_void {
     source as *const Source as *mut c_void
 }
 
-fn execution_of(source: &'static Source) -> igb_execution {
+pub(crate) fn execution_of(source: &'static Source) -> igb_execution {
     igb_execution { ctx: ctx_of(source), share: Some(share), release: Some(give_back) }
 }
 
@@ -524,7 +559,7 @@ fn planned(source: &'static Source, sql: &str) -> Answer<SqlPlan> {
     }
 }
 
-fn run(source: &'static Source, plan: &SqlPlan) -> Answer<Vec<RecordBatch>> {
+pub(crate) fn run(source: &'static Source, plan: &SqlPlan) -> Answer<Vec<RecordBatch>> {
     let execution = execution_of(source);
     let mut error = igb_error::zeroed();
     let mut query = std::ptr::null_mut();
@@ -574,7 +609,10 @@ fn fails(source: &'static Source, sql: &str) -> Failure {
 }
 
 fn explained(source: &'static Source, sql: &str, flags: u32) -> String {
-    let plan = planned(source, sql).unwrap();
+    explained_plan(source, &planned(source, sql).unwrap(), flags)
+}
+
+pub(crate) fn explained_plan(source: &'static Source, plan: &SqlPlan, flags: u32) -> String {
     let execution = execution_of(source);
     let mut error = igb_error::zeroed();
     let mut text = std::ptr::null_mut();
@@ -589,7 +627,7 @@ fn explained(source: &'static Source, sql: &str, flags: u32) -> String {
     }
 }
 
-fn until(holds: impl Fn() -> bool) {
+pub(crate) fn until(holds: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while !holds() && Instant::now() < deadline {
         std::thread::yield_now();
@@ -911,20 +949,69 @@ fn a_scan_in_a_recursive_query_is_read_anew_in_each_round() {
     assert_eq!(rows(source, sql), ["1", "2", "3", "4", "5"]);
 }
 
-#[test]
-fn a_plan_with_a_remote_table_stays_where_it_was_asked() {
-    use crate::cluster::codec::{encode, sendable};
-    let source = source().leak();
-    let plan = planned(source, "SELECT a, count(*) FROM t WHERE a > 3 GROUP BY a").unwrap();
+/// A plan of the statement, and what it runs in.
+fn physical(source: &'static Source, plan: &SqlPlan) -> crate::plan::Physical {
     let plan = unsafe { &(*plan.0).shared };
-    let engine = &plan.session.engine;
-    let physical = planning(|| {
+    planning(|| {
         let execution = execution_of(source);
-        let execution = unsafe { Execution::from_abi(&execution, engine) };
-        plan.physical(Cancel::NEVER, execution).unwrap().plan
-    });
-    let reason = sendable(engine, &physical).unwrap_err();
-    assert_eq!(reason, "\"pg.s.t\" is read by the member that was asked");
-    let error = encode(engine, &physical).unwrap_err();
-    assert_eq!((error.status, error.message), (Status::Unsupported, reason));
+        let execution = unsafe { Execution::from_abi(&execution, &plan.session.engine) };
+        plan.physical(Cancel::NEVER, execution).unwrap()
+    })
+}
+
+fn rows_in(engine: &EngineShared, plan: Arc<dyn ExecutionPlan>) -> DfResult<usize> {
+    let task = engine.base.task_ctx();
+    let done = engine.pools.cpu.spawn(datafusion::physical_plan::collect(plan, task));
+    let batches = engine.pools.cpu.block_on(done).unwrap()?;
+    Ok(batches.iter().map(RecordBatch::num_rows).sum())
+}
+
+#[test]
+fn a_scan_is_lent_to_tasks_of_its_own_process_and_while_its_statement_lasts() {
+    use crate::cluster::codec::{decode, encode, sendable};
+    let source = Source { parts: 3, ..source() }.leak();
+    let plan = planned(source, "SELECT a FROM t WHERE a > 3").unwrap();
+    let engine = Arc::clone(&unsafe { &(*plan.0).shared }.session.engine);
+    let physical = physical(source, &plan);
+    sendable(&engine, &physical.plan).unwrap();
+    let bytes = encode(&engine, &physical.plan).unwrap();
+    let read = |engine: &Arc<EngineShared>| {
+        decode(engine, &bytes, &engine.base.task_ctx(), &Default::default())
+    };
+    let task = read(&engine).unwrap();
+    assert_eq!(rows_in(&engine, task).unwrap(), 86);
+    let stranger = Arc::clone(&unsafe { &*crate::smoke::new_engine() }.shared);
+    let told = read(&stranger).unwrap_err();
+    assert_eq!(
+        (told.status, told.detail.as_str()),
+        (Status::Internal, "It reads a database of another member.")
+    );
+    // A task may be kept for a while after its statement.
+    let kept = read(&engine).unwrap();
+    let opened = source.opened.load(Ordering::SeqCst);
+    drop((physical, plan));
+    until(|| source.executions.load(Ordering::SeqCst) == 0);
+    assert!(rows_in(&engine, kept).is_err());
+    assert!(read(&engine).is_err());
+    assert_eq!(source.opened.load(Ordering::SeqCst), opened);
+}
+
+#[test]
+fn a_stream_that_a_task_keeps_ends_with_its_statement() {
+    use crate::cluster::codec::{decode, encode};
+    let source = Source { waits_after: Some(1), ..source() }.leak();
+    let plan = planned(source, "SELECT a FROM t").unwrap();
+    let engine = Arc::clone(&unsafe { &(*plan.0).shared }.session.engine);
+    let physical = physical(source, &plan);
+    let bytes = encode(&engine, &physical.plan).unwrap();
+    let task = engine.base.task_ctx();
+    let kept = decode(&engine, &bytes, &task, &Default::default()).unwrap();
+    let mut rows = engine.pools.cpu.block_on(async { kept.execute(0, task) }).unwrap();
+    let first = engine.pools.cpu.block_on(futures::StreamExt::next(&mut rows)).unwrap();
+    assert_eq!(first.unwrap().num_rows(), 8);
+    drop((physical, plan));
+    until(|| source.streams.load(Ordering::SeqCst) == 0);
+    until(|| source.executions.load(Ordering::SeqCst) == 0);
+    let over = engine.pools.cpu.block_on(futures::StreamExt::next(&mut rows)).unwrap();
+    assert!(over.unwrap_err().to_string().contains("canceling statement"));
 }

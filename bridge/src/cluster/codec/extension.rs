@@ -17,12 +17,13 @@ use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConve
 
 use super::bytes::damaged;
 use super::reading::field_of_bytes;
-use super::{files, refusal, CAST, DISTRIBUTED, FILES, PACED};
+use super::{files, refusal, CAST, DISTRIBUTED, FILES, LENT, PACED};
 use crate::damaged::files_of;
 use crate::engine::EngineShared;
 use crate::error::{Error, Status};
 use crate::nullable;
 use crate::pacing::PacedExec;
+use crate::remote::is_scan;
 
 /// What the bytes of a function begin with; one that is known by its name has none.
 const NULLABLE: u8 = 1;
@@ -100,6 +101,11 @@ impl PhysicalExtensionCodec for Codec {
             buf.push(PACED);
             return Ok(());
         }
+        if is_scan(&node) {
+            buf.push(LENT);
+            buf.extend(self.engine.tasks.scans.lend(&node).to_le_bytes());
+            return Ok(());
+        }
         let mut bytes = vec![];
         match DistributedCodec.try_encode(Arc::clone(&node), &mut bytes, converter) {
             Ok(()) => {
@@ -128,6 +134,11 @@ impl PhysicalExtensionCodec for Codec {
                 Ok(files::decode(rest, &self.engine, task, self, converter)?)
             }
             (Some((&PACED, [])), [input]) => Ok(Arc::new(PacedExec::new(Arc::clone(input)))),
+            (Some((&LENT, number)), []) => {
+                let scan = number.try_into().map(u64::from_le_bytes).ok();
+                let scan = scan.and_then(|number| self.engine.tasks.scans.lent(number));
+                Ok(scan.ok_or_else(|| damaged("It reads a database of another member"))?)
+            }
             _ => Err(damaged("A node is of an unknown kind").into()),
         }
     }

@@ -28,6 +28,7 @@ use super::bytes::{damaged, Writer};
 use super::{ignores_nulls, refusal, windows_of, Depth, CAST, MAGIC, PART, VERSION};
 use crate::damaged::files_of;
 use crate::error::{Error, Result};
+use crate::remote::is_scan;
 
 /// Expressions within each other in one message, at most three messages each.
 const NESTED_MAX: usize = 12;
@@ -54,6 +55,7 @@ fn is_ours(node: &Arc<dyn ExecutionPlan>) -> bool {
         "SamplerExec",
     ];
     node.downcast_ref::<DataSourceExec>().and_then(files_of).is_some()
+        || is_scan(node)
         || DISTRIBUTED.contains(&node.name())
 }
 
