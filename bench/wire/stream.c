@@ -31,6 +31,7 @@
 #include "base/clock.h"
 #include "base/parse.h"
 #include "base/thread.h"
+#include "rpc/openssl.h"
 #include "rpc/server.h"
 #include "wire/client.h"
 #include "wire/flight.h"
@@ -115,6 +116,7 @@ struct peer {
 
 static SSL_CTX *raw_context(bool server) {
   char cert[256], key[256];
+  if (ig_openssl_load(NULL) != IGLOO_OK) die("OpenSSL");
   SSL_CTX *context = SSL_CTX_new(server ? TLS_server_method() : TLS_client_method());
   if (!context) die("TLS");
   if (!server) return context;

@@ -7,6 +7,7 @@
 #include <openssl/x509v3.h>
 
 #include "cluster/identity.h"
+#include "rpc/openssl.h"
 
 #define SORT "URI:" /* of names, as rpc/ shows them */
 
@@ -29,6 +30,7 @@ static bool has_uri(const X509 *certificate, const char *uri) {
 igloo_status ig_certificate_check_role(const char *path, enum ig_member_role role,
                                        struct igloo_error *reterr) {
   const char *name = ig_member_name(role);
+  IG_TRY(ig_openssl_load(reterr));
   IG_AUTO(FILE) *file = fopen(path, "re");
   if (!file) return ig_fail_errno(reterr, errno, "could not read file \"%s\"", path);
   X509 *certificate = PEM_read_X509(file, NULL, NULL, NULL);

@@ -10,9 +10,18 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/late.h"
 #include "base/limits.h"
 #include "base/parse.h"
 #include "console/prometheus.h"
+
+/* clang-format off */
+#define FUNCTIONS(X)                                                                    \
+  X(MHD_add_response_header) X(MHD_create_response_from_buffer) X(MHD_destroy_response) \
+  X(MHD_queue_response) X(MHD_start_daemon) X(MHD_stop_daemon)
+/* clang-format on */
+
+IG_LATE_LIBRARY(microhttpd, IGLOO_MICROHTTPD_FILE, FUNCTIONS);
 
 struct ig_console {
   struct ig_console_config config; /* but for `listen` */
@@ -225,6 +234,7 @@ igloo_status ig_console_new(const struct ig_console_config *config,
   int fd = -1;
   console->config = *config;
   console->config.listen = NULL;
+  IG_TRY(ig_late_load(&microhttpd, reterr));
   IG_TRY(find_address(config, &address, reterr));
   IG_TRY(open_socket(&address, config->listen, &fd, &console->port, reterr));
   IG_TRY(start_daemon(console, fd, reterr));

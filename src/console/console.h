@@ -40,7 +40,8 @@ struct ig_console_config {
 
 /* Start. Gives *ret_console (free: ig_console_free). Returns INVALID_ARGUMENT for an
  * address that is none or, without leave, not of loopback; what the system says where it
- * cannot be bound; RESOURCE_EXHAUSTED for a thread that is not to be had. */
+ * cannot be bound; RESOURCE_EXHAUSTED for a thread that is not to be had; NOT_FOUND
+ * without libmicrohttpd. */
 IG_NODISCARD igloo_status ig_console_new(const struct ig_console_config *config,
                                          ig_console **ret_console,
                                          struct igloo_error *reterr);

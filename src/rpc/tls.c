@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/thread.h"
+#include "rpc/openssl.h"
 #include "rpc/tls_private.h"
 
 #define FILES 3
@@ -212,6 +213,7 @@ static igloo_status copy_name(const char *name, char **ret_copy,
 /* Takes the rest of what `proto` says; its pointers are borrowed names. */
 static igloo_status tls_new(const ig_tls *proto, ig_tls **ret_tls,
                             struct igloo_error *reterr) {
+  IG_TRY(ig_openssl_load(reterr));
   IG_AUTO(ig_tls) *tls = ig_calloc(1, sizeof(*tls));
   if (!tls) return ig_fail_oom(reterr);
   atomic_init(&tls->references, 1);

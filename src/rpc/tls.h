@@ -41,7 +41,8 @@ struct ig_tls_client_options {
  * IGLOO_OK; what ig_fail_errno makes of a file that cannot be read (also a key that
  * others may read: PERMISSION_DENIED is the system's alone, modes are not judged);
  * INVALID_ARGUMENT where a file is not PEM, the key does not fit the certificate, or
- * client_auth wants a CA that is not given; OUT_OF_MEMORY. Messages name the file. */
+ * client_auth wants a CA that is not given; NOT_FOUND without OpenSSL; OUT_OF_MEMORY.
+ * Messages name the file. */
 IG_NODISCARD igloo_status ig_tls_new_server(const struct ig_tls_server_options *options,
                                             ig_tls **ret_tls, struct igloo_error *reterr);
 IG_NODISCARD igloo_status ig_tls_new_client(const struct ig_tls_client_options *options,

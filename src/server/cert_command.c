@@ -12,6 +12,7 @@
 
 #include "base/limits.h"
 #include "cluster/identity.h"
+#include "rpc/openssl.h"
 #include "server/commands.h"
 #include "server/table.h"
 #include "shell/report.h"
@@ -328,6 +329,7 @@ static igloo_status show(const struct request *request, struct igloo_error *rete
 
 static igloo_status run(const struct request *request, struct igloo_error *reterr) {
   IG_AUTO_FD folder_fd = -1;
+  IG_TRY(ig_openssl_load(reterr));
   IG_TRY(open_folder(request->folder, &folder_fd, reterr));
   IG_TRY(check_free(folder_fd, request->folder, reterr));
   struct files files = {.folder_fd = folder_fd};

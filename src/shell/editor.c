@@ -12,12 +12,21 @@
 #include <unistd.h>
 
 #include "arrow/writer.h"
+#include "base/late.h"
 #include "base/limits.h"
 #include "shell/terminal.h"
 
 #define HISTORY_ENTRIES 2000
 #define CANDIDATES_MAX ((size_t)100000)
 #define CANDIDATES_SHOWN_MAX ((size_t)400) /* some screens full */
+
+/* clang-format off */
+#define FUNCTIONS(X)                                                                   \
+  X(el_deletestr) X(el_end) X(el_get) X(el_gets) X(el_init) X(el_insertstr) X(el_line) \
+  X(el_resize) X(el_set) X(el_source) X(history) X(history_end) X(history_init)
+/* clang-format on */
+
+IG_LATE_LIBRARY(libedit, IGLOO_EDIT_FILE, FUNCTIONS);
 
 struct ig_editor {
   EditLine *line;
@@ -239,6 +248,7 @@ igloo_status ig_editor_new(ig_editor_complete complete, void *ctx, ig_editor **r
                            struct igloo_error *reterr) {
   IG_AUTO(ig_editor) *editor = ig_calloc(1, sizeof(*editor));
   if (!editor) return ig_fail_oom(reterr);
+  IG_TRY(ig_late_load(&libedit, reterr));
   use_utf8();
   editor->complete = complete;
   editor->ctx = ctx;

@@ -27,7 +27,8 @@ enum ig_editor_answer {
   IG_EDITOR_END,     /* Ctrl-D, or the terminal went away */
 };
 
-/* Returns IGLOO_OK and gives *ret_editor (free: ig_editor_free); OUT_OF_MEMORY. */
+/* Returns IGLOO_OK and gives *ret_editor (free: ig_editor_free); OUT_OF_MEMORY; NOT_FOUND
+ * without libedit. */
 IG_NODISCARD igloo_status ig_editor_new(ig_editor_complete complete, void *ctx,
                                         ig_editor **ret_editor,
                                         struct igloo_error *reterr);

@@ -1,5 +1,6 @@
 """The program around SQL: help, exit codes, commands that are refused, administration."""
 
+import ctypes.util
 import json
 import re
 import socket
@@ -154,3 +155,21 @@ def test_closed_descriptors_are_no_crash(igloo):
                               env=igloo.environment, cwd=igloo.folder, capture_output=True,
                               timeout=30)
         assert done.returncode == code, redirection
+
+
+def test_a_library_that_a_query_does_not_need_is_missed_by_whoever_does(igloo):
+    libraries = {name: ctypes.util.find_library(name)
+                 for name in ["ssl", "crypto", "gnutls", "microhttpd", "edit"]}
+    damaged = igloo.folder / "damaged"
+    damaged.mkdir()
+    for file in libraries.values():
+        (damaged / file).write_bytes(b"no library")
+    env = {"LD_LIBRARY_PATH": str(damaged)}
+    assert igloo("sql", "--format", "csv", "-c", "SELECT 1 AS one", env=env).stdout == "one\n1\n"
+    refused = igloo("cert", "dev", "certs", env=env)
+    assert refused.returncode == 1
+    assert f'library "{libraries["ssl"]}" cannot be loaded' in refused.stderr
+    refused = igloo("serve", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0",
+                    "--set", "auth.mode=none", env=env)
+    assert refused.returncode == 2
+    assert f'library "{libraries["microhttpd"]}" cannot be loaded' in refused.stderr

@@ -8,6 +8,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
+#include "rpc/openssl.h"
 #include "support.h"
 
 struct authority {
@@ -76,6 +77,7 @@ static X509 *sign(EVP_PKEY *key, const struct authority *issuer, const char *com
 
 /* An authority whose certificate lies in FOLDER/NAME.pem. */
 static struct authority make_authority(const char *folder, const char *name) {
+  assert_ok(ig_openssl_load(&test_err));
   struct authority authority = {.key = EVP_EC_gen("P-256")};
   assert_non_null(authority.key);
   authority.certificate = sign(authority.key, NULL, name, NULL, 2);
