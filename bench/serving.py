@@ -27,6 +27,8 @@ CHUNKS = {"tcp": 4000, "unix": 4000, "tls": 1000}
 STATEMENT_SECONDS = 2.0
 CLIENTS = [8, 64]
 COUNTED = 400  # statements, and batches, that callgrind sees
+SENDING = ["ig_ipc_encoder_batch", "ig_ipc_encoder_next", "ig_flight_data_frame",
+           "ig_session_fill_locked"]
 POSTGRES = pathlib.Path("/usr/lib/postgresql/15/bin")
 
 
@@ -233,13 +235,15 @@ def counted(command, run):
 
 
 def batch_instructions(setup, folder):
-    """Of the sending side, for one batch of 1 MiB."""
+    """Of the sending side, to make messages and frames of one batch of 1 MiB: how often it
+    then writes and waits is up to the reader."""
     def total(count):
         def run(process):
             address = process.stdout.readline().strip()
             subprocess.run([setup.wire / "bench_stream", "read", "flight", "unix", address, "1",
                             str(count), str(CHUNK), folder], check=True, capture_output=True)
-        return counted([setup.wire / "bench_stream", "serve", "flight", "unix", folder], run)
+        return counted(["--collect-atstart=no", *(f"--toggle-collect={name}" for name in SENDING),
+                        setup.wire / "bench_stream", "serve", "flight", "unix", folder], run)
     times = COUNTED // setup.count_divisor
     return (total(times + 1) - total(1)) / times
 
@@ -254,7 +258,7 @@ def statement_instructions(setup, folder):
         os.mkdir(data)
         before = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
                   "--collect-atstart=no", f"--log-file={data}/log",
-                  *(f"--toggle-collect={name}" for name in (*statements.PLANNING, "run_call"))]
+                  *(f"--toggle-collect={name}" for name in (*statements.PLANNING, "answer_call"))]
         with igloo_server(setup, data, before, {"LD_PRELOAD": f"{folder}/no_openat2.so"}) as uris:
             latency(setup, uris["unix"], "prepared", 1, f"{count}n")
         log = pathlib.Path(data, "log").read_text(encoding="utf-8")

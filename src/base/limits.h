@@ -253,6 +253,9 @@
 #define IG_RPC_POLLED_BYTES_MAX (2 * IG_MIB)
 #define IG_RPC_POLLED_MESSAGES_MAX 64
 
+/* What waits for more to be written with it: as much as a socket takes at once. */
+#define IG_RPC_HELD_BYTES_MAX (64 * IG_KIB)
+
 /* Posted without waiting: the answers of one action or listing. */
 #define IG_RPC_POSTED_MESSAGES_MAX 256
 
@@ -346,6 +349,18 @@
 #define IG_RPC_REQUEST_BYTES_PER_S ((int64_t)(64 * IG_KIB))
 
 #define IG_RPC_CONNECT_US INT64_C(20000000)
+
+/* A client that is at a message of a stream reads on soon; if not, its I/O thread does,
+ * in good time for the PINGs of a server with a short keepalive. */
+#define IG_RPC_READING_REST_US INT64_C(100000)
+
+/* So long a server's thread that has answered waits for the connection's next call: a
+ * client that asks without a pause is back within a tenth of it, and another thread that
+ * needs the place gets one more. */
+#define IG_RPC_LINGER_US INT64_C(10000)
+
+/* Threads that wait so: clients beyond these are served through the I/O threads. */
+#define IG_FLIGHT_LINGERING_MAX 64
 
 /* Silence, then a PING, then the end: peers that vanish are noticed within 40 s. */
 #define IG_RPC_KEEPALIVE_US INT64_C(30000000)

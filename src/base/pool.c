@@ -17,6 +17,7 @@ struct ig_pool {
   pthread_cond_t changed;            /* a job came, a thread ended, or all shall end */
   struct ig_pool_job *first, **last; /* guarded by mu: jobs that wait */
   uint32_t threads, busy, waiting;   /* guarded by mu */
+  uint32_t resting;                  /* guarded by mu; none of them is busy */
   bool ends;                         /* guarded by mu */
   pthread_t ended;                   /* guarded by mu: to be joined, if … */
   bool has_ended;
@@ -76,8 +77,8 @@ static void *run_thread(void *ctx) {
 
 /* One thread more, where none is free for what waits. */
 static igloo_status grow_locked(ig_pool *pool, struct igloo_error *reterr) {
-  if (pool->threads - pool->busy > pool->waiting ||
-      pool->threads == pool->options.threads_max)
+  if (pool->threads - pool->busy - pool->resting > pool->waiting ||
+      pool->threads >= pool->options.threads_max + pool->resting)
     return IGLOO_OK;
   pthread_t thread;
   igloo_status status =
@@ -87,24 +88,47 @@ static igloo_status grow_locked(ig_pool *pool, struct igloo_error *reterr) {
   return pool->threads ? IGLOO_OK : status;
 }
 
+/* Whether one more job may run or wait. */
+static igloo_status admit_locked(const ig_pool *pool, struct igloo_error *reterr) {
+  /* A thread that was started and has no job yet is free. */
+  uint32_t threads_max = pool->options.threads_max;
+  uint32_t free_threads = pool->busy < threads_max ? threads_max - pool->busy : 0;
+  if (!pool->ends && pool->waiting < free_threads + pool->options.waiting_max)
+    return IGLOO_OK;
+  (void)ig_fail_state(reterr, IGLOO_RESOURCE_EXHAUSTED, "53300",
+                      "too many calls at the same time");
+  if (pool->options.hint) ig_error_hint(reterr, "%s", pool->options.hint);
+  if (reterr) reterr->retryable = 1;
+  return IGLOO_RESOURCE_EXHAUSTED;
+}
+
 igloo_status ig_pool_submit(ig_pool *pool, struct ig_pool_job *job,
                             struct igloo_error *reterr) {
   IG_LOCK_SCOPE(&pool->mu);
-  /* A thread that was started and has no job yet is free. */
-  uint32_t free_threads = pool->options.threads_max - pool->busy;
-  if (pool->ends || pool->waiting >= free_threads + pool->options.waiting_max) {
-    (void)ig_fail_state(reterr, IGLOO_RESOURCE_EXHAUSTED, "53300",
-                        "too many calls at the same time");
-    if (pool->options.hint) ig_error_hint(reterr, "%s", pool->options.hint);
-    if (reterr) reterr->retryable = 1;
-    return IGLOO_RESOURCE_EXHAUSTED;
-  }
+  IG_TRY(admit_locked(pool, reterr));
   IG_TRY(grow_locked(pool, reterr));
   job->next = NULL;
   *pool->last = job;
   pool->last = &job->next;
   pool->waiting++;
   ig_cond_signal(&pool->changed);
+  return IGLOO_OK;
+}
+
+bool ig_pool_rest(ig_pool *pool) {
+  IG_LOCK_SCOPE(&pool->mu);
+  if (pool->first || pool->ends || pool->resting == pool->options.resting_max)
+    return false;
+  pool->busy--;
+  pool->resting++;
+  return true;
+}
+
+igloo_status ig_pool_end_rest(ig_pool *pool, bool runs, struct igloo_error *reterr) {
+  IG_LOCK_SCOPE(&pool->mu);
+  if (runs) IG_TRY(admit_locked(pool, reterr));
+  pool->resting--;
+  pool->busy++;
   return IGLOO_OK;
 }
 

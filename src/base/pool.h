@@ -24,6 +24,7 @@ struct ig_pool_options {
   uint32_t threads_max; /* at least 1 */
   uint32_t waiting_max; /* jobs beyond those that run */
   const char *hint;     /* what helps where no more may wait, static; NULL: nothing */
+  uint32_t resting_max; /* threads that rest, beyond threads_max */
 };
 
 /* Gives *ret_pool (free: ig_pool_free). OUT_OF_MEMORY. */
@@ -37,5 +38,14 @@ IG_DEFINE_AUTO(ig_pool, ig_pool_free)
  * first thread. Never blocks. */
 IG_NODISCARD igloo_status ig_pool_submit(ig_pool *pool, struct ig_pool_job *job,
                                          struct igloo_error *reterr);
+
+/* A job that has done its duty may rest, to wait for a next one by itself: it then takes
+ * no place from others. False, where jobs wait or enough rest: it should return. */
+bool ig_pool_rest(ig_pool *pool);
+
+/* End the rest: with `runs` to do another job, as if submitted; returns as
+ * ig_pool_submit, and IGLOO_OK without. */
+IG_NODISCARD igloo_status ig_pool_end_rest(ig_pool *pool, bool runs,
+                                           struct igloo_error *reterr);
 
 #endif

@@ -8,6 +8,7 @@ struct ig_query {
   ig_plan *plan;
   ig_cancel *cancel; /* may be NULL */
   igb_query *bridge; /* owned */
+  bool is_small;
 };
 
 /* ---- starting ---------------------------------------------------------------------- */
@@ -72,7 +73,8 @@ igloo_status ig_query_start(ig_plan *plan, ig_cancel *cancel, ig_query **ret_que
   query->plan = ig_plan_ref(plan);
   query->cancel = cancel ? ig_cancel_ref(cancel) : NULL;
   IG_TRY(start_small(query, reterr));
-  if (!query->bridge) IG_TRY(start(query, reterr));
+  query->is_small = query->bridge != NULL;
+  if (!query->is_small) IG_TRY(start(query, reterr));
   *ret_query = IG_TAKE(query);
   return IGLOO_OK;
 }
@@ -89,6 +91,10 @@ ig_query *ig_query_free(ig_query *query) {
 igloo_status ig_query_stream(ig_query *query, struct ArrowArrayStream *ret_rows,
                              struct igloo_error *reterr) {
   return (igloo_status)igb_query_stream(query->bridge, ret_rows, ig_to_igb_error(reterr));
+}
+
+bool ig_query_is_small(const ig_query *query) {
+  return query->is_small;
 }
 
 igloo_status ig_query_error(const ig_query *query, struct igloo_error *reterr) {

@@ -96,15 +96,48 @@ static void log_call(const struct ig_flight_call *call, const struct igloo_error
            IG_LOG_STR("message", error->message));
 }
 
-static void run_call(struct ig_pool_job *job) {
-  struct ig_flight_call *call = (struct ig_flight_call *)job;
+static void answer_call(struct ig_flight_call *call, bool lingers) {
   struct igloo_error error = {0};
   int64_t begin_us = ig_now_us();
   igloo_status status = handle(call, &error);
   if (status == IGLOO_OK) error = (struct igloo_error){0};
   log_call(call, &error, begin_us);
-  ig_rpc_call_finish(call->rpc, status == IGLOO_OK ? NULL : &error);
+  (lingers ? ig_rpc_call_finish_lingering : ig_rpc_call_finish)(
+      call->rpc, status == IGLOO_OK ? NULL : &error);
+}
+
+static void run_call(struct ig_pool_job *job) {
+  struct ig_flight_call *call = (struct ig_flight_call *)job;
+  answer_call(call, false);
   free_call(call);
+}
+
+/* A thread that has answered a statement waits a moment for the connection's next call,
+ * which no other thread then has to hand over to it. */
+static _Thread_local struct {
+  bool is_lingering;
+  struct ig_flight_call *next; /* what came, to be run here */
+} here;
+
+static struct ig_flight_call *linger(ig_pool *pool, ig_rpc_call *answered) {
+  here.next = NULL;
+  here.is_lingering = ig_pool_rest(pool);
+  int64_t us = here.is_lingering ? IG_RPC_LINGER_US : 0;
+  ig_rpc_call_linger(answered, us);
+  if (here.is_lingering) (void)!ig_pool_end_rest(pool, false, NULL);
+  here.is_lingering = false;
+  return here.next;
+}
+
+static void run_statement(struct ig_pool_job *job) {
+  struct ig_flight_call *call = (struct ig_flight_call *)job;
+  while (call) {
+    ig_pool *pool = call->flight->statements;
+    ig_rpc_call *answered = ig_rpc_call_ref(call->rpc);
+    answer_call(call, true);
+    free_call(call);
+    call = linger(pool, answered);
+  }
 }
 
 /* What must be possible while the engine is busy has threads of its own. */
@@ -118,6 +151,18 @@ static ig_pool *choose_pool(const struct ig_flight_call *call) {
   return answers ? flight->answers : flight->statements;
 }
 
+static igloo_status submit(struct ig_flight_call *call, struct igloo_error *reterr) {
+  ig_pool *pool = choose_pool(call);
+  bool is_statement = pool == call->flight->statements;
+  call->job.run = is_statement ? run_statement : run_call;
+  if (!is_statement || !here.is_lingering)
+    return ig_pool_submit(pool, &call->job, reterr);
+  IG_TRY(ig_pool_end_rest(pool, true, reterr));
+  here.is_lingering = false;
+  here.next = call;
+  return IGLOO_OK;
+}
+
 /* With its password checked a call goes where it would have gone at once. */
 static void run_login(struct ig_pool_job *job) {
   struct ig_flight_call *call = (struct ig_flight_call *)job;
@@ -125,8 +170,7 @@ static void run_login(struct ig_pool_job *job) {
   igloo_status status = ig_rpc_call_check(call->rpc, &error);
   if (status == IGLOO_OK) status = ig_flight_identify(call, &error);
   call->identified = true;
-  call->job.run = run_call;
-  if (status == IGLOO_OK) status = ig_pool_submit(choose_pool(call), &call->job, &error);
+  if (status == IGLOO_OK) status = submit(call, &error);
   if (status == IGLOO_OK) return;
   log_call(call, &error, ig_now_us());
   ig_rpc_call_finish(call->rpc, &error);
@@ -166,9 +210,10 @@ static void begin_call(void *ctx, ig_rpc_call *rpc) {
   igloo_status status = prepare_call(call, &error);
   bool logs_in = call->method->handle == ig_flight_handshake;
   bool checks = !logs_in && ig_flight_checks_password(call);
-  ig_pool *pool = logs_in || checks ? call->flight->logins : choose_pool(call);
   call->job.run = checks ? run_login : run_call;
-  if (status == IGLOO_OK) status = ig_pool_submit(pool, &call->job, &error);
+  if (status == IGLOO_OK)
+    status = logs_in || checks ? ig_pool_submit(call->flight->logins, &call->job, &error)
+                               : submit(call, &error);
   if (status == IGLOO_OK) return;
   ig_rpc_call_finish(rpc, &error);
   free_call(call);
@@ -212,6 +257,7 @@ igloo_status ig_flight_new(const struct ig_flight_parts *parts, ig_flight **ret_
   /* Each statement that runs or waits for a place has a thread. */
   struct ig_pool_options statements = {.name = "igloo-flight",
                                        .threads_max = parts->running + parts->queued,
+                                       .resting_max = IG_FLIGHT_LINGERING_MAX,
                                        .hint = hint};
   struct ig_pool_options answers = {.name = "igloo-answer",
                                     .threads_max = IG_FLIGHT_ANSWER_THREADS_MAX,

@@ -89,6 +89,8 @@ igloo_status ig_flight_send_rows(struct ig_flight_call *call,
   IG_TRY(choose_codec(call, &options.codec, reterr));
   IG_TRY(ig_flight_tell_session(call, reterr));
   IG_TRY(ig_ipc_encoder_new(&schema, &options, &encoder, reterr));
+  /* A small result goes out in one piece, with the status of the call. */
+  ig_rpc_call_hold(call->rpc, ig_result_is_small(&held));
   IG_TRY(ig_ipc_encoder_schema(encoder, &first, reterr));
   if (affected < 0)
     IG_TRY(send_message(call, &first, reterr));

@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "rpc/budget.h"
 #include "rpc/call_private.h"
+#include "rpc/reading.h"
 
 /* A token that is set wakes nobody, so waits look at it this often. */
 #define WATCH_US (50 * IG_US_PER_MS)
@@ -122,6 +123,7 @@ void ig_call_reset_locked(ig_rpc_call *call, uint32_t code) {
 
 void ig_call_changed_locked(ig_rpc_call *call, enum ig_call_change what) {
   ig_cond_broadcast(&call->changed);
+  if (what & IG_CALL_INPUT) ig_reading_wake_locked(call->conn);
   bool is_listed = call->wakes_input || call->wakes_room;
   if ((what & IG_CALL_INPUT) && call->waits_for_input) {
     call->waits_for_input = false;
@@ -152,16 +154,30 @@ void ig_call_wake_all(ig_rpc_call *woken) {
   }
 }
 
-bool ig_call_drop_queue_locked(ig_rpc_call *call) {
-  struct ig_rpc_outgoing *message = call->out_first;
-  bool is_cut = message && (message->part > 0 || message->offset > 0);
+static void drop_all(struct ig_rpc_outgoing *message, struct ig_rpc_outgoing **released) {
   while (message) {
     struct ig_rpc_outgoing *next = message->next;
-    ig_rpc_outgoing_drop(message, &call->conn->released);
+    ig_rpc_outgoing_drop(message, released);
     message = next;
   }
+}
+
+void ig_call_drop_queue_locked(ig_rpc_call *call) {
+  drop_all(call->out_first, &call->conn->released);
   call->out_first = call->out_last = NULL;
-  return is_cut;
+}
+
+void ig_call_drop_unbegun_locked(ig_rpc_call *call) {
+  uint64_t framed = call->framed_bytes;
+  struct ig_rpc_outgoing **rest = &call->out_first, *last = NULL;
+  while (*rest && (framed > 0 || ig_rpc_outgoing_is_begun(*rest))) {
+    last = *rest;
+    rest = &last->next;
+    uint64_t left = ig_rpc_outgoing_left(last);
+    framed -= left < framed ? left : framed;
+  }
+  drop_all(IG_TAKE(*rest), &call->conn->released);
+  call->out_last = last;
 }
 
 void ig_call_end_locked(ig_rpc_call *call, const struct igloo_error *why) {
@@ -197,7 +213,7 @@ void ig_call_expire_locked(ig_rpc_call *call, int64_t now_us) {
     ig_server_call_answer_now_locked(call, &why);
     return;
   }
-  (void)ig_call_drop_queue_locked(call);
+  ig_call_drop_queue_locked(call);
   ig_call_reset_locked(call, NGHTTP2_CANCEL);
 }
 
@@ -230,10 +246,6 @@ void ig_rpc_call_set_wakes(ig_rpc_call *call,
   IG_ASSERT(!call->on_input && !call->on_room);
   call->on_input = on_input;
   call->on_room = on_room;
-}
-
-void *ig_rpc_call_state(const ig_rpc_call *call) {
-  return call->state;
 }
 
 ig_cancel *ig_rpc_call_token(ig_rpc_call *call) {
@@ -277,8 +289,11 @@ const char *ig_rpc_call_path(const ig_rpc_call *call) {
   return call->path;
 }
 
-/* Wait for a change, with the watched token in view. */
-static igloo_status wait_locked(ig_rpc_call *call, struct igloo_error *reterr) {
+/* Wait for a change, with the watched token in view. A client that waits for what comes
+ * in (`reads`) reads it itself where it can. */
+static igloo_status wait_locked(ig_rpc_call *call, bool reads,
+                                struct igloo_error *reterr) {
+  ig_conn *conn = call->conn;
   IG_ASSERT(!ig_loop_is_here()); /* it would wait for itself */
   IG_TRY(ig_cancel_check(call->watched, reterr));
   int64_t until_us = IG_NEVER_US;
@@ -287,7 +302,10 @@ static igloo_status wait_locked(ig_rpc_call *call, struct igloo_error *reterr) {
     int64_t deadline_us = ig_cancel_deadline_us(call->watched);
     if (deadline_us < until_us) until_us = deadline_us;
   }
-  (void)ig_cond_wait_until(&call->changed, &call->conn->mu, until_us);
+  if (reads && !conn->config.is_server && ig_reading_wait_locked(conn, until_us))
+    return IGLOO_OK;
+  ig_reading_watch_locked(conn);
+  (void)ig_cond_wait_until(&call->changed, &conn->mu, until_us);
   return IGLOO_OK;
 }
 
@@ -381,13 +399,14 @@ igloo_status ig_rpc_call_receive(ig_rpc_call *call, struct ig_rpc_message *ret_m
       ig_conn_unlock(conn); /* what was written is released before this one waits */
       ig_mutex_lock(&conn->mu);
     } else {
-      status = wait_locked(call, reterr);
+      status = wait_locked(call, true, reterr);
     }
     if (status == IGLOO_OK)
       status = receive_locked(call, &message, &got, &is_over, reterr);
   }
   call->is_receiving = false;
   ig_conn_write_locked(conn);
+  ig_reading_rest_locked(conn, got && !call->is_ended);
   ig_conn_unlock(conn);
   if (status != IGLOO_OK) return status;
   *ret_got = got;
@@ -409,6 +428,7 @@ igloo_status ig_rpc_call_poll_receive(ig_rpc_call *call, enum ig_rpc_poll *ret_p
   call->is_receiving = call->waits_for_input = is_pending;
   /* A message longer than the window comes in while it is waited for. */
   if (is_pending) consume_locked(call, 0);
+  if (is_pending) ig_reading_watch_locked(conn);
   ig_conn_write_locked(conn);
   ig_conn_unlock(conn);
   if (status == IGLOO_OK)
@@ -487,28 +507,43 @@ static void queue_locked(ig_rpc_call *call, struct ig_rpc_outgoing *message) {
   ig_call_resume_locked(call);
 }
 
+static igloo_status make_room_locked(ig_rpc_call *call, uint64_t bytes, bool waits,
+                                     size_t messages_max, struct igloo_error *reterr) {
+  while (!has_room_locked(call, bytes, messages_max)) {
+    if (call->is_held) { /* room comes of what is written */
+      call->is_held = false;
+      ig_conn_write_locked(call->conn);
+      ig_conn_settle_locked(call->conn);
+    } else if (waits) {
+      IG_TRY(wait_locked(call, false, reterr));
+    } else {
+      return ig_fail_state(reterr, IGLOO_RESOURCE_EXHAUSTED, "54000",
+                           "too many messages wait for the client");
+    }
+    IG_TRY(can_send_locked(call, reterr));
+  }
+  return IGLOO_OK;
+}
+
 /* Send with or without waiting; `messages_max` is what may be queued. */
 static igloo_status send_message(ig_rpc_call *call, struct ig_pieces *pieces, bool waits,
                                  size_t messages_max, struct igloo_error *reterr) {
   ig_conn *conn = call->conn;
+  uint64_t bytes = pieces->bytes;
   struct ig_rpc_outgoing *message = NULL;
   igloo_status status = new_outgoing(call, pieces, &message, reterr);
-  if (status != IGLOO_OK) {
+  if (!message) {
     ig_pieces_done(pieces);
     return status;
   }
   ig_mutex_lock(&conn->mu);
   status = can_send_locked(call, reterr);
-  while (status == IGLOO_OK &&
-         !has_room_locked(call, message->pieces.bytes, messages_max)) {
-    status = waits ? wait_locked(call, reterr)
-                   : ig_fail_state(reterr, IGLOO_RESOURCE_EXHAUSTED, "54000",
-                                   "too many messages wait for the client");
-    if (status == IGLOO_OK) status = can_send_locked(call, reterr);
-  }
+  if (status == IGLOO_OK)
+    status = make_room_locked(call, bytes, waits, messages_max, reterr);
   if (status == IGLOO_OK) {
     queue_locked(call, IG_TAKE(message));
-    ig_conn_write_locked(conn);
+    if (!call->is_held || call->out_bytes > IG_RPC_HELD_BYTES_MAX)
+      ig_conn_write_locked(conn);
   }
   ig_conn_unlock(conn);
   if (message) {
@@ -516,6 +551,15 @@ static igloo_status send_message(ig_rpc_call *call, struct ig_pieces *pieces, bo
     ig_free(message);
   }
   return status;
+}
+
+void ig_rpc_call_hold(ig_rpc_call *call, bool is_held) {
+  ig_conn *conn = call->conn;
+  ig_mutex_lock(&conn->mu);
+  bool was_held = call->is_held;
+  call->is_held = is_held;
+  if (was_held && !is_held) ig_conn_write_locked(conn);
+  ig_conn_unlock(conn);
 }
 
 igloo_status ig_rpc_call_send(ig_rpc_call *call, struct ig_pieces *message,
@@ -528,7 +572,7 @@ igloo_status ig_rpc_call_poll_send(ig_rpc_call *call, struct ig_pieces *pieces,
   ig_conn *conn = call->conn;
   struct ig_rpc_outgoing *message = NULL;
   igloo_status status = new_outgoing(call, pieces, &message, reterr);
-  if (status != IGLOO_OK) {
+  if (!message) {
     ig_pieces_done(pieces);
     return status;
   }
@@ -544,6 +588,7 @@ igloo_status ig_rpc_call_poll_send(ig_rpc_call *call, struct ig_pieces *pieces,
         (call->out_messages < IG_RPC_POLLED_MESSAGES_MAX &&
          call->out_bytes < IG_RPC_POLLED_BYTES_MAX && !ig_rpc_budget_is_full());
     call->waits_for_room = !*ret_has_room;
+    if (call->waits_for_room) ig_reading_watch_locked(conn); /* the peer makes it */
   }
   ig_conn_unlock(conn);
   if (message) {

@@ -66,6 +66,11 @@ IG_NODISCARD igloo_status ig_rpc_call_receive(ig_rpc_call *call,
 IG_NODISCARD igloo_status ig_rpc_call_send(ig_rpc_call *call, struct ig_pieces *message,
                                            struct igloo_error *reterr);
 
+/* What is sent from now on (true) is written with what comes next: more than
+ * IG_RPC_HELD_BYTES_MAX, the end of the call, hold with false. For a sender whose next
+ * message is at hand. */
+void ig_rpc_call_hold(ig_rpc_call *call, bool is_held);
+
 /* The same without waiting, for I/O threads: fails with RESOURCE_EXHAUSTED 54000 when
  * IG_RPC_POSTED_MESSAGES_MAX messages or IG_RPC_QUEUED_BYTES_MAX bytes are waiting (a
  * call with an empty queue takes a message of any size). */
@@ -125,7 +130,6 @@ void ig_rpc_call_watch(ig_rpc_call *call, ig_cancel *token);
 void ig_rpc_call_set_state(ig_rpc_call *call, void *state,
                            void (*on_cancel)(void *state, ig_rpc_call *call),
                            void (*state_free)(void *state));
-void *ig_rpc_call_state(const ig_rpc_call *call); /* borrowed; NULL: none set */
 
 /* Whether it is over, and why: IGLOO_OK while it goes on. */
 igloo_status ig_rpc_call_check(ig_rpc_call *call, struct igloo_error *reterr);

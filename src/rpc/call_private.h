@@ -40,10 +40,12 @@ struct ig_rpc_call {
   bool is_in_ended;          /* the peer sent its last byte */
 
   struct ig_rpc_outgoing *out_first, *out_last; /* not framed whole */
+  size_t framed_bytes;                          /* of a frame that is not out yet */
   size_t out_messages;                          /* not released */
   uint64_t out_bytes;
   bool is_next_last;     /* a client's: the next message half-closes */
   bool is_half_closed;   /* a client's: nothing follows what is queued */
+  bool is_held;          /* what is sent waits for what comes next */
   bool are_headers_sent; /* of a server's response */
   bool has_provider;     /* nghttp2 asks us for data */
 
@@ -98,14 +100,12 @@ void ig_call_changed_locked(ig_rpc_call *call, enum ig_call_change what);
 /* Call what was woken; without the mutex. */
 void ig_call_wake_all(ig_rpc_call *woken);
 
-/* Drop what is queued. True where a message was on its way in part. */
-bool ig_call_drop_queue_locked(ig_rpc_call *call);
+/* Drop what is queued, or all of it but messages of which a part is on its way. */
+void ig_call_drop_queue_locked(ig_rpc_call *call);
+void ig_call_drop_unbegun_locked(ig_rpc_call *call);
 
 /* Take bytes of DATA. */
 void ig_call_data_locked(ig_rpc_call *call, const uint8_t *bytes, size_t len);
-
-/* Let the peer send again what was taken. */
-void ig_call_consume_locked(ig_rpc_call *call);
 
 /* A message of this call was sent whole or dropped: room. */
 void ig_call_released_locked(ig_rpc_call *call, struct ig_rpc_outgoing *message);

@@ -6,6 +6,7 @@
 #include "rpc/channel_private.h"
 #include "rpc/encoding.h"
 #include "rpc/header_block.h"
+#include "rpc/reading.h"
 #include "rpc/status.h"
 
 /* --- what comes in */
@@ -68,9 +69,13 @@ static igloo_status fail_http(const ig_rpc_call *call, struct igloo_error *reter
 }
 
 /* A reset without a status, as gRPC maps it. */
-static igloo_status fail_reset(uint32_t code, struct igloo_error *reterr) {
+static igloo_status fail_reset(const ig_rpc_call *call, uint32_t code,
+                               struct igloo_error *reterr) {
   if (code == NGHTTP2_REFUSED_STREAM)
     return ig_fail(reterr, IGLOO_UNAVAILABLE, "the server takes no more calls");
+  if (code == NGHTTP2_CANCEL && ig_deadline_left_us(call->deadline_us) == 0)
+    return ig_fail(reterr, IGLOO_DEADLINE_EXCEEDED,
+                   "the deadline of the call has passed");
   if (code == NGHTTP2_CANCEL)
     return ig_fail(reterr, IGLOO_CANCELLED, "the server cancelled the call");
   if (code == NGHTTP2_ENHANCE_YOUR_CALM)
@@ -89,7 +94,7 @@ static void decide_end(ig_rpc_call *call, uint32_t code) {
   } else if (call->http_status > 0 && call->http_status != 200) {
     (void)fail_http(call, &call->end);
   } else {
-    (void)fail_reset(code, &call->end);
+    (void)fail_reset(call, code, &call->end);
   }
 }
 
@@ -98,7 +103,7 @@ void ig_client_call_over_locked(ig_rpc_call *call, uint32_t code) {
   decide_end(call, code);
   call->is_ended = true;
   ig_call_changed_locked(call, IG_CALL_BOTH);
-  (void)ig_call_drop_queue_locked(call);
+  ig_call_drop_queue_locked(call);
   if (!call->is_half_closed) ig_call_reset_locked(call, NGHTTP2_NO_ERROR);
 }
 
@@ -227,7 +232,7 @@ void ig_rpc_call_cancel(ig_rpc_call *call) {
   ig_mutex_lock(&call->conn->mu);
   if (!call->is_ended) {
     ig_call_end_locked(call, &why);
-    (void)ig_call_drop_queue_locked(call);
+    ig_call_drop_queue_locked(call);
     ig_call_reset_locked(call, NGHTTP2_CANCEL);
     ig_conn_write_locked(call->conn);
   }
@@ -249,7 +254,10 @@ igloo_status ig_rpc_server_stream(ig_rpc_channel *channel,
     return status;
   }
   /* Headers, message and half-close leave in one write. */
+  ig_mutex_lock(&call->conn->mu);
   call->is_next_last = true;
+  ig_reading_expect_locked(call->conn);
+  ig_mutex_unlock(&call->conn->mu);
   status = ig_rpc_call_send(call, request, reterr);
   if (status != IGLOO_OK) return status;
   *ret_call = IG_TAKE(call);

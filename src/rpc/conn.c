@@ -5,18 +5,15 @@
 #include <limits.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "rpc/call_private.h"
 #include "rpc/conn_times.h"
+#include "rpc/reading.h"
 
-#define READS_PER_TURN 4                  /* then the loop's other connections */
-#define TLS_READS_PER_TURN 64             /* records of 16 KiB */
-#define READ_TURN_US IG_US_PER_MS         /* likewise, where the bytes cost much */
-#define READ_BYTES_MIN (16 * IG_KIB)      /* what is read of them at once */
+#define TLS_READS_PER_TURN 64             /* records of 16 KiB; then the loop's others */
 #define WRITE_BYTES_PER_TURN (8 * IG_MIB) /* likewise */
 
 static ig_conn *conn_of_source(struct ig_loop_source *source) {
@@ -64,7 +61,8 @@ void ig_conn_unlock(ig_conn *conn) {
   struct ig_rpc_outgoing *released = IG_TAKE(conn->settled);
   ig_rpc_call *unlinked = IG_TAKE(conn->unlinked);
   ig_rpc_call *woken = IG_TAKE(conn->woken);
-  bool needs_turn = conn->begun || conn->cancelled || conn->is_broken;
+  bool needs_turn = (conn->begun && !conn->has_reader) /* who lingers begins it */
+                    || conn->cancelled || conn->is_broken;
   if (needs_turn && !conn->is_corked) post_turn_locked(conn);
   ig_mutex_unlock(&conn->mu);
   release_all(released, unlinked);
@@ -80,10 +78,13 @@ igloo_status ig_conn_fail_locked(const ig_conn *conn, struct igloo_error *reterr
 
 /* --- writing */
 
-static void watch_out_locked(ig_conn *conn, bool is_wanted) {
-  if (conn->is_out_armed == is_wanted) return;
-  conn->is_out_armed = is_wanted;
-  ig_loop_modify(conn->loop, conn->fd, is_wanted ? EPOLLIN | EPOLLOUT : EPOLLIN,
+void ig_conn_watch_locked(ig_conn *conn, bool input, bool output) {
+  if (conn->state == IG_CONN_CLOSED || !conn->loop ||
+      (conn->is_in_armed == input && conn->is_out_armed == output))
+    return;
+  conn->is_in_armed = input;
+  conn->is_out_armed = output;
+  ig_loop_modify(conn->loop, conn->fd, (input ? EPOLLIN : 0u) | (output ? EPOLLOUT : 0u),
                  &conn->source);
 }
 
@@ -167,7 +168,8 @@ void ig_conn_write_locked(ig_conn *conn) {
   IG_COUNT(conn->config.counters, bytes_sent, sent);
   if (conn->is_broken) return;
   note_sent_locked(conn, sent);
-  watch_out_locked(conn, conn->is_out_blocked || sent >= WRITE_BYTES_PER_TURN);
+  ig_conn_watch_locked(conn, conn->is_in_armed,
+                       conn->is_out_blocked || sent >= WRITE_BYTES_PER_TURN);
   if (conn->output.bytes > 0) return;
   ig_rpc_output_close(&conn->output, &conn->released);
   if (conn->tls && !conn->is_out_blocked && conn->calls_len == 0)
@@ -182,7 +184,7 @@ static void end_calls_locked(ig_conn *conn) {
     call->stream_id = 0;
     call->is_lost = !call->is_ended && !call->is_answered;
     ig_call_end_locked(call, &conn->end);
-    (void)ig_call_drop_queue_locked(call);
+    ig_call_drop_queue_locked(call);
     ig_call_unlink_locked(call);
   }
 }
@@ -199,8 +201,7 @@ static void close_locked(ig_conn *conn, const struct igloo_error *why) {
   ig_loop_timer_drop(conn->loop, &conn->timer);
   ig_loop_remove(conn->loop, conn->fd);
   conn->tls = ig_tls_session_free(conn->tls);
-  (void)close(conn->fd);
-  conn->fd = -1;
+  ig_reading_close_locked(conn);
   ig_cond_broadcast(&conn->changed);
 }
 
@@ -240,6 +241,15 @@ static void begin_turn(ig_conn *conn) {
   conn->is_corked = true;
 }
 
+void ig_conn_begin_calls(ig_rpc_call *begun) {
+  while (begun) {
+    ig_rpc_call *call = begun;
+    begun = call->next_begun;
+    ig_server_call_begin(call);
+    ig_call_unref_inner(call);
+  }
+}
+
 /* Run handlers without the mutex; false when there are none. */
 static bool dispatch_locked(ig_conn *conn) {
   ig_rpc_call *begun = IG_TAKE(conn->begun);
@@ -247,12 +257,7 @@ static bool dispatch_locked(ig_conn *conn) {
   conn->begun_last = NULL;
   if (!begun && !cancelled) return false;
   ig_conn_unlock(conn);
-  while (begun) {
-    ig_rpc_call *call = begun;
-    begun = call->next_begun;
-    ig_server_call_begin(call);
-    ig_call_unref_inner(call);
-  }
+  ig_conn_begin_calls(begun);
   while (cancelled) {
     ig_rpc_call *call = cancelled;
     cancelled = call->next_cancelled;
@@ -321,34 +326,12 @@ static bool handshake_locked(ig_conn *conn) {
   return true;
 }
 
-/* What comes after the end is read for a while, so that the peer can read why; it is not
- * drained by a peer that only sends, as fast as it can. */
-static void discard_locked(ig_conn *conn, size_t len) {
-  conn->discarded_bytes += len;
-  if (conn->discarded_bytes > IG_RPC_DISCARDED_BYTES_MAX) conn->is_broken = true;
-}
-
-static void feed_locked(ig_conn *conn, const uint8_t *bytes, size_t len) {
-  IG_COUNT(conn->config.counters, bytes_received, len);
-  conn->read_us = ig_now_us();
-  conn->is_ping_sent = false;
-  if (conn->is_given_up || conn->state == IG_CONN_LINGERING) discard_locked(conn, len);
-  if (conn->state == IG_CONN_OPEN && !ig_session_feed_locked(conn, bytes, len))
-    conn->is_broken = true;
-}
-
-/* From the buffer that the loop's connections share, where no password may stay. */
-static void feed_buffer_locked(ig_conn *conn, uint8_t *buffer, size_t len) {
-  feed_locked(conn, buffer, len);
-  if (conn->config.is_server) explicit_bzero(buffer, len);
-}
-
 static void read_tls_locked(ig_conn *conn, uint8_t *buffer) {
   if (conn->state == IG_CONN_HANDSHAKE && !handshake_locked(conn)) return;
   struct igloo_error error;
   ig_error_reset(&error);
   conn->read_due_us = IG_NEVER_US;
-  int64_t until_us = ig_deadline_in(READ_TURN_US);
+  int64_t until_us = ig_deadline_in(IG_READING_TURN_US);
   for (int i = 0; conn->state != IG_CONN_CLOSED && !conn->is_broken; i++) {
     /* What OpenSSL has read ahead wakes no epoll, so the timer does, behind the others.
      */
@@ -365,50 +348,7 @@ static void read_tls_locked(ig_conn *conn, uint8_t *buffer) {
       if (error.status != IGLOO_OK) close_locked(conn, &error);
       return;
     }
-    feed_buffer_locked(conn, buffer, len);
-  }
-}
-
-/* Plaintext is read without the mutex (only this thread closes the descriptor), as far as
- * it is known into the messages that it belongs to. Returns what came, as recv() does. */
-static ssize_t read_once(ig_conn *conn, uint8_t *buffer, size_t *room) {
-  struct ig_session_loan loan;
-  ig_mutex_lock(&conn->mu);
-  ig_session_lend_locked(conn, &loan);
-  ig_mutex_unlock(&conn->mu);
-  struct iovec parts[] = {{loan.bytes, loan.len}, {buffer, *room}};
-  *room += loan.len;
-  ssize_t len = readv(conn->fd, parts, IG_ARRAY_LEN(parts));
-  int errnum = errno;
-  size_t lent = len > 0 && (size_t)len < loan.len ? (size_t)len : loan.len;
-  ig_mutex_lock(&conn->mu);
-  ig_session_end_loan_locked(&loan);
-  if (len > 0 && lent > 0) feed_locked(conn, loan.bytes, lent);
-  if (len > 0 && (size_t)len > lent && !conn->is_broken)
-    feed_buffer_locked(conn, buffer, (size_t)len - lent);
-  if (len == 0 || (len < 0 && errnum != EAGAIN && errnum != EINTR))
-    conn->is_broken = true;
-  bool is_broken = conn->is_broken;
-  ig_conn_unlock(conn);
-  ig_session_loan_done(&loan);
-  errno = errnum;
-  return is_broken ? 0 : len;
-}
-
-static void read_plain(ig_conn *conn, uint8_t *buffer) {
-  int64_t until_us = ig_deadline_in(READ_TURN_US);
-  for (int i = 0; i < READS_PER_TURN; i++) {
-    size_t room = conn->read_bytes;
-    ssize_t len = read_once(conn, buffer, &room);
-    if (len < 0 && errno == EINTR) continue;
-    if (len <= 0) return;
-    int64_t now_us = ig_now_us();
-    /* Many streams or headers in a few bytes: the next ones wait for their turn. */
-    if (now_us - conn->read_us > READ_TURN_US)
-      conn->read_bytes = READ_BYTES_MIN;
-    else if ((size_t)len == room && conn->read_bytes < IG_LOOP_BUFFER_BYTES)
-      conn->read_bytes *= 2;
-    if ((size_t)len < room || now_us >= until_us) return;
+    ig_reading_feed_locked(conn, buffer, len);
   }
 }
 
@@ -418,13 +358,10 @@ static void on_ready(struct ig_loop_source *source, uint32_t events) {
   begin_turn(conn);
   if (events & (uint32_t)EPOLLOUT) conn->is_out_blocked = false;
   bool has_input = events & (uint32_t)(EPOLLIN | EPOLLHUP | EPOLLERR);
-  if (has_input && conn->tls) {
+  if (has_input && conn->tls)
     read_tls_locked(conn, buffer);
-  } else if (has_input) {
-    ig_conn_unlock(conn);
-    read_plain(conn, buffer);
-    ig_mutex_lock(&conn->mu);
-  }
+  else if (has_input)
+    ig_reading_turn_locked(conn, buffer);
   end_turn(conn);
 }
 
@@ -465,11 +402,14 @@ igloo_status ig_conn_new(const struct ig_conn_config *config, int fd, ig_tls *tl
   ig_cond_init(&conn->changed);
   conn->state = tls ? IG_CONN_HANDSHAKE : IG_CONN_OPEN;
   conn->peer.uid = conn->peer.gid = conn->peer.pid = -1;
-  conn->read_bytes = READ_BYTES_MIN;
+  conn->read_bytes = IG_READING_BYTES;
+  conn->is_in_armed = true;
+  conn->wake_fd = -1;
   conn->read_us = conn->idle_since_us = ig_now_us();
   conn->handshake_due_us = ig_deadline_in(config->handshake_us);
   conn->calls_due_us = conn->goaway_due_us = conn->drain_due_us = conn->close_due_us =
-      conn->scheduled_us = conn->read_due_us = conn->write_due_us = IG_NEVER_US;
+      conn->scheduled_us = conn->read_due_us = conn->write_due_us = conn->watch_due_us =
+          IG_NEVER_US;
   igloo_status status = tls ? ig_tls_session_new(tls, fd, config->is_server, server_name,
                                                  &conn->tls, reterr)
                             : ig_session_open(conn, reterr);
@@ -493,6 +433,7 @@ ig_conn *ig_conn_unref(ig_conn *conn) {
   nghttp2_session_del(conn->session);
   (void)ig_tls_session_free(conn->tls);
   if (conn->fd >= 0) (void)close(conn->fd);
+  if (conn->wake_fd >= 0) (void)close(conn->wake_fd);
   ig_tls_identity_done(&conn->identity);
   ig_cond_done(&conn->changed);
   ig_mutex_done(&conn->mu);
@@ -573,5 +514,9 @@ void ig_conn_drain(ig_conn *conn, int64_t deadline_us) {
 
 void ig_conn_due_locked(ig_conn *conn, int64_t due_us) {
   if (due_us < conn->calls_due_us) conn->calls_due_us = due_us;
+  ig_conn_turn_by_locked(conn, due_us);
+}
+
+void ig_conn_turn_by_locked(ig_conn *conn, int64_t due_us) {
   if (due_us < conn->scheduled_us && !conn->is_corked) post_turn_locked(conn);
 }

@@ -1,9 +1,10 @@
 /*
  * conn.h -- one HTTP/2 connection, of a server or a channel.
  *
- * Everything in it is guarded by its one mutex. A turn of its I/O thread reads, runs what
- * became due, and writes once at the end; while a turn runs the connection is corked and
- * other threads only queue. Outside a turn whoever queues writes.
+ * Everything in it is guarded by its one mutex. A turn of its I/O thread reads (unless
+ * another thread does: reading.h), runs what became due, and writes once at the end;
+ * while a turn runs the connection is corked and other threads only queue. Outside a turn
+ * whoever queues writes.
  *
  * Owns:    socket, TLS and HTTP/2 state, output, and the calls that have a stream.
  * Threads: functions "_locked" need the mutex; the I/O thread alone closes.
@@ -82,16 +83,21 @@ struct ig_conn {
   enum ig_conn_state state;
   enum ig_conn_drain drain;
   int fd;
+  int wake_fd;              /* a client's eventfd for who reads, once needed; -1 */
   int32_t data_stream;      /* whose data_left is */
   nghttp2_session *session; /* NULL once closed */
   ig_tls_session *tls;      /* NULL: plaintext */
   struct ig_rpc_output output;
-  bool has_settings;   /* the peer's have come: it speaks HTTP/2 */
-  bool is_going_away;  /* a client's: no new calls here */
-  bool is_corked;      /* a turn is running */
-  bool is_broken;      /* the socket failed; the I/O thread will close */
-  bool is_out_armed;   /* epoll watches for EPOLLOUT */
-  bool is_out_blocked; /* the socket was full when it was last tried */
+  bool has_settings;     /* the peer's have come: it speaks HTTP/2 */
+  bool is_going_away;    /* a client's: no new calls here */
+  bool is_corked;        /* a turn is running */
+  bool is_broken;        /* the socket failed; the I/O thread will close */
+  bool is_io_reading;    /* the I/O thread is, … */
+  bool has_reader;       /* … or a thread that took it over: see reading.h … */
+  bool is_reader_asleep; /* … and that has to be woken */
+  bool is_in_armed;      /* epoll watches for EPOLLIN … */
+  bool is_out_armed;     /* … and EPOLLOUT */
+  bool is_out_blocked;   /* the socket was full when it was last tried */
   bool is_ping_sent;
   bool is_turn_posted; /* the task is; it holds a reference */
   bool is_member;      /* the peer is one of our own cluster */
@@ -119,6 +125,7 @@ struct ig_conn {
   int64_t read_due_us;  /* of TLS: more was there than one turn reads */
   int64_t write_due_us; /* a server's: when it is looked whether the peer reads of
                          * the write_left that the socket had to send */
+  int64_t watch_due_us; /* to watch for EPOLLIN again */
   int64_t read_us, ping_us, idle_since_us, scheduled_us;
 };
 
@@ -158,6 +165,14 @@ void ig_conn_write_locked(ig_conn *conn);
 
 /* Something is due at this time (a call's deadline): the timer must not fire later. */
 void ig_conn_due_locked(ig_conn *conn, int64_t due_us);
+/* Have a turn until then, for what the timer does not know of yet. */
+void ig_conn_turn_by_locked(ig_conn *conn, int64_t due_us);
+
+/* What epoll is to watch for. */
+void ig_conn_watch_locked(ig_conn *conn, bool input, bool output);
+
+/* Hand calls of the list `begun` to their methods, without the mutex. */
+void ig_conn_begin_calls(ig_rpc_call *begun);
 
 /* The error of a connection that is not there any more, or why it is closed. */
 igloo_status ig_conn_fail_locked(const ig_conn *conn, struct igloo_error *reterr);

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "rpc/call_private.h"
+#include "rpc/reading.h"
 
 static const uint8_t keepalive_ping[8] = "ig-alive";
 static const uint8_t drain_ping[8] = "ig-drain";
@@ -42,6 +43,7 @@ static int64_t idle_due(const ig_conn *conn) {
 void ig_conn_schedule_locked(ig_conn *conn) {
   int64_t due_us =
       earlier(conn->read_due_us, earlier(conn->close_due_us, conn->write_due_us));
+  due_us = earlier(due_us, conn->watch_due_us);
   if (conn->state == IG_CONN_HANDSHAKE || !conn->has_settings)
     due_us = earlier(due_us, conn->handshake_due_us);
   if (conn->state == IG_CONN_OPEN) {
@@ -157,6 +159,10 @@ bool ig_conn_check_times_locked(ig_conn *conn, struct igloo_error *ret_why) {
       now_us >= conn->handshake_due_us) {
     (void)ig_fail(ret_why, IGLOO_UNAVAILABLE, "the handshake took too long");
     return false;
+  }
+  if (now_us >= conn->watch_due_us) {
+    conn->watch_due_us = IG_NEVER_US;
+    ig_reading_watch_locked(conn);
   }
   if (!check_writing(conn, now_us, ret_why)) return false;
   if (conn->state != IG_CONN_OPEN) return true;

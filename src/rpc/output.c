@@ -38,6 +38,18 @@ size_t ig_rpc_outgoing_measure(const struct ig_rpc_outgoing *list, size_t bytes_
   return bytes;
 }
 
+bool ig_rpc_outgoing_is_begun(const struct ig_rpc_outgoing *message) {
+  return message->part > 0 || message->offset > 0;
+}
+
+uint64_t ig_rpc_outgoing_left(const struct ig_rpc_outgoing *message) {
+  uint64_t bytes = 0;
+  struct ig_rpc_outgoing at = *message;
+  for (; at.part <= at.pieces.parts_len; at.part++, at.offset = 0)
+    bytes += current_part(&at).iov_len - at.offset;
+  return bytes;
+}
+
 igloo_status ig_rpc_output_open(struct ig_rpc_output *output,
                                 struct igloo_error *reterr) {
   if (output->memory) return IGLOO_OK;

@@ -48,6 +48,10 @@ struct ig_rpc_output {
 size_t ig_rpc_outgoing_measure(const struct ig_rpc_outgoing *list, size_t bytes_max,
                                bool *ret_is_all);
 
+/* Whether some of it is in the output or was, and how much of it is not. */
+bool ig_rpc_outgoing_is_begun(const struct ig_rpc_outgoing *message);
+uint64_t ig_rpc_outgoing_left(const struct ig_rpc_outgoing *message);
+
 /* Memory to write into. OUT_OF_MEMORY. */
 IG_NODISCARD igloo_status ig_rpc_output_open(struct ig_rpc_output *output,
                                              struct igloo_error *reterr);

@@ -1,16 +1,16 @@
 /*
  * server.h -- a gRPC server: listeners, methods, drain.
  *
- * A method's `begin` runs on an I/O thread and must not block: it answers at once or
- * hands the call to a thread of the service. It gets the call with one reference and
- * owes exactly one ig_rpc_call_finish (or abort) and one ig_rpc_call_unref, on any
- * thread, in any order with the call's early end.
+ * A method's `begin` runs on an I/O thread, or on one that lingers (ig_rpc_call_linger),
+ * and must not block: it answers at once or hands the call to a thread of the service. It
+ * gets the call with one reference and owes exactly one ig_rpc_call_finish (or abort) and
+ * one ig_rpc_call_unref, on any thread, in any order with the call's early end.
  *
  * Owns:    listeners, connections, I/O threads.
  * Threads: all functions are thread-safe, except that new, the listen functions, start
  *          and free belong to one thread.
- * Blocks:  ig_rpc_server_wait_drained; listen (names are looked up); free, until the
- *          I/O threads ended.
+ * Blocks:  ig_rpc_server_wait_drained; ig_rpc_call_linger; listen (names are looked up);
+ *          free, until the I/O threads ended.
  */
 #ifndef IG_RPC_SERVER_H
 #define IG_RPC_SERVER_H
@@ -120,10 +120,6 @@ IG_NODISCARD igloo_status ig_rpc_call_add_trailer(ig_rpc_call *call, const char 
                                                   struct ig_str value,
                                                   struct igloo_error *reterr);
 
-/* Send the headers now; otherwise they go with the first message, and without a message
- * as one block with the status ("trailers-only"). */
-void ig_rpc_call_send_headers(ig_rpc_call *call);
-
 /* The end, after the messages that were queued: status OK where `error` is NULL or says
  * so, else the error as grpc-status, grpc-message and grpc-status-details-bin. Only the
  * first of finish and abort counts; on a call that ended early it does nothing but end
@@ -159,5 +155,13 @@ void ig_rpc_server_publish(ig_rpc_server *server);
  * call may hold one message out, and what comes in is RESOURCE_EXHAUSTED. Starts as
  * IG_RPC_BUDGET_BYTES. */
 void ig_rpc_set_budget(uint64_t bytes);
+
+/* As ig_rpc_call_finish; the thread will linger. */
+void ig_rpc_call_finish_lingering(ig_rpc_call *call, const struct igloo_error *error);
+
+/* After that: take the reference and wait, for `us` at most, for the next
+ * call of the same connection, if that has none; it begins on this thread. For a thread
+ * that would otherwise have to be woken for it. Blocks for that time. */
+void ig_rpc_call_linger(ig_rpc_call *call, int64_t us);
 
 #endif

@@ -5,6 +5,7 @@
 #include "rpc/call_private.h"
 #include "rpc/encoding.h"
 #include "rpc/header_block.h"
+#include "rpc/reading.h"
 #include "rpc/server.h"
 #include "rpc/status.h"
 
@@ -285,14 +286,14 @@ static void answer_locked(ig_rpc_call *call, const struct igloo_error *error) {
 }
 
 void ig_server_call_answer_now_locked(ig_rpc_call *call, const struct igloo_error *why) {
-  bool is_cut = ig_call_drop_queue_locked(call);
   if (call->is_answered) { /* what was answered never reached the peer */
+    ig_call_drop_queue_locked(call);
     ig_call_reset_locked(call, NGHTTP2_CANCEL);
     return;
   }
+  /* A message that was begun goes out whole: a reset within it would tell no reason. */
+  ig_call_drop_unbegun_locked(call);
   answer_locked(call, why);
-  /* A message that was begun cannot be followed by trailers. */
-  if (is_cut) ig_call_reset_locked(call, NGHTTP2_CANCEL);
 }
 
 void ig_server_call_refuse_locked(ig_rpc_call *call, const struct igloo_error *why) {
@@ -325,13 +326,6 @@ igloo_status ig_rpc_call_add_trailer(ig_rpc_call *call, const char *name,
   return ig_rpc_metadata_add(&call->trailers, ig_str_from_cstr(name), value, reterr);
 }
 
-void ig_rpc_call_send_headers(ig_rpc_call *call) {
-  ig_mutex_lock(&call->conn->mu);
-  if (!call->is_answered) ig_server_call_send_headers_locked(call);
-  ig_conn_write_locked(call->conn);
-  ig_conn_unlock(call->conn);
-}
-
 void ig_rpc_call_set_member(ig_rpc_call *call) {
   ig_conn *conn = call->conn;
   ig_mutex_lock(&conn->mu);
@@ -360,4 +354,17 @@ void ig_rpc_call_abort(ig_rpc_call *call, const struct igloo_error *error) {
   }
   ig_conn_write_locked(call->conn);
   ig_conn_unlock(call->conn);
+}
+
+void ig_rpc_call_finish_lingering(ig_rpc_call *call, const struct igloo_error *error) {
+  ig_mutex_lock(&call->conn->mu);
+  ig_reading_expect_locked(call->conn);
+  ig_mutex_unlock(&call->conn->mu);
+  ig_rpc_call_finish(call, error);
+}
+
+void ig_rpc_call_linger(ig_rpc_call *call, int64_t us) {
+  IG_AUTO(ig_conn) *conn = ig_conn_ref(call->conn);
+  (void)ig_rpc_call_unref(call);
+  ig_reading_linger(conn, ig_deadline_in(us));
 }

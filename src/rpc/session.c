@@ -226,7 +226,7 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
   } else {
     ig_client_call_over_locked(call, code);
   }
-  (void)ig_call_drop_queue_locked(call);
+  ig_call_drop_queue_locked(call);
   ig_call_unlink_locked(call);
   return 0;
 }
@@ -284,6 +284,7 @@ ssize_t ig_call_read_data(nghttp2_session *session, int32_t stream_id, uint8_t *
   } else if (len == 0) {
     return NGHTTP2_ERR_DEFERRED;
   }
+  call->framed_bytes = len;
   return (ssize_t)len;
 }
 
@@ -302,6 +303,7 @@ static int send_data(nghttp2_session *session, nghttp2_frame *frame,
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
   ig_rpc_output_copy(&conn->output, header, FRAME_HEADER_BYTES);
   ig_rpc_output_refer(&conn->output, &call->out_first, len);
+  call->framed_bytes = 0;
   if (!call->out_first) call->out_last = NULL;
   if (call->is_answered && !conn->is_member)
     call->stall_due_us = ig_deadline_in(conn->config.stall_us);

@@ -255,6 +255,12 @@ igloo_status ig_result_error(struct ArrowArrayStream *rows, struct igloo_error *
   return result->error.status;
 }
 
+bool ig_result_is_small(const struct ArrowArrayStream *rows) {
+  if (rows->release != result_release) return false;
+  const struct result *result = rows->private_data;
+  return result->query && ig_query_is_small(result->query);
+}
+
 int64_t ig_result_query_id(const struct ArrowArrayStream *rows) {
   if (rows->release != result_release) return 0;
   const struct result *result = rows->private_data;

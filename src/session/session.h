@@ -111,6 +111,9 @@ IG_NODISCARD igloo_status ig_session_execute(ig_session *session, struct ig_str 
 /* The error that ended a stream made by a session; INVALID_ARGUMENT for other streams. */
 igloo_status ig_result_error(struct ArrowArrayStream *rows, struct igloo_error *reterr);
 
+/* True for a session's stream of a few rows that are there already, or soon. */
+bool ig_result_is_small(const struct ArrowArrayStream *rows);
+
 /* The number of the statement that gave the stream, for logs; 0 for other streams. */
 int64_t ig_result_query_id(const struct ArrowArrayStream *rows);
 

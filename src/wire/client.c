@@ -34,10 +34,14 @@ igloo_status ig_flight_client_failed(const ig_cancel *cancel, igloo_status statu
   return cancelled;
 }
 
+/* Begin a call; with the only `request` (taken, also on failure) unless that is NULL. */
 static igloo_status start_with(ig_flight_client *client, const char *method,
                                struct ig_rpc_header *headers, size_t headers_len,
                                ig_cancel *cancel, int64_t deadline_us,
-                               ig_rpc_call **ret_call, struct igloo_error *reterr) {
+                               struct ig_buf *request, ig_rpc_call **ret_call,
+                               struct igloo_error *reterr) {
+  struct ig_pieces pieces = {0};
+  if (request) IG_TRY(ig_pieces_of_buf(request, &pieces, reterr));
   char path[PATH_BYTES_MAX];
   (void)snprintf(path, sizeof(path), SERVICE "%s", method);
   struct ig_rpc_call_options options = {.path = path,
@@ -45,14 +49,20 @@ static igloo_status start_with(ig_flight_client *client, const char *method,
                                         .metadata_len = headers_len,
                                         .deadline_us = deadline_us,
                                         .cancel = cancel};
-  IG_TRY(ig_cancel_check(cancel, reterr));
-  igloo_status status = ig_rpc_call_start(client->channel, &options, ret_call, reterr);
+  igloo_status status = ig_cancel_check(cancel, reterr);
+  if (status != IGLOO_OK)
+    ig_pieces_done(&pieces);
+  else if (request)
+    status = ig_rpc_server_stream(client->channel, &options, &pieces, ret_call, reterr);
+  else
+    status = ig_rpc_call_start(client->channel, &options, ret_call, reterr);
   return ig_flight_client_failed(cancel, status, reterr);
 }
 
 igloo_status ig_flight_client_start(ig_flight_client *client, const char *method,
                                     ig_cancel *cancel, int64_t deadline_us,
-                                    ig_rpc_call **ret_call, struct igloo_error *reterr) {
+                                    struct ig_buf *request, ig_rpc_call **ret_call,
+                                    struct igloo_error *reterr) {
   struct ig_rpc_header headers[3];
   size_t count = 0;
   char session[IG_FLIGHT_SESSION_NAME_BYTES + sizeof(KEPT)];
@@ -70,8 +80,8 @@ igloo_status ig_flight_client_start(ig_flight_client *client, const char *method
                                               ig_str_from_cstr(client->authorization)};
   if (cookie)
     headers[count++] = (struct ig_rpc_header){IG_STR("cookie"), ig_str_from_cstr(cookie)};
-  return start_with(client, method, headers, count, cancel, deadline_us, ret_call,
-                    reterr);
+  return start_with(client, method, headers, count, cancel, deadline_us, request,
+                    ret_call, reterr);
 }
 
 /* The session's cookie among the values of one set-cookie header: its "name=value"; with
@@ -129,13 +139,6 @@ void ig_flight_client_let_go(ig_flight_client *client, uint32_t session) {
 uint32_t ig_flight_client_session(ig_flight_client *client) {
   IG_LOCK_SCOPE(&client->mu);
   return client->lost;
-}
-
-igloo_status ig_flight_client_send(ig_rpc_call *call, struct ig_buf *bytes,
-                                   struct igloo_error *reterr) {
-  struct ig_pieces pieces = {0};
-  IG_TRY(ig_pieces_of_buf(bytes, &pieces, reterr));
-  return ig_rpc_call_send(call, &pieces, reterr);
 }
 
 /* ---- the list of streams ----------------------------------------------------------- */
@@ -225,7 +228,7 @@ static igloo_status log_in(ig_flight_client *client,
   IG_TRY(basic_header(options, &basic, reterr));
   struct ig_rpc_header header = {IG_STR("authorization"), ig_str_from_cstr(basic)};
   IG_TRY(start_with(client, "Handshake", &header, 1, cancel,
-                    ig_deadline_in(IG_RPC_CONNECT_US), &call, reterr));
+                    ig_deadline_in(IG_RPC_CONNECT_US), NULL, &call, reterr));
   return ig_flight_client_failed(cancel, hand_shake(client, call, reterr), reterr);
 }
 
@@ -280,14 +283,12 @@ void ig_flight_reply_done(struct ig_flight_reply *reply) {
   reply->arena = ig_arena_free(reply->arena);
 }
 
-/* Send the only request, and receive the first message and the end. *ret_reply has no
- * message where the server sent none. */
-static igloo_status exchange(ig_flight_client *client, ig_rpc_call *call,
-                             struct ig_buf *request, struct ig_flight_reply *ret_reply,
-                             struct igloo_error *reterr) {
+/* Receive the first message and the end. *ret_reply has no message where the server sent
+ * none. */
+static igloo_status receive(ig_flight_client *client, ig_rpc_call *call,
+                            struct ig_flight_reply *ret_reply,
+                            struct igloo_error *reterr) {
   bool got = false, more = true;
-  IG_TRY(ig_flight_client_send(call, request, reterr));
-  ig_rpc_call_half_close(call);
   igloo_status status = ig_rpc_call_receive(call, &ret_reply->message, &got, reterr);
   ig_flight_client_note(client, call);
   if (status != IGLOO_OK) return status;
@@ -312,8 +313,9 @@ static igloo_status ask(ig_flight_client *client, const char *method,
   ig_buf_init(request, request->max);
   reply.arena = ig_arena_new(IG_FLIGHT_ANSWER_ARENA_BYTES);
   if (!reply.arena) return ig_fail_oom(reterr);
-  IG_TRY(ig_flight_client_start(client, method, cancel, deadline_us, &call, reterr));
-  igloo_status status = exchange(client, call, &held, &reply, reterr);
+  IG_TRY(
+      ig_flight_client_start(client, method, cancel, deadline_us, &held, &call, reterr));
+  igloo_status status = receive(client, call, &reply, reterr);
   IG_TRY(ig_flight_client_failed(cancel, status, reterr));
   IG_TRY(ig_protobuf_decode(
       message, ig_str_make((const char *)reply.message.data, reply.message.len),
@@ -353,7 +355,7 @@ igloo_status ig_flight_client_schema(ig_flight_client *client,
                                      struct igloo_error *reterr) {
   struct ig_buf request = IG_BUF_INIT(IG_FLIGHT_COMMAND_BYTES_MAX);
   IG_AUTO_DONE(ig_flight_reply) reply = {0};
-  struct ig_schema_result result;
+  struct ig_schema_result result = {0};
   ig_flight_put_descriptor(command, value, &request);
   IG_TRY(ask(client, "GetSchema", &request, cancel, IG_NEVER_US,
              &ig_schema_result_message, &reply, &result, reterr));

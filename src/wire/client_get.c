@@ -151,16 +151,13 @@ igloo_status ig_flight_stream_error(const struct ArrowArrayStream *rows,
 
 /* ---- beginning --------------------------------------------------------------------- */
 
-static igloo_status begin(struct reader *reader, struct ig_str ticket,
+static igloo_status start(struct reader *reader, struct ig_str ticket,
                           struct igloo_error *reterr) {
   IG_AUTO_DONE(ig_buf) request = IG_BUF_INIT(IG_FLIGHT_COMMAND_BYTES_MAX);
   struct ig_flight_ticket message = {.ticket = ticket};
   ig_protobuf_encode(&ig_flight_ticket_message, &message, &request);
-  IG_TRY(ig_flight_client_send(reader->call, &request, reterr));
-  ig_rpc_call_half_close(reader->call);
-  igloo_status status = read_schema(reader, reterr);
-  ig_flight_client_note(reader->client, reader->call);
-  return status;
+  return ig_flight_client_start(reader->client, "DoGet", reader->cancel, IG_NEVER_US,
+                                &request, &reader->call, reterr);
 }
 
 igloo_status ig_flight_client_get(ig_flight_client *client, struct ig_str ticket,
@@ -173,10 +170,10 @@ igloo_status ig_flight_client_get(ig_flight_client *client, struct ig_str ticket
   reader->affected = -1;
   reader->cancel = cancel ? ig_cancel_ref(cancel) : NULL;
   IG_TRY(ig_ipc_decoder_new(NULL, &reader->decoder, reterr));
-  IG_TRY(ig_flight_client_start(client, "DoGet", cancel, IG_NEVER_US, &reader->call,
-                                reterr));
+  IG_TRY(start(reader, ticket, reterr));
   ig_flight_client_enter(client, &reader->open, reader->call, cancel);
-  igloo_status status = begin(reader, ticket, reterr);
+  igloo_status status = read_schema(reader, reterr);
+  ig_flight_client_note(client, reader->call);
   IG_TRY(ig_flight_client_failed(cancel, status, reterr));
   *ret_rows = (struct ArrowArrayStream){.get_schema = get_schema,
                                         .get_next = get_next,

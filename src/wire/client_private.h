@@ -39,18 +39,14 @@ struct ig_flight_client {
   struct ig_flight_open_call *open; /* guarded by mu */
 };
 
-/* Begin a call of a method of the service ("DoGet"). */
-IG_NODISCARD igloo_status ig_flight_client_start(ig_flight_client *client,
-                                                 const char *method, ig_cancel *cancel,
-                                                 int64_t deadline_us,
-                                                 ig_rpc_call **ret_call,
-                                                 struct igloo_error *reterr);
+/* Begin a call of a method of the service ("DoGet"). `request` is its only message (made
+ * by base/protobuf.h; its memory is taken, also on failure), which leaves in one write
+ * with all else; NULL: messages are sent one by one. */
+IG_NODISCARD igloo_status ig_flight_client_start(
+    ig_flight_client *client, const char *method, ig_cancel *cancel, int64_t deadline_us,
+    struct ig_buf *request, ig_rpc_call **ret_call, struct igloo_error *reterr);
 /* Keep what a call's answer, also a bad one, says of the session. */
 void ig_flight_client_note(ig_flight_client *client, ig_rpc_call *call);
-
-/* Send a message made by base/protobuf.h; takes the buffer's memory, also on failure. */
-IG_NODISCARD igloo_status ig_flight_client_send(ig_rpc_call *call, struct ig_buf *bytes,
-                                                struct igloo_error *reterr);
 
 /* What a failed call says where its token is set: that, in the words of base/cancel.h. */
 igloo_status ig_flight_client_failed(const ig_cancel *cancel, igloo_status status,

@@ -142,7 +142,8 @@ igloo_status ig_flight_client_put(ig_flight_client *client,
     rows->release = NULL;
   }
   ig_flight_put_descriptor(command, value, &descriptor);
-  IG_TRY(ig_flight_client_start(client, "DoPut", cancel, IG_NEVER_US, &call, reterr));
+  IG_TRY(
+      ig_flight_client_start(client, "DoPut", cancel, IG_NEVER_US, NULL, &call, reterr));
   struct writer writer = {.call = call, .rows = &held, .descriptor = descriptor};
   ig_flight_client_enter(client, &open, call, cancel);
   igloo_status status = put(client, &writer, &reply, &metadata, reterr);

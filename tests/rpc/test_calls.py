@@ -1,5 +1,6 @@
 """gRPC's own client for Python against src/rpc/: calls of every shape and how they end."""
 
+import struct
 import threading
 
 import grpc
@@ -201,6 +202,38 @@ def test_deadline_is_the_servers_too(echo):
         raw.request("/test.Echo/Hang", body=h2raw.message(b""), timeout="200m")
         headers = raw.trailers()
     assert headers["grpc-status"] == "4"
+
+
+@pytest.mark.parametrize("size", [10, 3_000_000])
+@pytest.mark.parametrize("stops", [False, True])
+def test_deadline_within_a_stream_is_told_behind_the_message_that_was_begun(echo, size, stops):
+    """A reset, which may come before the client's own clock is so far, would say CANCELLED."""
+    with h2raw.Connection(echo.port) as raw:
+        if not stops:
+            raw.open_windows()
+        stream = raw.request("/test.Echo/ServerStream", timeout="300m",
+                             body=h2raw.message(b"1000000000 %d" % size))
+        if stops:  # its window is closed until a later deadline is past
+            ends = raw.request("/test.Echo/Hang", body=h2raw.message(b""), timeout="300m")
+        data = bytearray()
+        while True:
+            kind, flags, of, payload = raw.until(h2raw.DATA, h2raw.HEADERS, h2raw.RESET)
+            assert kind != h2raw.RESET
+            if kind == h2raw.DATA:
+                data += payload
+            elif flags & h2raw.END_STREAM and of == stream:
+                break
+            elif flags & h2raw.END_STREAM and of == ends:
+                for open_stream in (0, stream):
+                    raw.send(h2raw.WINDOW_UPDATE, 0, open_stream, struct.pack(">I", 1 << 30))
+    assert h2raw.decode(payload)["grpc-status"] == "4"
+    messages = 0
+    while data:
+        length = 5 + struct.unpack(">I", data[1:5])[0]
+        assert length <= len(data), "a message is cut"
+        del data[:length]
+        messages += 1
+    assert messages > 0
 
 
 def test_cancelled_call_stops_the_work(echo):

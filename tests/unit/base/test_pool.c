@@ -57,7 +57,7 @@ static int set_up(void **state) {
 }
 
 static ig_pool *make(uint32_t threads, uint32_t waiting) {
-  struct ig_pool_options options = {"test", threads, waiting, "Be patient."};
+  struct ig_pool_options options = {"test", threads, waiting, "Be patient.", 1};
   ig_pool *pool = NULL;
   assert_ok(ig_pool_new(&options, &pool, &test_err));
   return pool;
@@ -124,6 +124,54 @@ static void a_thread_takes_one_job_after_the_other(void **state) {
   (void)ig_pool_free(pool);
 }
 
+/* A job that rests until another one runs, and then would do one more. */
+struct resting {
+  struct ig_pool_job job;
+  ig_pool *pool;
+  igloo_status status; /* of that */
+};
+
+static void rest(struct ig_pool_job *pool_job) {
+  struct resting *resting = (struct resting *)pool_job;
+  assert_true(ig_pool_rest(resting->pool));
+  assert_false(ig_pool_rest(resting->pool)); /* one may */
+  ig_mutex_lock(&mu);
+  done++;
+  ig_cond_broadcast(&changed);
+  ig_mutex_unlock(&mu);
+  wait_until(&running, 1);
+  resting->status = ig_pool_end_rest(resting->pool, true, NULL);
+  if (resting->status != IGLOO_OK)
+    assert_ok(ig_pool_end_rest(resting->pool, false, &test_err));
+  struct job last = {{.run = run}, true};
+  run(&last.job);
+}
+
+/* The status with which a thread that rests, in a pool of so many, is let go on. */
+static igloo_status rest_beside_a_job(uint32_t threads) {
+  ig_pool *pool = make(threads, 0);
+  struct resting resting = {.job.run = rest, .pool = pool};
+  struct job job = {{.run = run}, true};
+  assert_ok(ig_pool_submit(pool, &resting.job, &test_err));
+  wait_until(&done, 1); /* it rests */
+  assert_ok(ig_pool_submit(pool, &job.job, &test_err));
+  wait_until(&running, 2);
+  release_all();
+  (void)ig_pool_free(pool);
+  assert_int_equal(done, 3);
+  return resting.status;
+}
+
+static void a_thread_that_rests_takes_no_place(void **state) {
+  (void)state;
+  assert_int_equal(rest_beside_a_job(2), IGLOO_OK);
+}
+
+static void a_thread_that_rests_goes_on_only_where_there_is_a_place(void **state) {
+  (void)state;
+  assert_int_equal(rest_beside_a_job(1), IGLOO_RESOURCE_EXHAUSTED);
+}
+
 static void a_pool_without_jobs_has_no_threads_to_wait_for(void **state) {
   (void)state;
   assert_null(ig_pool_free(make(4, 4)));
@@ -136,6 +184,9 @@ int main(void) {
       cmocka_unit_test_setup(a_thread_that_is_only_starting_is_free, set_up),
       cmocka_unit_test_setup(freeing_waits_for_every_job, set_up),
       cmocka_unit_test_setup(a_thread_takes_one_job_after_the_other, set_up),
+      cmocka_unit_test_setup(a_thread_that_rests_takes_no_place, set_up),
+      cmocka_unit_test_setup(a_thread_that_rests_goes_on_only_where_there_is_a_place,
+                             set_up),
       cmocka_unit_test_setup(a_pool_without_jobs_has_no_threads_to_wait_for, set_up),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,7 +9,8 @@
  * Methods: /t/Echo (unary), /t/Stream ("COUNT BYTES" to that many messages), /t/Count
  * (counts a stream of requests), /t/Chat (each comes back), /t/Fail (the request is the
  * message), /t/Hang (until it is cancelled), /t/Peer (the peer's subject or uid), /t/Join
- * (echo; the connection is a member's from then on).
+ * (echo; the connection is a member's from then on), /t/Linger ("there" by a thread that
+ * then lingers, or "here" if it begins on one that does).
  */
 #ifndef IG_TESTS_RPC_LOOPBACK_H
 #define IG_TESTS_RPC_LOOPBACK_H
@@ -266,11 +267,43 @@ static void begin_chat(void *ctx, ig_rpc_call *call) {
   on_thread(call, chat);
 }
 
+static _Thread_local bool lingers;
+
+static void *answer_and_linger(void *ctx) {
+  ig_rpc_call *call = ctx;
+  ig_rpc_call *answered = ig_rpc_call_ref(call);
+  struct igloo_error error;
+  ig_error_reset(&error);
+  igloo_status status = ig_rpc_call_post_bytes(call, "there", 5, &error);
+  ig_rpc_call_finish_lingering(call, status == IGLOO_OK ? NULL : &error);
+  (void)ig_rpc_call_unref(call);
+  lingers = true;
+  ig_rpc_call_linger(answered, PATIENCE_US);
+  IG_LOCK_SCOPE(&seen.mu);
+  seen.threads--;
+  ig_cond_broadcast(&seen.changed);
+  return NULL;
+}
+
+static void begin_linger(void *ctx, ig_rpc_call *call) {
+  (void)ctx;
+  if (lingers) {
+    answer(call, "here", 4);
+    return;
+  }
+  see(&seen.threads);
+  pthread_t thread;
+  assert_int_equal(ig_thread_start("linger", 0, answer_and_linger, call, &thread, NULL),
+                   IGLOO_OK);
+  (void)pthread_detach(thread);
+}
+
 static const struct ig_rpc_method loopback_methods[] = {
     {"/t/Echo", IG_RPC_SINGLE_REQUEST, 0, echo, NULL},
     {"/t/Join", IG_RPC_SINGLE_REQUEST, 0, join, NULL},
     {"/t/Fail", IG_RPC_SINGLE_REQUEST, 0, fail_as_asked, NULL},
     {"/t/Peer", IG_RPC_SINGLE_REQUEST, 0, tell_peer, NULL},
+    {"/t/Linger", IG_RPC_SINGLE_REQUEST, 0, begin_linger, NULL},
     {"/t/Hang", IG_RPC_SINGLE_REQUEST, 0, hang, NULL},
     {"/t/Stream", IG_RPC_SINGLE_REQUEST, 0, begin_stream, NULL},
     {"/t/Count", IG_RPC_STREAM_REQUEST, 64 * IG_MIB, begin_count, NULL},
