@@ -126,9 +126,10 @@ struct ig_attachment {
 /* ---- opening ----------------------------------------------------------------------- */
 
 /* Open the catalog in `data_folder` (made if its parent exists), or, where it is NULL, in
- * a temporary folder that ig_catalog_close removes. Removes data files that no table
- * lists. Gives *ret_catalog (free: ig_catalog_close). Returns FAILED_PRECONDITION 55006
- * where another process holds the folder (the message names its id); as ig_store_open. */
+ * memory and a temporary folder that ig_catalog_close removes. Removes data files that no
+ * table lists. Gives *ret_catalog (free: ig_catalog_close). Returns FAILED_PRECONDITION
+ * 55006 where another process holds the folder (the message names its id); as
+ * ig_store_open. */
 IG_NODISCARD igloo_status ig_catalog_open(const char *data_folder,
                                           ig_catalog **ret_catalog,
                                           struct igloo_error *reterr);

@@ -31,8 +31,7 @@
 struct ig_tmpdir {
   char *parent; /* owned, absolute */
   char *path;   /* owned */
-  char name[sizeof(PREFIX) + IG_RANDOM_NAME_BYTES];
-  int lock_fd; /* owned */
+  int lock_fd;  /* owned */
 };
 
 igloo_status ig_random_name(char dst[IG_RANDOM_NAME_BYTES], struct igloo_error *reterr) {
@@ -56,6 +55,8 @@ static igloo_status remove_below(int parent_fd, const char *name, int depth,
   if (unlinkat(parent_fd, name, 0) == 0 || errno == ENOENT) return IGLOO_OK;
   if (errno != EISDIR && errno != EPERM)
     return ig_fail_errno(reterr, errno, "could not remove \"%s\"", name);
+  /* An empty folder goes without a descriptor; there may be none left. */
+  if (unlinkat(parent_fd, name, AT_REMOVEDIR) == 0) return IGLOO_OK;
 
   IG_AUTO_FD fd =
       openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -119,11 +120,10 @@ static igloo_status make_folder(ig_tmpdir *tmpdir, bool *ret_done,
                                 struct igloo_error *reterr) {
   char random[IG_RANDOM_NAME_BYTES];
   IG_TRY(ig_random_name(random, reterr));
-  (void)snprintf(tmpdir->name, sizeof(tmpdir->name), "%s%s", PREFIX, random);
   ig_free(tmpdir->path);
-  tmpdir->path = ig_asprintf("%s/%s", tmpdir->parent, tmpdir->name);
-  IG_AUTO_CHAR *lock = ig_asprintf("%s/%s/%s", tmpdir->parent, tmpdir->name, LOCK_NAME);
-  if (!tmpdir->path || !lock) return ig_fail_oom(reterr);
+  tmpdir->path = ig_asprintf("%s/" PREFIX "%s", tmpdir->parent, random);
+  IG_AUTO_CHAR *lock = tmpdir->path ? ig_asprintf("%s/" LOCK_NAME, tmpdir->path) : NULL;
+  if (!lock) return ig_fail_oom(reterr);
 
   if (mkdir(tmpdir->path, 0700) < 0)
     return ig_fail_errno(reterr, errno, "could not make folder \"%s\"", tmpdir->path);
@@ -144,6 +144,15 @@ static igloo_status make_folder(ig_tmpdir *tmpdir, bool *ret_done,
   return status;
 }
 
+static igloo_status make_some_folder(ig_tmpdir *tmpdir, struct igloo_error *reterr) {
+  bool done = false;
+  for (int i = 0; i < NAME_TRIES && !done; i++)
+    IG_TRY(make_folder(tmpdir, &done, reterr));
+  if (done) return IGLOO_OK;
+  return ig_fail(reterr, IGLOO_IO_ERROR, "could not make a temporary folder in \"%s\"",
+                 tmpdir->parent);
+}
+
 static const char *default_parent(void) {
   const char *parent = getenv("TMPDIR");
   return parent && parent[0] == '/' ? parent : "/tmp";
@@ -162,14 +171,14 @@ igloo_status ig_tmpdir_new(const char *parent, ig_tmpdir **ret_tmpdir,
   tmpdir->lock_fd = -1;
   if (!parent || !*parent) parent = default_parent();
 
-  bool done = false;
   igloo_status status =
       ig_path_absolute(ig_str_from_cstr(parent), &tmpdir->parent, reterr);
-  for (int i = 0; i < NAME_TRIES && status == IGLOO_OK && !done; i++)
-    status = make_folder(tmpdir, &done, reterr);
-  if (status == IGLOO_OK && !done)
-    status = ig_fail(reterr, IGLOO_IO_ERROR,
-                     "could not make a temporary folder in \"%s\"", parent);
+  if (status == IGLOO_OK) status = make_some_folder(tmpdir, reterr);
+  if (status == IGLOO_RESOURCE_EXHAUSTED) { /* by what killed processes left? */
+    size_t removed = 0;
+    ig_tmpdir_sweep(tmpdir->parent, &removed);
+    if (removed > 0) status = make_some_folder(tmpdir, reterr);
+  }
   if (status != IGLOO_OK) {
     free_tmpdir(tmpdir);
     return status;
@@ -184,9 +193,10 @@ const char *ig_tmpdir_path(const ig_tmpdir *tmpdir) {
 
 ig_tmpdir *ig_tmpdir_free(ig_tmpdir *tmpdir) {
   if (!tmpdir) return NULL;
-  IG_AUTO_FD parent_fd = open(tmpdir->parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (parent_fd >= 0) ig_remove_tree_if_possible(parent_fd, tmpdir->name);
+  /* The lock goes first: its descriptor may be the last that is to be had. A sweep that
+   * comes between does the same. */
   (void)close(tmpdir->lock_fd);
+  ig_remove_tree_if_possible(AT_FDCWD, tmpdir->path);
   free_tmpdir(tmpdir);
   return NULL;
 }

@@ -18,9 +18,9 @@
 
 typedef struct ig_tmpdir ig_tmpdir;
 
-/* Make a folder in `parent` (NULL: $TMPDIR, else /tmp). Gives *ret_tmpdir (free:
- * ig_tmpdir_free). Returns NOT_FOUND, PERMISSION_DENIED, RESOURCE_EXHAUSTED 53100,
- * IO_ERROR. */
+/* Make a folder in `parent` (NULL: $TMPDIR, else /tmp); where no space is left, sweep
+ * and try again. Gives *ret_tmpdir (free: ig_tmpdir_free). Returns NOT_FOUND,
+ * PERMISSION_DENIED, RESOURCE_EXHAUSTED 53100, IO_ERROR. */
 IG_NODISCARD igloo_status ig_tmpdir_new(const char *parent, ig_tmpdir **ret_tmpdir,
                                         struct igloo_error *reterr);
 

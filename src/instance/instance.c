@@ -55,10 +55,11 @@ static igloo_status open_roots(ig_instance *instance, struct igloo_error *reterr
   return status;
 }
 
-/* Spilled data of killed processes goes first: it may be what fills the disk. */
+/* Spilled data of killed processes goes first: it may be what fills the disk. Where a
+ * temporary catalog will lie beside it, that sweeps: once is enough. */
 static igloo_status open_spill(ig_instance *instance, struct igloo_error *reterr) {
   const char *folder = instance->config->engine_spill_dir;
-  ig_tmpdir_sweep(folder, NULL);
+  if (folder[0] || instance->config->server_data_dir[0]) ig_tmpdir_sweep(folder, NULL);
   IG_TRY(ig_tmpdir_new(folder, &instance->spill, reterr));
   return ig_roots_add_private(instance->roots, ig_tmpdir_path(instance->spill), reterr);
 }
@@ -177,6 +178,40 @@ static igloo_status open_admission(ig_instance *instance, struct igloo_error *re
   return ig_admission_new(&limits, &instance->admission, reterr);
 }
 
+static igloo_status open_state(ig_instance *instance, struct igloo_error *reterr) {
+  IG_TRY(open_catalog(instance, reterr));
+  IG_TRY(open_auth(instance, reterr));
+  IG_TRY(open_sources(instance, reterr));
+  IG_TRY(open_system(instance, reterr));
+  return open_admission(instance, reterr);
+}
+
+struct engine_start {
+  ig_instance *instance;
+  igloo_status status;
+  struct igloo_error error;
+};
+
+static void *start_engine(void *ctx) {
+  struct engine_start *start = ctx;
+  start->status = open_engine(start->instance, &start->error);
+  return NULL;
+}
+
+/* Side by side: they take as long as each other, and together most of the time that a
+ * small query takes. The engine keeps the roots and reads the configuration, no more. */
+static igloo_status open_engine_and_state(ig_instance *instance,
+                                          struct igloo_error *reterr) {
+  struct engine_start start = {.instance = instance};
+  pthread_t thread;
+  IG_TRY(ig_thread_start("igloo-start", 0, start_engine, &start, &thread, reterr));
+  igloo_status status = open_state(instance, reterr);
+  (void)ig_thread_join(thread);
+  IG_TRY(status);
+  if (start.status != IGLOO_OK && reterr) *reterr = start.error;
+  return start.status;
+}
+
 static void start_log(const struct ig_config *config) {
   enum ig_log_level level = IG_LOG_WARN;
   (void)ig_log_level_parse(ig_str_from_cstr(config->log_level),
@@ -203,13 +238,8 @@ igloo_status ig_instance_open_as(enum ig_instance_role role, struct ig_config *c
   IG_AUTO(ig_instance) *instance = made;
   start_log(config);
   IG_TRY(open_roots(instance, reterr));
-  IG_TRY(open_catalog(instance, reterr));
   IG_TRY(open_spill(instance, reterr));
-  IG_TRY(open_auth(instance, reterr));
-  IG_TRY(open_sources(instance, reterr));
-  IG_TRY(open_system(instance, reterr));
-  IG_TRY(open_admission(instance, reterr));
-  IG_TRY(open_engine(instance, reterr));
+  IG_TRY(open_engine_and_state(instance, reterr));
   IG_TRY(open_cluster(instance, role, reterr));
   *ret_instance = IG_TAKE(instance);
   return IGLOO_OK;

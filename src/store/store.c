@@ -125,11 +125,11 @@ igloo_status ig_store_open(const char *path, bool durable, ig_store **ret_store,
   store->tx.store = store;
   store->path = ig_strdup(path);
   if (!store->path) return ig_fail_oom(reterr);
-  IG_TRY(make_private(path, reterr));
+  if (durable) IG_TRY(make_private(path, reterr));
 
   int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
               SQLITE_OPEN_EXRESCODE;
-  int code = sqlite3_open_v2(path, &store->db, flags, NULL);
+  int code = sqlite3_open_v2(durable ? path : ":memory:", &store->db, flags, NULL);
   if (code != SQLITE_OK) return fail_sqlite(store, code, reterr);
   (void)sqlite3_busy_timeout(store->db, BUSY_MS);
   /* Names in quotes are names, and the file's own schema is not trusted with functions.
@@ -141,9 +141,10 @@ igloo_status ig_store_open(const char *path, bool durable, ig_store **ret_store,
 
   IG_AUTO_CHAR *cache = ig_asprintf("PRAGMA cache_size = -%d", CACHE_KIB);
   if (!cache) return ig_fail_oom(reterr);
-  IG_TRY(run_text(
-      store, durable ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = OFF", reterr));
-  IG_TRY(run_text(store, "PRAGMA journal_mode = WAL", reterr));
+  if (durable) {
+    IG_TRY(run_text(store, "PRAGMA synchronous = FULL", reterr));
+    IG_TRY(run_text(store, "PRAGMA journal_mode = WAL", reterr));
+  }
   IG_TRY(run_text(store, "PRAGMA foreign_keys = ON", reterr));
   IG_TRY(run_text(store, cache, reterr));
   IG_TRY(run_text(store,

@@ -30,7 +30,7 @@ typedef struct ig_tx ig_tx;
 typedef struct ig_stmt ig_stmt; /* belongs to its transaction */
 
 /* Open or create the database file, mode 0600. Gives *ret_store (free: ig_store_close).
- * One that is not `durable` dies with its process: nothing is fsynced.
+ * One that is not `durable` is in memory alone: `path` is its name in messages.
  * Returns DATA_LOSS XX001 if it is no database or damaged, PERMISSION_DENIED,
  * RESOURCE_EXHAUSTED 53100, FAILED_PRECONDITION 55006 if another process writes. */
 IG_NODISCARD igloo_status ig_store_open(const char *path, bool durable,

@@ -178,6 +178,19 @@ static void a_full_database_is_53100_and_goes_on_afterwards(void **state) {
   assert_ok(insert(store, "small", true));
 }
 
+static void a_store_that_is_not_durable_makes_no_file(void **state) {
+  (void)state;
+  ig_store *store = NULL;
+  struct stat st;
+  assert_ok(ig_store_open(in_scratch("s.db"), false, &store, &test_err));
+  assert_ok(ig_store_migrate(store, "test", steps, 2, &test_err));
+  assert_ok(insert(store, "kept", true));
+  assert_ok(insert(store, "not kept", false));
+  assert_int_equal(count_rows(store), 1);
+  store = ig_store_close(store);
+  assert_int_equal(stat(in_scratch("s.db"), &st), -1);
+}
+
 static void damaged_and_foreign_files_are_refused(void **state) {
   (void)state;
   ig_store *store = NULL;
@@ -251,6 +264,7 @@ int main(void) {
       scratch_test(a_failed_migration_changes_nothing),
       scratch_test(a_full_database_is_53100_and_goes_on_afterwards),
       scratch_test(damaged_and_foreign_files_are_refused),
+      scratch_test(a_store_that_is_not_durable_makes_no_file),
       scratch_test(the_file_is_private),
       scratch_test_in_memory(threads_take_turns),
       scratch_test_in_memory(the_store_survives_failed_allocations),
