@@ -136,7 +136,9 @@ static bool encrypt_locked(ig_conn *conn) {
 
 /* Frames for an output that is empty; false when there is nothing to write. */
 static bool fill_locked(ig_conn *conn) {
-  if (conn->state != IG_CONN_OPEN || !conn->session) return false;
+  if (conn->state != IG_CONN_OPEN || !conn->session ||
+      !nghttp2_session_want_write(conn->session))
+    return false;
   if (ig_rpc_output_open(&conn->output, NULL) != IGLOO_OK ||
       !ig_session_fill_locked(conn)) {
     break_locked(conn);

@@ -18,8 +18,9 @@
 #define IG_RPC_PREFIX_BYTES 5
 #define IG_RPC_FRAME_PARTS_MAX 256 /* of one DATA frame; the rest goes in the next */
 #define IG_RPC_OUTPUT_PARTS 1024   /* IOV_MAX */
-/* A piece that nghttp2 writes has at most 16 KiB and a few bytes. */
-#define IG_RPC_OUTPUT_COPY_BYTES (64 * IG_KIB)
+/* A piece that nghttp2 writes has at most 16 KiB and a few bytes. With more than this
+ * glibc tidies all its small pieces whenever the memory is freed. */
+#define IG_RPC_OUTPUT_COPY_BYTES (32 * IG_KIB)
 #define IG_RPC_OUTPUT_FRAME_BYTES (16 * IG_KIB + 64)
 
 /* One message on its way out. */
