@@ -195,6 +195,21 @@ struct ArrowArrayStream;
 #define IGB_PUSH_EXACT 2
 
 /**
+ * Parts are read in this process only.
+ */
+#define IGB_REACH_HERE 0
+
+/**
+ * Or on this host.
+ */
+#define IGB_REACH_HOST 1
+
+/**
+ * Or on any.
+ */
+#define IGB_REACH_ANYWHERE 2
+
+/**
  * The engine's handle; sessions and queries hold what is inside.
  */
 typedef struct igb_engine igb_engine;
@@ -264,6 +279,14 @@ typedef struct igb_member {
    */
   bool is_self;
   uint32_t threads;
+  /**
+   * Nobody else hears what it is told by this process.
+   */
+  bool is_private;
+  /**
+   * It is on this host.
+   */
+  bool is_near;
 } igb_member;
 
 /**
@@ -330,6 +353,10 @@ typedef struct igb_task_plan {
    * When the query started, by the coordinator's clock; since 1970.
    */
   uint64_t started_ns;
+  /**
+   * The execution is to offer parts of its databases under the id of the query, before this is sent.
+   */
+  bool offers;
 } igb_task_plan;
 
 /**
@@ -337,6 +364,141 @@ typedef struct igb_task_plan {
  * never calls back.
  */
 typedef void (*igb_wake)(void *wake_ctx);
+
+/**
+ * Same layout and meaning as struct igloo_expr.
+ */
+typedef struct igb_expr {
+  int32_t kind;
+  int32_t op;
+  uint32_t flags;
+  int32_t column;
+  const struct ArrowSchema *type;
+  const struct ArrowArray *value;
+  const char *name;
+  size_t name_length;
+  int32_t escape;
+  int32_t reserved0;
+  const struct igb_expr *const *children;
+  size_t children_count;
+} igb_expr;
+
+/**
+ * Same layout as struct igloo_sort.
+ */
+typedef struct igb_sort {
+  int32_t column;
+  bool descending;
+  bool nulls_first;
+} igb_sort;
+
+/**
+ * What a scan wants; columns are indexes in the table's columns. Same layout as struct
+ * ig_scan_request.
+ */
+typedef struct igb_scan_request {
+  const int32_t *columns;
+  size_t columns_count;
+  const struct igb_expr *const *filters;
+  size_t filters_count;
+  /**
+   * -1: none
+   */
+  int64_t limit;
+  const struct igb_sort *sort;
+  size_t sort_count;
+  uint32_t parts_wanted;
+} igb_scan_request;
+
+/**
+ * Same layout as struct ig_remote_part.
+ */
+typedef struct igb_part {
+  struct igb_str bytes;
+  const char *text;
+  int64_t rows;
+} igb_part;
+
+/**
+ * Same layout as struct ig_remote_decision.
+ */
+typedef struct igb_decision {
+  int32_t push;
+  const char *reason;
+} igb_decision;
+
+/**
+ * A planned scan. All of it stays valid until release(ctx), on any thread that may block; that is
+ * called when no execution of the plan opens its parts any more.
+ */
+typedef struct igb_scan {
+  const struct igb_part *parts;
+  size_t parts_count;
+  /**
+   * One for each filter of the request.
+   */
+  const struct igb_decision *decisions;
+  /**
+   * The snapshot's name as far as it is known now, "not atomic", or "". Any thread, never blocks.
+   */
+  const char *(*snapshot)(void *ctx);
+  bool limit_done;
+  bool sort_done;
+  /**
+   * Of whom: the same pointer for the same source.
+   */
+  const void *source;
+  /**
+   * Parts of the source that an execution can have open at once.
+   */
+  uint32_t open_max;
+  /**
+   * IGB_REACH_*
+   */
+  int32_t reach;
+  /**
+   * What its parts give: the request's columns.
+   */
+  const struct ArrowSchema *schema;
+  void *ctx;
+  void (*release)(void *ctx);
+} igb_scan;
+
+/**
+ * What a table of another database can do.
+ */
+typedef struct igb_remote {
+  /**
+   * One IGB_PUSH_* for each conjunct. Pure and quick; on planning threads.
+   */
+  void (*classify)(void *remote_ctx, const struct igb_expr *const *conjuncts, size_t count, int32_t *ret_push);
+  /**
+   * Whether the source's order is the engine's. Pure and quick; on planning threads.
+   */
+  bool (*sorts)(void *remote_ctx, const struct igb_sort *sort, size_t count);
+  /**
+   * Plan a scan; on planning threads, may block. Gives *ret_scan.
+   */
+  int32_t (*plan)(void *remote_ctx, const struct igb_scan_request *request, void *execution, struct igb_scan *ret_scan, struct igb_error *ret_error);
+  /**
+   * A handle by which one stream is told to end, whatever thread is in it; NULL: no memory.
+   */
+  void *(*stop_new)(void);
+  /**
+   * Any thread, never blocks.
+   */
+  void (*stop_set)(void *stop);
+  void (*stop_free)(void *stop);
+  /**
+   * Open a part; on blocking-pool threads, may block until the execution or `stop` says stop.
+   * The stream keeps what it needs of both.
+   */
+  int32_t (*open)(void *execution, struct igb_str part, void *stop, struct ArrowArrayStream *ret_stream, struct igb_error *ret_error);
+  /**
+   * Why the last call of a stream failed; 0: it does not say.
+   */
+  int32_t (*stream_error)(struct ArrowArrayStream *stream, struct igb_error *ret_error);
+} igb_remote;
 
 /**
  * What the engine needs to run statements on other members. Same layout as struct
@@ -402,6 +564,16 @@ typedef struct igb_cluster {
    * Cancels what has not ended. No wake after it has returned. Any thread, never blocks.
    */
   void (*read_free)(void *read);
+  /**
+   * On a worker: open a part of a database that the execution of this query offers. `stop` is one of
+   * `remote`; the stream keeps what it needs of it. On blocking-pool threads; may block until `stop` or
+   * the end of the query says stop.
+   */
+  int32_t (*part_open)(void *ctx, const uint8_t *query_id, struct igb_str part, void *stop, struct ArrowArrayStream *ret_stream, struct igb_error *ret_error);
+  /**
+   * Of such streams: those that stop them, and stream_error.
+   */
+  const struct igb_remote *remote;
 } igb_cluster;
 
 /**
@@ -599,137 +771,6 @@ typedef struct igb_file {
    */
   const struct igb_str *partition_values;
 } igb_file;
-
-/**
- * Same layout and meaning as struct igloo_expr.
- */
-typedef struct igb_expr {
-  int32_t kind;
-  int32_t op;
-  uint32_t flags;
-  int32_t column;
-  const struct ArrowSchema *type;
-  const struct ArrowArray *value;
-  const char *name;
-  size_t name_length;
-  int32_t escape;
-  int32_t reserved0;
-  const struct igb_expr *const *children;
-  size_t children_count;
-} igb_expr;
-
-/**
- * Same layout as struct igloo_sort.
- */
-typedef struct igb_sort {
-  int32_t column;
-  bool descending;
-  bool nulls_first;
-} igb_sort;
-
-/**
- * What a scan wants; columns are indexes in the table's columns. Same layout as struct
- * ig_scan_request.
- */
-typedef struct igb_scan_request {
-  const int32_t *columns;
-  size_t columns_count;
-  const struct igb_expr *const *filters;
-  size_t filters_count;
-  /**
-   * -1: none
-   */
-  int64_t limit;
-  const struct igb_sort *sort;
-  size_t sort_count;
-  uint32_t parts_wanted;
-} igb_scan_request;
-
-/**
- * Same layout as struct ig_remote_part.
- */
-typedef struct igb_part {
-  struct igb_str bytes;
-  const char *text;
-  int64_t rows;
-} igb_part;
-
-/**
- * Same layout as struct ig_remote_decision.
- */
-typedef struct igb_decision {
-  int32_t push;
-  const char *reason;
-} igb_decision;
-
-/**
- * A planned scan. All of it stays valid until release(ctx), on any thread that may block; that is
- * called when no execution of the plan opens its parts any more.
- */
-typedef struct igb_scan {
-  const struct igb_part *parts;
-  size_t parts_count;
-  /**
-   * One for each filter of the request.
-   */
-  const struct igb_decision *decisions;
-  /**
-   * The snapshot's name as far as it is known now, "not atomic", or "". Any thread, never blocks.
-   */
-  const char *(*snapshot)(void *ctx);
-  bool limit_done;
-  bool sort_done;
-  /**
-   * Of whom: the same pointer for the same source.
-   */
-  const void *source;
-  /**
-   * Parts of the source that an execution can have open at once.
-   */
-  uint32_t open_max;
-  /**
-   * What its parts give: the request's columns.
-   */
-  const struct ArrowSchema *schema;
-  void *ctx;
-  void (*release)(void *ctx);
-} igb_scan;
-
-/**
- * What a table of another database can do.
- */
-typedef struct igb_remote {
-  /**
-   * One IGB_PUSH_* for each conjunct. Pure and quick; on planning threads.
-   */
-  void (*classify)(void *remote_ctx, const struct igb_expr *const *conjuncts, size_t count, int32_t *ret_push);
-  /**
-   * Whether the source's order is the engine's. Pure and quick; on planning threads.
-   */
-  bool (*sorts)(void *remote_ctx, const struct igb_sort *sort, size_t count);
-  /**
-   * Plan a scan; on planning threads, may block. Gives *ret_scan.
-   */
-  int32_t (*plan)(void *remote_ctx, const struct igb_scan_request *request, void *execution, struct igb_scan *ret_scan, struct igb_error *ret_error);
-  /**
-   * A handle by which one stream is told to end, whatever thread is in it; NULL: no memory.
-   */
-  void *(*stop_new)(void);
-  /**
-   * Any thread, never blocks.
-   */
-  void (*stop_set)(void *stop);
-  void (*stop_free)(void *stop);
-  /**
-   * Open a part; on blocking-pool threads, may block until the execution or `stop` says stop.
-   * The stream keeps what it needs of both.
-   */
-  int32_t (*open)(void *execution, struct igb_str part, void *stop, struct ArrowArrayStream *ret_stream, struct igb_error *ret_error);
-  /**
-   * Why the last call of a stream failed; 0: it does not say.
-   */
-  int32_t (*stream_error)(struct ArrowArrayStream *stream, struct igb_error *ret_error);
-} igb_remote;
 
 /**
  * What a name stands for. Names: the engine knows none of its own.

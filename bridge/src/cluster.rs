@@ -22,6 +22,7 @@ mod tests;
 mod worker;
 
 use abi::{igb_cluster, igb_cluster_file, igb_member};
+pub(crate) use channel::Run;
 pub(crate) use place::{distribute, Local};
 pub(crate) use show::{json, measured, text};
 pub(crate) use worker::Tasks;
@@ -56,6 +57,10 @@ impl EngineShared {
 struct Member {
     id: String,
     is_self: bool,
+    /// Nobody else hears what it is told.
+    is_private: bool,
+    /// It is on this host.
+    is_near: bool,
 }
 
 /// A snapshot of C's. Its drop gives it back.
@@ -86,7 +91,8 @@ impl Members {
         let mut members = Members { cluster: Arc::clone(cluster), snapshot, list: vec![] };
         for member in unsafe { slice(list, count) } {
             let id = unsafe { member.id.text() }?.to_string();
-            members.list.push(Member { id, is_self: member.is_self });
+            let igb_member { is_self, is_private, is_near, .. } = *member;
+            members.list.push(Member { id, is_self, is_private, is_near });
         }
         let others = members.list.iter().any(|member| !member.is_self);
         Ok(others.then_some(members))

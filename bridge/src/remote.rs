@@ -6,6 +6,7 @@
 
 use std::ffi::c_void;
 use std::fmt;
+use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ use crate::store::Release;
 
 pub mod abi;
 mod expr;
+pub(crate) mod leased;
 pub(crate) mod lent;
 mod rule;
 mod scan;
@@ -48,8 +50,10 @@ pub(crate) struct Execution {
     pools: Pools,
     /// Whether it has the connections that it needs: the first part opened waited for them.
     connected: tokio::sync::Mutex<bool>,
-    /// Scans that are planned from now on have no more parts than this.
+    /// Scans that are planned from now on have no more parts than this,
     parts_max: AtomicUsize,
+    /// and as many where the source can.
+    parts_wanted: AtomicUsize,
 }
 
 // The contract of igb_execution.
@@ -74,6 +78,7 @@ impl Execution {
             pools: engine.pools.clone(),
             connected: tokio::sync::Mutex::new(false),
             parts_max: AtomicUsize::new(usize::MAX),
+            parts_wanted: AtomicUsize::new(0),
         }))
     }
 }
@@ -90,8 +95,34 @@ impl Execution {
         self.parts_max.store(parts, Ordering::Relaxed);
     }
 
-    fn parts_max(&self) -> usize {
-        self.parts_max.load(Ordering::Relaxed)
+    /// Scans that are planned after it are worth `parts`, however few this process has for itself.
+    pub fn want_parts(&self, parts: usize) {
+        self.parts_wanted.store(parts, Ordering::Relaxed);
+    }
+
+    /// The parts of a scan that has `partitions` for itself.
+    fn parts(&self, partitions: usize) -> usize {
+        let wanted = partitions.max(self.parts_wanted.load(Ordering::Relaxed));
+        wanted.min(self.parts_max.load(Ordering::Relaxed))
+    }
+
+    /// Does what has to wait for the connections of the execution where nobody has waited for them yet.
+    /// Only so many wait at once, so that blocking threads are left to those that have theirs.
+    pub async fn connecting<T>(
+        &self,
+        opening: &[Semaphore; 2],
+        connect: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let mut connected = self.connected.lock().await;
+        if *connected {
+            drop(connected);
+            return connect.await;
+        }
+        // The semaphores are never closed.
+        let _place = opening[0].acquire().await;
+        let done = connect.await;
+        *connected = done.is_ok();
+        done
     }
 }
 
@@ -192,6 +223,11 @@ pub(crate) fn is_scan(node: &Arc<dyn ExecutionPlan>) -> bool {
 fn scan_of(node: &Arc<dyn ExecutionPlan>) -> Option<&RemoteExec> {
     let spread = node.downcast_ref::<DistributedLeafExec>();
     spread.map_or(node, DistributedLeafExec::original).downcast_ref::<RemoteExec>()
+}
+
+/// The estimated bytes of a scan's table.
+pub(crate) fn bytes_of(node: &Arc<dyn ExecutionPlan>) -> Option<usize> {
+    node.downcast_ref::<RemoteExec>()?.remote.bytes
 }
 
 /// The parts that a node of a plan scans.

@@ -2,6 +2,7 @@
 #include "postgresql/link.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -659,10 +660,29 @@ igloo_status igp_link_open(const struct igp_link_target *target, igp_link **ret_
   return IGLOO_OK;
 }
 
+/* The server ends its process a moment after it was told to, and counts it until then:
+ * who closes a connection to make room for another waits for the server's own end. */
+#define GOODBYE_MS 500
+
+static void wait_gone(int socket) {
+  int64_t deadline_us = ig_deadline_in(GOODBYE_MS * IG_US_PER_MS);
+  struct pollfd wait = {.fd = socket, .events = POLLIN};
+  char unread[4096];
+  for (;;) {
+    int64_t left_us = deadline_us - ig_now_us();
+    if (left_us <= 0 || poll(&wait, 1, (int)(left_us / IG_US_PER_MS) + 1) <= 0) break;
+    if (read(socket, unread, sizeof(unread)) <= 0) break;
+  }
+  (void)close(socket);
+}
+
 igp_link *igp_link_close(igp_link *link) {
   if (!link) return NULL;
   if (link->canceller) free_canceller(link->canceller);
+  bool is_open = link->pg && PQstatus(link->pg) == CONNECTION_OK;
+  int socket = is_open ? fcntl(PQsocket(link->pg), F_DUPFD_CLOEXEC, 0) : -1;
   PQfinish(link->pg);
+  if (socket >= 0) wait_gone(socket);
   if (link->event >= 0) (void)close(link->event);
   ig_free(link);
   return NULL;

@@ -165,6 +165,11 @@
 #define IG_SECRETS_MAX 10000
 #define IG_SECRET_BYTES_MAX (64 * IG_KIB)
 
+/* A source as bytes: each option and secret of one, and its URI; and what a worker is
+ * told that reads it, which is a snapshot's name more. */
+#define IG_SOURCE_BYTES_MAX ((2 * IG_SOURCE_OPTIONS_MAX + 1) * 2 * IG_SECRET_BYTES_MAX)
+#define IG_LEASE_BYTES_MAX (IG_SOURCE_BYTES_MAX + 4 * IG_KIB)
+
 /* Users and logins */
 
 /* All are in memory, half a KiB each. */
@@ -482,6 +487,11 @@
 #define IG_CLUSTER_FILES_THREADS 2
 #define IG_CLUSTER_FILES_WAITING_MAX 64
 #define IG_CLUSTER_FILES_BYTES_MAX (64 * IG_MIB)
+
+/* Parts of databases that workers ask for: a thread waits for a connection of the
+ * coordinator's to be closed at most, and a hundred statements have as many parts. */
+#define IG_CLUSTER_LEASE_THREADS 4
+#define IG_CLUSTER_LEASES_WAITING_MAX 4096
 
 /* Connectors */
 

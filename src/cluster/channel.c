@@ -10,6 +10,7 @@
 #include "base/thread.h"
 #include "cluster/address.h"
 #include "cluster/files.h"
+#include "cluster/lease.h"
 #include "cluster/local.h"
 #include "cluster/tasks.h"
 #include "cluster/worker_messages.h"
@@ -80,6 +81,23 @@ static void doubt_lost_peers(struct ig_channels *channels) {
     ig_members_doubt(ig_cluster_members(channels->cluster), ig_str_from_cstr(id));
 }
 
+static const struct ig_member *find_self(const struct ig_member_list *list) {
+  for (size_t i = 0; i < list->count; i++)
+    if (list->members[i].is_self) return &list->members[i];
+  return NULL;
+}
+
+static bool is_near(const struct ig_member *self, const struct ig_member *member) {
+  return self && self->host[0] && strcmp(self->host, member->host) == 0;
+}
+
+/* What it asks this process comes by the cluster's TLS or by this one's Unix socket. */
+static bool is_private(const struct ig_channels *channels, const struct ig_member *self,
+                       const struct ig_member *member) {
+  return ig_cluster_tls(channels->cluster) ||
+         (is_near(self, member) && self->told_unix_path[0]);
+}
+
 static void *give_members(void *ctx, const struct ig_cluster_member **ret_members,
                           size_t *ret_count) {
   struct ig_channels *channels = ctx;
@@ -90,10 +108,8 @@ static void *give_members(void *ctx, const struct ig_cluster_member **ret_member
       ig_calloc(1, sizeof(*snapshot) + list->count * sizeof(snapshot->members[0]));
   if (!snapshot) return NULL;
   /* A coordinator that is being stopped sends nothing out any more. */
-  bool is_draining = false;
-  for (size_t i = 0; i < list->count; i++)
-    is_draining = is_draining || (list->members[i].is_self &&
-                                  list->members[i].state == IG_MEMBER_DRAINING);
+  const struct ig_member *self = find_self(list);
+  bool is_draining = self && self->state == IG_MEMBER_DRAINING;
   for (size_t i = 0; i < list->count; i++) {
     const struct ig_member *member = &list->members[i];
     bool takes_tasks = member->state == IG_MEMBER_ACTIVE && !is_draining;
@@ -101,7 +117,9 @@ static void *give_members(void *ctx, const struct ig_cluster_member **ret_member
     snapshot->members[snapshot->count++] =
         (struct ig_cluster_member){.id = ig_str_from_cstr(member->id),
                                    .is_self = member->is_self,
-                                   .threads = member->threads};
+                                   .threads = member->threads,
+                                   .is_private = is_private(channels, self, member),
+                                   .is_near = is_near(self, member)};
   }
   snapshot->list = IG_TAKE(list);
   *ret_members = snapshot->members;
@@ -529,9 +547,11 @@ static igloo_status send_task(struct ig_channels *channels,
 
 static int32_t start_task(void *ctx, const struct ig_cluster_task_plan *plan,
                           void *execution, void **ret_task, struct igloo_error *reterr) {
-  (void)execution; /* connecting is bounded by itself */
   struct remote *remote = NULL;
-  igloo_status status = send_task(ctx, plan, &remote, reterr);
+  igloo_status status = IGLOO_OK;
+  if (plan->offers && execution)
+    status = ig_remote_run_offer(execution, plan->task.query_id, reterr);
+  if (status == IGLOO_OK) status = send_task(ctx, plan, &remote, reterr);
   if (status != IGLOO_OK) return (int32_t)status;
   remote->log_number = ig_task_log_begin(ig_cluster_tasks(remote->channels->cluster),
                                          &plan->task, plan->member, ig_wall_us());
@@ -645,6 +665,18 @@ static int32_t give_schema(void *read, struct ArrowSchema *ret_schema,
   return (int32_t)ig_schema_copy(schema, ret_schema, reterr);
 }
 
+/* --- parts of databases */
+
+static int32_t open_part(void *ctx, const uint8_t query_id[IG_RUN_OFFER_BYTES],
+                         struct ig_str part, ig_cancel *stop,
+                         struct ArrowArrayStream *ret_rows, struct igloo_error *reterr) {
+  struct ig_channels *channels = ctx;
+  ig_sources *sources = ig_cluster_sources(channels->cluster);
+  if (!sources) return (int32_t)ig_fail(reterr, IGLOO_INTERNAL, "there are no sources");
+  return (int32_t)ig_leases_open(channels, channels->cluster, sources, query_id, part,
+                                 stop, ret_rows, reterr);
+}
+
 /* --- a call of one message, for files.c */
 
 igloo_status ig_channels_call(ig_channels *channels, struct ig_str id, const char *path,
@@ -689,7 +721,8 @@ igloo_status ig_channels_new(ig_cluster *cluster, ig_channels **ret_channels,
                                                 .read_start = start_read,
                                                 .read_poll = poll_read,
                                                 .read_schema = give_schema,
-                                                .read_free = free_remote};
+                                                .read_free = free_remote,
+                                                .part_open = open_part};
   const struct ig_pool_options pool = {
       .name = "ig-local", .threads_max = 1, .waiting_max = UINT32_MAX / 2};
   IG_TRY(ig_pool_new(&pool, &channels->pool, reterr));

@@ -9,6 +9,7 @@
 #include "cluster/channel.h"
 #include "cluster/coordinator.h"
 #include "cluster/join.h"
+#include "cluster/lease.h"
 #include "cluster/node.h"
 #include "cluster/service.h"
 
@@ -26,6 +27,8 @@ struct ig_cluster {
   ig_engine *engine;          /* borrowed; NULL before serve */
   ig_channels *channels;      /* to other members */
   ig_worker_service *service; /* for them; NULL once stopped */
+  ig_sources *sources;        /* borrowed; NULL: none */
+  ig_leases *leases;          /* of a coordinator with sources; NULL once stopped */
   struct ig_rpc_method *methods;
   size_t methods_count, methods_cap;
   struct ig_member_figures figures; /* atomic fields */
@@ -106,6 +109,7 @@ igloo_status ig_cluster_new(const struct ig_cluster_options *options,
   cluster->threads = options->threads;
   cluster->memory_bytes = options->memory_bytes;
   cluster->local_bytes = options->local_bytes;
+  cluster->sources = options->sources;
   cluster->build = ig_strdup(options->build ? options->build : ig_cluster_build());
   cluster->coordinator = ig_strdup(options->coordinator ? options->coordinator : "");
   if (!cluster->build || !cluster->coordinator) return ig_fail_oom(reterr);
@@ -159,6 +163,11 @@ igloo_status ig_cluster_serve(ig_cluster *cluster, ig_engine *engine,
     struct ig_rpc_method own[IG_COORDINATOR_METHODS];
     ig_coordinator_methods(cluster, own);
     IG_TRY(add_methods(cluster, own, IG_COORDINATOR_METHODS, reterr));
+  }
+  if (cluster->role == IG_MEMBER_COORDINATOR && cluster->sources) {
+    IG_TRY(ig_leases_new(cluster, cluster->sources, &cluster->leases, reterr));
+    struct ig_rpc_method lease = ig_leases_method(cluster->leases);
+    IG_TRY(add_methods(cluster, &lease, 1, reterr));
   }
   IG_TRY(ig_worker_service_new(cluster, engine, &cluster->service, reterr));
   methods = ig_worker_service_methods(cluster->service, &count);
@@ -246,6 +255,7 @@ void ig_cluster_stop(ig_cluster *cluster) {
     (void)ig_thread_join(cluster->watcher);
     cluster->has_watcher = false;
   }
+  cluster->leases = ig_leases_free(cluster->leases);
 }
 
 /* ---- a worker's end ---------------------------------------------------------------- */
@@ -359,6 +369,10 @@ ig_prover *ig_cluster_prover(ig_cluster *cluster) {
 
 ig_engine *ig_cluster_engine(ig_cluster *cluster) {
   return cluster->engine;
+}
+
+ig_sources *ig_cluster_sources(ig_cluster *cluster) {
+  return cluster->sources;
 }
 
 ig_tls *ig_cluster_tls(ig_cluster *cluster) {

@@ -15,6 +15,7 @@
 
 #include "cluster/identity.h"
 #include "cluster/tasks.h"
+#include "connector/source.h"
 #include "engine/engine.h"
 
 struct ig_cluster_options {
@@ -26,6 +27,7 @@ struct ig_cluster_options {
   uint32_t threads;        /* engine.threads */
   uint64_t memory_bytes;   /* engine.memory_limit */
   uint64_t local_bytes;    /* cluster.local_bytes */
+  ig_sources *sources;     /* borrowed; NULL: none, and no leases on their parts */
   /* What members show each other and trust: the files of tls.cert, tls.key and
    * tls.client_ca. NULL or "": plaintext. */
   const char *tls_cert, *tls_key, *tls_ca;
@@ -83,6 +85,7 @@ bool ig_cluster_is_refused(ig_cluster *cluster, struct igloo_error *reterr);
 ig_members *ig_cluster_members(ig_cluster *cluster); /* borrowed */
 ig_prover *ig_cluster_prover(ig_cluster *cluster);   /* borrowed */
 ig_engine *ig_cluster_engine(ig_cluster *cluster);   /* borrowed; NULL before serve */
+ig_sources *ig_cluster_sources(ig_cluster *cluster); /* borrowed; NULL: none */
 /* For channels to other members; borrowed; NULL: plaintext. */
 ig_tls *ig_cluster_tls(ig_cluster *cluster);
 enum ig_member_role ig_cluster_role(const ig_cluster *cluster);

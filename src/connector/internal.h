@@ -35,6 +35,18 @@ struct ig_source_type {
 /* NULL where there is none. */
 const struct ig_source_type *ig_source_type_find(const char *name);
 
+/* The definition as bytes of its own process only, and back: views into the bytes and the
+ * arena (ig_arena_free_wiped). Returns INVALID_ARGUMENT 08P01. */
+IG_NODISCARD igloo_status
+ig_definition_encode(const struct ig_source_definition *definition, struct ig_buf *out,
+                     struct igloo_error *reterr);
+IG_NODISCARD igloo_status ig_definition_decode(
+    struct ig_str bytes, ig_arena *arena, struct ig_source_definition *ret_definition,
+    struct igloo_error *reterr);
+/* Whether what a driver is told is to be found on this host only: a server on loopback or
+ * a socket, files of certificates. */
+bool ig_uri_is_near(const char *uri);
+
 /* What the driver is told, in the order of the definition. Gives settings and secrets of
  * *target, also on failure what there is. */
 IG_NODISCARD igloo_status ig_source_settings(
@@ -59,7 +71,9 @@ struct ig_source {
   const struct igloo_dialect *dialect;
   const ig_driver *driver;
   ig_links *pool;
-  ig_pushdown_log *log; /* shared by all sources of one ig_sources */
+  struct ig_buf definition; /* as bytes, secrets among them: for leases; wiped */
+  bool is_near;             /* it is reached from this host only, as far as one sees */
+  ig_pushdown_log *log;     /* shared by all sources of one ig_sources */
 
   pthread_mutex_t mu;   /* a leaf lock */
   struct ig_map tables; /* guarded by mu: "schema\0name" to ig_remote_table */
@@ -182,6 +196,28 @@ void ig_run_opened(ig_remote_run *run, struct ig_run_source *slot);
 /* True where reading again reads the same. */
 bool ig_run_may_retry(ig_remote_run *run, struct ig_run_source *slot);
 ig_source *ig_run_peek_source(struct ig_run_source *slot);
+
+/* For a part that another process reads: a place of the run, on which that has a
+ * connection until ig_links_take_back and ig_links_unreserve. *ret_snapshot (free:
+ * ig_free) is what it has to join; "": nothing. Blocks as the waits say. */
+IG_NODISCARD igloo_status ig_run_lend(ig_remote_run *run, struct ig_run_source *slot,
+                                      const struct ig_waits *waits, char **ret_snapshot,
+                                      struct igloo_error *reterr);
+/* The list of what runs offer, under the mutex of the sources. */
+ig_remote_run **ig_run_next_offered(ig_remote_run *run);
+/* False: it is in the list. */
+bool ig_run_begin_offer(ig_remote_run *run, const uint8_t id[IG_RUN_OFFER_BYTES]);
+/* With a reference more where it is. */
+bool ig_run_is_offer(ig_remote_run *run, const uint8_t id[IG_RUN_OFFER_BYTES]);
+void ig_sources_offer(ig_sources *sources, ig_remote_run *run,
+                      const uint8_t id[IG_RUN_OFFER_BYTES]);
+void ig_sources_withdraw(ig_sources *sources, ig_remote_run *run);
+/* Gives a reference, or NULL. */
+ig_remote_run *ig_sources_find_offer(ig_sources *sources,
+                                     const uint8_t id[IG_RUN_OFFER_BYTES]);
+/* As settings of new sources: borrowed. */
+struct ig_sources_settings ig_sources_settings_of(const ig_sources *sources);
+
 ig_cancel *ig_run_peek_cancel(ig_remote_run *run);
 ig_sources *ig_run_peek_sources(ig_remote_run *run);
 

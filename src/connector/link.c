@@ -34,6 +34,7 @@ struct ig_target *ig_target_unref(struct ig_target *target) {
   for (char **secret = target->secrets; secret && *secret; secret++) wipe(*secret);
   ig_free(target->secrets);
   ig_free(target->source);
+  if (target->gone) target->gone(target->gone_ctx);
   ig_free(target);
   return NULL;
 }
@@ -60,6 +61,11 @@ struct ig_link_group *ig_link_group_unref(struct ig_link_group *group) {
 uint32_t ig_link_group_abandoned(struct ig_link_group *group) {
   IG_LOCK_SCOPE(&group->mu);
   return group->abandoned;
+}
+
+uint32_t ig_link_group_threads(struct ig_link_group *group) {
+  IG_LOCK_SCOPE(&group->mu);
+  return group->threads - group->abandoned;
 }
 
 void ig_link_group_drain(struct ig_link_group *group, int64_t deadline_us) {

@@ -48,6 +48,8 @@ struct ig_target {
   char **secrets;                /* never shown; ended by NULL */
   const char *const *statements; /* for each new connection; NULL ends; borrowed */
   bool read_only;
+  void (*gone)(void *ctx); /* NULL, or called when nobody has it, and no link, any more */
+  void *gone_ctx;
 };
 struct ig_target *ig_target_ref(struct ig_target *target);
 struct ig_target *ig_target_unref(struct ig_target *target); /* takes NULL */
@@ -71,6 +73,8 @@ struct ig_link_group *ig_link_group_unref(struct ig_link_group *group); /* takes
 uint32_t ig_link_group_abandoned(struct ig_link_group *group);
 /* Wait until no thread is left but those that were given up, at most until then. */
 void ig_link_group_drain(struct ig_link_group *group, int64_t deadline_us);
+/* Threads now, but for those that were given up. */
+uint32_t ig_link_group_threads(struct ig_link_group *group);
 
 /* Start a thread and connect, with the session's statements. Gives *ret_link. Returns
  * UNAVAILABLE 08001 (also where it took IG_CONNECTOR_CONNECT_US); UNAUTHENTICATED; what

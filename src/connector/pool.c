@@ -1,6 +1,8 @@
 /* pool.c -- see pool.h. */
 #include "connector/pool.h"
 
+#include <time.h>
+
 #include "base/clock.h"
 #include "base/limits.h"
 
@@ -32,6 +34,7 @@ struct ig_links {
   ig_link **idle;       /* room for `places` */
   uint32_t idle_count;
   uint32_t links; /* idle and taken */
+  uint32_t lent;  /* places on which other processes have a connection */
   bool closed;
 
   bool broken;
@@ -249,6 +252,50 @@ igloo_status ig_links_take(ig_links *pool, const struct ig_waits *waits,
   return IGLOO_OK;
 }
 
+/* An idle link for which there is no place any more, with its reference to the pool. */
+static ig_link *take_surplus(ig_links *pool) {
+  IG_LOCK_SCOPE(&pool->mu);
+  if (pool->idle_count == 0 || pool->links + pool->lent <= pool->places) return NULL;
+  pool->links--;
+  return pool->idle[--pool->idle_count];
+}
+
+static bool is_over(ig_links *pool) {
+  uint32_t threads = ig_link_group_threads(pool->group);
+  IG_LOCK_SCOPE(&pool->mu);
+  return threads + pool->lent > pool->places;
+}
+
+igloo_status ig_links_lend(ig_links *pool, const struct ig_waits *waits,
+                           struct igloo_error *reterr) {
+  ig_mutex_lock(&pool->mu);
+  pool->lent++;
+  ig_mutex_unlock(&pool->mu);
+  for (ig_link *link; (link = take_surplus(pool));) {
+    ig_link_close(link);
+    ig_links_unref(pool);
+  }
+  igloo_status status = IGLOO_OK;
+  while (status == IGLOO_OK && is_over(pool)) {
+    status = ig_waits_check(waits, reterr);
+    struct timespec pause = {.tv_nsec = 1000000};
+    if (status == IGLOO_OK) (void)nanosleep(&pause, NULL);
+  }
+  if (status != IGLOO_OK) ig_links_take_back(pool);
+  return status;
+}
+
+void ig_links_take_back(ig_links *pool) {
+  IG_LOCK_SCOPE(&pool->mu);
+  IG_ASSERT(pool->lent > 0);
+  pool->lent--;
+}
+
+void ig_links_on_gone(ig_links *pool, void (*gone)(void *ctx), void *ctx) {
+  pool->target->gone = gone;
+  pool->target->gone_ctx = ctx;
+}
+
 /* On the link's thread. Where it is no longer idle somebody took it in time. */
 static void expire(void *ctx, ig_link *link) {
   ig_links *pool = ctx;
@@ -307,8 +354,8 @@ igloo_status ig_links_call(ig_links *pool, struct ig_call *call,
 
 void ig_links_stats(ig_links *pool, struct ig_source_stats *ret_stats) {
   IG_LOCK_SCOPE(&pool->mu);
-  ret_stats->connections = pool->links;
-  ret_stats->busy = pool->links - pool->idle_count;
+  ret_stats->connections = pool->links + pool->lent;
+  ret_stats->busy = pool->links + pool->lent - pool->idle_count;
   ret_stats->waiting = pool->waiting;
   ret_stats->failures = pool->failures;
   ret_stats->refused = pool->refused;

@@ -7,6 +7,9 @@
  * source may read from it too, so a writer takes its place before its reads take theirs,
  * and writers and readers leave each other room (ig_links_readers_max).
  *
+ * Other processes may connect on places of this pool (ig_links_lend): then links of this
+ * process, idle ones too, and theirs are together no more than there are places.
+ *
  * A source that cannot be reached is asked once in IG_CONNECTOR_PROBE_US; whoever comes
  * between is refused at once with what the last attempt said.
  *
@@ -51,6 +54,18 @@ IG_NODISCARD igloo_status ig_links_take(ig_links *pool, const struct ig_waits *w
 /* Take it back (NULL too); where `status` is not OK it is closed, and where that says the
  * source is gone the idle ones are as well. The place stays reserved. */
 void ig_links_give(ig_links *pool, ig_link *link, igloo_status status);
+
+/* With a place: another process has a connection on it from now on. Where there would be
+ * too many an idle one of this process is closed, and waited for. Returns what the waits
+ * say; nothing is lent then. */
+IG_NODISCARD igloo_status ig_links_lend(ig_links *pool, const struct ig_waits *waits,
+                                        struct igloo_error *reterr);
+/* That connection is closed. The place stays reserved. */
+void ig_links_take_back(ig_links *pool);
+
+/* `gone` is called once, on any thread, when the last connection is closed and nobody has
+ * the pool any more. Before the first connection. */
+void ig_links_on_gone(ig_links *pool, void (*gone)(void *ctx), void *ctx);
 
 void ig_links_stats(ig_links *pool, struct ig_source_stats *ret_stats);
 

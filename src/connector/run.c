@@ -48,6 +48,10 @@ struct ig_remote_run {
   pthread_cond_t changed;
   struct ig_run_source *slots; /* guarded by mu, as all below */
   bool reserving, reserved;
+
+  ig_remote_run *next_offered; /* guarded by the sources', as the next two */
+  bool is_offered;
+  uint8_t offer[IG_RUN_OFFER_BYTES];
 };
 
 igloo_status ig_remote_run_new(ig_sources *sources, ig_cancel *cancel,
@@ -367,6 +371,7 @@ static bool release_surplus(ig_remote_run *run, struct ig_run_source *slot, bool
 
 ig_remote_run *ig_remote_run_unref(ig_remote_run *run) {
   if (!run || atomic_fetch_sub(&run->refs, 1) != 1) return NULL;
+  ig_sources_withdraw(run->sources, run);
   while (run->slots) {
     struct ig_run_source *slot = run->slots;
     while (release_surplus(run, slot, true)) {
@@ -556,4 +561,93 @@ igloo_status ig_run_take(ig_remote_run *run, struct ig_run_source *slot,
 bool ig_run_in_snapshot(ig_remote_run *run, struct ig_run_source *slot) {
   IG_LOCK_SCOPE(&run->mu);
   return slot->snapshot == SNAPSHOT_TAKEN;
+}
+
+/* ---- parts that other processes read ----------------------------------------------- */
+
+/* What a run offers is found by its id for as long as somebody has the run: who looks for
+ * it takes no reference of one that is just ending. */
+static bool try_ref(ig_remote_run *run) {
+  unsigned refs = atomic_load(&run->refs);
+  while (refs > 0)
+    if (atomic_compare_exchange_weak(&run->refs, &refs, refs + 1)) return true;
+  return false;
+}
+
+ig_remote_run **ig_run_next_offered(ig_remote_run *run) {
+  return &run->next_offered;
+}
+
+bool ig_run_begin_offer(ig_remote_run *run, const uint8_t id[IG_RUN_OFFER_BYTES]) {
+  bool is_new = !run->is_offered;
+  run->is_offered = true;
+  memcpy(run->offer, id, sizeof(run->offer));
+  return is_new;
+}
+
+bool ig_run_is_offer(ig_remote_run *run, const uint8_t id[IG_RUN_OFFER_BYTES]) {
+  return memcmp(run->offer, id, sizeof(run->offer)) == 0 && try_ref(run);
+}
+
+/* The first source from `slot` on that is read in several parts; NULL: none. */
+static struct ig_run_source *find_several(ig_remote_run *run,
+                                          struct ig_run_source *slot) {
+  IG_LOCK_SCOPE(&run->mu);
+  while (slot && (slot->planned < 2 || !ig_source_has_snapshots(slot->source)))
+    slot = slot->next;
+  return slot;
+}
+
+/* The link that takes it stays with the run: a part that is opened here reads by it. */
+static igloo_status take_snapshot(ig_remote_run *run, struct ig_run_source *slot,
+                                  struct igloo_error *reterr) {
+  struct ig_waits waits = {.cancel = run->cancel, .deadline_us = IG_NEVER_US};
+  ig_link *link = NULL;
+  {
+    IG_LOCK_SCOPE(&run->mu);
+    if (slot->snapshot == SNAPSHOT_TAKEN || slot->snapshot == SNAPSHOT_IMPOSSIBLE)
+      return IGLOO_OK;
+  }
+  IG_TRY(ig_run_take(run, slot, IG_STR(""), &waits, &link, reterr));
+  ig_run_give(run, slot, link, IGLOO_OK);
+  return IGLOO_OK;
+}
+
+igloo_status ig_remote_run_offer(ig_remote_run *run, const uint8_t id[IG_RUN_OFFER_BYTES],
+                                 struct igloo_error *reterr) {
+  struct ig_run_source *slot = find_several(run, run->slots);
+  while (slot) {
+    IG_TRY(take_snapshot(run, slot, reterr));
+    slot = find_several(run, slot->next);
+  }
+  ig_sources_offer(run->sources, run, id);
+  return IGLOO_OK;
+}
+
+/* A place of the slot that has no link; false: there is none. */
+static bool take_spare(ig_remote_run *run, struct ig_run_source *slot) {
+  IG_LOCK_SCOPE(&run->mu);
+  if (slot->places <= slot->links) return false;
+  slot->places--;
+  return true;
+}
+
+igloo_status ig_run_lend(ig_remote_run *run, struct ig_run_source *slot,
+                         const struct ig_waits *waits, char **ret_snapshot,
+                         struct igloo_error *reterr) {
+  ig_links *pool = slot->source->pool;
+  IG_AUTO_CHAR *snapshot = NULL;
+  {
+    IG_LOCK_SCOPE(&run->mu);
+    snapshot = ig_strdup(slot->name ? slot->name : "");
+  }
+  if (!snapshot) return ig_fail_oom(reterr);
+  /* Only a part that is read again finds none. */
+  if (!take_spare(run, slot))
+    IG_TRY(ig_links_reserve(pool, IG_PLACE_READ, 1, waits, reterr));
+  igloo_status status = ig_links_lend(pool, waits, reterr);
+  if (status != IGLOO_OK) ig_links_unreserve(pool, IG_PLACE_READ, 1);
+  ig_run_opened(run, slot);
+  if (status == IGLOO_OK) *ret_snapshot = IG_TAKE(snapshot);
+  return status;
 }

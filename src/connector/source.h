@@ -85,6 +85,10 @@ int64_t ig_source_version(const ig_source *source);
 bool ig_source_is_read_only(const ig_source *source);
 /* Parts of its tables that one execution can have open at once. */
 uint32_t ig_source_readers_max(const ig_source *source);
+/* Who may read parts of its tables beside this process: nobody where parts cannot read
+ * one state, or its driver is not known to be elsewhere. */
+enum ig_source_reach { IG_REACH_HERE, IG_REACH_HOST, IG_REACH_ANYWHERE };
+enum ig_source_reach ig_source_reach(const ig_source *source);
 
 /* ---- looking ---------------------------------------------------------------------- */
 
@@ -160,6 +164,13 @@ IG_NODISCARD igloo_status ig_remote_run_new(ig_sources *sources, ig_cancel *canc
                                             ig_remote_run **ret_run,
                                             struct igloo_error *reterr);
 ig_remote_run *ig_remote_run_ref(ig_remote_run *run);
+/* Other processes may read its parts from now on (lease.h), under this id; once more does
+ * nothing. Takes the places of all that was planned and the snapshots of what is read in
+ * several parts, so that the first part that is opened anywhere finds them. Blocks. */
+#define IG_RUN_OFFER_BYTES 16
+IG_NODISCARD igloo_status ig_remote_run_offer(ig_remote_run *run,
+                                              const uint8_t id[IG_RUN_OFFER_BYTES],
+                                              struct igloo_error *reterr);
 ig_remote_run *ig_remote_run_unref(ig_remote_run *run); /* takes NULL; returns NULL */
 IG_DEFINE_AUTO(ig_remote_run, ig_remote_run_unref)
 

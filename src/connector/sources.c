@@ -10,9 +10,10 @@ struct ig_sources {
   uint32_t connections_max;
   ig_pushdown_log *log;
 
-  pthread_mutex_t mu;    /* a leaf lock */
-  struct ig_map by_name; /* guarded by mu; each value holds a reference */
-  uint64_t attached;     /* guarded by mu: how many there were so far */
+  pthread_mutex_t mu;     /* a leaf lock */
+  struct ig_map by_name;  /* guarded by mu; each value holds a reference */
+  uint64_t attached;      /* guarded by mu: how many there were so far */
+  ig_remote_run *offered; /* guarded by mu: a list, of no references */
 };
 
 /* At the end of a process: drivers that do not come back are not waited for longer. */
@@ -38,6 +39,7 @@ ig_source *ig_source_unref(ig_source *source) {
   if (!source || atomic_fetch_sub(&source->refs, 1) != 1) return NULL;
   if (source->pool) ig_links_close(source->pool);
   ig_links_unref(source->pool);
+  ig_buf_done(&source->definition);
   ig_map_done(&source->tables);
   ig_listing_unref(source->listing);
   ig_pushdown_log_unref(source->log);
@@ -66,6 +68,11 @@ bool ig_source_is_read_only(const ig_source *source) {
 
 uint32_t ig_source_readers_max(const ig_source *source) {
   return ig_links_readers_max(source->pool);
+}
+
+enum ig_source_reach ig_source_reach(const ig_source *source) {
+  if (source->type->any_option || !ig_source_has_snapshots(source)) return IG_REACH_HERE;
+  return source->is_near ? IG_REACH_HOST : IG_REACH_ANYWHERE;
 }
 
 const char *ig_source_default_schema(const ig_source *source) {
@@ -162,6 +169,38 @@ ig_pushdown_log *ig_sources_peek_log(ig_sources *sources) {
   return sources->log;
 }
 
+struct ig_sources_settings ig_sources_settings_of(const ig_sources *sources) {
+  return (struct ig_sources_settings){
+      .driver_paths = (const char *const *)sources->folders,
+      .driver_paths_count = sources->folders_count,
+      .max_connections = sources->connections_max};
+}
+
+void ig_sources_offer(ig_sources *sources, ig_remote_run *run,
+                      const uint8_t id[IG_RUN_OFFER_BYTES]) {
+  IG_LOCK_SCOPE(&sources->mu);
+  if (!ig_run_begin_offer(run, id)) return;
+  *ig_run_next_offered(run) = sources->offered;
+  sources->offered = run;
+}
+
+void ig_sources_withdraw(ig_sources *sources, ig_remote_run *run) {
+  IG_LOCK_SCOPE(&sources->mu);
+  for (ig_remote_run **at = &sources->offered; *at; at = ig_run_next_offered(*at)) {
+    if (*at != run) continue;
+    *at = *ig_run_next_offered(run);
+    return;
+  }
+}
+
+ig_remote_run *ig_sources_find_offer(ig_sources *sources,
+                                     const uint8_t id[IG_RUN_OFFER_BYTES]) {
+  IG_LOCK_SCOPE(&sources->mu);
+  for (ig_remote_run *run = sources->offered; run; run = *ig_run_next_offered(run))
+    if (ig_run_is_offer(run, id)) return run;
+  return NULL;
+}
+
 ig_source *ig_sources_find(ig_sources *sources, struct ig_str name) {
   IG_LOCK_SCOPE(&sources->mu);
   ig_source *source = ig_map_get(&sources->by_name, name);
@@ -238,6 +277,11 @@ static igloo_status make_pool(ig_sources *sources,
   IG_TRY(ig_source_settings(source->type, definition, target, reterr));
   IG_TRY(find_driver(sources, definition, source, reterr));
   target->driver = source->driver;
+  const char *uri = NULL;
+  for (size_t i = 0; i < target->settings_count && !uri; i++)
+    if (strcmp(target->settings[i].key, ADBC_OPTION_URI) == 0)
+      uri = target->settings[i].value;
+  source->is_near = ig_uri_is_near(uri ? uri : "");
   return ig_links_new(target, sources->connections_max, &source->pool, reterr);
 }
 
@@ -259,6 +303,8 @@ static igloo_status make_source(ig_sources *sources,
   source->default_schema = ig_strdup(schema ? schema : source->type->default_schema);
   if (!source->name || !source->default_schema) return ig_fail_oom(reterr);
   IG_TRY(make_pool(sources, definition, source, reterr));
+  source->definition = (struct ig_buf)IG_BUF_INIT_WIPED(IG_SOURCE_BYTES_MAX);
+  IG_TRY(ig_definition_encode(definition, &source->definition, reterr));
   *ret_source = IG_TAKE(source);
   return IGLOO_OK;
 }

@@ -74,6 +74,9 @@ IG_NODISCARD igloo_status ig_to_igb_table(ig_scan_table *table,
 /* The part of it that is a table of another database. */
 void ig_to_igb_remote(const ig_scan_table *table, struct igb_table *out);
 
+/* Its functions. */
+const struct igb_remote *ig_igb_remote(void);
+
 /* The bridge's view of a run, borrowed, made in *space; NULL for NULL. */
 const struct igb_execution *ig_to_igb_execution(ig_remote_run *run,
                                                 struct igb_execution *space);

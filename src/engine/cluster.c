@@ -7,6 +7,8 @@
 SAME_SIZE(igb_member, ig_cluster_member);
 SAME_FIELD(igb_member, ig_cluster_member, is_self);
 SAME_FIELD(igb_member, ig_cluster_member, threads);
+SAME_FIELD(igb_member, ig_cluster_member, is_private);
+SAME_FIELD(igb_member, ig_cluster_member, is_near);
 SAME_SIZE(igb_task, ig_cluster_task);
 SAME_FIELD(igb_task, ig_cluster_task, stage);
 SAME_FIELD(igb_task, ig_cluster_task, number);
@@ -19,6 +21,7 @@ SAME_FIELD(igb_task_plan, ig_cluster_task_plan, plan);
 SAME_FIELD(igb_task_plan, ig_cluster_task_plan, settings);
 SAME_FIELD(igb_task_plan, ig_cluster_task_plan, settings_count);
 SAME_FIELD(igb_task_plan, ig_cluster_task_plan, started_ns);
+SAME_FIELD(igb_task_plan, ig_cluster_task_plan, offers);
 SAME_SIZE(igb_cluster_file, ig_cluster_file);
 static_assert(offsetof(struct igb_cluster_file, id.mtime_ns) ==
                   offsetof(struct ig_cluster_file, mtime_ns),
@@ -39,6 +42,8 @@ SAME_FIELD(igb_cluster, ig_cluster_channel, read_start);
 SAME_FIELD(igb_cluster, ig_cluster_channel, read_poll);
 SAME_FIELD(igb_cluster, ig_cluster_channel, read_schema);
 SAME_FIELD(igb_cluster, ig_cluster_channel, read_free);
+SAME_FIELD(igb_cluster, ig_cluster_channel, part_open);
+SAME_FIELD(igb_cluster, ig_cluster_channel, remote);
 SAME_SIZE(igb_task_events, ig_cluster_task_events);
 SAME_FIELD(igb_task_events, ig_cluster_task_events, message);
 SAME_FIELD(igb_task_events, ig_cluster_task_events, ended);
@@ -53,6 +58,12 @@ SAME_VALUE(IGB_POLL_PENDING, IG_CLUSTER_POLL_PENDING);
 SAME_VALUE(IGB_POLL_FAILED, IG_CLUSTER_POLL_FAILED);
 
 void ig_engine_set_cluster(ig_engine *engine, const struct ig_cluster_channel *channel) {
+  struct ig_cluster_channel table;
+  if (channel) {
+    table = *channel;
+    table.remote = ig_igb_remote();
+    channel = &table;
+  }
   igb_engine_set_cluster(ig_engine_peek_bridge(engine),
                          (const struct igb_cluster *)(const void *)channel);
 }

@@ -17,6 +17,7 @@
 
 #include <igloo/arrow.h>
 
+#include "base/cancel.h"
 #include "base/error.h"
 #include "base/str.h"
 #include "engine/engine.h"
@@ -38,6 +39,8 @@ struct ig_cluster_member {
   struct ig_str id; /* [a-z0-9-], at most 63, unique for each incarnation */
   bool is_self;     /* this process */
   uint32_t threads;
+  bool is_private; /* nobody else hears what it is told by this process */
+  bool is_near;    /* it is on this host */
 };
 
 /* A task of a query: of the tasks of `stage` the one with this number. */
@@ -59,6 +62,9 @@ struct ig_cluster_task_plan {
   const struct ig_cluster_pair *settings; /* what of the session changes results */
   size_t settings_count;
   uint64_t started_ns; /* of the query, by the coordinator's clock; since 1970 */
+  /* Workers read parts of its databases: the run offers them under the id of the query
+   * (ig_remote_run_offer) before this is sent. */
+  bool offers;
 };
 
 /* A file as it was listed: size and mtime tell whether another member has the same. */
@@ -121,6 +127,12 @@ struct ig_cluster_channel {
   /* Cancels what has not ended. No wake after it has returned. Any thread, never blocks.
    */
   void (*read_free)(void *read);
+  /* On a worker: open a part (bytes of ig_remote_part) of a database that the run of this
+   * query offers, as ig_remote_open() does. On the engine's blocking threads. */
+  int32_t (*part_open)(void *ctx, const uint8_t query_id[16], struct ig_str part,
+                       ig_cancel *stop, struct ArrowArrayStream *ret_rows,
+                       struct igloo_error *reterr);
+  const void *remote; /* the engine's own, set by it */
 };
 
 /* Run statements that are planned from now on by `channel` (copied; its ctx stays valid

@@ -66,6 +66,9 @@ SAME_VALUE(IGB_EXPR_IGNORE_CASE, IGLOO_EXPR_IGNORE_CASE);
 SAME_VALUE(IGB_EXPR_TRY, IGLOO_EXPR_TRY);
 SAME_VALUE(IGB_EXPR_HAS_OPERAND, IGLOO_EXPR_HAS_OPERAND);
 SAME_VALUE(IGB_EXPR_HAS_ELSE, IGLOO_EXPR_HAS_ELSE);
+SAME_VALUE(IGB_REACH_HERE, IG_REACH_HERE);
+SAME_VALUE(IGB_REACH_HOST, IG_REACH_HOST);
+SAME_VALUE(IGB_REACH_ANYWHERE, IG_REACH_ANYWHERE);
 SAME_VALUE(IGB_PUSH_NO, IGLOO_PUSH_NO);
 SAME_VALUE(IGB_PUSH_INEXACT, IGLOO_PUSH_INEXACT);
 SAME_VALUE(IGB_PUSH_EXACT, IGLOO_PUSH_EXACT);
@@ -116,6 +119,7 @@ static int32_t plan_scan(void *remote_ctx, const struct igb_scan_request *reques
       .sort_done = ig_remote_scan_sort_done(scan),
       .source = source,
       .open_max = ig_source_readers_max(source),
+      .reach = (int32_t)ig_source_reach(source),
       .schema = ig_remote_scan_schema(scan),
       .ctx = scan,
       .release = release_scan,
@@ -149,17 +153,22 @@ static int32_t tell_error(struct ArrowArrayStream *stream, struct igb_error *ret
   return (int32_t)ig_stream_error(stream, ig_from_igb_error(ret_error));
 }
 
+static const struct igb_remote remote = {
+    .classify = classify,
+    .sorts = sorts,
+    .plan = plan_scan,
+    .stop_new = new_stop,
+    .stop_set = set_stop,
+    .stop_free = free_stop,
+    .open = open_part,
+    .stream_error = tell_error,
+};
+
+const struct igb_remote *ig_igb_remote(void) {
+  return &remote;
+}
+
 void ig_to_igb_remote(const ig_scan_table *table, struct igb_table *out) {
-  static const struct igb_remote remote = {
-      .classify = classify,
-      .sorts = sorts,
-      .plan = plan_scan,
-      .stop_new = new_stop,
-      .stop_set = set_stop,
-      .stop_free = free_stop,
-      .open = open_part,
-      .stream_error = tell_error,
-  };
   out->kind = IGB_TABLE_REMOTE;
   out->columns = ig_remote_table_schema(table->remote);
   out->remote = &remote;

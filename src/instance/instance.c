@@ -104,6 +104,7 @@ static igloo_status open_cluster(ig_instance *instance, enum ig_instance_role ro
       .threads = (uint32_t)config->engine_threads,
       .memory_bytes = config->engine_memory_limit,
       .local_bytes = config->cluster_local_bytes,
+      .sources = instance->sources,
       .tls_cert = config->tls_cert,
       .tls_key = config->tls_key,
       .tls_ca = config->tls_client_ca};

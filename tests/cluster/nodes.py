@@ -77,6 +77,7 @@ class Node:
         self.lines = queue.Queue()
         threading.Thread(target=self.read_lines, daemon=True).start()
         self.addresses = {}
+        self.ready = {"grpc+unix"} if name == "coordinator" else {"joined"}
         self.id = None
 
     def read_lines(self):
@@ -93,8 +94,7 @@ class Node:
 
     def wait_ready(self):
         """Wait until it listens and, a worker, has joined."""
-        ready = "grpc+unix" if self.name == "coordinator" else "joined"
-        while ready not in self.addresses:
+        while not self.ready & self.addresses.keys():
             line = self.line()
             assert line, f"{self.name} has ended\n{self.log()}"
             if match := re.fullmatch(r"listening on ([a-z+]+)://(\S+)\n", line):
@@ -155,12 +155,16 @@ class Cluster:
     coordinator's, `worker_settings` all workers'."""
 
     def __init__(self, workers=3, roots=(), settings=(), worker_settings=(), beat_s=BEAT_S,
-                 unix=True, environment=None, prepare=None, work=None, login=None):
+                 unix=True, environment=None, prepare=None, work=None, login=None, socket=True,
+                 client=""):
         # Paths of Unix sockets are short.
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="igloo-"))
         self.roots, self.unix, self.environment = list(roots), unix, environment or {}
         self.login = login or {}  # what sessions begin with
         self.work = work  # of the coordinator: what relative paths begin at
+        # Without a socket of the coordinator's all that is said to it goes over TCP; `client` is then
+        # what the URI of a session ends with.
+        self.socket, self.client = socket, client
         self.common = ["log.level=info", f"cluster.heartbeat={int(beat_s * 1000)}ms"]
         self.settings, self.worker_settings = list(settings), list(worker_settings)
         self.nodes, self.workers, self.coordinator = [], [], None
@@ -177,12 +181,14 @@ class Cluster:
     def start_coordinator(self):
         old = self.coordinator
         listen = old.address if old else "127.0.0.1:0"
-        words = ["serve", "--listen", listen, "--http", "127.0.0.1:0", "--unix", self.folder / "c",
-                 "--data", self.data]
+        words = ["serve", "--listen", listen, "--http", "127.0.0.1:0", "--data", self.data,
+                 *(["--unix", self.folder / "c"] if self.socket else [])]
         settings = ["auth.mode=none", roots_setting(self.roots), *self.common, *self.settings]
         self.coordinator = Node("coordinator", self.folder / "coordinator", words, settings,
                                 self.environment, self.work)
         self.nodes.append(self.coordinator)
+        if not self.socket:
+            self.coordinator.ready = {"grpc", "grpc+tls"}
         self.coordinator.wait_ready()
         return self.coordinator
 
@@ -192,7 +198,7 @@ class Cluster:
 
     @property
     def uri(self):
-        return f"igloo+unix://{self.folder}/c"
+        return f"igloo+unix://{self.folder}/c" if self.socket else f"igloo://{self.coordinator.address}/{self.client}"
 
     @property
     def join(self):

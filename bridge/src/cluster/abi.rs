@@ -3,8 +3,10 @@
 use std::ffi::c_void;
 
 use arrow::ffi::{FFI_ArrowArray, FFI_ArrowSchema};
+use arrow::ffi_stream::FFI_ArrowArrayStream;
 
 use crate::abi::{igb_error, igb_file_id, igb_pair, igb_str};
+use crate::remote::abi::igb_remote;
 
 /// There is a message or a batch.
 pub const IGB_POLL_READY: i32 = 0;
@@ -28,6 +30,10 @@ pub struct igb_member {
     /// This process.
     pub is_self: bool,
     pub threads: u32,
+    /// Nobody else hears what it is told by this process.
+    pub is_private: bool,
+    /// It is on this host.
+    pub is_near: bool,
 }
 
 /// A task of a query: of the tasks of `stage` the one with this number. Same layout as struct
@@ -56,6 +62,8 @@ pub struct igb_task_plan {
     pub settings_count: usize,
     /// When the query started, by the coordinator's clock; since 1970.
     pub started_ns: u64,
+    /// The execution is to offer parts of its databases under the id of the query, before this is sent.
+    pub offers: bool,
 }
 
 /// A file as it was listed. Same layout as struct ig_cluster_file.
@@ -164,6 +172,21 @@ pub struct igb_cluster {
     >,
     /// Cancels what has not ended. No wake after it has returned. Any thread, never blocks.
     pub read_free: Option<unsafe extern "C" fn(read: *mut c_void)>,
+    /// On a worker: open a part of a database that the execution of this query offers. `stop` is one of
+    /// `remote`; the stream keeps what it needs of it. On blocking-pool threads; may block until `stop` or
+    /// the end of the query says stop.
+    pub part_open: Option<
+        unsafe extern "C" fn(
+            ctx: *mut c_void,
+            query_id: *const u8,
+            part: igb_str,
+            stop: *mut c_void,
+            ret_stream: *mut FFI_ArrowArrayStream,
+            ret_error: *mut igb_error,
+        ) -> i32,
+    >,
+    /// Of such streams: those that stop them, and stream_error.
+    pub remote: *const igb_remote,
 }
 
 /// Who is told of a task that this process runs for another. Its functions are called by one thread at a

@@ -31,6 +31,7 @@ use tokio::time::Sleep;
 use url::Url;
 
 use super::abi::*;
+use super::databases::has_shares;
 use super::{codec, metrics, Cluster};
 use crate::abi::{igb_error, igb_pair, igb_str};
 use crate::engine::{check_may_block, EngineShared};
@@ -54,6 +55,8 @@ pub(crate) struct Run {
     engine: Weak<EngineShared>,
     cluster: Arc<Cluster>,
     execution: Option<Arc<Execution>>,
+    /// Of a task that this process runs for another.
+    query_id: [u8; 16],
     /// On the coordinator: metrics are waited for.
     pub measured: bool,
     /// The first failure of a task, which those who read from the task may never hear of.
@@ -78,13 +81,34 @@ impl Run {
             engine: Arc::downgrade(engine),
             cluster: Arc::clone(cluster),
             execution,
+            query_id: [0; 16],
             measured,
             failure: Mutex::default(),
             failed: Notify::new(),
         })
     }
 
-    fn engine(&self) -> Result<Arc<EngineShared>> {
+    /// Of a task of this query, here for another member.
+    pub fn of_task(
+        engine: &Arc<EngineShared>,
+        cluster: &Arc<Cluster>,
+        key: &TaskKey,
+    ) -> Result<Arc<Run>> {
+        let query_id = task_of(key)?.query_id;
+        let run = Run::new(engine, cluster, None, false);
+        let run = Arc::into_inner(run).ok_or_else(|| Error::internal("a run is shared"))?;
+        Ok(Arc::new(Run { query_id, ..run }))
+    }
+
+    pub fn query_id(&self) -> &[u8; 16] {
+        &self.query_id
+    }
+
+    pub fn functions(&self) -> &igb_cluster {
+        self.cluster.functions()
+    }
+
+    pub fn engine(&self) -> Result<Arc<EngineShared>> {
         self.engine.upgrade().ok_or_else(|| Error::internal("the engine was closed"))
     }
 
@@ -215,9 +239,9 @@ impl Channel {
             return Err(Error::unsupported("work units do not travel"));
         }
         let engine = self.run.engine()?;
-        let plan = match request.plan {
-            MaybeEncoded::Decoded(plan) => codec::encode(&engine, &plan)?,
-            MaybeEncoded::Encoded(plan) => plan,
+        let (plan, offers) = match request.plan {
+            MaybeEncoded::Decoded(plan) => (codec::encode(&engine, &plan)?, has_shares(&plan)),
+            MaybeEncoded::Encoded(plan) => (plan, false),
         };
         let mut settings = codec::settings_to_pairs(&engine, context.session_config());
         for (name, value) in &headers {
@@ -228,10 +252,16 @@ impl Channel {
         let task = task_of(&request.task_key)?;
         let tasks_count = u32::try_from(request.task_count).unwrap_or(u32::MAX);
         let started_ns = request.query_start_time_ns as u64;
-        let started = engine.pools.spawn_blocking(move || {
-            Task::start(&run, &member, task, tasks_count, started_ns, &plan, &settings)
-        });
-        started.await.map_err(from_join)?
+        let (pools, execution) = (&engine.pools, self.run.execution.clone());
+        let start = async move {
+            let given = Sent { task, tasks_count, started_ns, offers };
+            let start = move || Task::start(&run, &member, given, &plan, &settings);
+            pools.spawn_blocking(start).await.map_err(from_join)?
+        };
+        match execution.filter(|_| offers) {
+            Some(execution) => execution.connecting(&engine.opening, start).await,
+            None => start.await,
+        }
     }
 }
 
@@ -254,6 +284,14 @@ fn no_function() -> Box<Error> {
 
 fn broken(polled: i32) -> Box<Error> {
     Error::internal(format!("a member's stream is in state {polled}"))
+}
+
+/// What goes with a plan.
+struct Sent {
+    task: igb_task,
+    tasks_count: u32,
+    started_ns: u64,
+    offers: bool,
 }
 
 /// A task that runs on a member.
@@ -279,9 +317,7 @@ impl Task {
     fn start(
         run: &Run,
         member: &str,
-        task: igb_task,
-        tasks_count: u32,
-        started_ns: u64,
+        sent: Sent,
         plan: &[u8],
         settings: &[(String, String)],
     ) -> Result<Task> {
@@ -293,13 +329,14 @@ impl Task {
         };
         let settings: Vec<igb_pair> = settings.iter().map(pair).collect();
         let plan = igb_task_plan {
-            task,
-            tasks_count,
+            task: sent.task,
+            tasks_count: sent.tasks_count,
             member: igb_str::borrowed(member),
             plan: igb_str { data: plan.as_ptr(), len: plan.len() },
             settings: settings.as_ptr(),
             settings_count: settings.len(),
-            started_ns,
+            started_ns: sent.started_ns,
+            offers: sent.offers,
         };
         let mut handle = std::ptr::null_mut();
         let mut error = igb_error::zeroed();

@@ -4,7 +4,7 @@
 //! expressions; where a message would hold another node, or an expression that nests deeply, it holds a
 //! number of the table instead, since protobuf reads no message nested deeper than 100. What protobuf has
 //! no message for is ours: files, functions with a state. A scan of a database is a number, by which the
-//! process that planned it finds it, and no other.
+//! process that planned it finds it, or the parts of it that another member is to read.
 //!
 //! Reading believes nothing: whatever the bytes are, the outcome is a plan or an error.
 
@@ -49,7 +49,7 @@ use writing::Writing;
 
 const MAGIC: &[u8] = b"igp";
 /// To be raised with every change of what the bytes mean.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// What the bytes of an extension begin with.
 const PART: u8 = 0;
@@ -58,6 +58,7 @@ const FILES: u8 = 2;
 const CAST: u8 = 3;
 const PACED: u8 = 4;
 const LENT: u8 = 5;
+const LEASED: u8 = 6;
 
 /// The bytes of a plan. UNSUPPORTED where `sendable` says no.
 pub(crate) fn encode(engine: &Arc<EngineShared>, plan: &Arc<dyn ExecutionPlan>) -> Result<Vec<u8>> {

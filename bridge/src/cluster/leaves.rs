@@ -1,4 +1,4 @@
-//! Scans of files in pieces, and where the pieces go; scans of databases, which one task reads.
+//! Scans of files in pieces, and where the pieces go.
 //!
 //! A piece is a range of a file, cut where it always is, whatever the number of members: so the member
 //! that read it the last time reads it again (rendezvous hash of the piece and the member), and finds
@@ -15,9 +15,10 @@ use datafusion::datasource::physical_plan::{
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::parquet::file::metadata::RowGroupMetaData;
 use datafusion::physical_plan::empty::EmptyExec;
-use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion_distributed::DistributedLeafExec;
 
+use super::databases::shares;
 use super::Member;
 use crate::damaged::{files_of, tell_damage};
 use crate::engine::EngineShared;
@@ -233,24 +234,15 @@ fn groups(mut pieces: Vec<Piece>, partitions: usize, in_order: bool) -> Vec<File
     out.into_iter().map(FileGroup::new).collect()
 }
 
-/// The scan of a database in the first task, and nothing in its place in the others.
-fn first_reads(scan: &Arc<dyn ExecutionPlan>, tasks: usize) -> DfResult<Arc<dyn ExecutionPlan>> {
-    let partitions = scan.output_partitioning().partition_count();
-    let nothing = EmptyExec::new(scan.schema()).with_partitions(partitions);
-    let nothing: Arc<dyn ExecutionPlan> = Arc::new(nothing);
-    let variants = std::iter::once(Arc::clone(scan)).chain(std::iter::repeat(nothing));
-    Ok(Arc::new(DistributedLeafExec::try_new(Arc::clone(scan), variants.take(tasks))?))
-}
-
 /// The leaf with a variant for each member, which together read what it reads. None for a leaf that is
-/// no scan. A database is read by the first of them.
+/// no scan.
 pub(super) fn variants(
     engine: &EngineShared,
     leaf: &Arc<dyn ExecutionPlan>,
     members: &[Member],
 ) -> Option<DfResult<Arc<dyn ExecutionPlan>>> {
     if is_scan(leaf) {
-        return Some(first_reads(leaf, members.len()));
+        return Some(shares(leaf, members));
     }
     let config = scan_of(leaf)?;
     let partitions = config.file_groups.len();

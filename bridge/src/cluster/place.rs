@@ -8,8 +8,7 @@
 //! do wrong is found twice: the counts below keep it out of such a stage, and `check` looks at the
 //! result.
 //!
-//! Databases are read here, by one task each: this process is the first of the members. Beside files, in
-//! the branches of a UNION, the other tasks of the stage have an empty scan.
+//! Where a plan reads databases this process is the first of the members: see `databases`.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -52,7 +51,7 @@ use futures::StreamExt;
 use url::Url;
 
 use super::channel::{url_of, Channels, Run};
-use super::databases::{beside_files, parts_max, reads_databases};
+use super::databases::{beside_files, parts_max, reading, reads_databases, shared, tasks_of};
 use super::leaves::{bytes_of, can_spread, ranked, scan_of, variants};
 use super::{codec, single, Member, Members};
 use crate::abi::igb_file_id;
@@ -132,15 +131,16 @@ fn spread(
     members: &Members,
     run: &Arc<Run>,
 ) -> std::result::Result<Spread, Stays> {
-    let bytes = files_bytes(local.plan);
+    let shared = shared(local.plan, &members.list);
+    let bytes = files_bytes(local.plan) + shared.bytes;
     let least = members.cluster.functions().local_bytes;
-    if bytes == 0 {
+    if bytes == 0 && shared.readers < 2 {
         return Err(Stays::because("it reads no files"));
     }
     if bytes < least {
         return Err(Stays::because(format!("it reads {bytes} bytes, less than {least}")));
     }
-    let (plan, state) = remade(engine, local, run)?;
+    let (plan, state) = remade(engine, local, run, members.list.len(), shared.readers)?;
     codec::sendable(engine, &plan).map_err(Stays::Because)?;
     if plan.exists(|node| Ok(knows_more(node))).unwrap_or(true) {
         return Err(Stays::because("it has a window over keys that are constant or the same"));
@@ -158,6 +158,7 @@ fn spread(
         members,
         lacking,
         databases,
+        kept: shared.kept,
         beside_files: beside_files(&plan),
     });
     let (plan, task) = cut(engine, plan, state, &placement, run).map_err(Stays::Failed)?;
@@ -179,18 +180,27 @@ fn remade(
     engine: &Arc<EngineShared>,
     local: &Made<'_>,
     run: &Run,
+    members: usize,
+    readers: usize,
 ) -> std::result::Result<(Arc<dyn ExecutionPlan>, SessionState), Stays> {
     let mut state = local.state.clone();
     let subqueries = local.plan.exists(|node| Ok(node.is::<ScalarSubqueryExec>())).unwrap_or(true);
-    let parts = parts_max(local.plan);
-    if parts == Some(0) {
-        return Err(Stays::because(CONNECTIONS));
-    }
-    if !subqueries && parts.is_none() {
+    let mut parts = parts_max(local.plan);
+    let more = readers > state.config().target_partitions();
+    let joins = local.plan.exists(|node| Ok(node.is::<HashJoinExec>() && collects(node)));
+    let joins = joins.unwrap_or(true);
+    if !subqueries && parts.is_none() && !more && !joins {
         return Ok((Arc::clone(local.plan), state));
     }
-    if let (Some(parts), Some(execution)) = (parts, run.execution()) {
-        execution.limit_parts(parts);
+    if joins {
+        // Each task is sent all of such a side and makes a table of it.
+        let optimizer = &mut state.config_mut().options_mut().optimizer;
+        let side = optimizer.hash_join_single_partition_threshold / members.max(1);
+        optimizer.hash_join_single_partition_threshold = side;
+        optimizer.hash_join_single_partition_threshold_rows = side / SIDE_ROW_BYTES;
+    }
+    if let (true, Some(execution)) = (more, run.execution()) {
+        execution.want_parts(readers);
     }
     let mut logical = Cow::Borrowed(local.logical);
     if subqueries {
@@ -198,14 +208,27 @@ fn remade(
         optimizer.enable_physical_uncorrelated_scalar_subquery = false;
         logical = Cow::Owned(single::one_row_each(local.logical).map_err(Stays::Failed)?);
     }
-    let planned = engine.pools.cpu.block_on(state.create_physical_plan(&logical));
-    // It has been planned the other way.
-    let plan = planned.map_err(|_| Stays::because("it has a subquery that is no join"))?;
-    match parts_max(&plan) {
-        None => Ok((plan, state)),
-        Some(_) => Err(Stays::because(CONNECTIONS)),
+    for _ in 0..PLANNED_MAX {
+        match (parts, run.execution()) {
+            (Some(0), _) => break,
+            (Some(parts), Some(execution)) => execution.limit_parts(parts),
+            _ => {}
+        }
+        let planned = engine.pools.cpu.block_on(state.create_physical_plan(&logical));
+        // It has been planned the other way.
+        let plan = planned.map_err(|_| Stays::because("it has a subquery that is no join"))?;
+        parts = parts_max(&plan);
+        if parts.is_none() {
+            return Ok((plan, state));
+        }
     }
+    Err(Stays::because(CONNECTIONS))
 }
+
+/// A row of the smaller side of a join as it is sent, at least.
+const SIDE_ROW_BYTES: usize = 16;
+/// More parts, then fewer: how many there are is known only afterwards.
+const PLANNED_MAX: usize = 2;
 
 fn files_bytes(plan: &Arc<dyn ExecutionPlan>) -> u64 {
     let mut bytes = 0;
@@ -274,6 +297,8 @@ pub(super) struct Placement {
     pub lacking: String,
     /// It reads databases, and the first member is this process.
     databases: bool,
+    /// Why it alone reads what several could; empty where that is not so.
+    pub kept: &'static str,
     beside_files: Vec<Arc<dyn ExecutionPlan>>,
 }
 
@@ -290,6 +315,9 @@ impl Placement {
             return alone.then(|| DesiredTaskCountEventResponse::maximum(1));
         }
         if is_scan(plan) {
+            if let Some(tasks) = tasks_of(plan, &self.members) {
+                return Some(DesiredTaskCountEventResponse::desired(tasks));
+            }
             let same = |scan: &Arc<dyn ExecutionPlan>| {
                 std::ptr::addr_eq(Arc::as_ptr(scan), Arc::as_ptr(plan))
             };
@@ -309,9 +337,13 @@ impl Placement {
         self.members.iter().cycle().take(tasks).collect()
     }
 
-    /// Who reads the databases; None where there are none.
-    pub fn databases(&self) -> Option<&Member> {
-        self.members.first().filter(|_| self.databases)
+    /// Who reads the databases; nobody where there are none.
+    pub fn databases(&self, plan: &Arc<dyn ExecutionPlan>) -> Vec<&str> {
+        if !self.databases {
+            return vec![];
+        }
+        let reading = reading(plan, self.members.len()).into_iter().zip(&self.members);
+        reading.filter(|(reads, _)| *reads).map(|(_, member)| member.id.as_str()).collect()
     }
 
     /// A single scan goes where its file was read before, all else stays here, and so does what reads a

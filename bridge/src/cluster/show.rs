@@ -92,10 +92,12 @@ fn lacking(plan: &Arc<dyn ExecutionPlan>) -> &str {
     plan.downcast_ref::<ClusterExec>().map_or("", |root| &root.placement.lacking)
 }
 
-/// The member that reads its databases.
-fn databases(plan: &Arc<dyn ExecutionPlan>) -> Option<&str> {
-    let member = plan.downcast_ref::<ClusterExec>()?.placement.databases()?;
-    Some(&member.id)
+/// The members that read its databases, and why no others do.
+fn databases(plan: &Arc<dyn ExecutionPlan>) -> (Vec<&str>, &str) {
+    let Some(root) = plan.downcast_ref::<ClusterExec>() else { return (vec![], "") };
+    let members = root.placement.databases(plan);
+    let kept = if members.len() == 1 { root.placement.kept } else { "" };
+    (members, kept)
 }
 
 /// A line for each stage, or why there are none; empty where there are no other members.
@@ -114,8 +116,12 @@ pub(crate) fn text(plan: &Arc<dyn ExecutionPlan>, local: &str, analyze: bool) ->
     if !lacking.is_empty() {
         let _ = write!(out, "\nnot on all members: {lacking}");
     }
-    if let Some(member) = databases(plan) {
-        let _ = write!(out, "\ndatabases: {member}");
+    let (members, kept) = databases(plan);
+    if !members.is_empty() {
+        let _ = write!(out, "\ndatabases: {}", members.join(", "));
+    }
+    if !kept.is_empty() {
+        let _ = write!(out, "\ndatabases are not read by other members: {kept}");
     }
     if !local.is_empty() {
         let _ = write!(out, "\nlocal: {local}");
@@ -155,9 +161,20 @@ pub(crate) fn json(out: &mut String, plan: &Arc<dyn ExecutionPlan>, local: &str,
         out.push_str(",\"lacking\":");
         json_text(out, lacking);
     }
-    if let Some(member) = databases(plan) {
-        out.push_str(",\"databases\":");
-        json_text(out, member);
+    let (members, kept) = databases(plan);
+    if !members.is_empty() {
+        out.push_str(",\"databases\":[");
+        for (at, member) in members.into_iter().enumerate() {
+            if at > 0 {
+                out.push(',');
+            }
+            json_text(out, member);
+        }
+        out.push(']');
+    }
+    if !kept.is_empty() {
+        out.push_str(",\"databases_kept\":");
+        json_text(out, kept);
     }
     if !local.is_empty() {
         out.push_str(",\"local_reason\":");

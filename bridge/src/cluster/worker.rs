@@ -88,6 +88,7 @@ fn session_of(mut context: WorkerQueryContext) -> Result<SessionState> {
     let extensions = std::mem::take(&mut config.options_mut().extensions);
     *config.options_mut() = state.config_options().as_ref().clone();
     config.options_mut().extensions = extensions;
+    config.set_extension(Arc::clone(&run));
     config.set_distributed_channel_resolver(Channels(run));
     *state.config_mut() = config;
     Ok(state)
@@ -206,7 +207,7 @@ async fn run_task(shared: &TaskShared, given: Given) -> Result<()> {
     let plan = codec::decode(engine, &given.plan, &state.task_ctx(), &shared.over)?;
     let head = Head(Arc::clone(&plan));
     let cluster = engine.cluster().ok_or_else(|| Error::internal("this is no member"))?;
-    let run = Run::new(engine, &cluster, None, false);
+    let run = Run::of_task(engine, &cluster, &key)?;
 
     let mut finish = shared.finish.subscribe();
     let ending = async move {

@@ -74,6 +74,13 @@ pub const IGB_PUSH_NO: i32 = 0;
 pub const IGB_PUSH_INEXACT: i32 = 1;
 pub const IGB_PUSH_EXACT: i32 = 2;
 
+/// Parts are read in this process only.
+pub const IGB_REACH_HERE: i32 = 0;
+/// Or on this host.
+pub const IGB_REACH_HOST: i32 = 1;
+/// Or on any.
+pub const IGB_REACH_ANYWHERE: i32 = 2;
+
 /// What a scan wants; columns are indexes in the table's columns. Same layout as struct
 /// ig_scan_request.
 #[repr(C)]
@@ -120,6 +127,8 @@ pub struct igb_scan {
     pub source: *const c_void,
     /// Parts of the source that an execution can have open at once.
     pub open_max: u32,
+    /// IGB_REACH_*
+    pub reach: i32,
     /// What its parts give: the request's columns.
     pub schema: *const FFI_ArrowSchema,
     pub ctx: *mut c_void,

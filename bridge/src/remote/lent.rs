@@ -16,7 +16,9 @@ use datafusion::error::Result as DfResult;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, EmptyRecordBatchStream, ExecutionPlan, PlanProperties,
+};
 use futures::{Stream, StreamExt};
 
 use super::scan::RemoteExec;
@@ -53,11 +55,11 @@ impl Scans {
         number
     }
 
-    /// The scan of a number, for a task; None where this process has none.
-    pub fn lent(&self, number: u64) -> Option<Arc<dyn ExecutionPlan>> {
+    /// The scan of a number, for a task that reads those parts; None where this process has none.
+    pub fn lent(&self, number: u64, parts: Vec<usize>) -> Option<Arc<dyn ExecutionPlan>> {
         let scan = lock(&self.0).scans.get(&number)?.clone();
         let properties = Arc::clone(scan.upgrade()?.properties());
-        Some(Arc::new(LentExec { scan, properties }))
+        Some(Arc::new(LentExec { scan, parts, properties }))
     }
 }
 
@@ -112,6 +114,8 @@ fn reading(slot: Arc<Slot>) -> impl Stream<Item = DfResult<RecordBatch>> {
 /// A scan as a task sees it.
 struct LentExec {
     scan: Weak<dyn ExecutionPlan>,
+    /// Others are empty here.
+    parts: Vec<usize>,
     properties: Arc<PlanProperties>,
 }
 
@@ -159,6 +163,9 @@ impl ExecutionPlan for LentExec {
         partition: usize,
         context: Arc<TaskContext>,
     ) -> DfResult<SendableRecordBatchStream> {
+        if !self.parts.contains(&partition) {
+            return Ok(Box::pin(EmptyRecordBatchStream::new(self.schema())));
+        }
         let scan = self.scan.upgrade().ok_or_else(over)?;
         let remote = scan.downcast_ref::<RemoteExec>();
         let remote = remote.ok_or_else(|| Error::internal("a task was lent another node"))?;

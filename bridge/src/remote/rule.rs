@@ -155,7 +155,7 @@ fn ask(
         });
         left.map(|(_, conjunct)| conjunct.clone()).collect()
     };
-    let partitions = scan.partitions.min(execution.parts_max());
+    let partitions = execution.parts(scan.partitions);
     let mut left = untested(&|at| scan.conjuncts[at].push);
     for _ in 0..2 {
         for conjunct in &left {

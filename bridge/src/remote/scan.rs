@@ -3,6 +3,7 @@
 
 use std::ffi::{c_char, c_void, CStr};
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 
 use arrow::datatypes::{Schema, SchemaRef};
@@ -94,13 +95,15 @@ pub(crate) struct Parts {
     pub source: usize,
     /// Parts of the source that an execution can have open; others follow them.
     pub open_max: usize,
+    /// Who may read them: IGB_REACH_*.
+    pub reach: i32,
 }
 
 impl Planned {
     pub fn count(&self) -> Parts {
         let scan = &self.lent.scan;
         let (source, open_max) = (scan.source as usize, scan.open_max as usize);
-        Parts { count: self.parts.len(), source, open_max }
+        Parts { count: self.parts.len(), source, open_max, reach: scan.reach }
     }
 
     /// As far as C knows it now.
@@ -271,9 +274,9 @@ impl Remote {
 
 /// Tells one stream to end when it is dropped before its end, so that no thread goes on waiting for
 /// rows that nobody wants.
-struct Stop {
+pub(super) struct Stop {
     functions: igb_remote,
-    handle: *mut c_void,
+    pub handle: *mut c_void,
 }
 
 // The contract of stop_set: any thread.
@@ -281,7 +284,7 @@ unsafe impl Send for Stop {}
 unsafe impl Sync for Stop {}
 
 impl Stop {
-    fn new(functions: igb_remote) -> Result<Stop> {
+    pub fn new(functions: igb_remote) -> Result<Stop> {
         let handle =
             functions.stop_new.map_or(std::ptr::null_mut(), |stop_new| unsafe { stop_new() });
         if handle.is_null() && functions.stop_new.is_some() {
@@ -306,10 +309,48 @@ impl Drop for Stop {
 }
 
 /// A part that is being read.
-struct Reading {
+pub(super) struct Reading {
     pulling: Pulling,
     stop: Arc<Stop>,
     ended: bool,
+}
+
+impl Reading {
+    pub fn start(
+        pools: &Pools,
+        stop: Arc<Stop>,
+        open: impl FnOnce() -> Result<Source> + Send + 'static,
+    ) -> Reading {
+        Reading { pulling: Pulling::start(pools, open), stop, ended: false }
+    }
+}
+
+/// The rows of a part, which is opened when its first row is asked for: a connection that waits to be
+/// read is one that another part of the plan may be waiting for.
+pub(super) fn rows_of(
+    schema: SchemaRef,
+    metrics: &ExecutionPlanMetricsSet,
+    partition: usize,
+    start: impl Future<Output = Result<Reading>> + Send + 'static,
+) -> SendableRecordBatchStream {
+    let rows = BaselineMetrics::new(metrics, partition);
+    let bytes = MetricBuilder::new(metrics).counter("bytes_fetched", partition);
+    let first = futures::stream::once(async move {
+        let reading = start.await?;
+        Ok::<_, DataFusionError>(futures::stream::try_unfold(reading, move |mut reading| {
+            let (rows, bytes) = (rows.clone(), bytes.clone());
+            async move {
+                let next = reading.pulling.next().await;
+                reading.ended = !matches!(next, Ok(Some(_)));
+                let Some(batch) = next? else { return Ok(None) };
+                rows.record_output(batch.num_rows());
+                bytes.add(batch.get_array_memory_size());
+                Ok(Some((batch, reading)))
+            }
+        }))
+    });
+    let stream = futures::TryStreamExt::try_flatten(first);
+    make_cooperative(Box::pin(RecordBatchStreamAdapter::new(schema, stream)))
 }
 
 impl Drop for Reading {
@@ -343,12 +384,12 @@ async fn start(
     if *connected {
         drop(connected);
         let _place = others.acquire().await;
-        let reading = Reading { pulling: Pulling::start(&pools, open), stop, ended: false };
+        let reading = Reading::start(&pools, stop, open);
         let _ = is_open.await; // an error is the first thing that reading gives
         return Ok(reading);
     }
     let _place = first.acquire().await;
-    let reading = Reading { pulling: Pulling::start(&pools, open), stop, ended: false };
+    let reading = Reading::start(&pools, stop, open);
     *connected = is_open.await.is_ok();
     Ok(reading)
 }
@@ -376,7 +417,7 @@ impl fmt::Debug for RemoteExec {
     }
 }
 
-fn properties_of(schema: SchemaRef, partitions: usize) -> Arc<PlanProperties> {
+pub(super) fn properties_of(schema: SchemaRef, partitions: usize) -> Arc<PlanProperties> {
     let properties = PlanProperties::new(
         EquivalenceProperties::new(schema),
         Partitioning::UnknownPartitioning(partitions),
@@ -527,27 +568,9 @@ impl ExecutionPlan for RemoteExec {
             let none = futures::stream::empty();
             return Ok(Box::pin(RecordBatchStreamAdapter::new(schema, none)));
         };
-        let rows = BaselineMetrics::new(&self.metrics, partition);
-        let bytes = MetricBuilder::new(&self.metrics).counter("bytes_fetched", partition);
         let (remote, execution) = (Arc::clone(&self.remote), Arc::clone(&planned.execution));
         let (part, declared) = (part.bytes.clone(), Arc::clone(&schema));
-        // Opened when its first row is asked for: a connection that waits to be read is one that
-        // another part of the plan may be waiting for.
-        let first = futures::stream::once(async move {
-            let reading = start(remote, execution, part, declared).await?;
-            Ok::<_, DataFusionError>(futures::stream::try_unfold(reading, move |mut reading| {
-                let (rows, bytes) = (rows.clone(), bytes.clone());
-                async move {
-                    let next = reading.pulling.next().await;
-                    reading.ended = !matches!(next, Ok(Some(_)));
-                    let Some(batch) = next? else { return Ok(None) };
-                    rows.record_output(batch.num_rows());
-                    bytes.add(batch.get_array_memory_size());
-                    Ok(Some((batch, reading)))
-                }
-            }))
-        });
-        let stream = futures::TryStreamExt::try_flatten(first);
-        Ok(make_cooperative(Box::pin(RecordBatchStreamAdapter::new(schema, stream))))
+        let start = start(remote, execution, part, declared);
+        Ok(rows_of(schema, &self.metrics, partition, start))
     }
 }

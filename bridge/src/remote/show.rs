@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::physical_plan::ExecutionPlan;
 
 use super::abi::{igb_sort, IGB_PUSH_EXACT, IGB_PUSH_INEXACT};
@@ -21,10 +22,14 @@ fn word(push: i32) -> &'static str {
     }
 }
 
-fn fetched(scan: &RemoteExec) -> (usize, usize) {
-    let metrics = scan.metrics().unwrap_or_default();
-    let bytes = metrics.sum_by_name("bytes_fetched").map_or(0, |value| value.as_usize());
-    (metrics.output_rows().unwrap_or(0), bytes)
+fn fetched(node: &Arc<dyn ExecutionPlan>, scan: &RemoteExec) -> (usize, usize) {
+    let of = |metrics: Option<MetricsSet>| {
+        let metrics = metrics.unwrap_or_default();
+        let bytes = metrics.sum_by_name("bytes_fetched").map_or(0, |value| value.as_usize());
+        (metrics.output_rows().unwrap_or(0), bytes)
+    };
+    // Of all members that read it, this one too, where they have told theirs.
+    of(scan.metrics()).max(of(node.metrics()))
 }
 
 fn order(scan: &RemoteExec, sort: &[igb_sort]) -> String {
@@ -50,7 +55,7 @@ pub(crate) fn text(plan: &Arc<dyn ExecutionPlan>, analyze: bool) -> String {
     let mut out = String::new();
     let _ = plan.apply(|node| {
         if let Some(scan) = scan_of(node) {
-            paragraph(&mut out, scan, analyze);
+            paragraph(&mut out, node, scan, analyze);
         }
         Ok(TreeNodeRecursion::Continue)
     });
@@ -58,7 +63,7 @@ pub(crate) fn text(plan: &Arc<dyn ExecutionPlan>, analyze: bool) -> String {
 }
 
 // Writing to a String cannot fail.
-fn paragraph(out: &mut String, scan: &RemoteExec, analyze: bool) {
+fn paragraph(out: &mut String, node: &Arc<dyn ExecutionPlan>, scan: &RemoteExec, analyze: bool) {
     let Some(planned) = &scan.planned else { return };
     let parts = planned.parts.len();
     let _ = write!(out, "\nremote scan of {}: {parts} part", scan.remote.name);
@@ -99,7 +104,7 @@ fn paragraph(out: &mut String, scan: &RemoteExec, analyze: bool) {
         let _ = writeln!(out, "  {}: LIMIT {limit}", done(planned.limit_done));
     }
     if analyze {
-        let (rows, bytes) = fetched(scan);
+        let (rows, bytes) = fetched(node, scan);
         let _ = writeln!(out, "  fetched: {rows} rows, {bytes} bytes");
     }
 }
@@ -140,7 +145,7 @@ pub(crate) fn json(out: &mut String, plan: &Arc<dyn ExecutionPlan>, analyze: boo
         }
     }
     if analyze {
-        let (rows, bytes) = fetched(scan);
+        let (rows, bytes) = fetched(plan, scan);
         let _ = write!(out, ",\"rows_fetched\":{rows},\"bytes_fetched\":{bytes}");
     }
     out.push('}');

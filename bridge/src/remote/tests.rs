@@ -41,6 +41,7 @@ pub(crate) struct Source {
     parts: usize,
     /// Parts that it can have open at once, where that is bounded.
     open_max: Option<u32>,
+    reach: i32,
     /// Rows of one batch.
     batch: usize,
     fails_to_open: bool,
@@ -106,6 +107,7 @@ pub(crate) fn source() -> Source {
         sorts: true,
         parts: 1,
         open_max: None,
+        reach: IGB_REACH_HERE,
         batch: 8,
         fails_to_open: false,
         fails_after: None,
@@ -126,6 +128,10 @@ impl Source {
 
     pub(crate) fn with_open_max(self, open_max: u32) -> Source {
         Source { open_max: Some(open_max), ..self }
+    }
+
+    pub(crate) fn with_reach(self, reach: i32) -> Source {
+        Source { reach, ..self }
     }
 
     pub(crate) fn failing_after(self, batches: usize) -> Source {
@@ -358,6 +364,7 @@ unsafe extern "C" fn plan_scan(
         sort_done: !asked.sort.is_empty() && source.sorts,
         source: ctx,
         open_max: source.open_max.unwrap_or(u32::MAX),
+        reach: source.reach,
         schema: &lent.schema,
         ctx: std::ptr::null_mut(),
         release: Some(release_scan),
@@ -464,7 +471,7 @@ unsafe extern "C" fn give_back(ctx: *mut c_void) {
     unsafe { this(ctx) }.executions.fetch_sub(1, Ordering::SeqCst);
 }
 
-static FUNCTIONS: igb_remote = igb_remote {
+pub(crate) static FUNCTIONS: igb_remote = igb_remote {
     classify: Some(classify),
     sorts: Some(sorts),
     plan: Some(plan_scan),

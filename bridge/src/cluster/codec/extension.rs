@@ -11,19 +11,21 @@ use datafusion::physical_expr::expressions::CastExpr;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr_common::physical_expr::proto_decode::PhysicalExprDecodeCtx;
 use datafusion::physical_expr_common::physical_expr::proto_encode::PhysicalExprEncodeCtx;
-use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use datafusion_distributed::DistributedCodec;
 use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConverterExtension};
 
-use super::bytes::damaged;
-use super::reading::field_of_bytes;
-use super::{files, refusal, CAST, DISTRIBUTED, FILES, LENT, PACED};
+use super::bytes::{damaged, Reader, Writer};
+use super::reading::{field_of_bytes, schema_of_bytes};
+use super::writing::schema_to_bytes;
+use super::{files, refusal, CAST, DISTRIBUTED, FILES, LEASED, LENT, PACED};
 use crate::damaged::files_of;
 use crate::engine::EngineShared;
-use crate::error::{Error, Status};
+use crate::error::{Error, Result, Status};
 use crate::nullable;
 use crate::pacing::PacedExec;
 use crate::remote::is_scan;
+use crate::remote::leased::{LeasedExec, ShareExec};
 
 /// What the bytes of a function begin with; one that is known by its name has none.
 const NULLABLE: u8 = 1;
@@ -45,6 +47,26 @@ impl fmt::Debug for Codec {
 impl Codec {
     pub(super) fn new(engine: &Arc<EngineShared>) -> Codec {
         Codec { engine: Arc::clone(engine), reason: Mutex::new(None) }
+    }
+
+    fn lend(&self, scan: &Arc<dyn ExecutionPlan>, parts: &[usize]) -> Result<Vec<u8>> {
+        let mut out = Writer::default();
+        out.u64(self.engine.tasks.scans.lend(scan));
+        out.u32(parts.len())?;
+        for part in parts {
+            out.u32(*part)?;
+        }
+        Ok(out.bytes)
+    }
+
+    fn lent(&self, bytes: &[u8]) -> Result<Arc<dyn ExecutionPlan>> {
+        let mut from = Reader::new(bytes);
+        let number = from.u64()?;
+        let count = from.count(4)?;
+        let parts = (0..count).map(|_| from.u32()).collect::<Result<Vec<usize>>>()?;
+        from.end()?;
+        let scan = self.engine.tasks.scans.lent(number, parts);
+        scan.ok_or_else(|| damaged("It reads a database of another member"))
     }
 
     fn refuse<T>(&self, reason: String) -> DfResult<T> {
@@ -75,6 +97,26 @@ impl Codec {
     }
 }
 
+/// Parts of a database that the reader opens itself.
+fn write_parts(share: &ShareExec) -> Result<Vec<u8>> {
+    let mut out = Writer::default();
+    out.data(&schema_to_bytes(&share.schema())?)?;
+    let parts = share.bytes();
+    out.u32(parts.len())?;
+    parts.iter().try_for_each(|part| out.data(part))?;
+    Ok(out.bytes)
+}
+
+fn read_parts(bytes: &[u8]) -> Result<Arc<dyn ExecutionPlan>> {
+    let mut from = Reader::new(bytes);
+    let schema = schema_of_bytes(from.data()?)?;
+    let count = from.count(4)?;
+    let part = |_| from.data().map(<[u8]>::to_vec);
+    let parts = (0..count).map(part).collect::<Result<Vec<_>>>()?;
+    from.end()?;
+    Ok(Arc::new(LeasedExec::new(Arc::new(schema), parts)))
+}
+
 fn unknown_function<T>(name: &str) -> DfResult<T> {
     Err(damaged(&format!("There is no function {name}()")).into())
 }
@@ -102,8 +144,17 @@ impl PhysicalExtensionCodec for Codec {
             return Ok(());
         }
         if is_scan(&node) {
+            let parts: Vec<usize> = (0..node.output_partitioning().partition_count()).collect();
             buf.push(LENT);
-            buf.extend(self.engine.tasks.scans.lend(&node).to_le_bytes());
+            buf.extend(self.lend(&node, &parts)?);
+            return Ok(());
+        }
+        if let Some(share) = node.downcast_ref::<ShareExec>() {
+            buf.push(if share.here { LENT } else { LEASED });
+            buf.extend(match share.here {
+                true => self.lend(&share.scan, &share.parts)?,
+                false => write_parts(share)?,
+            });
             return Ok(());
         }
         let mut bytes = vec![];
@@ -134,11 +185,8 @@ impl PhysicalExtensionCodec for Codec {
                 Ok(files::decode(rest, &self.engine, task, self, converter)?)
             }
             (Some((&PACED, [])), [input]) => Ok(Arc::new(PacedExec::new(Arc::clone(input)))),
-            (Some((&LENT, number)), []) => {
-                let scan = number.try_into().map(u64::from_le_bytes).ok();
-                let scan = scan.and_then(|number| self.engine.tasks.scans.lent(number));
-                Ok(scan.ok_or_else(|| damaged("It reads a database of another member"))?)
-            }
+            (Some((&LENT, rest)), []) => Ok(self.lent(rest)?),
+            (Some((&LEASED, rest)), []) => Ok(read_parts(rest)?),
             _ => Err(damaged("A node is of an unknown kind").into()),
         }
     }

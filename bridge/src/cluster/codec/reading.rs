@@ -16,7 +16,7 @@ use datafusion_proto::physical_plan::{
 };
 use datafusion_proto::protobuf::physical_expr_node::ExprType;
 use datafusion_proto::protobuf::physical_plan_node::PhysicalPlanType;
-use datafusion_proto::protobuf::{PhysicalExprNode, PhysicalPlanNode};
+use datafusion_proto::protobuf::{EmptyExecNode, PhysicalExprNode, PhysicalPlanNode};
 
 use super::bytes::{damaged, Reader};
 use super::{Depth, MAGIC, PART, VERSION};
@@ -234,15 +234,19 @@ impl Reading<'_> {
 
 /// The field of a cast; see `writing::field_to_bytes`.
 pub(super) fn field_of_bytes(bytes: &[u8]) -> DfResult<FieldRef> {
-    if let Some(PhysicalPlanType::Empty(node)) =
-        PhysicalPlanNode::try_decode(bytes)?.physical_plan_type
-    {
-        if let Some(schema) = &node.schema {
-            let schema = Schema::try_from(schema)?;
-            if let [field] = schema.fields().as_ref() {
-                return Ok(Arc::clone(field));
-            }
-        }
+    match schema_of_bytes(bytes)?.fields().as_ref() {
+        [field] => Ok(Arc::clone(field)),
+        _ => Err(damaged("A cast has no type").into()),
     }
-    Err(damaged("A cast has no type").into())
+}
+
+/// See `writing::schema_to_bytes`.
+pub(super) fn schema_of_bytes(bytes: &[u8]) -> DfResult<Schema> {
+    let node = PhysicalPlanNode::try_decode(bytes)?.physical_plan_type;
+    match node {
+        Some(PhysicalPlanType::Empty(EmptyExecNode { schema: Some(schema), .. })) => {
+            Ok(Schema::try_from(&schema)?)
+        }
+        _ => Err(damaged("There is no schema").into()),
+    }
 }

@@ -29,6 +29,7 @@ use super::{ignores_nulls, refusal, windows_of, Depth, CAST, MAGIC, PART, VERSIO
 use crate::damaged::files_of;
 use crate::error::{Error, Result};
 use crate::remote::is_scan;
+use crate::remote::leased::ShareExec;
 
 /// Expressions within each other in one message, at most three messages each.
 const NESTED_MAX: usize = 12;
@@ -56,6 +57,7 @@ fn is_ours(node: &Arc<dyn ExecutionPlan>) -> bool {
     ];
     node.downcast_ref::<DataSourceExec>().and_then(files_of).is_some()
         || is_scan(node)
+        || node.is::<ShareExec>()
         || DISTRIBUTED.contains(&node.name())
 }
 
@@ -133,8 +135,11 @@ impl Writing {
 
 /// A field as a message that there is.
 fn field_to_bytes(field: &FieldRef) -> DfResult<Vec<u8>> {
-    let schema = Schema::new(vec![Arc::clone(field)]);
-    let node = EmptyExecNode { schema: Some((&schema).try_into()?), ..EmptyExecNode::default() };
+    schema_to_bytes(&Schema::new(vec![Arc::clone(field)]))
+}
+
+pub(super) fn schema_to_bytes(schema: &Schema) -> DfResult<Vec<u8>> {
+    let node = EmptyExecNode { schema: Some(schema.try_into()?), ..EmptyExecNode::default() };
     let mut bytes = vec![];
     PhysicalPlanNode { physical_plan_type: Some(PhysicalPlanType::Empty(node)) }
         .try_encode(&mut bytes)?;

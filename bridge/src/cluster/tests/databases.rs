@@ -1,6 +1,7 @@
 //! Tables of databases beside files: the files are read by all, a database by who was asked.
 
 use super::*;
+use crate::remote::abi::{IGB_REACH_ANYWHERE, IGB_REACH_HERE, IGB_REACH_HOST};
 use crate::remote::tests as remote;
 use crate::remote::tests::{lookup, source, until, Source};
 
@@ -36,7 +37,18 @@ struct Mixed {
 
 impl Mixed {
     fn new(count: usize, source: Source) -> Mixed {
-        Mixed { subject: Subject::new(count, Faults::default()), source: source.leak() }
+        Mixed::of(count, source, Faults::default())
+    }
+
+    fn of(count: usize, source: Source, faults: Faults) -> Mixed {
+        let mixed = Mixed { subject: Subject::new(count, faults), source: source.leak() };
+        *mixed.subject.members.cluster.source.lock().unwrap() = Some(mixed.source);
+        mixed
+    }
+
+    /// Parts that others than who was asked have opened.
+    fn leased(&self) -> usize {
+        self.subject.members.cluster.leased.load(Ordering::Relaxed)
     }
 
     fn plan(&self, sql: &str) -> Planned {
@@ -129,15 +141,80 @@ fn database_is_read_by_one_task_of_who_was_asked() {
 }
 
 #[test]
+fn parts_of_a_database_are_read_by_all_members_that_may() {
+    let one = Mixed::new(1, source().with_parts(3));
+    let three = Mixed::new(3, source().with_parts(3).with_reach(IGB_REACH_ANYWHERE));
+    for sql in STATEMENTS {
+        let before = three.leased();
+        let there = three.rows(sql).unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+        assert_eq!(one.rows(sql).unwrap(), there, "{sql}");
+        // NULL among the rows of NOT IN matters to all others: they are in one task.
+        let alone = sql.contains("NOT IN");
+        assert!(three.leased() > before || alone, "who was asked read all of it: {sql}");
+        three.check_left();
+    }
+    let text = three.explain(STATEMENTS[0], IGB_EXPLAIN_INDENT);
+    let line = text.lines().find(|line| line.starts_with("databases: m-0-00000000, m-"));
+    assert_eq!(line.map(|line| line.split(", ").count()), Some(3), "{text}");
+    assert!(!text.contains("databases are not read"), "{text}");
+}
+
+#[test]
+fn parts_of_a_database_stay_where_others_may_not_be_told_or_could_not_reach_it() {
+    let public = Faults { in_public: true, ..Faults::default() };
+    let far = Faults { far: Some(2), ..Faults::default() };
+    let cases = [
+        (IGB_REACH_ANYWHERE, public, 1, "TLS or a Unix socket"),
+        (IGB_REACH_HERE, Faults::default(), 1, ""),
+        (IGB_REACH_HOST, far, 2, ""),
+        (IGB_REACH_ANYWHERE, far, 3, ""),
+    ];
+    for (reach, faults, readers, why) in cases {
+        let three = Mixed::of(3, source().with_parts(3).with_reach(reach), faults);
+        let text = three.explain(STATEMENTS[0], IGB_EXPLAIN_INDENT);
+        let line = text.lines().find(|line| line.starts_with("databases: ")).unwrap();
+        assert_eq!(line.split(", ").count(), readers, "{text}");
+        let kept = text.lines().find(|line| line.starts_with("databases are not read by"));
+        assert_eq!(kept.is_some(), !why.is_empty(), "{text}");
+        assert!(kept.is_none_or(|kept| kept.contains(why)), "{text}");
+        three.rows(STATEMENTS[0]).unwrap();
+        assert_eq!(three.leased() > 0, readers > 1);
+    }
+    let both = Faults { far: Some(1), ..Faults::default() };
+    let two = Mixed::of(2, source().with_parts(3).with_reach(IGB_REACH_HOST), both);
+    let text = two.explain(STATEMENTS[0], IGB_EXPLAIN_INDENT);
+    assert!(text.contains("others are on other hosts than the database"), "{text}");
+}
+
+#[test]
+fn statement_over_a_database_alone_is_spread_where_it_is_in_parts() {
+    let sql = "SELECT a % 7, count(*), sum(c) FROM t GROUP BY 1";
+    let one = Mixed::new(1, source().with_parts(3));
+    let three = Mixed::new(3, source().with_parts(3).with_reach(IGB_REACH_ANYWHERE));
+    let text = three.explain(sql, IGB_EXPLAIN_INDENT);
+    assert!(stages_of(&text).iter().any(|stage| stage.contains("tasks 3: ")), "{text}");
+    assert_eq!(one.rows(sql).unwrap(), three.rows(sql).unwrap());
+    let single = Mixed::new(3, source().with_reach(IGB_REACH_ANYWHERE));
+    let text = single.explain(sql, IGB_EXPLAIN_INDENT);
+    assert!(text.contains("\nlocal: it reads no files\n"), "{text}");
+}
+
+#[test]
 fn explain_analyze_counts_the_rows_of_a_database_once() {
-    let three = Mixed::new(3, source().with_parts(2));
+    for reach in [IGB_REACH_HERE, IGB_REACH_ANYWHERE] {
+        explain_analyze_counts_once(reach);
+    }
+}
+
+fn explain_analyze_counts_once(reach: i32) {
+    let three = Mixed::new(3, source().with_parts(2).with_reach(reach));
     for sql in [STATEMENTS[0], STATEMENTS[10]] {
         let text = three.explain(sql, IGB_EXPLAIN_ANALYZE);
         let fetched = text.lines().find(|line| line.starts_with("  fetched: ")).unwrap();
         assert!(fetched.starts_with("  fetched: 100 rows, "), "{text}");
         let json = three.explain(sql, IGB_EXPLAIN_ANALYZE | IGB_EXPLAIN_JSON);
         assert!(json.contains("\"rows_fetched\":100,"), "{json}");
-        assert!(json.contains("\"databases\":\"m-0-00000000\""), "{json}");
+        assert!(json.contains("\"databases\":[\"m-0-00000000\""), "{json}");
     }
     three.check_left();
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use arrow::array::{RecordBatch, StructArray};
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::ffi::{from_ffi, FFI_ArrowArray, FFI_ArrowSchema};
+use arrow::ffi_stream::FFI_ArrowArrayStream;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 
@@ -17,6 +18,7 @@ use crate::cluster::igb_engine_set_cluster;
 use crate::cluster::worker::*;
 use crate::engine::igb_engine;
 use crate::error::{Error, Status};
+use crate::remote::tests::{ctx_of, Source, FUNCTIONS};
 use crate::smoke::new_engine;
 use crate::stream::{export_batch, export_schema};
 
@@ -26,6 +28,10 @@ pub struct Faults {
     pub local_bytes: u64,
     /// The member that has none of the files.
     pub without_files: Option<usize>,
+    /// Everybody hears what members say.
+    pub in_public: bool,
+    /// The member that is on another host.
+    pub far: Option<usize>,
 }
 
 /// Engines and what went between them.
@@ -33,6 +39,9 @@ pub struct Cluster {
     members: Vec<(String, *mut igb_engine)>,
     plans: AtomicUsize,
     pub batches: AtomicUsize,
+    /// Parts that others than the first opened, of this source.
+    pub leased: AtomicUsize,
+    pub source: Mutex<Option<&'static Source>>,
     faults: Faults,
     /// Members that cannot be reached, and those that nobody counts on any more.
     lost: Mutex<Vec<usize>>,
@@ -60,6 +69,8 @@ unsafe extern "C" fn members_of(
         id: igb_str::borrowed(id),
         is_self: at == view.at,
         threads: 2,
+        is_private: !view.cluster.faults.in_public,
+        is_near: view.cluster.faults.far != Some(at),
     };
     let left = view.cluster.left.lock().unwrap();
     let here = |(at, _): &(usize, _)| !left.contains(at);
@@ -384,6 +395,23 @@ unsafe extern "C" fn read_free(read: *mut c_void) {
     unsafe { igb_worker_read_free(read.read) };
 }
 
+// ---- parts of databases ------------------------------------------------------------------------
+
+unsafe extern "C" fn part_open(
+    ctx: *mut c_void,
+    query_id: *const u8,
+    part: igb_str,
+    stop: *mut c_void,
+    ret_stream: *mut FFI_ArrowArrayStream,
+    ret_error: *mut igb_error,
+) -> i32 {
+    let view = unsafe { &*ctx.cast::<View>() };
+    assert!(view.at > 0 && unsafe { slice(query_id, 16) } != [0; 16]);
+    view.cluster.leased.fetch_add(1, Ordering::Relaxed);
+    let source = view.cluster.source.lock().unwrap().unwrap();
+    unsafe { FUNCTIONS.open.unwrap()(ctx_of(source), part, stop, ret_stream, ret_error) }
+}
+
 // ---- what tests ask ----------------------------------------------------------------------------
 
 /// A coordinator and its workers, which end with the process.
@@ -400,6 +428,8 @@ impl Members {
             members,
             plans: AtomicUsize::new(0),
             batches: AtomicUsize::new(0),
+            leased: AtomicUsize::new(0),
+            source: Mutex::default(),
             faults,
             lost: Mutex::default(),
             left: Mutex::default(),
@@ -420,6 +450,8 @@ impl Members {
                 read_poll: Some(read_poll),
                 read_schema: Some(read_schema),
                 read_free: Some(read_free),
+                part_open: Some(part_open),
+                remote: &FUNCTIONS,
             };
             unsafe { igb_engine_set_cluster(*engine, &functions) };
         }
