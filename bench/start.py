@@ -1,6 +1,7 @@
 """From the start of the program to its first row: `igloo sql` against DuckDB's shell."""
 
 import os
+import shutil
 import statistics
 import tempfile
 import time
@@ -13,9 +14,16 @@ SHELLS = ["igloo", "duckdb"]
 PAIRS_PER_PAIR = 7  # a start takes milliseconds: more of them than of the queries
 
 
-def commands(setup, sql):
-    return {"igloo": [str(setup.program), "sql", "--format", "csv", "-c", sql],
-            "duckdb": [str(setup.shell), "-no-init", "-csv", "-c", sql]}
+def install(setup, folder):
+    """Copies of both programs, written in the same way: how long a start takes depends on how the
+    file came into memory (a linker, pip and tar write it in pages that are mapped one by one)."""
+    return {"igloo": shutil.copy(setup.program, f"{folder}/igloo"),
+            "duckdb": shutil.copy(setup.shell, f"{folder}/duckdb")}
+
+
+def commands(programs, sql):
+    return {"igloo": [programs["igloo"], "sql", "--format", "csv", "-c", sql],
+            "duckdb": [programs["duckdb"], "-no-init", "-csv", "-c", sql]}
 
 
 def start(command, home, expected):
@@ -50,9 +58,10 @@ def measure(setup, say):
     }
     found = {}
     with tempfile.TemporaryDirectory(prefix="igloo-bench-") as home:
+        programs = install(setup, home)
         for label, (sql, expected) in cases.items():
             say(f"start to first row: {label}")
-            run = commands(setup, sql)
+            run = commands(programs, sql)
             for command in run.values():
                 start(command, home, expected)
             spent = {shell: [] for shell in SHELLS}
