@@ -31,5 +31,6 @@ igloo_status ig_late_load(struct ig_late_library *library, struct igloo_error *r
 }
 
 void ig_late_missing(void) {
-  IG_ASSERT(!"a library is loaded before it is called");
+  ig_assert_failed("a library is loaded before it is called", __FILE__, __LINE__,
+                   __func__);
 }
