@@ -32,7 +32,8 @@ import statements
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PARTS = ["queries", "memory", "start", "statements", "instructions", "streams", "calls", "remote",
-         "serving_instructions", "postgresql", "sqlite", "lookup", "selective", "cluster", "members"]
+         "serving_instructions", "postgresql", "sqlite", "lookup", "selective", "cluster", "local",
+         "members"]
 SERVING = {"calls", "postgresql", "lookup", "selective"}  # need a PostgreSQL
 BUSY = 0.10  # of the machine, taken by others: more than this widens the ratios
 
@@ -145,6 +146,7 @@ def run_part(name, setup):
         "sqlite": lambda: sqlite.measure(setup, say),
         "lookup": lambda: lookup.measure(setup, say),
         "cluster": lambda: cluster.measure(setup, say),
+        "local": lambda: cluster.measure_local(setup, say),
         "members": lambda: cluster.measure_members(setup, say),
         "selective": lambda: selective.measure(setup, say),
     }[name]

@@ -4,12 +4,16 @@ coordinator with 1, 2 and 4 workers beside the embedded engine, all on the same 
 There is nothing to win here, as no core is added: the ratio is the overhead of planning for
 several members, of shipping plans, and of sending rows between processes.
 
+How much a statement must read for members on hosts of their own to answer it sooner: that is what
+cluster.local_bytes is about.
+
 And what a coordinator itself spends as its cluster grows: on heartbeats, and on planning for
 members that are simulated (bench/wire/members.c) and run nothing."""
 
 import contextlib
 import os
 import pathlib
+import re
 import statistics
 import subprocess
 import sys
@@ -30,11 +34,12 @@ AIMS = {1: (1.03, 1.10), 2: (1.05, 1.15), 4: (1.10, 1.25)}  # aimed at, and at m
 class Served:
     """A cluster, and one session on its coordinator."""
 
-    def __init__(self, workers, setup, folder):
+    def __init__(self, workers, setup, folder, *settings):
         # The cores are shared: together the workers have as many threads as there are.
         threads = max(1, setup.threads // workers)
         self.cluster = nodes.Cluster(
-            workers, [folder], beat_s=1.0, settings=[f"engine.threads={setup.threads}", "log.level=error"],
+            workers, [folder], beat_s=1.0,
+            settings=[f"engine.threads={setup.threads}", "log.level=error", *settings],
             worker_settings=[f"engine.threads={threads}", "log.level=error"])
         self.session = self.cluster.connect()
         for name, path in tables(folder).items():
@@ -120,6 +125,44 @@ def summarise(spent, sent):
     for workers in WORKERS:
         for what, how in (("total", sum), ("geometric_mean", stats.geometric_mean)):
             found[what][str(workers)] = stats.ratio(each_pair(workers, how), each_pair("embedded", how))
+    return found
+
+
+# ---- small statements -------------------------------------------------------------------
+
+SMALL = [1, 6, 12, 3]  # one scan, aggregated or filtered; joins of two and of three tables
+SCALES = [0.01, 0.1]
+READS = re.compile(r"local: it reads (\d+) bytes")
+
+
+def read_bytes(here, sql):
+    """Of files, as the planner counts them; it tells why the statement stays."""
+    rows = here.session.fetch(f"EXPLAIN {sql}").to_pylist()
+    return int(READS.search("\n".join(str(value) for row in rows for value in row.values())).group(1))
+
+
+def measure_local(setup, say):
+    """The same statements kept here and sent to two members on the same cores. What sending adds, and
+    how fast a member reads, say from which size on two hosts would answer sooner than one: half of the
+    reading is saved there, and all of what sending adds is spent."""
+    point(setup)
+    found = []
+    for scale in SCALES:
+        folder = tpch.data_folder(scale)
+        with contextlib.ExitStack() as stack:
+            here = stack.enter_context(Served(1, setup, folder, f"cluster.local_bytes={1 << 40}"))
+            there = stack.enter_context(Served(1, setup, folder, "cluster.local_bytes=0"))
+            for number in SMALL:
+                say(f"local: q{number:02d} at scale factor {scale:g}")
+                sql = tpch.query_text(number, scale)
+                spent = {here: [], there: []}
+                for pair in range(max(3, 2 * setup.pairs + 1)):
+                    for one in turns([here, there], pair):
+                        spent[one].append(one.wall_ns(sql) / 1e6)
+                size = read_bytes(here, sql)
+                kept, sent = statistics.median(spent[here]), statistics.median(spent[there])
+                found.append({"query": f"q{number:02d}", "scale": scale, "read_bytes": size, "here_ms": kept,
+                              "sent_ms": sent, "even_bytes": 2 * max(0.0, sent - kept) * size / kept})
     return found
 
 

@@ -164,6 +164,15 @@ def cluster(found):
     return table(head, rows) + "\n\nWall time. No core is added, so this is what distribution costs."
 
 
+def local(found):
+    mib = 1 << 20
+    rows = [[entry["query"], f"{entry['scale']:g}", f"{entry['read_bytes'] / mib:.1f}", f"{entry['here_ms']:.1f}",
+             f"{entry['sent_ms']:.1f}", f"{entry['even_bytes'] / mib:.1f}"] for entry in found]
+    return table(["query", "scale factor", "MiB of files", "ms here", "ms on two members", "even at MiB"], rows) + (
+        "\n\nOn the same cores. Even: what a statement has to read for two members on hosts of their own to answer as "
+        "soon as one, which is what `cluster.local_bytes` (16 MiB) stands for.")
+
+
 def members(found):
     rows = [[count, f"{entry['plan_ms']:.1f}", f"{entry['cpu_ms_per_s']:.1f}"]
             for count, entry in found.items()]
@@ -185,6 +194,7 @@ SECTIONS = {  # in the order of the page
     "lookup": ("One row by its key out of PostgreSQL", lookup),
     "selective": ("A selective query of an attached database, pushed and not", selective),
     "cluster": ("Queries on 1, 2 and 4 workers of the same host and cores", cluster),
+    "local": ("Small statements: kept, or sent to two members", local),
     "members": ("What a coordinator spends on many workers", members),
 }
 
