@@ -290,5 +290,11 @@ igloo_status ig_leases_open(ig_channels *channels, ig_cluster *cluster,
                     give_back, call, ret_rows, reterr);
   explicit_bzero((void *)(uintptr_t)said.data, said.len);
   ig_rpc_message_done(&said);
+  if (status == IGLOO_UNAVAILABLE) {
+    char self[IG_MEMBER_ID_BYTES];
+    ig_members_self_id(ig_cluster_members(cluster), self);
+    ig_error_hint(reterr,
+                  "Worker \"%s\" reads parts of the table, and must reach it too.", self);
+  }
   return status;
 }

@@ -43,9 +43,9 @@ def right_groups():
     return [{"k": k, "n": n, "s": s} for k, (n, s) in sorted(found.items())]
 
 
-def make_cluster(files, postgres, workers=3, **options):
+def make_cluster(files, postgres, workers=3, uri=None, **options):
     """One that knows the server by a secret whose password is a word that nobody else says."""
-    uri = f"postgresql://127.0.0.1:{postgres.port}/postgres"
+    uri = uri or f"postgresql://127.0.0.1:{postgres.port}/postgres"
 
     def prepare(data):
         data.parent.mkdir(parents=True)
@@ -187,6 +187,24 @@ def test_a_killed_worker_returns_its_lease(cluster, postgres):
     assert cluster.rows(GROUPS) == right_groups()
     cluster.start_worker(len(cluster.workers) - 1)
     assert cluster.rows(GROUPS) == right_groups()
+
+
+def test_a_worker_that_cannot_reach_the_database_says_so(files, postgres, monkeypatch):
+    """The coordinator is told where it is by its environment, the worker that there is none."""
+    monkeypatch.setenv("PGHOST", "127.0.0.1")
+    monkeypatch.setenv("PGPORT", str(postgres.port))
+    started = make_cluster(files, postgres, workers=0, uri="postgresql:///postgres")
+    try:
+        worker = started.start_worker(environment={"PGPORT": "1"})
+        with pytest.raises(nodes.IglooError) as told:
+            started.rows(GROUPS)
+        assert told.value.sqlstate == "08001" and worker.id in told.value.hint, (told.value, told.value.hint)
+        check_left(postgres)
+        worker.end()
+        nodes.wait_for(lambda: "active" not in started.states().values())
+        assert started.rows(GROUPS) == right_groups()
+    finally:
+        started.end()
 
 
 # ---- plaintext ------------------------------------------------------------------------------
