@@ -1,5 +1,5 @@
-"""Databases beside files on a cluster: the files are read by all members, a database by the
-coordinator alone, and the rows are those of DuckDB over the same tables."""
+"""Databases beside files on a cluster: the files are read by all members, small tables of a
+database by the coordinator alone, and the rows are those of DuckDB over the same tables."""
 
 import concurrent.futures
 import importlib.util
