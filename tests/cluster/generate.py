@@ -394,9 +394,12 @@ class Generator:
         items, columns = self.listed(scope, self.dice.randint(1, 3))
         total = ", ".join(f"{one.sql} {self.pick('ASC', 'DESC')} NULLS {self.pick('FIRST', 'LAST')}"
                           for one in sorted(scope, key=lambda _: self.dice.random()))
+        shared = None
         for _ in range(self.dice.randint(1, 2)):
             key = self.column(scope, KINDS, low=True)
             by = f"PARTITION BY {key.sql} " if self.maybe(0.7) else ""
+            # Rows that are equal in all columns have numbers in any order; but both of them in the same.
+            by = shared = by if shared is None else shared
             peer = self.column(scope, ORDERED) or key
             any_order = f"ORDER BY {peer.sql} {self.pick('ASC', 'DESC')} NULLS {self.pick('FIRST', 'LAST')}"
             value = self.column(scope, ("int", "dbl")) or Column("1", "int", 1)
