@@ -445,6 +445,10 @@ typedef struct igb_scan {
   bool limit_done;
   bool sort_done;
   /**
+   * Few rows are expected, and soon: who starts the statement may as well wait for them.
+   */
+  bool few;
+  /**
    * Of whom: the same pointer for the same source.
    */
   const void *source;
@@ -490,7 +494,8 @@ typedef struct igb_remote {
   void (*stop_set)(void *stop);
   void (*stop_free)(void *stop);
   /**
-   * Open a part; on blocking-pool threads, may block until the execution or `stop` says stop.
+   * Open a part; on blocking-pool threads, and on the thread of C that starts a lookup (as all of the
+   * above); may block until the execution or `stop` says stop.
    * The stream keeps what it needs of both.
    */
   int32_t (*open)(void *execution, struct igb_str part, void *stop, struct ArrowArrayStream *ret_stream, struct igb_error *ret_error);
@@ -893,12 +898,6 @@ typedef struct igb_names {
   int32_t (*table_function)(void *ctx, struct igb_str name, const struct igb_argument *arguments, size_t arguments_count, struct igb_table *ret_table, struct igb_error *ret_error);
 } igb_names;
 
-/**
- * One-shot: called once on a runtime thread with a batch (gives it), with end (batch->release
- * NULL) or an error; it must not block.
- */
-typedef void (*igb_ready)(void *ctx, int32_t status, struct ArrowArray *batch, const struct igb_error *error);
-
 typedef struct igb_progress {
   int64_t rows_scanned;
   int64_t bytes_scanned;
@@ -1172,6 +1171,15 @@ void igb_plan_free(struct igb_plan *plan);
 bool igb_plan_lasts(const struct igb_plan *plan);
 
 /**
+ * Whether igb_query_start of the plan takes no planning thread: it is small, and mostly started without
+ * the optimizer. It may block until the rows are there, where few are expected.
+ *
+ * # Safety
+ * `plan` is valid.
+ */
+bool igb_plan_looks_up(const struct igb_plan *plan);
+
+/**
  * The promised schema (query), the rows to be written (insert, copy, ctas: of the input), or the
  * declared columns (create table, external table). Gives *ret_schema (struct). Zero children where
  * there is none.
@@ -1209,7 +1217,7 @@ int32_t igb_table_infer(struct igb_session *session,
 
 /**
  * Physical planning, then starts the pump (channel bounded by channel_bytes). Planning threads
- * only. The cancel token is copied and asked until the query is freed: its ctx must live as long.
+ * only, but for a plan that looks up (igb_plan_looks_up): any thread of C. The cancel token is copied and asked until the query is freed: its ctx must live as long.
  * `execution` is shared by its remote scans; NULL: it has none.
  * Returns 0 and gives *ret_query (igb_query_free); the planner's error.
  *
@@ -1247,33 +1255,12 @@ int32_t igb_query_stream(struct igb_query *query,
                          struct igb_error *ret_error);
 
 /**
- * One-shot: `ready` is called once, on a runtime thread (or in igb_query_free), with a batch
- * (gives it), with the end (batch->release NULL) or an error; it must not block. Not together
- * with igb_query_stream.
- *
- * # Safety
- * `query` is valid; `ret_error` may be NULL; `ready` takes `ctx` on any thread.
- */
-int32_t igb_query_next(struct igb_query *query,
-                       igb_ready ready,
-                       void *ctx,
-                       struct igb_error *ret_error);
-
-/**
  * Status of the end, 0 if there is none or it is the good one; fills *ret_error if not 0.
  *
  * # Safety
  * `query` is valid; `ret_error` may be NULL.
  */
 int32_t igb_query_error(const struct igb_query *query, struct igb_error *ret_error);
-
-/**
- * Ends the query as cancelled by its user. Any thread, never blocks. NULL is allowed.
- *
- * # Safety
- * `query` is NULL or valid.
- */
-void igb_query_cancel(struct igb_query *query);
 
 /**
  * How far the query is. Any thread.
@@ -1284,8 +1271,8 @@ void igb_query_cancel(struct igb_query *query);
 void igb_query_progress(const struct igb_query *query, struct igb_progress *ret_progress);
 
 /**
- * Cancels the query if it runs, calls a waiting callback with that, and frees the handle. What it
- * holds is released on threads of the engine. NULL is allowed.
+ * Cancels the query if it runs, and frees the handle. What it holds is released on threads of the
+ * engine. NULL is allowed.
  *
  * # Safety
  * `query` is NULL or came from igb_query_start and is not used again.

@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::ffi::{c_char, c_void};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
-use arrow::ffi::{FFI_ArrowArray, FFI_ArrowSchema};
+use arrow::ffi::FFI_ArrowSchema;
 use arrow::ffi_stream::FFI_ArrowArrayStream;
 
 use crate::error::{Error, Result, Status};
@@ -389,17 +389,6 @@ pub const IGB_EXPLAIN_JSON: u32 = 2;
 pub const IGB_EXPLAIN_VERBOSE: u32 = 4;
 pub const IGB_EXPLAIN_ANALYZE: u32 = 8;
 pub const IGB_EXPLAIN_INDENT: u32 = 16;
-
-/// One-shot: called once on a runtime thread with a batch (gives it), with end (batch->release
-/// NULL) or an error; it must not block.
-pub type igb_ready = Option<
-    unsafe extern "C" fn(
-        ctx: *mut c_void,
-        status: i32,
-        batch: *mut FFI_ArrowArray,
-        error: *const igb_error,
-    ),
->;
 
 #[repr(C)]
 #[derive(Clone, Copy, Default)]

@@ -29,7 +29,7 @@ use crate::store;
 const WORKER_STACK_BYTES: usize = 16 << 20;
 /// Stack of the thread that drops plans: as large as the planning threads that made them.
 const DROP_STACK_BYTES: usize = 64 << 20;
-/// How long starting the threads of a runtime may take.
+/// How long starting the threads of both runtimes may take.
 const START_WAIT: Duration = Duration::from_secs(5);
 /// How long igb_engine_free waits for what still runs, both runtimes together.
 const SHUTDOWN: Duration = Duration::from_secs(5);
@@ -117,28 +117,50 @@ fn try_threads(count: u32) -> std::io::Result<()> {
     })
 }
 
-fn new_runtime(name: &'static str, threads: u32, blocking_threads: u32) -> Result<Runtime> {
-    let threads = threads.max(1);
-    try_threads(threads + 1).map_err(no_threads)?;
-    let build = move || {
-        tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(threads as usize)
-            .max_blocking_threads(blocking_threads.max(1) as usize)
-            .thread_name(name)
-            .thread_stack_size(WORKER_STACK_BYTES)
-            .on_thread_start(|| THREAD.with(|kind| kind.set(ThreadKind::Worker)))
-            .enable_time()
-            .build()
-    };
-    // On a thread that may be left behind: others may take the threads that were there a moment ago.
-    let (send, receive) = mpsc::channel();
-    std::thread::Builder::new()
-        .name("igb-start".to_string())
-        .spawn(move || send.send(build()))
-        .map_err(no_threads)?;
-    match receive.recv_timeout(START_WAIT) {
-        Ok(built) => built.map_err(no_threads),
-        Err(_) => Err(no_threads("The system gives fewer threads than are needed")),
+fn new_runtime(
+    name: &'static str,
+    threads: u32,
+    blocking_threads: u32,
+) -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads as usize)
+        .max_blocking_threads(blocking_threads.max(1) as usize)
+        .thread_name(name)
+        .thread_stack_size(WORKER_STACK_BYTES)
+        .on_thread_start(|| THREAD.with(|kind| kind.set(ThreadKind::Worker)))
+        .enable_time()
+        .build()
+}
+
+/// The runtime of operators, and that of reads and writes.
+type Runtimes = (Runtime, Runtime);
+
+/// Runtimes that are being started.
+struct Starting(mpsc::Receiver<std::io::Result<Runtimes>>);
+
+impl Starting {
+    /// Starts both on a thread that may be left behind: others may take the threads that were there a
+    /// moment ago.
+    fn new(options: &igb_engine_options) -> Result<Starting> {
+        let (cpu, io) = (options.cpu_threads.max(1), options.io_threads.max(1));
+        let blocking = options.blocking_threads;
+        let build = move || {
+            try_threads(cpu + io)?;
+            Ok((new_runtime("igb-cpu", cpu, blocking)?, new_runtime("igb-io", io, blocking)?))
+        };
+        let (send, receive) = mpsc::channel();
+        std::thread::Builder::new()
+            .name("igb-start".to_string())
+            .spawn(move || send.send(build()))
+            .map_err(no_threads)?;
+        Ok(Starting(receive))
+    }
+
+    fn wait(self) -> Result<Runtimes> {
+        match self.0.recv_timeout(START_WAIT) {
+            Ok(built) => built.map_err(no_threads),
+            Err(_) => Err(no_threads("The system gives fewer threads than are needed")),
+        }
     }
 }
 
@@ -219,7 +241,7 @@ impl EngineShared {
 pub struct igb_engine {
     pub(crate) shared: Arc<EngineShared>,
     /// Taken by igb_engine_free.
-    runtimes: Option<(Runtime, Runtime)>,
+    runtimes: Option<Runtimes>,
 }
 
 /// Spilled files that one merge of a sort reads side by side. Left alone it takes as many as memory is
@@ -245,13 +267,10 @@ unsafe fn new_engine(options: &igb_engine_options, files: igb_files) -> Result<B
     }
     memory::prepare();
     install_panic_hook();
+    let starting = Starting::new(options)?; // takes as long as all that follows
     let spill_dir = unsafe { options.spill_dir.text() }?.to_string();
     let version = unsafe { options.version.text() }?.to_string();
     let cpu_threads = options.cpu_threads.max(1);
-
-    let cpu = new_runtime("igb-cpu", cpu_threads, options.blocking_threads)?;
-    let io = new_runtime("igb-io", options.io_threads, options.blocking_threads)?;
-    let pools = Pools { cpu: cpu.handle().clone(), io: io.handle().clone() };
 
     let pool: Arc<dyn MemoryPool> = Arc::new(TrackConsumersPool::new(
         FairSpillPool::new(to_usize(options.pool_bytes)),
@@ -280,6 +299,8 @@ unsafe fn new_engine(options: &igb_engine_options, files: igb_files) -> Result<B
         .build_arc()?;
 
     let base = session::base_state(&runtime_env, options)?;
+    let (cpu, io) = starting.wait()?;
+    let pools = Pools { cpu: cpu.handle().clone(), io: io.handle().clone() };
     let shared = Arc::new(EngineShared {
         pools,
         files: Arc::new(store::Files::new(files)),

@@ -129,6 +129,15 @@ impl Paced {
         self.rows = if took > SLICE_TIME { next.max(1) } else { self.rows.max(next) };
     }
 
+    /// While its input has nothing, others run.
+    fn read(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<Option<DfResult<RecordBatch>>> {
+        let polled = self.input.poll_next_unpin(cx);
+        if polled.is_pending() {
+            self.running_since = now;
+        }
+        polled
+    }
+
     fn slice(&mut self, batch: RecordBatch, now: Instant) -> RecordBatch {
         let rows = batch.num_rows();
         if rows <= self.rows {
@@ -154,15 +163,9 @@ impl Stream for Paced {
         }
         let batch = match self.rest.take() {
             Some(rest) => rest,
-            None => match self.input.poll_next_unpin(cx) {
-                Poll::Pending => {
-                    self.running_since = now;
-                    return Poll::Pending;
-                }
-                ready => match ready!(ready) {
-                    Some(Ok(batch)) => batch,
-                    end => return Poll::Ready(end),
-                },
+            None => match ready!(self.read(cx, now)) {
+                Some(Ok(batch)) => batch,
+                end => return Poll::Ready(end),
             },
         };
         let slice = self.slice(batch, now);

@@ -2,16 +2,13 @@
 //! right and no memory stays reserved.
 
 use std::ffi::c_void;
-use std::sync::{mpsc, Arc};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arrow::array::{RecordBatch, StructArray};
-use arrow::ffi::{from_ffi, FFI_ArrowArray, FFI_ArrowSchema};
+use arrow::array::RecordBatch;
 
 use crate::abi::*;
 use crate::engine::EngineShared;
-use crate::plan::igb_plan_schema;
-use crate::query::{igb_query_error, igb_query_free, igb_query_next, igb_query_start};
 use crate::session::{igb_session, igb_session_free};
 use crate::smoke::{failure, new_session, people, plan_on, planning, run_plan, Failure, Planned};
 use crate::write::igb_query_write;
@@ -49,60 +46,6 @@ fn texts(batches: &[RecordBatch]) -> Vec<String> {
 
 fn by_stream(subject: &Subject, sql: &str) -> Result<Vec<String>, Failure> {
     Ok(texts(&run_plan(&subject.plan(sql)?)?.1))
-}
-
-type Told = (i32, Option<FFI_ArrowArray>, Option<Failure>);
-
-unsafe extern "C" fn ready(
-    ctx: *mut c_void,
-    status: i32,
-    array: *mut FFI_ArrowArray,
-    error: *const igb_error,
-) {
-    // A sender for each call, so that it outlives the sending whatever the receiver does then.
-    let sender = unsafe { Box::from_raw(ctx.cast::<mpsc::Sender<Told>>()) };
-    let array = unsafe { FFI_ArrowArray::from_raw(array) };
-    let array = (!array.is_released()).then_some(array);
-    let error = (!error.is_null()).then(|| failure(unsafe { &*error }));
-    sender.send((status, array, error)).unwrap();
-}
-
-/// Batch by batch through the callback of igb_query_next.
-fn by_callback(subject: &Subject, sql: &str) -> Result<Vec<String>, Failure> {
-    let plan = subject.plan(sql)?;
-    let mut error = igb_error::zeroed();
-    let mut query = std::ptr::null_mut();
-    let (sender, receiver) = mpsc::channel::<Told>();
-    unsafe {
-        if planning(|| {
-            igb_query_start(plan.0, std::ptr::null(), std::ptr::null(), &mut query, &mut error)
-        }) != 0
-        {
-            return Err(failure(&error));
-        }
-        let mut schema = FFI_ArrowSchema::empty();
-        assert_eq!(igb_plan_schema(plan.0, &mut schema, &mut error), 0);
-        let mut batches = vec![];
-        let done = loop {
-            let ctx = Box::into_raw(Box::new(sender.clone())).cast();
-            assert_eq!(igb_query_next(query, Some(ready), ctx, &mut error), 0);
-            let told = receiver.recv_timeout(Duration::from_secs(20)).expect("no call back");
-            match told {
-                (0, Some(array), None) => {
-                    let rows = StructArray::from(from_ffi(array, &schema).unwrap());
-                    batches.push(RecordBatch::from(rows));
-                }
-                (0, None, None) => break Ok(texts(&batches)),
-                (status, None, Some(told)) => {
-                    assert_eq!(igb_query_error(query, &mut error), status);
-                    break Err(told);
-                }
-                (status, _, told) => panic!("status {status} with {told:?}"),
-            }
-        };
-        igb_query_free(query);
-        done
-    }
 }
 
 /// Written files: their bytes, and whether each was finished.
@@ -225,13 +168,7 @@ fn panic_in_a_scan_is_an_error_and_the_next_statement_is_right() {
 #[test]
 fn panic_while_running_is_an_error_and_the_next_statement_is_right() {
     panics_are_errors("run", by_stream);
-    panics_are_errors("run", by_callback);
     panics_are_errors("run", by_writing);
-}
-
-#[test]
-fn panic_before_a_callback_is_told_by_that_callback() {
-    panics_are_errors("callback", by_callback);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, Sc
 use datafusion::arrow::ffi::FFI_ArrowSchema;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::DFSchema;
-use datafusion::error::Result as DfResult;
+use datafusion::error::{DataFusionError, Result as DfResult};
 use datafusion::execution::{SessionState, TaskContext};
 use datafusion::logical_expr::{
     Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, TableSource, TableType, TryCast,
@@ -17,7 +17,9 @@ use datafusion::optimizer::optimize_projections::OptimizeProjections;
 use datafusion::optimizer::{OptimizerContext, OptimizerRule};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::sql::planner::SqlToRel;
-use datafusion::sql::sqlparser::ast::{ColumnDef, DataType as SqlType, Statement as Ast};
+use datafusion::sql::sqlparser::ast::{
+    ColumnDef, DataType as SqlType, Insert, SelectItem, SetExpr, Statement as Ast,
+};
 
 use crate::abi::{
     boundary, boundary_void, catch, igb_cancel, igb_error, igb_names, igb_str, igb_table, Cancel,
@@ -34,12 +36,12 @@ use crate::file_table::infer;
 use crate::names::{dedup_plan, output_names};
 use crate::nullable::not_null;
 use crate::parse::{parse, Statement};
-use crate::remote::{is_remote, Execution};
+use crate::remote::{is_remote, Execution, KeyLookup};
 use crate::resolve::{parser_options, rename, Lookup, Touched};
 use crate::rules::{check_size, check_subqueries, current_cancel, executing, guarded};
 use crate::session::{igb_session, SessionShared};
 use crate::stream::export_schema;
-use crate::translate::type_names;
+use crate::translate::{type_names, unsupported_correlation};
 use crate::yielding::Over;
 
 /// What igb_plan holds; queries share it.
@@ -57,6 +59,8 @@ pub(crate) struct Plan {
     pub parameters: Vec<DataType>,
     /// The promise holds for values of these types.
     pub is_settled: bool,
+    /// What is run without the optimizer, once its parameters have values.
+    pub lookup: Option<KeyLookup>,
     pub again: Again,
 }
 
@@ -67,6 +71,12 @@ pub(crate) struct Again {
     optimized: OnceLock<LogicalPlan>,
     /// The physical plan of what runs at once.
     pub small: Option<Arc<dyn ExecutionPlan>>,
+}
+
+impl Again {
+    pub fn new(lasts: bool) -> Again {
+        Again { lasts, ..Again::default() }
+    }
 }
 
 impl Drop for Plan {
@@ -144,7 +154,7 @@ impl Plan {
         if let Some(made) = self.again.optimized.get() {
             return Ok(Cow::Borrowed(made));
         }
-        let made = state.optimize(logical)?;
+        let made = state.optimize(logical).map_err(|error| undone(logical, error))?;
         Ok(match self.again.lasts {
             true => Cow::Borrowed(self.again.optimized.get_or_init(|| made)),
             false => Cow::Owned(made),
@@ -167,6 +177,24 @@ impl Plan {
             Some(logical) => Ok(logical),
             None => Err(Error::internal("the statement has no rows to run")),
         }
+    }
+}
+
+/// The names of a plan were found before it was optimized: one that is missing then is of a subquery that
+/// the optimizer could not make a join.
+fn undone(logical: &LogicalPlan, error: DataFusionError) -> DataFusionError {
+    let mut correlated = false;
+    let walked = logical.apply_with_subqueries(|node| {
+        if let LogicalPlan::Subquery(subquery) = node {
+            correlated = correlated || !subquery.outer_ref_columns.is_empty();
+        }
+        Ok(if correlated { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    match error.find_root() {
+        DataFusionError::SchemaError(..) if walked.is_ok() && correlated => {
+            unsupported_correlation().into()
+        }
+        _ => error,
     }
 }
 
@@ -203,11 +231,18 @@ unsafe fn plan_sql(
             &description,
         );
         let parameters = planned.logical.as_ref().map_or(Ok(Vec::new()), parameters)?;
+        let lasts = is_lasting && planned.logical.as_ref().is_some_and(again::lasts);
+        let is_query = description.kind == IGB_KIND_QUERY;
+        let lookup = planned.logical.as_ref().filter(|_| lasts && is_query);
+        let lookup = lookup.and_then(|logical| KeyLookup::of(logical, &parameters));
         let (promised, is_settled) = match &planned.logical {
+            // The analyzer has nothing to do for it.
+            Some(logical) if lookup.is_some() => {
+                (promised(logical, logical.schema(), session.views), true)
+            }
             Some(logical) => promise(logical, &parameters, &state, session.views)?,
             None => (planned.declared, true),
         };
-        let lasts = is_lasting && planned.logical.as_ref().is_some_and(again::lasts);
         let mut plan = Plan {
             session: Arc::clone(session),
             description: Arc::new(description),
@@ -216,7 +251,8 @@ unsafe fn plan_sql(
             is_settled,
             logical: planned.logical.map(Arc::new),
             promised,
-            again: Again { lasts, ..Again::default() },
+            lookup,
+            again: Again::new(lasts),
         };
         plan.again.small = plan.small();
         Ok(plan)
@@ -296,7 +332,13 @@ fn plan_statement(
                     format!("cannot insert into view \"{name}\""),
                 ));
             }
-            match lookup.plan(0, Ast::Insert(*insert))? {
+            let given = expressions_of(&insert);
+            let wanted = match description.insert_columns().len() {
+                0 => target.schema().fields().len(),
+                listed => listed,
+            };
+            let planned = lookup.plan(0, Ast::Insert(*insert));
+            match planned.map_err(|error| wrong_width(error, given, wanted))? {
                 LogicalPlan::Dml(dml) => {
                     let rows = rows_of_insert(Arc::unwrap_or_clone(dml.input), &target.schema())?;
                     let rows = match is_remote(&target) {
@@ -315,6 +357,36 @@ fn plan_statement(
             Ok(Planned::columns(declared(lookup, state, table.columns)?))
         }
         Statement::Drop { .. } => Ok(Planned::columns(Schema::empty())),
+    }
+}
+
+/// How many expressions each row of an INSERT has; None where the text does not tell.
+fn expressions_of(insert: &Insert) -> Option<usize> {
+    match insert.source.as_ref()?.body.as_ref() {
+        SetExpr::Values(values) => {
+            let first = values.rows.first()?.content.len();
+            values.rows.iter().all(|row| row.content.len() == first).then_some(first)
+        }
+        SetExpr::Select(select) => {
+            let is_one = |item: &SelectItem| {
+                matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. })
+            };
+            select.projection.iter().all(is_one).then_some(select.projection.len())
+        }
+        _ => None,
+    }
+}
+
+/// DataFusion compares the rows of VALUES with the target's columns, and finds them uneven.
+fn wrong_width(error: Box<Error>, given: Option<usize>, wanted: usize) -> Box<Error> {
+    let message = match given {
+        Some(given) if given > wanted => "INSERT has more expressions than target columns",
+        Some(given) if given < wanted => "INSERT has more target columns than expressions",
+        _ => return error,
+    };
+    match error.sqlstate.as_str() {
+        "42601" => Error::syntax(message),
+        _ => error,
     }
 }
 
@@ -519,11 +591,16 @@ pub(crate) fn promise(
         Err(_) if !parameters.is_empty() => Arc::clone(plan.schema()),
         Err(error) => return Err(error.into()),
     };
+    Ok((promised(plan, &schema, views), is_settled))
+}
+
+/// The fields of `schema` as readers get them.
+fn promised(plan: &LogicalPlan, schema: &DFSchema, views: bool) -> SchemaRef {
     let fields = schema.fields().iter().zip(output_names(plan)).map(|(field, name)| {
         let field = if views { Arc::clone(field) } else { without_views(field) };
         Arc::new(field.as_ref().clone().with_name(name))
     });
-    Ok((Arc::new(Schema::new(fields.collect::<Fields>())), is_settled))
+    Arc::new(Schema::new(fields.collect::<Fields>()))
 }
 
 /// The field with utf8 and binary in place of their view types, at any depth.
@@ -652,6 +729,16 @@ pub unsafe extern "C" fn igb_plan_free(plan: *mut igb_plan) {
 #[no_mangle]
 pub unsafe extern "C" fn igb_plan_lasts(plan: *const igb_plan) -> bool {
     unsafe { (&*plan).shared.again.lasts }
+}
+
+/// Whether igb_query_start of the plan takes no planning thread: it is small, and mostly started without
+/// the optimizer. It may block until the rows are there, where few are expected.
+///
+/// # Safety
+/// `plan` is valid.
+#[no_mangle]
+pub unsafe extern "C" fn igb_plan_looks_up(plan: *const igb_plan) -> bool {
+    unsafe { (&*plan).shared.lookup.is_some() }
 }
 
 /// The promised schema (query), the rows to be written (insert, copy, ctas: of the input), or the

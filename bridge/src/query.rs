@@ -1,12 +1,10 @@
 //! `igb_query`: a plan that runs. A pump task drives the plan on the CPU runtime and fills a
-//! channel bounded by bytes; C empties it, by a blocking stream or by one-shot callbacks.
+//! channel bounded by bytes; C empties it by a blocking stream.
 //!
-//! The first end wins: the end of the rows, an error, the cancel token, igb_query_cancel or
-//! igb_query_free. Whoever waits is answered at that moment, even where an operator that does not
-//! yield ends its task later.
+//! The first end wins: the end of the rows, an error, the cancel token or igb_query_free. Whoever
+//! waits is answered at that moment, even where an operator that does not yield ends its task later.
 
 use std::collections::VecDeque;
-use std::ffi::c_void;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
@@ -15,7 +13,6 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use arrow::ffi::FFI_ArrowArray;
 use arrow::ffi_stream::FFI_ArrowArrayStream;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_plan::{execute_stream, ExecutionPlan, SendableRecordBatchStream};
@@ -24,8 +21,7 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use crate::abi::{
-    boundary, boundary_void, catch, igb_cancel, igb_error, igb_progress, igb_ready, panic_text,
-    Cancel,
+    boundary, boundary_void, catch, igb_cancel, igb_error, igb_progress, panic_text, Cancel,
 };
 use crate::again;
 use crate::damaged::files_of;
@@ -35,8 +31,8 @@ use crate::fail::failpoint;
 use crate::memory;
 use crate::plan::{igb_plan, Physical, Plan};
 use crate::remote::abi::igb_execution;
-use crate::remote::Execution;
-use crate::stream::{export, export_batch, BatchSource};
+use crate::remote::{few, Execution};
+use crate::stream::{export, BatchSource};
 use crate::yielding::Over;
 
 mod promise;
@@ -48,44 +44,8 @@ const CANCEL_EVERY: Duration = Duration::from_millis(25);
 
 // ---- the channel ------------------------------------------------------------------------------
 
-/// A caller of igb_query_next that waits.
-struct Waiter {
-    ready: unsafe extern "C" fn(*mut c_void, i32, *mut FFI_ArrowArray, *const igb_error),
-    ctx: *mut c_void,
-}
-
-// C takes the callback on a runtime thread.
-unsafe impl Send for Waiter {}
-
 /// What a reader gets: a batch, the end (None) or the error that ended the query.
 type Item = Result<Option<RecordBatch>>;
-
-impl Waiter {
-    /// Calls back, whatever happens: a batch that cannot be given ends the query in an error.
-    fn call(self, item: Item, running: &Running) {
-        let given = item.and_then(|batch| {
-            catch(|| {
-                failpoint!(running.engine.files, "callback");
-                Ok(batch.map_or_else(FFI_ArrowArray::empty, export_batch))
-            })
-        });
-        if let Err(error) = &given {
-            running.fail(error);
-        }
-        self.tell(given);
-    }
-
-    fn tell(self, given: Result<FFI_ArrowArray>) {
-        match given {
-            // The callback takes it; what it leaves is released here.
-            Ok(mut array) => unsafe { (self.ready)(self.ctx, 0, &mut array, std::ptr::null()) },
-            Err(error) => {
-                let (mut array, told) = (FFI_ArrowArray::empty(), error.to_abi());
-                unsafe { (self.ready)(self.ctx, told.status, &mut array, &told) };
-            }
-        }
-    }
-}
 
 #[derive(Default)]
 struct Channel {
@@ -93,7 +53,6 @@ struct Channel {
     queued_bytes: usize,
     /// Set once; Ok may still become an error while rows wait in the queue.
     end: Option<Result<()>>,
-    waiter: Option<Waiter>,
 }
 
 impl Channel {
@@ -129,7 +88,7 @@ pub(crate) struct Running {
     streamed: AtomicBool,
     /// Told to operators that do not end with their task.
     over: Over,
-    /// The plan is one that `again` calls small: nothing of it is left to be buried.
+    /// The plan is one that `again` calls small, or a lookup: nothing of it is left to be buried.
     small: bool,
 }
 
@@ -205,15 +164,46 @@ impl Running {
         small: &Arc<dyn ExecutionPlan>,
         cancel: Cancel,
     ) -> Result<Arc<Running>> {
-        let engine = &plan.session.engine;
         let physical = again::fresh(small)?;
-        let promised = &plan.promised;
-        let shown = Some(Arc::clone(&physical));
+        let open = || Ok(execute_stream(Arc::clone(&physical), Arc::clone(&plan.session.task))?);
+        Ok(Running::start_here(plan, &physical, cancel, open))
+    }
+
+    /// Starts a lookup; its few rows are read by the caller's thread. None: the plan is another.
+    fn look_up(
+        plan: &Plan,
+        execution: Option<&Arc<Execution>>,
+        cancel: Cancel,
+    ) -> Result<Option<Arc<Running>>> {
+        let (Some(lookup), Some(execution)) = (&plan.lookup, execution) else { return Ok(None) };
+        check_may_block("looking up")?;
+        let partitions = plan.session.state.config().target_partitions();
+        let Some(physical) = lookup.plan(execution, partitions)? else { return Ok(None) };
+        if let Some(rows) = few(&physical) {
+            return Ok(Some(Running::start_here(plan, &physical, cancel, || rows.rows())));
+        }
+        let engine = &plan.session.engine;
+        if engine.cluster().is_some() {
+            return Ok(None); // whose members may read parts of it
+        }
+        let (task, promised) = (Arc::clone(&plan.session.task), Arc::clone(&plan.promised));
+        Running::start(engine, physical, task, promised, cancel, Over::default()).map(Some)
+    }
+
+    /// Takes the rows of `physical` that are there now. The rest is left to a pump.
+    fn start_here(
+        plan: &Plan,
+        physical: &Arc<dyn ExecutionPlan>,
+        cancel: Cancel,
+        open: impl FnOnce() -> Result<SendableRecordBatchStream>,
+    ) -> Arc<Running> {
+        let (engine, promised) = (&plan.session.engine, &plan.promised);
+        let shown = Some(Arc::clone(physical));
         let running = Running::new(engine, shown, promised, cancel, Over::default(), true);
         let promise = Promise::new(Arc::clone(promised));
         let _entered = engine.pools.cpu.enter();
         let taken = catch(|| {
-            let mut stream = execute_stream(physical, Arc::clone(&plan.session.task))?;
+            let mut stream = open()?;
             Ok(running.take_now(&mut stream, &promise)?.then_some(stream))
         });
         match taken {
@@ -221,7 +211,7 @@ impl Running {
             Ok(None) => running.finish(Ok(())),
             Err(error) => running.finish(Err(error)),
         }
-        Ok(running)
+        running
     }
 
     /// Queues what the stream has now. True: there may be more later.
@@ -252,12 +242,6 @@ impl Running {
                 if channel.end.is_some() {
                     return Err(Error::stopped(Status::Cancelled as i32));
                 }
-                if let Some(waiter) = channel.waiter.take() {
-                    drop(channel);
-                    self.count(&batch);
-                    waiter.call(Ok(Some(batch)), self);
-                    return Ok(());
-                }
                 // One batch always fits, whatever its size.
                 let full = channel.queued_bytes.saturating_add(bytes) > self.engine.channel_bytes;
                 if channel.queue.is_empty() || !full {
@@ -272,9 +256,8 @@ impl Running {
         }
     }
 
-    /// Ends the query, unless it has ended already. Gives the reader by callback, if one waits,
-    /// and what to tell it.
-    fn end(&self, end: Result<()>) -> Option<(Waiter, Item)> {
+    /// Ends the query, unless it has ended already.
+    fn end(&self, end: Result<()>) {
         let mut channel = lock(&self.channel);
         let over = match (&channel.end, &end) {
             (None, _) => false,
@@ -282,31 +265,25 @@ impl Running {
             _ => true,
         };
         if over {
-            return None;
+            return;
         }
         if end.is_err() {
             channel.queue.clear();
             channel.queued_bytes = 0;
         }
         channel.end = Some(end);
-        let told = channel.waiter.take().and_then(|waiter| Some((waiter, channel.take()?)));
         drop(channel);
         self.changed.notify_all();
         self.room.notify_one();
-        told
     }
 
-    /// Ends the query; a waiting callback is called on a runtime thread.
+    /// Ends the query; one that failed is not driven any further.
     pub fn finish(&self, end: Result<()>) {
         let failed = end.is_err();
         if failed {
             self.over.store(true, Ordering::Relaxed);
         }
-        if let Some((waiter, item)) = self.end(end) {
-            // The whole waiter moves, not its fields: it is the waiter that is Send.
-            let given = end_of(item);
-            self.engine.pools.io.spawn(async move { Waiter::tell(waiter, given) });
-        }
+        self.end(end);
         if failed {
             if let Some(pump) = lock(&self.pump).take() {
                 pump.abort();
@@ -369,28 +346,6 @@ impl Running {
         }
     }
 
-    /// Calls `waiter` once, on a runtime thread, with what comes next.
-    fn next_later(self: &Arc<Self>, waiter: Waiter) -> Result<()> {
-        let mut channel = lock(&self.channel);
-        if channel.waiter.is_some() {
-            return Err(Error::internal("two readers wait for one query"));
-        }
-        let Some(item) = channel.take() else {
-            channel.waiter = Some(waiter);
-            return Ok(());
-        };
-        drop(channel);
-        if let Ok(Some(batch)) = &item {
-            self.count(batch);
-            self.room.notify_one();
-        }
-        let running = Arc::clone(self);
-        self.engine.pools.io.spawn(async move {
-            Waiter::call(waiter, item, &running);
-        });
-        Ok(())
-    }
-
     fn progress(&self) -> igb_progress {
         let mut progress = igb_progress {
             bytes_total: self.bytes_total,
@@ -404,26 +359,15 @@ impl Running {
         progress
     }
 
-    /// Ends all use of what C lent: the token and a waiting callback, which is called here.
+    /// Ends all use of what C lent: the token.
     pub fn close(&self) {
         *lock(&self.cancel) = Cancel::NEVER;
-        self.over.store(true, Ordering::Relaxed);
-        if let Some((waiter, item)) = self.end(Err(Error::stopped(Status::Cancelled as i32))) {
-            waiter.tell(end_of(item));
-        }
-        if let Some(pump) = lock(&self.pump).take() {
-            pump.abort();
-        }
+        self.finish(Err(Error::stopped(Status::Cancelled as i32)));
         match lock(&self.plan).take() {
             Some(plan) if !self.small => self.engine.bury(Box::new(plan)),
             _ => {}
         }
     }
-}
-
-/// What a reader by callback is told at the end, where no batch is left.
-fn end_of(item: Item) -> Result<FFI_ArrowArray> {
-    item.map(|_| FFI_ArrowArray::empty())
 }
 
 /// Drives the plan. Its stream is dropped before the end is told, so that a reader who has seen
@@ -530,7 +474,7 @@ pub struct igb_query {
 }
 
 /// Physical planning, then starts the pump (channel bounded by channel_bytes). Planning threads
-/// only. The cancel token is copied and asked until the query is freed: its ctx must live as long.
+/// only, but for a plan that looks up (igb_plan_looks_up): any thread of C. The cancel token is copied and asked until the query is freed: its ctx must live as long.
 /// `execution` is shared by its remote scans; NULL: it has none.
 /// Returns 0 and gives *ret_query (igb_query_free); the planner's error.
 ///
@@ -550,10 +494,16 @@ pub unsafe extern "C" fn igb_query_start(
             let cancel = Cancel::from_abi(cancel);
             cancel.check()?;
             let engine = &plan.session.engine;
-            let physical = plan.physical(cancel, Execution::from_abi(execution, engine))?;
-            let promised = Arc::clone(&plan.promised);
-            let Physical { plan, task, over, .. } = physical;
-            let running = Running::start(engine, plan, task, promised, cancel, over)?;
+            let execution = Execution::from_abi(execution, engine);
+            let running = match Running::look_up(plan, execution.as_ref(), cancel)? {
+                Some(running) => running,
+                None => {
+                    let physical = plan.physical(cancel, execution)?;
+                    let promised = Arc::clone(&plan.promised);
+                    let Physical { plan, task, over, .. } = physical;
+                    Running::start(engine, plan, task, promised, cancel, over)?
+                }
+            };
             ret_query.write(Box::into_raw(Box::new(igb_query { running })));
             Ok(())
         })
@@ -612,27 +562,6 @@ pub unsafe extern "C" fn igb_query_stream(
     }
 }
 
-/// One-shot: `ready` is called once, on a runtime thread (or in igb_query_free), with a batch
-/// (gives it), with the end (batch->release NULL) or an error; it must not block. Not together
-/// with igb_query_stream.
-///
-/// # Safety
-/// `query` is valid; `ret_error` may be NULL; `ready` takes `ctx` on any thread.
-#[no_mangle]
-pub unsafe extern "C" fn igb_query_next(
-    query: *mut igb_query,
-    ready: igb_ready,
-    ctx: *mut c_void,
-    ret_error: *mut igb_error,
-) -> i32 {
-    unsafe {
-        boundary(ret_error, || {
-            let ready = ready.ok_or_else(|| Error::internal("no callback for the next batch"))?;
-            (*query).running.next_later(Waiter { ready, ctx })
-        })
-    }
-}
-
 /// Status of the end, 0 if there is none or it is the good one; fills *ret_error if not 0.
 ///
 /// # Safety
@@ -653,19 +582,6 @@ pub unsafe extern "C" fn igb_query_error(
     }
 }
 
-/// Ends the query as cancelled by its user. Any thread, never blocks. NULL is allowed.
-///
-/// # Safety
-/// `query` is NULL or valid.
-#[no_mangle]
-pub unsafe extern "C" fn igb_query_cancel(query: *mut igb_query) {
-    if !query.is_null() {
-        boundary_void(|| unsafe {
-            (*query).running.finish(Err(Error::stopped(Status::Cancelled as i32)));
-        });
-    }
-}
-
 /// How far the query is. Any thread.
 ///
 /// # Safety
@@ -678,8 +594,8 @@ pub unsafe extern "C" fn igb_query_progress(
     boundary_void(|| unsafe { ret_progress.write((*query).running.progress()) });
 }
 
-/// Cancels the query if it runs, calls a waiting callback with that, and frees the handle. What it
-/// holds is released on threads of the engine. NULL is allowed.
+/// Cancels the query if it runs, and frees the handle. What it holds is released on threads of the
+/// engine. NULL is allowed.
 ///
 /// # Safety
 /// `query` is NULL or came from igb_query_start and is not used again.

@@ -7,7 +7,7 @@
 use std::ffi::c_void;
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Arc;
 
 use arrow::datatypes::{FieldRef, Fields, Schema, SchemaRef};
@@ -22,7 +22,7 @@ use datafusion_distributed::DistributedLeafExec;
 use tokio::sync::Semaphore;
 
 use crate::abi::igb_table;
-use crate::engine::{EngineShared, Pools};
+use crate::engine::{check_may_block, EngineShared, Pools};
 use crate::error::{Error, Result};
 use crate::names::marked;
 use crate::store::Release;
@@ -31,6 +31,7 @@ pub mod abi;
 mod expr;
 pub(crate) mod leased;
 pub(crate) mod lent;
+mod lookup;
 mod rule;
 mod scan;
 mod show;
@@ -39,6 +40,7 @@ pub(crate) mod tests;
 
 use abi::*;
 use expr::{may_be_offered, unqualified, Trees};
+pub(crate) use lookup::{few, KeyLookup};
 pub(crate) use rule::PlanRemote;
 pub(crate) use scan::Parts;
 use scan::{Conjunct, RemoteExec};
@@ -54,6 +56,8 @@ pub(crate) struct Execution {
     parts_max: AtomicUsize,
     /// and as many where the source can.
     parts_wanted: AtomicUsize,
+    /// Nothing of it is open, nor will be: to give it back takes no time.
+    over: AtomicBool,
 }
 
 // The contract of igb_execution.
@@ -79,6 +83,7 @@ impl Execution {
             connected: tokio::sync::Mutex::new(false),
             parts_max: AtomicUsize::new(usize::MAX),
             parts_wanted: AtomicUsize::new(0),
+            over: AtomicBool::new(false),
         }))
     }
 }
@@ -124,11 +129,20 @@ impl Execution {
         *connected = done.is_ok();
         done
     }
+
+    fn set_over(&self) {
+        // Relaxed: whoever drops it last has synchronised with all who had it.
+        self.over.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Drop for Execution {
     fn drop(&mut self) {
-        Release::new(self.table.release, self.table.ctx).later(&self.pools);
+        let release = Release::new(self.table.release, self.table.ctx);
+        match (self.over.load(Ordering::Relaxed), check_may_block("a release")) {
+            (true, Ok(())) => drop(release),
+            _ => release.later(&self.pools),
+        }
     }
 }
 

@@ -26,7 +26,15 @@ use crate::yielding::Over;
 struct Current {
     cancel: Cancel,
     plan_nodes: usize,
+    /// Rules that go by before the plan is counted again.
+    uncounted: u32,
 }
+
+/// A plan that is far from the limit is counted after so many rules: to count it takes longer than most
+/// rules do.
+const UNCOUNTED: u32 = 8;
+/// Far: not even a tenth of it.
+const FAR: usize = 10;
 
 thread_local! {
     static CURRENT: Cell<Option<Current>> = const { Cell::new(None) };
@@ -42,8 +50,8 @@ pub(crate) fn guarded<T>(cancel: Cancel, plan_nodes: usize, body: impl FnOnce() 
             CURRENT.with(|current| current.set(self.0));
         }
     }
-    let _restore =
-        Restore(CURRENT.with(|current| current.replace(Some(Current { cancel, plan_nodes }))));
+    let new = Current { cancel, plan_nodes, uncounted: 0 };
+    let _restore = Restore(CURRENT.with(|current| current.replace(Some(new))));
     body()
 }
 
@@ -92,6 +100,23 @@ pub(crate) fn check_size(plan: &LogicalPlan) -> Result<()> {
         0 => Ok(()),
         most => check_nodes(count_nodes(plan, most)?),
     }
+}
+
+/// `check_size` between two rules.
+fn check_size_at_times(plan: &LogicalPlan) -> Result<()> {
+    let Some(mut current) = CURRENT.with(Cell::get) else { return Ok(()) };
+    if current.plan_nodes == 0 {
+        return Ok(());
+    }
+    if current.uncounted > 0 {
+        current.uncounted -= 1;
+        CURRENT.with(|place| place.set(Some(current)));
+        return Ok(());
+    }
+    let nodes = count_nodes(plan, current.plan_nodes)?;
+    current.uncounted = if nodes < current.plan_nodes / FAR { UNCOUNTED } else { 0 };
+    CURRENT.with(|place| place.set(Some(current)));
+    check_nodes(nodes)
 }
 
 /// Fail where a plan has, or will have, more than `limits.plan_nodes` nodes.
@@ -182,7 +207,9 @@ struct Check;
 
 impl Check {
     fn logical(&self, plan: &LogicalPlan) -> DfResult<()> {
-        check_cancel().and_then(|()| check_size(plan)).map_err(|e| DataFusionError::External(e))
+        check_cancel()
+            .and_then(|()| check_size_at_times(plan))
+            .map_err(|e| DataFusionError::External(e))
     }
 }
 

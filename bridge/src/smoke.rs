@@ -480,6 +480,19 @@ fn parameter_types(sql: &str) -> Vec<String> {
     schema.fields().iter().map(|f| format!("{} {}", f.name(), f.data_type())).collect()
 }
 
+/// The plan with row `row` of `values` as parameters.
+pub(crate) fn bind(plan: &Planned, values: StructArray, row: i64) -> Result<Planned, Failure> {
+    let (array, schema) = to_ffi(&values.to_data()).unwrap();
+    let mut error = igb_error::zeroed();
+    let mut bound = std::ptr::null_mut();
+    let rc = unsafe { igb_plan_bind(plan.0, &array, &schema, row, &mut bound, &mut error) };
+    drop((array, schema, values)); // nothing of the caller's is needed any more
+    match rc {
+        0 => Ok(Planned(bound)),
+        _ => Err(failure(&error)),
+    }
+}
+
 /// The answer with row `row` of `columns` as parameters.
 fn ask_with(sql: &str, columns: Vec<ArrayRef>, row: i64) -> String {
     let plan = plan(sql).unwrap();
@@ -489,16 +502,7 @@ fn ask_with(sql: &str, columns: Vec<ArrayRef>, row: i64) -> String {
         .map(|(at, column)| Field::new(format!("p{at}"), column.data_type().clone(), true))
         .collect();
     let values = StructArray::new(fields.into(), columns, None);
-    let (array, schema) = to_ffi(&values.to_data()).unwrap();
-    let mut error = igb_error::zeroed();
-    let mut bound = std::ptr::null_mut();
-    let rc = unsafe { igb_plan_bind(plan.0, &array, &schema, row, &mut bound, &mut error) };
-    drop((array, schema, values)); // nothing of the caller's is needed any more
-    if rc != 0 {
-        let error = failure(&error);
-        return format!("{} {}", error.state, error.message);
-    }
-    match run_plan(&Planned(bound)) {
+    match bind(&plan, values, row).and_then(|bound| run_plan(&bound)) {
         Ok((_, batches)) => {
             let column = batches[0].column(0);
             let options = FormatOptions::default().with_null("NULL");

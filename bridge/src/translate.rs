@@ -151,15 +151,6 @@ use Status::{DataError, InvalidArgument, NotFound, SyntaxError, Unsupported};
 /// What a planning error contains, and what it is called. The first that matches wins; an empty
 /// message keeps DataFusion's.
 const PLAN: &[(&str, Status, &str, &str)] = &[
-    ("Correlated", Unsupported, "0A000", "this form of correlated subquery is not supported"),
-    ("correlated", Unsupported, "0A000", "this form of correlated subquery is not supported"),
-    ("outer reference", Unsupported, "0A000", "this form of correlated subquery is not supported"),
-    (
-        "OuterReferenceColumn",
-        Unsupported,
-        "0A000",
-        "this form of correlated subquery is not supported",
-    ),
     ("cannot be nested", InvalidArgument, "42803", "aggregate function calls cannot be nested"),
     (
         "Aggregate functions are not allowed in the WHERE",
@@ -276,6 +267,18 @@ const PLAN: &[(&str, Status, &str, &str)] = &[
     ("nsupported", Unsupported, "0A000", ""),
 ];
 
+/// Subqueries of which the engine makes no join. Whatever else is said of them shows its plan.
+pub(crate) fn unsupported_correlation() -> Box<Error> {
+    Error::unsupported("this form of correlated subquery is not supported")
+        .with_hint("Rewrite the subquery as a join.")
+}
+
+fn tells_of_correlation(text: &str) -> bool {
+    text.contains("OuterReferenceColumn")
+        || text.contains("outer reference")
+        || text.to_lowercase().contains("correlated")
+}
+
 /// `Unsupported CAST from A to B`
 fn cannot_cast(text: &str) -> Box<Error> {
     let types = text.trim_start_matches("Unsupported CAST from ").split_once(" to ");
@@ -355,15 +358,13 @@ fn plan(text: &str) -> Box<Error> {
             format!("argument of WHERE must be type boolean, not type {}", type_names(kind)),
         );
     }
+    if tells_of_correlation(text) {
+        return unsupported_correlation();
+    }
     for (needle, status, sqlstate, message) in PLAN {
         if text.contains(needle) {
             let message = if message.is_empty() { phrase(text) } else { message.to_string() };
-            let error = Error::new(*status, sqlstate, message);
-            return if *sqlstate == "0A000" && error.message != phrase(text) {
-                error.with_detail(sentence(text))
-            } else {
-                error
-            };
+            return Error::new(*status, sqlstate, message);
         }
     }
     Error::new(InvalidArgument, "42000", phrase(text))
@@ -387,9 +388,8 @@ fn not_implemented(text: &str) -> Box<Error> {
         return Error::unsupported("this form of subquery is not supported")
             .with_hint("Rewrite the subquery as a join.");
     }
-    if text.contains("OuterReferenceColumn") || text.to_lowercase().contains("correlated") {
-        return Error::unsupported("this form of correlated subquery is not supported")
-            .with_hint("Rewrite the subquery as a join.");
+    if tells_of_correlation(text) {
+        return unsupported_correlation();
     }
     let text = text.strip_prefix("This feature is not implemented: ").unwrap_or(text);
     let message = phrase(text);

@@ -16,6 +16,7 @@ struct ig_remote_scan {
   char *decided; /* the same as text, for the log */
   bool planned;  /* the run knows of the parts */
   bool limit_done, sort_done;
+  bool few; /* rows are expected */
 };
 
 /* ---- classifying ----------------------------------------------------------------------
@@ -303,7 +304,7 @@ static igloo_status make_part(const struct plan *plan, ig_remote_scan *scan,
       .part = (int32_t)index + 1,
       .parts = (int32_t)count,
       .decisions = ig_str_from_cstr(scan->decided),
-      .few = expects_few(plan, scan),
+      .few = scan->few,
   };
   IG_AUTO_CHAR *columns = NULL;
   if (is_opaque(plan->table) && !part.counts) {
@@ -323,6 +324,7 @@ static igloo_status make_part(const struct plan *plan, ig_remote_scan *scan,
 static igloo_status make_parts(const struct plan *plan, ig_remote_scan *scan,
                                struct igloo_error *reterr) {
   uint32_t count = choose_parts(plan, scan);
+  scan->few = expects_few(plan, scan);
   scan->parts = ig_calloc(count, sizeof(*scan->parts));
   if (!scan->parts) return ig_fail_oom(reterr);
   IG_AUTO_CHAR *expected = NULL;
@@ -426,6 +428,10 @@ bool ig_remote_scan_limit_done(const ig_remote_scan *scan) {
 
 bool ig_remote_scan_sort_done(const ig_remote_scan *scan) {
   return scan->sort_done;
+}
+
+bool ig_remote_scan_is_short(const ig_remote_scan *scan) {
+  return scan->few;
 }
 
 const struct ArrowSchema *ig_remote_scan_schema(const ig_remote_scan *scan) {

@@ -223,6 +223,8 @@ const struct ig_remote_decision *ig_remote_scan_decisions(const ig_remote_scan *
 const char *ig_remote_scan_snapshot(const ig_remote_scan *scan);
 bool ig_remote_scan_limit_done(const ig_remote_scan *scan);
 bool ig_remote_scan_sort_done(const ig_remote_scan *scan);
+/* Few rows are expected: a key is looked up, or the limit is small. */
+bool ig_remote_scan_is_short(const ig_remote_scan *scan);
 /* Struct of what its parts give: the request's columns. */
 const struct ArrowSchema *ig_remote_scan_schema(const ig_remote_scan *scan);
 

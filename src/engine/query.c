@@ -30,13 +30,18 @@ static void free_start_task(struct ig_task *base) {
   ig_free(task);
 }
 
+static igloo_status start_here(ig_plan *plan, ig_cancel *token, ig_remote_run *run,
+                               igb_query **ret_query, struct igloo_error *reterr) {
+  struct igb_cancel cancel = ig_to_igb_cancel(token);
+  struct igb_execution space;
+  return (igloo_status)igb_query_start(plan->bridge, &cancel,
+                                       ig_to_igb_execution(run, &space), ret_query,
+                                       ig_to_igb_error(reterr));
+}
+
 static igloo_status run_start(struct ig_task *base, struct igloo_error *reterr) {
   struct start_task *task = (struct start_task *)base;
-  struct igb_cancel cancel = ig_to_igb_cancel(task->cancel);
-  struct igb_execution space;
-  return (igloo_status)igb_query_start(task->plan->bridge, &cancel,
-                                       ig_to_igb_execution(task->run, &space),
-                                       &task->query, ig_to_igb_error(reterr));
+  return start_here(task->plan, task->cancel, task->run, &task->query, reterr);
 }
 
 /* What is done in microseconds is done here: another thread would take longer to wake.
@@ -52,6 +57,8 @@ static igloo_status start(ig_query *query, struct igloo_error *reterr) {
   ig_cancel *cancel = query->cancel;
   IG_AUTO(ig_remote_run) *run = NULL;
   IG_TRY(ig_plan_new_run(plan, cancel, &run, reterr));
+  if (igb_plan_looks_up(plan->bridge))
+    return start_here(plan, cancel, run, &query->bridge, reterr);
   struct start_task *task = ig_calloc(1, sizeof(*task));
   if (!task) return ig_fail_oom(reterr);
   task->task = (struct ig_task){.run = run_start, .free = free_start_task};

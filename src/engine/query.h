@@ -4,7 +4,8 @@
  * Owns:    itself; shares the plan and the cancel token.
  * Threads: ig_query_progress() may be called from any thread while the query exists;
  *          the rest by one thread at a time.
- * Blocks:  ig_query_start() until planned; the stream's get_next() until a batch is
+ * Blocks:  ig_query_start() until planned, and until the rows are there where a key of
+ *          another database is looked up; the stream's get_next() until a batch is
  *          there; ig_query_write() and ig_query_write_rows() until all is written.
  */
 #ifndef IG_ENGINE_QUERY_H

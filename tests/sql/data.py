@@ -115,6 +115,7 @@ def make(folder):
         '{"id":3,"name":"Carl","tags":null,"pos":null}',
     ]
     write(folder, "events.jsonl", "\n".join(json_lines) + "\n")
+    write(folder, "damaged/line.jsonl", '{"a": 1}\n{"a": 2}\n{"a": oops}\n{"a": 4}\n')
     write(folder, "events.json", "\n".join(json_lines) + "\n")
     write(folder, "events.ndjson", "\n".join(json_lines) + "\n")
     pq.write_table(people, os.path.join(folder, "people.parquet"))

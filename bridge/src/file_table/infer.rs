@@ -2,12 +2,13 @@
 //! of text where there are none, and merged by name over all files.
 
 use std::collections::{HashMap, HashSet};
-use std::io::{BufReader, Cursor};
+use std::io::Cursor;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use arrow::buffer::Buffer;
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef, TimeUnit};
+use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamDecoder;
 use bytes::Bytes;
 use datafusion::catalog::Session;
@@ -423,6 +424,20 @@ fn told_json(error: Box<Error>) -> DataFusionError {
     DataFusionError::External(error.with_hint("Igloo reads JSON with one object per line."))
 }
 
+/// What is wrong with a line, in a sentence. The reader takes each line by itself, as its first, and shows
+/// types that differ as structures of its own.
+fn bad_line(error: &ArrowError) -> String {
+    let text = error.to_string();
+    let text = text.strip_prefix("Json error: ").unwrap_or(&text);
+    if text.starts_with("Not valid JSON") || text.starts_with("Failed to read") {
+        format!("{}.", text.replace(" at line 1 column ", " at column "))
+    } else if text.starts_with("Expected JSON record") {
+        "A line is not an object.".to_string()
+    } else {
+        "A value is a list or an object in one line and not in another.".to_string()
+    }
+}
+
 fn json_schema(path: &str, text: Vec<u8>, sample_rows: usize) -> DfResult<Schema> {
     if text.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
         let message = format!("file \"{path}\" holds a JSON array");
@@ -430,10 +445,13 @@ fn json_schema(path: &str, text: Vec<u8>, sample_rows: usize) -> DfResult<Schema
     }
     let rows = (sample_rows != usize::MAX).then_some(sample_rows);
     let text = Bytes::from(text);
-    let reader = BufReader::new(Cursor::new(text.clone()));
-    let schema = arrow::json::reader::infer_json_schema(reader, rows).map_err(|e| {
+    let mut reader = Cursor::new(text.clone());
+    let schema = arrow::json::reader::infer_json_schema(&mut reader, rows).map_err(|e| {
+        let read = &text[..text.len().min(reader.position() as usize)];
+        let line = read.strip_suffix(b"\n").unwrap_or(read).split(|byte| *byte == b'\n').count();
         let message = format!("could not read JSON file \"{path}\"");
-        told_json(Error::new(Status::DataError, "22P02", message).with_detail(format!("{e}.")))
+        let detail = format!("{} File \"{path}\", line {line}.", bad_line(&e));
+        told_json(Error::new(Status::DataError, "22P02", message).with_detail(detail))
     })?;
     check_columns(path, schema.0.fields().len())?;
     Ok(in_order(&schema.0, &key_order(&text)))

@@ -57,7 +57,7 @@ unsafe extern "C" fn open_file(
     0
 }
 
-unsafe extern "C" fn read_file(
+pub(crate) unsafe extern "C" fn read_file(
     _: *mut c_void,
     file: *mut c_void,
     offset: u64,
@@ -550,6 +550,21 @@ fn json_array_is_refused_by_name() {
     let error = Given::new(IGB_FORMAT_JSON, &[&path]).table().unwrap_err();
     assert_eq!(error.sqlstate, "0A000");
     assert!(error.hint.contains("one object per line"));
+}
+
+#[test]
+fn a_damaged_line_of_json_is_told_with_its_number_in_the_file() {
+    let folder = Folder::new();
+    for (line, told) in [
+        ("{\"a\":oops}", "Not valid JSON: expected value at column 6. "),
+        ("3", "A line is not an object. "),
+        ("{\"a\":{\"b\":1}}", "A value is a list or an object in one line and not in another. "),
+    ] {
+        let text = format!("{{\"a\":1}}\n\n{{\"a\":2}}\n{line}\n{{\"a\":3}}\n");
+        let path = folder.file("a.json", text);
+        let error = Given::new(IGB_FORMAT_JSON, &[&path]).table().unwrap_err();
+        assert_eq!(error.detail, format!("{told}File \"{}\", line 4.", path.display()));
+    }
 }
 
 #[test]

@@ -1,3 +1,4 @@
+use std::ffi::c_void;
 use std::sync::atomic::AtomicI32;
 use std::sync::mpsc;
 use std::time::Instant;
@@ -175,56 +176,6 @@ fn token_is_not_asked_after_the_query_was_closed() {
     let asked = ASKED.load(Ordering::SeqCst);
     assert!(running.next().is_err(), "a closed query has no rows");
     assert_eq!(ASKED.load(Ordering::SeqCst), asked);
-}
-
-// ---- callbacks --------------------------------------------------------------------------------
-
-type Told = (i32, Option<i64>);
-
-unsafe extern "C" fn tell(
-    ctx: *mut c_void,
-    status: i32,
-    batch: *mut FFI_ArrowArray,
-    _: *const igb_error,
-) {
-    let rows = (!(*batch).is_released()).then(|| (*batch).len() as i64);
-    // A sender for each call, so that it outlives the sending whatever the receiver does then.
-    Box::from_raw(ctx.cast::<mpsc::Sender<Told>>()).send((status, rows)).unwrap();
-}
-
-fn ask(running: &Arc<Running>, sender: &mpsc::Sender<Told>) -> Result<()> {
-    let ctx = Box::into_raw(Box::new(sender.clone())).cast();
-    running.next_later(Waiter { ready: tell, ctx })
-}
-
-fn told(receiver: &mpsc::Receiver<Told>) -> Told {
-    receiver.recv_timeout(Duration::from_secs(5)).unwrap()
-}
-
-#[test]
-fn callbacks_get_each_batch_once_and_then_the_end() {
-    let rows = [Ok(batch(0..3)), Ok(batch(3..5))];
-    let running = start(futures::stream::iter(rows), Cancel::NEVER);
-    let (sender, receiver) = mpsc::channel();
-    for expected in [(0, Some(3)), (0, Some(2)), (0, None), (0, None)] {
-        ask(&running, &sender).unwrap();
-        assert_eq!(told(&receiver), expected);
-    }
-}
-
-#[test]
-fn waiting_callback_is_called_by_cancel_and_by_close() {
-    let (sender, receiver) = mpsc::channel();
-    let running = start(endless(), Cancel::NEVER);
-    ask(&running, &sender).unwrap();
-    assert!(ask(&running, &sender).is_err(), "one waits already");
-    running.finish(Err(Error::stopped(Status::Cancelled as i32)));
-    assert_eq!(told(&receiver), (Status::Cancelled as i32, None));
-
-    let running = start(endless(), Cancel::NEVER);
-    ask(&running, &sender).unwrap();
-    running.close();
-    assert_eq!(receiver.try_recv().unwrap(), (Status::Cancelled as i32, None));
 }
 
 // ---- the promised schema -----------------------------------------------------------------------

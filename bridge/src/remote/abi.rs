@@ -123,6 +123,8 @@ pub struct igb_scan {
     pub snapshot: Option<unsafe extern "C" fn(ctx: *mut c_void) -> *const c_char>,
     pub limit_done: bool,
     pub sort_done: bool,
+    /// Few rows are expected, and soon: who starts the statement may as well wait for them.
+    pub few: bool,
     /// Of whom: the same pointer for the same source.
     pub source: *const c_void,
     /// Parts of the source that an execution can have open at once.
@@ -178,7 +180,8 @@ pub struct igb_remote {
     /// Any thread, never blocks.
     pub stop_set: Option<unsafe extern "C" fn(stop: *mut c_void)>,
     pub stop_free: Option<unsafe extern "C" fn(stop: *mut c_void)>,
-    /// Open a part; on blocking-pool threads, may block until the execution or `stop` says stop.
+    /// Open a part; on blocking-pool threads, and on the thread of C that starts a lookup (as all of the
+    /// above); may block until the execution or `stop` says stop.
     /// The stream keeps what it needs of both.
     pub open: Option<
         unsafe extern "C" fn(

@@ -33,7 +33,7 @@ pub(crate) struct PlanRemote;
 
 /// What stands directly above a node and matters to a scan.
 #[derive(Default)]
-struct Above {
+pub(super) struct Above {
     /// A sort that keeps the first rows: its order by columns of the node, and how many.
     top: Option<(Vec<(usize, bool, bool)>, usize)>,
     /// Conjuncts that are tested on the node's rows.
@@ -111,6 +111,14 @@ fn through(
 fn plan_scan(scan: &RemoteExec, above: Above) -> Result<Arc<dyn ExecutionPlan>> {
     let execution = current_execution()
         .ok_or_else(|| Error::internal("a remote table is read without an execution"))?;
+    plan_for(&execution, scan, above)
+}
+
+pub(super) fn plan_for(
+    execution: &Arc<Execution>,
+    scan: &RemoteExec,
+    above: Above,
+) -> Result<Arc<dyn ExecutionPlan>> {
     // A limit under a conjunct that is tested here would lose rows.
     let exact = scan.conjuncts.iter().all(|conjunct| conjunct.push == IGB_PUSH_EXACT);
     let mut wanted = Wanted { columns: scan.projection.clone(), ..Wanted::default() };
@@ -126,7 +134,7 @@ fn plan_scan(scan: &RemoteExec, above: Above) -> Result<Arc<dyn ExecutionPlan>> 
             }
         }
     }
-    let (planned, untested) = ask(scan, wanted, &above, &execution)?;
+    let (planned, untested) = ask(scan, wanted, &above, execution)?;
     build(scan, planned, &untested, &above)
 }
 

@@ -24,6 +24,7 @@ use crate::query::{igb_query_error, igb_query_free, igb_query_start, igb_query_s
 use crate::smoke::{failure, planning, session, Failure, Planned as SqlPlan};
 use crate::stream::{export, BatchSource};
 
+mod lookups;
 mod mapping;
 
 type Answer<T> = std::result::Result<T, Failure>;
@@ -42,6 +43,8 @@ pub(crate) struct Source {
     /// Parts that it can have open at once, where that is bounded.
     open_max: Option<u32>,
     reach: i32,
+    /// It expects few rows.
+    few: bool,
     /// Rows of one batch.
     batch: usize,
     fails_to_open: bool,
@@ -108,6 +111,7 @@ pub(crate) fn source() -> Source {
         parts: 1,
         open_max: None,
         reach: IGB_REACH_HERE,
+        few: false,
         batch: 8,
         fails_to_open: false,
         fails_after: None,
@@ -362,6 +366,7 @@ unsafe extern "C" fn plan_scan(
         snapshot: Some(snapshot),
         limit_done: limited(source, &asked),
         sort_done: !asked.sort.is_empty() && source.sorts,
+        few: source.few,
         source: ctx,
         open_max: source.open_max.unwrap_or(u32::MAX),
         reach: source.reach,
@@ -589,10 +594,13 @@ pub(crate) fn run(source: &'static Source, plan: &SqlPlan) -> Answer<Vec<RecordB
 /// Rows as texts, in their order.
 fn rows(source: &'static Source, sql: &str) -> Vec<String> {
     let plan = planned(source, sql).unwrap();
-    let batches = run(source, &plan).unwrap();
+    shown_rows(&run(source, &plan).unwrap())
+}
+
+fn shown_rows(batches: &[RecordBatch]) -> Vec<String> {
     let options = arrow::util::display::FormatOptions::default().with_null("NULL");
     let mut rows = vec![];
-    for batch in &batches {
+    for batch in batches {
         let columns: Vec<_> = batch
             .columns()
             .iter()

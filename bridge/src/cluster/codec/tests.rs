@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::fs::File;
-use std::os::unix::fs::{FileExt as _, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -17,7 +17,7 @@ use datafusion::physical_plan::{collect, displayable};
 use super::*;
 use crate::abi::*;
 use crate::engine::{igb_engine, igb_engine_new};
-use crate::file_table::tests::{id_of, Folder};
+use crate::file_table::tests::{id_of, read_file, Folder};
 use crate::plan::{igb_plan, igb_plan_free, igb_plan_sql, Plan};
 use crate::session::{igb_session, igb_session_new, SessionShared};
 use crate::smoke::planning;
@@ -65,19 +65,6 @@ unsafe extern "C" fn open_file(
             error.status as i32
         }
     }
-}
-
-unsafe extern "C" fn read_file(
-    _: *mut c_void,
-    file: *mut c_void,
-    offset: u64,
-    bytes: *mut u8,
-    len: usize,
-    _: *mut igb_error,
-) -> i32 {
-    let bytes = std::slice::from_raw_parts_mut(bytes, len);
-    (*file.cast::<File>()).read_exact_at(bytes, offset).unwrap();
-    0
 }
 
 unsafe extern "C" fn close_file(_: *mut c_void, file: *mut c_void) {
