@@ -1,5 +1,6 @@
 """`igloo serve` as a process, and the ways to talk to it."""
 
+import atexit
 import os
 import pathlib
 import re
@@ -46,6 +47,7 @@ class Server:
             [*words, *map(str, arguments)], cwd=self.folder, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True,
             env={**kept, "HOME": str(self.folder), **(environment or {})})
+        atexit.register(self.process.kill)  # what a failed test leaves running
         self.addresses = {}
         self.errors = []
         threading.Thread(target=lambda: self.errors.extend(self.process.stderr),
