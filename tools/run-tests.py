@@ -11,6 +11,7 @@ of each suite lies in <build>/test-logs/.
 
 import argparse
 import concurrent.futures
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -18,6 +19,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import xml.etree.ElementTree
 
@@ -37,6 +39,7 @@ class Suite:
     needs: str  # the file or folder without which there is no suite
     count: object = None  # how to read (passed, failed) from output; None: the last line
     environment: dict = dataclasses.field(default_factory=dict)
+    sweeps: bool = False  # what it leaves among temporary files is removed
 
 
 @dataclasses.dataclass
@@ -146,7 +149,7 @@ def list_suites(build, long):
         Suite("unit-san", 200, ctest(build / "san"), "tests/unit", count_ctest, tap),
         Suite("bridge", 150, ["tools/cargo.sh", "test", "--release", "--locked", "--lib",
                              "--manifest-path", "bridge/Cargo.toml"], "bridge/Cargo.toml",
-              count_cargo),
+              count_cargo, sweeps=True),
         script("tpch", 90),
         script("fuzz", 60),
         script("reference", 60),
@@ -164,12 +167,15 @@ def run_suite(suite, build, deadline, factor):
     log = build / "test-logs" / f"{suite.name}.log"
     started = time.monotonic()
     seconds = min(suite.seconds * factor, max(1.0, deadline - started))
-    with log.open("wb") as out:
+    with contextlib.ExitStack() as stack:
+        out = stack.enter_context(log.open("wb"))
+        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **suite.environment}
+        if suite.sweeps:
+            environment["TMPDIR"] = stack.enter_context(tempfile.TemporaryDirectory())
         # A session of its own, so that nothing a suite started outlives it.
         process = subprocess.Popen(
             suite.command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out,
-            stderr=subprocess.STDOUT, start_new_session=True,
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **suite.environment})
+            stderr=subprocess.STDOUT, start_new_session=True, env=environment)
         try:
             code = process.wait(timeout=seconds)
         except subprocess.TimeoutExpired:

@@ -213,6 +213,7 @@ pub fn session() -> *mut igb_session {
 /// An engine that is never freed.
 pub fn new_engine() -> *mut igb_engine {
     unsafe {
+        let spill = std::env::temp_dir();
         let options = igb_engine_options {
             abi_version: IGB_ABI_VERSION,
             cpu_threads: 2,
@@ -223,7 +224,7 @@ pub fn new_engine() -> *mut igb_engine {
             pool_bytes: 256 << 20,
             cache_bytes: 32 << 20,
             channel_bytes: 8 << 20,
-            spill_dir: igb_str::borrowed("/tmp"),
+            spill_dir: igb_str::borrowed(spill.to_str().unwrap()),
             spill_bytes: 1 << 30,
             batch_rows: 8192,
             plan_nodes: 20_000,
