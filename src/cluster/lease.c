@@ -183,11 +183,11 @@ static void begin_lease(void *ctx, ig_rpc_call *call) {
   *holder = (struct holder){.job = {.run = run_answer}, .leases = leases, .call = call};
   memcpy(holder->member, caller.id, sizeof(holder->member));
   atomic_init(&holder->references, 3);
+  (void)ig_rpc_call_ref(call); /* the job's, before on_lost may end the list's */
   ig_mutex_lock(&leases->mu);
   holder->next = leases->holders;
   leases->holders = holder;
   ig_mutex_unlock(&leases->mu);
-  (void)ig_rpc_call_ref(call); /* the job's */
   ig_rpc_call_set_state(call, holder, on_cancel, unref_holder);
   if (ig_pool_submit(leases->pool, &holder->job, &error) == IGLOO_OK) return;
   end_holder(holder, &error);
