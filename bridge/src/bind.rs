@@ -123,10 +123,13 @@ fn literal(column: &ArrayRef, row: u64, kind: &DataType) -> Result<ScalarValue> 
     let given = value.data_type();
     let fraction = given.is_floating() || given.is_decimal();
     if kind.is_null() || &given == kind || (kind.is_integer() && fraction) {
-        // A fraction for an inferred integer would lose digits: the expression adapts instead.
         return Ok(value);
     }
-    Ok(value.cast_to(kind)?)
+    let made = value.cast_to(kind)?;
+    // Where digits or a time of day would be lost, the expression adapts to the value instead.
+    let narrows = (fraction && kind.is_decimal()) || (given.is_temporal() && kind.is_temporal());
+    let loses = narrows && made.cast_to(&given).map_or(true, |back| back != value);
+    Ok(if loses { value } else { made })
 }
 
 /// A new plan with row `row` of `values` (struct array, one child per parameter, cast as needed) in

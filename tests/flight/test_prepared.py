@@ -4,6 +4,7 @@ import concurrent.futures
 import datetime
 import decimal
 
+import duckdb
 import pyarrow as pa
 import pyarrow.flight as flight
 import pytest
@@ -88,6 +89,31 @@ def test_other_types_than_declared_are_cast_or_refused(client, name, value):
     sql.bind(client, handle, pa.table({"p": pa.nulls(1)}))
     assert run(client, handle).to_pydict() == {"n": [0]}
     sql.update(client, f"DROP TABLE {name[-40:]}")
+
+
+@pytest.mark.parametrize("value", [
+    decimal.Decimal("1.499"), decimal.Decimal("1.500"), 1.499, 1.5,
+    datetime.datetime(2024, 1, 1, 5), datetime.datetime(2024, 1, 1), datetime.date(2024, 1, 1)],
+    ids=str)
+@pytest.mark.parametrize("operator", ["=", "<", ">="])
+def test_a_value_is_compared_with_all_its_digits(client, name, operator, value):
+    column = "d" if isinstance(value, datetime.date) else "n"
+    table = "SELECT DATE '2024-01-01' AS d, CAST(1.5 AS DECIMAL(10, 2)) AS n"
+    text = f"SELECT count(*) AS n FROM ({table}) AS t WHERE {column} {operator} ?"
+    handle = sql.prepare(client, text).prepared_statement_handle
+    sql.bind(client, handle, pa.table({"p": [value]}))
+    with duckdb.connect() as oracle:
+        expected = oracle.execute(text, [value]).fetchall()
+    assert run(client, handle).to_pydict() == {"n": [expected[0][0]]}
+
+
+def test_a_value_that_is_written_is_rounded_as_its_column_is(client, name):
+    sql.update(client, f"CREATE TABLE {name} (n DECIMAL(10, 2), d DATE)")
+    handle = sql.prepare(client, f"INSERT INTO {name} VALUES (?, ?)").prepared_statement_handle
+    noon = datetime.datetime(2024, 1, 1, 12)
+    sql.update_prepared(client, handle, pa.table({"n": [1.239, 1.234], "d": [noon, noon]}))
+    rows = sql.rows(client, f"SELECT n, d FROM {name} ORDER BY n")
+    assert rows == [(decimal.Decimal(n), noon.date()) for n in ("1.23", "1.24")]
 
 
 @pytest.mark.parametrize("values", [{}, {"a": [1]}, {"a": [1], "b": [2], "c": [3]}],
