@@ -22,7 +22,8 @@
 #define NAME_TRIES 8
 
 /* A folder without a lock file is one that is being made, or whose maker was killed
- * between two system calls; an hour tells which. */
+ * between two system calls. An empty one goes at once, since who was making it makes
+ * another; of others an hour tells which. */
 #define UNLOCKED_AGE_S 3600
 
 /* Folders of spilled data and tables are flat; this bounds the recursion. */
@@ -211,7 +212,9 @@ static bool is_abandoned(int parent_fd, const char *name, int *ret_lock_fd) {
   if (fd < 0 || fstat(fd, &st) < 0 || st.st_uid != geteuid()) return false;
 
   IG_AUTO_FD lock = openat(fd, LOCK_NAME, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-  if (lock < 0) return errno == ENOENT && st.st_mtime + UNLOCKED_AGE_S < time(NULL);
+  if (lock < 0)
+    return errno == ENOENT && (unlinkat(parent_fd, name, AT_REMOVEDIR) == 0 ||
+                               st.st_mtime + UNLOCKED_AGE_S < time(NULL));
   if (flock(lock, LOCK_EX | LOCK_NB) < 0) return false;
   *ret_lock_fd = IG_TAKE_FD(lock);
   return true;

@@ -60,9 +60,14 @@ static void the_sweep_removes_only_what_nobody_holds(void **state) {
   assert_int_equal(access(ig_tmpdir_path(alive), F_OK), 0);
 }
 
-static void folders_without_a_lock_go_when_they_are_old(void **state) {
+static void folders_without_a_lock_go_when_they_are_old_or_empty(void **state) {
   (void)state;
   size_t removed = 0;
+  assert_int_equal(mkdir(in_scratch("igloo-00000000000000ff"), 0700), 0);
+  put_file("igloo-00000000000000fe/data", "");
+  ig_tmpdir_sweep(scratch, &removed);
+  assert_int_equal(removed, 1);
+  assert_int_equal(access(in_scratch("igloo-00000000000000fe/data"), F_OK), 0);
   struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = 1000}};
   put_file("igloo-0123456789abcdef/data", "");
   assert_int_equal(utimensat(AT_FDCWD, in_scratch("igloo-0123456789abcdef"), times, 0),
@@ -98,7 +103,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       scratch_test(a_folder_is_private_and_vanishes),
       scratch_test(the_sweep_removes_only_what_nobody_holds),
-      scratch_test(folders_without_a_lock_go_when_they_are_old),
+      scratch_test(folders_without_a_lock_go_when_they_are_old_or_empty),
       scratch_test(a_lock_is_held_once_and_names_its_holder),
       scratch_test(a_missing_parent_is_an_error),
   };
