@@ -5,7 +5,6 @@
 #include "connector/internal.h"
 
 struct ig_remote_scan {
-  atomic_uint refs;
   ig_remote_table *table; /* shared */
   ig_remote_run *run;     /* shared */
   struct ig_run_source *slot;
@@ -362,7 +361,6 @@ igloo_status ig_remote_table_plan(ig_remote_table *table,
                                   struct igloo_error *reterr) {
   IG_AUTO(ig_remote_scan) *scan = ig_calloc(1, sizeof(*scan));
   if (!scan) return ig_fail_oom(reterr);
-  atomic_init(&scan->refs, 1);
   scan->table = ig_remote_table_ref(table);
   scan->run = ig_remote_run_ref(run);
   struct plan plan = {
@@ -386,13 +384,8 @@ igloo_status ig_remote_table_plan(ig_remote_table *table,
   return status;
 }
 
-ig_remote_scan *ig_remote_scan_ref(ig_remote_scan *scan) {
-  atomic_fetch_add(&scan->refs, 1);
-  return scan;
-}
-
-ig_remote_scan *ig_remote_scan_unref(ig_remote_scan *scan) {
-  if (!scan || atomic_fetch_sub(&scan->refs, 1) != 1) return NULL;
+ig_remote_scan *ig_remote_scan_free(ig_remote_scan *scan) {
+  if (!scan) return NULL;
   if (scan->planned) ig_run_unplan(scan->run, scan->slot, (uint32_t)scan->parts_count);
   for (size_t i = 0; i < scan->parts_count; i++) {
     ig_free((char *)(uintptr_t)scan->parts[i].text);

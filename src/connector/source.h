@@ -200,16 +200,16 @@ struct ig_remote_decision {
 };
 
 /* Plan it: asks the source nothing. The run takes its snapshot of the source when the
- * first part of several is opened. Gives one reference. Returns FAILED_PRECONDITION 55000
- * under strict pushdown where more than the allowed bytes would be read. */
+ * first part of several is opened. Gives *ret_scan (free: ig_remote_scan_free). Returns
+ * FAILED_PRECONDITION 55000 under strict pushdown where more than the allowed bytes would
+ * be read. */
 IG_NODISCARD igloo_status ig_remote_table_plan(ig_remote_table *table,
                                                const struct ig_scan_request *request,
                                                ig_remote_run *run,
                                                ig_remote_scan **ret_scan,
                                                struct igloo_error *reterr);
-ig_remote_scan *ig_remote_scan_ref(ig_remote_scan *scan);
-ig_remote_scan *ig_remote_scan_unref(ig_remote_scan *scan);
-IG_DEFINE_AUTO(ig_remote_scan, ig_remote_scan_unref)
+ig_remote_scan *ig_remote_scan_free(ig_remote_scan *scan);
+IG_DEFINE_AUTO(ig_remote_scan, ig_remote_scan_free)
 
 /* All borrowed from the scan. */
 const struct ig_remote_part *ig_remote_scan_parts(const ig_remote_scan *scan,

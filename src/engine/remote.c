@@ -94,7 +94,7 @@ static const char *scan_snapshot(void *ctx) {
 }
 
 static void release_scan(void *ctx) {
-  (void)ig_remote_scan_unref(ctx);
+  (void)ig_remote_scan_free(ctx);
 }
 
 static int32_t plan_scan(void *remote_ctx, const struct igb_scan_request *request,

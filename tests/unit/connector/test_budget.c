@@ -77,7 +77,7 @@ static igloo_status read_in_turns(struct crowd *crowd, ig_source *first,
   }
   for (int i = 0; i < 3; i++) {
     ig_stream_done(&streams[i]);
-    ig_remote_scan_unref(scans[i]);
+    ig_remote_scan_free(scans[i]);
     ig_remote_table_unref(tables[i]);
   }
   return status;
@@ -162,7 +162,7 @@ static const char *lazy_error(struct ArrowArrayStream *stream) {
 static void lazy_release(struct ArrowArrayStream *stream) {
   struct lazy *lazy = stream->private_data;
   ig_stream_done(&lazy->inner);
-  ig_remote_scan_unref(lazy->scan);
+  ig_remote_scan_free(lazy->scan);
   ig_remote_table_unref(lazy->table);
   ig_remote_run_unref(lazy->run);
   free(lazy);

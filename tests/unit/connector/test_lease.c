@@ -46,7 +46,7 @@ static void open_wide(struct fixture *f) {
 }
 
 static void fixture_done(struct fixture *f) {
-  ig_remote_scan_unref(f->scan);
+  ig_remote_scan_free(f->scan);
   ig_remote_run_unref(f->run);
   ig_remote_table_unref(f->table);
   ig_source_unref(f->source);
@@ -180,7 +180,7 @@ static void only_what_a_running_statement_offers_is_leased(void **state) {
   assert_fails(
       ig_lease_take(f.sources, offer, IG_STR("no part"), NULL, &lease, &test_err),
       IGLOO_INVALID_ARGUMENT, "08P01");
-  ig_remote_scan_unref(IG_TAKE(f.scan));
+  ig_remote_scan_free(IG_TAKE(f.scan));
   f.run = ig_remote_run_unref(f.run);
   assert_fails(ig_lease_take(f.sources, offer, bytes, NULL, &lease, &test_err),
                IGLOO_NOT_FOUND, "42704");
