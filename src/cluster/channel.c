@@ -680,7 +680,7 @@ static int32_t open_part(void *ctx, const uint8_t query_id[IG_RUN_OFFER_BYTES],
 /* --- a call of one message, for files.c */
 
 igloo_status ig_channels_call(ig_channels *channels, struct ig_str id, const char *path,
-                              int64_t deadline_us, struct ig_buf *message,
+                              int64_t deadline_us, struct ig_buf *message, bool is_all,
                               ig_rpc_call **ret_call, struct igloo_error *reterr) {
   struct ig_pieces pieces = {0};
   IG_TRY(ig_pieces_of_buf(message, &pieces, reterr));
@@ -696,7 +696,7 @@ igloo_status ig_channels_call(ig_channels *channels, struct ig_str id, const cha
     return status;
   }
   IG_TRY(ig_rpc_call_send(call, &pieces, reterr));
-  ig_rpc_call_half_close(call);
+  if (is_all) ig_rpc_call_half_close(call);
   *ret_call = IG_TAKE(call);
   return IGLOO_OK;
 }

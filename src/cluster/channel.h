@@ -37,13 +37,15 @@ const struct ig_cluster_channel *ig_channels_table(const ig_channels *channels);
 
 /* ---- for files.c ------------------------------------------------------------------- */
 
-/* Begin a call of a single message (taken, also on failure) to member `id`, with its
- * credentials; connects where there is no connection, until `deadline_us`. Gives
+/* Begin a call to member `id` with its credentials and a message (taken, also on
+ * failure), the only one where `is_all`; connects where there is no connection, until
+ * `deadline_us`. Gives
  * *ret_call (ig_rpc_call_unref). Returns UNAVAILABLE 08006, `worker "ID" was lost` (also
  * where it cannot be reached). */
 IG_NODISCARD igloo_status ig_channels_call(ig_channels *channels, struct ig_str id,
                                            const char *path, int64_t deadline_us,
-                                           struct ig_buf *message, ig_rpc_call **ret_call,
+                                           struct ig_buf *message, bool is_all,
+                                           ig_rpc_call **ret_call,
                                            struct igloo_error *reterr);
 
 #endif

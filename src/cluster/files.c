@@ -100,7 +100,7 @@ static void begin_question(struct ig_files_asker *asker, struct question *questi
   ig_check_files_write(files, count, &message);
   /* One that cannot be asked has none. */
   (void)!ig_channels_call(asker->channels, id, IG_WORKER_CHECK_FILES, deadline_us,
-                          &message, &question->call, NULL);
+                          &message, true, &question->call, NULL);
 }
 
 static void end_question(struct ig_files_asker *asker, struct question *question,

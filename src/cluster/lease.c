@@ -69,6 +69,34 @@ static void on_cancel(void *state, ig_rpc_call *call IG_UNUSED) {
   end_holder(state, NULL);
 }
 
+/* The worker says what it read: its connection is closed. */
+static igloo_status hear(struct holder *holder, const struct ig_rpc_message *message,
+                         struct igloo_error *reterr) {
+  ig_mutex_lock(&holder->leases->mu);
+  IG_AUTO(ig_lease) *lease = IG_TAKE(holder->lease);
+  ig_mutex_unlock(&holder->leases->mu);
+  if (!lease) return IGLOO_OK;
+  return ig_lease_told(lease, ig_str_make((const char *)message->data, message->len),
+                       reterr);
+}
+
+static void on_input(void *state, ig_rpc_call *call) {
+  struct holder *holder = state;
+  struct igloo_error error;
+  enum ig_rpc_poll poll = IG_RPC_READY;
+  ig_error_reset(&error);
+  while (poll == IG_RPC_READY) {
+    struct ig_rpc_message message = {0};
+    igloo_status status = ig_rpc_call_poll_receive(call, &poll, &message, &error);
+    if (status == IGLOO_OK && poll == IG_RPC_READY)
+      status = hear(holder, &message, &error);
+    ig_rpc_message_done(&message);
+    if (status == IGLOO_OK && poll != IG_RPC_END) continue;
+    end_holder(holder, status == IGLOO_OK ? NULL : &error);
+    return;
+  }
+}
+
 static void on_lost(void *ctx, const char *id, const struct igloo_error *why) {
   ig_leases *leases = ctx;
   for (;;) {
@@ -125,6 +153,9 @@ static igloo_status answer(struct holder *holder, struct igloo_error *reterr) {
   ig_lease *lease = NULL;
   IG_AUTO_DONE(ig_buf) said = IG_BUF_INIT_WIPED(IG_LEASE_BYTES_MAX);
   IG_TRY(ig_rpc_call_receive(holder->call, &message, &got, reterr));
+  if (!got)
+    return ig_fail_state(reterr, IGLOO_INVALID_ARGUMENT, "08P01",
+                         "a request for a lease is empty");
   igloo_status status = take(holder, &message, &lease, reterr);
   ig_rpc_message_done(&message);
   if (status != IGLOO_OK) return status;
@@ -146,7 +177,10 @@ static void run_answer(struct ig_pool_job *job) {
   struct holder *holder = (struct holder *)((char *)job - offsetof(struct holder, job));
   struct igloo_error error;
   ig_error_reset(&error);
-  if (answer(holder, &error) != IGLOO_OK) end_holder(holder, &error);
+  if (answer(holder, &error) == IGLOO_OK)
+    on_input(holder, holder->call);
+  else
+    end_holder(holder, &error);
   leave_job(holder);
 }
 
@@ -189,6 +223,7 @@ static void begin_lease(void *ctx, ig_rpc_call *call) {
   leases->holders = holder;
   ig_mutex_unlock(&leases->mu);
   ig_rpc_call_set_state(call, holder, on_cancel, unref_holder);
+  ig_rpc_call_set_wakes(call, on_input, NULL);
   if (ig_pool_submit(leases->pool, &holder->job, &error) == IGLOO_OK) return;
   end_holder(holder, &error);
   leave_job(holder);
@@ -223,7 +258,7 @@ ig_leases *ig_leases_free(ig_leases *leases) {
 
 struct ig_rpc_method ig_leases_method(ig_leases *leases) {
   return (struct ig_rpc_method){.path = IG_COORDINATOR_LEASE,
-                                .shape = IG_RPC_SINGLE_REQUEST,
+                                .shape = IG_RPC_STREAM_REQUEST,
                                 .message_bytes_max = IG_CONNECTOR_PART_ENCODED_MAX,
                                 .begin = begin_lease,
                                 .ctx = leases};
@@ -246,11 +281,25 @@ static igloo_status find_coordinator(ig_cluster *cluster, char ret_id[IG_MEMBER_
                        "there is no coordinator to ask for a lease");
 }
 
+/* The lease has ended where the coordinator says so. */
+static void wait_end(void *state IG_UNUSED, ig_rpc_call *call) {
+  enum ig_rpc_poll poll = IG_RPC_READY;
+  while (poll == IG_RPC_READY) {
+    struct ig_rpc_message message = {0};
+    if (ig_rpc_call_poll_receive(call, &poll, &message, NULL) != IGLOO_OK)
+      poll = IG_RPC_END;
+    ig_rpc_message_done(&message);
+  }
+  if (poll == IG_RPC_END) (void)ig_rpc_call_unref(call);
+}
+
 /* The connection is closed. */
-static void give_back(void *ctx) {
+static void give_back(void *ctx, struct ig_str read) {
   ig_rpc_call *call = ctx;
-  ig_rpc_call_cancel(call);
-  (void)ig_rpc_call_unref(call);
+  if (ig_rpc_call_post_bytes(call, read.data, read.len, NULL) != IGLOO_OK)
+    ig_rpc_call_cancel(call);
+  ig_rpc_call_half_close(call);
+  wait_end(NULL, call);
 }
 
 static igloo_status ask(ig_channels *channels, ig_cluster *cluster,
@@ -267,7 +316,8 @@ static igloo_status ask(ig_channels *channels, ig_cluster *cluster,
   IG_TRY(ig_buf_check(&message, reterr));
   IG_AUTO(ig_rpc_call) *call = NULL;
   IG_TRY(ig_channels_call(channels, ig_str_from_cstr(id), IG_COORDINATOR_LEASE, 0,
-                          &message, &call, reterr));
+                          &message, false, &call, reterr));
+  ig_rpc_call_set_wakes(call, wait_end, NULL);
   ig_rpc_call_watch(call, stop);
   IG_TRY(ig_rpc_call_receive(call, ret_said, &got, reterr));
   if (!got) return ig_fail_state(reterr, IGLOO_UNAVAILABLE, "08006", "a lease has ended");

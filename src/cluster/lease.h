@@ -3,9 +3,10 @@
  *
  * A worker that is to read a part asks its coordinator for a lease (connector/lease.h)
  * and is told the snapshot and the source's definition, with its secrets: over mTLS or a
- * Unix socket only. The call lasts as long as the lease: the worker resets it when its
- * connection is closed, and where the worker is lost, or the connection to it, the lease
- * comes back. Nothing of the definition is kept by the worker.
+ * Unix socket only. The call lasts as long as the lease: when its connection is closed
+ * the worker says what it read, for the log of the coordinator's sources, and half-closes
+ * the call; where it resets the call or is lost, or the connection to it, the lease comes
+ * back too. Nothing of the definition is kept by the worker.
  *
  * Owns:    ig_leases its threads and what is leased.
  * Threads: all functions are thread-safe, except new and free.

@@ -228,8 +228,13 @@ ig_pushdown_log *ig_pushdown_log_new(void); /* NULL: out of memory */
 ig_pushdown_log *ig_pushdown_log_ref(ig_pushdown_log *log);
 ig_pushdown_log *ig_pushdown_log_unref(ig_pushdown_log *log); /* takes NULL */
 struct ig_pushdown_entry;
+struct ig_pushdown_list;
 /* Copies the entry. Without memory it is left out: a log must not fail a query. */
 void ig_pushdown_log_add(ig_pushdown_log *log, const struct ig_pushdown_entry *entry);
+/* As ig_pushdown_list_new, of a log. */
+IG_NODISCARD igloo_status ig_pushdown_log_list(ig_pushdown_log *log,
+                                               struct ig_pushdown_list **ret_list,
+                                               struct igloo_error *reterr);
 ig_pushdown_log *ig_sources_peek_log(ig_sources *sources);
 
 #endif

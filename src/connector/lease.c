@@ -5,13 +5,17 @@
 #include "base/limits.h"
 #include "base/protobuf.h"
 #include "connector/internal.h"
+#include "connector/pushdown_log.h"
 
 /* What was said, its texts once more, and a part with its columns. */
 #define ARENA_BYTES_MAX (2 * IG_LEASE_BYTES_MAX + 2 * IG_CONNECTOR_PART_ENCODED_MAX)
+/* Of an entry: table, text, decisions, snapshot; and the rest. */
+#define READ_BYTES_MAX (4 * IG_PUSHDOWN_TEXT_BYTES_MAX + IG_KIB)
 
 struct ig_lease {
   ig_source *source; /* shared */
   char *snapshot;
+  int64_t query_id; /* for the log */
 };
 
 struct said {
@@ -23,6 +27,28 @@ static const struct ig_protobuf_field said_fields[] = {
 };
 static const struct ig_protobuf_message said_message =
     IG_PROTOBUF_MESSAGE("igloo.connector.Lease", said, said_fields);
+
+/* An entry of the reader's log, less what the one who leased knows better. */
+struct read {
+  int64_t started_us, duration_us, rows, bytes;
+  int32_t part, parts;
+  struct ig_str table, text, decisions, snapshot, sqlstate;
+};
+static const struct ig_protobuf_field read_fields[] = {
+    IG_PROTOBUF_FIELD(1, INT64, read, started_us),
+    IG_PROTOBUF_FIELD(2, INT64, read, duration_us),
+    IG_PROTOBUF_FIELD(3, INT64, read, rows),
+    IG_PROTOBUF_FIELD(4, INT64, read, bytes),
+    IG_PROTOBUF_FIELD(5, INT32, read, part),
+    IG_PROTOBUF_FIELD(6, INT32, read, parts),
+    IG_PROTOBUF_FIELD(7, STRING, read, table),
+    IG_PROTOBUF_FIELD(8, STRING, read, text),
+    IG_PROTOBUF_FIELD(9, STRING, read, decisions),
+    IG_PROTOBUF_FIELD(10, STRING, read, snapshot),
+    IG_PROTOBUF_FIELD(11, STRING, read, sqlstate),
+};
+static const struct ig_protobuf_message read_message =
+    IG_PROTOBUF_MESSAGE("igloo.connector.Read", read, read_fields);
 
 /* ---- who has the places ------------------------------------------------------------ */
 
@@ -48,6 +74,7 @@ static igloo_status lend(ig_remote_run *run, struct ig_str part, ig_cancel *stop
   IG_TRY(find_slot(run, part, &slot, reterr));
   IG_TRY(ig_run_lend(run, slot, &waits, &lease->snapshot, reterr));
   lease->source = ig_source_ref(ig_run_peek_source(slot));
+  lease->query_id = ig_run_settings(run)->query_id;
   atomic_fetch_add(&lease->source->statements, 1);
   return IGLOO_OK;
 }
@@ -69,6 +96,50 @@ void ig_lease_write(const ig_lease *lease, struct ig_buf *out) {
   struct said said = {.definition = ig_buf_str(&lease->source->definition),
                       .snapshot = ig_str_from_cstr(lease->snapshot)};
   ig_protobuf_encode(&said_message, &said, out);
+}
+
+static void log_read(const ig_lease *lease, const struct read *read,
+                     const char *const texts[5]) {
+  ig_source *source = lease->source;
+  const struct ig_pushdown_entry entry = {
+      .query_id = lease->query_id,
+      .started_us = read->started_us,
+      .duration_us = read->duration_us,
+      .rows = read->rows,
+      .bytes = read->bytes,
+      .part = read->part,
+      .parts = read->parts,
+      .source = source->name,
+      .table = texts[0],
+      .text = texts[1],
+      .decisions = texts[2],
+      .snapshot = texts[3],
+      .sqlstate = texts[4],
+  };
+  ig_pushdown_log_add(source->log, &entry);
+  atomic_fetch_add(&source->rows, (uint64_t)read->rows);
+  atomic_fetch_add(&source->bytes, (uint64_t)read->bytes);
+}
+
+igloo_status ig_lease_told(ig_lease *lease, struct ig_str read,
+                           struct igloo_error *reterr) {
+  struct read decoded = {0};
+  if (read.len == 0) return IGLOO_OK;
+  IG_AUTO(ig_arena) *arena = ig_arena_new(READ_BYTES_MAX);
+  if (!arena) return ig_fail_oom(reterr);
+  IG_TRY(ig_protobuf_decode(&read_message, read, arena, &decoded, reterr));
+  const struct ig_str said[5] = {decoded.table, decoded.text, decoded.decisions,
+                                 decoded.snapshot, decoded.sqlstate};
+  const char *texts[5];
+  for (size_t i = 0; i < IG_ARRAY_LEN(said); i++) {
+    texts[i] = ig_arena_fmt(arena, "%.*s", IG_STR_ARG(said[i]));
+    if (!texts[i]) return ig_arena_fail(arena, reterr);
+  }
+  if (decoded.rows < 0 || decoded.bytes < 0)
+    return ig_fail_state(reterr, IGLOO_INVALID_ARGUMENT, "08P01",
+                         "a part cannot have fewer rows than none");
+  log_read(lease, &decoded, texts);
+  return IGLOO_OK;
 }
 
 ig_lease *ig_lease_end(ig_lease *lease) {
@@ -94,6 +165,42 @@ struct reader {
   char *part; /* with the snapshot */
   size_t part_len;
 };
+
+/* Who waits for the end of its connection. */
+struct leaving {
+  void (*gone)(void *ctx, struct ig_str read);
+  void *ctx;
+  ig_pushdown_log *log; /* of its sources: has what was read */
+};
+
+static void write_read(const struct ig_pushdown_entry *entry, struct ig_buf *out) {
+  const struct read read = {.started_us = entry->started_us,
+                            .duration_us = entry->duration_us,
+                            .rows = entry->rows,
+                            .bytes = entry->bytes,
+                            .part = entry->part,
+                            .parts = entry->parts,
+                            .table = ig_str_from_cstr(entry->table),
+                            .text = ig_str_from_cstr(entry->text),
+                            .decisions = ig_str_from_cstr(entry->decisions),
+                            .snapshot = ig_str_from_cstr(entry->snapshot),
+                            .sqlstate = ig_str_from_cstr(entry->sqlstate)};
+  ig_protobuf_encode(&read_message, &read, out);
+}
+
+/* What cannot be told for want of memory is not in the log, no more. */
+static void tell_gone(void *ctx) {
+  struct leaving *leaving = ctx;
+  IG_AUTO(ig_pushdown_list) *list = NULL;
+  IG_AUTO_DONE(ig_buf) read = IG_BUF_INIT(READ_BYTES_MAX);
+  if (leaving->log && ig_pushdown_log_list(leaving->log, &list, NULL) == IGLOO_OK &&
+      ig_pushdown_list_count(list) > 0)
+    write_read(ig_pushdown_list_get(list, ig_pushdown_list_count(list) - 1), &read);
+  bool is_whole = ig_buf_check(&read, NULL) == IGLOO_OK;
+  leaving->gone(leaving->ctx, is_whole ? ig_buf_str(&read) : (struct ig_str){0});
+  ig_pushdown_log_unref(leaving->log);
+  ig_free(leaving);
+}
 
 static void reader_done(struct reader *reader) {
   ig_remote_run_unref(reader->run);
@@ -132,17 +239,25 @@ static igloo_status prepare(struct reader *reader, const ig_sources *like,
 }
 
 igloo_status ig_lease_open(ig_sources *sources, struct ig_str said, struct ig_str part,
-                           ig_cancel *stop, void (*gone)(void *ctx), void *ctx,
-                           struct ArrowArrayStream *ret_rows,
+                           ig_cancel *stop, void (*gone)(void *ctx, struct ig_str read),
+                           void *ctx, struct ArrowArrayStream *ret_rows,
                            struct igloo_error *reterr) {
   struct reader reader = {0};
-  igloo_status status = prepare(&reader, sources, said, part, reterr);
+  struct leaving *leaving = ig_malloc(sizeof(*leaving));
+  igloo_status status =
+      leaving ? prepare(&reader, sources, said, part, reterr) : ig_fail_oom(reterr);
   if (status != IGLOO_OK) {
     reader_done(&reader);
-    gone(ctx);
+    ig_free(leaving);
+    gone(ctx, (struct ig_str){0});
     return status;
   }
-  ig_links_on_gone(reader.source->pool, gone, ctx);
+  *leaving = (struct leaving){
+      .gone = gone,
+      .ctx = ctx,
+      .log = ig_pushdown_log_ref(ig_sources_peek_log(reader.sources)),
+  };
+  ig_links_on_gone(reader.source->pool, tell_gone, leaving);
   status = ig_remote_open(reader.run, ig_str_make(reader.part, reader.part_len), stop,
                           ret_rows, reterr);
   /* Its connection ends with its part. */

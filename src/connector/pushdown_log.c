@@ -117,9 +117,8 @@ void ig_pushdown_log_add(ig_pushdown_log *log, const struct ig_pushdown_entry *e
 /* ---- reading ------------------------------------------------------------------------
  */
 
-igloo_status ig_pushdown_list_new(ig_sources *sources, ig_pushdown_list **ret_list,
+igloo_status ig_pushdown_log_list(ig_pushdown_log *log, ig_pushdown_list **ret_list,
                                   struct igloo_error *reterr) {
-  ig_pushdown_log *log = ig_sources_peek_log(sources);
   ig_pushdown_list *list = ig_calloc(1, sizeof(*list));
   if (!list) return ig_fail_oom(reterr);
   IG_LOCK_SCOPE(&log->mu);
@@ -130,6 +129,11 @@ igloo_status ig_pushdown_list_new(ig_sources *sources, ig_pushdown_list **ret_li
   }
   *ret_list = list;
   return IGLOO_OK;
+}
+
+igloo_status ig_pushdown_list_new(ig_sources *sources, ig_pushdown_list **ret_list,
+                                  struct igloo_error *reterr) {
+  return ig_pushdown_log_list(ig_sources_peek_log(sources), ret_list, reterr);
 }
 
 ig_pushdown_list *ig_pushdown_list_free(ig_pushdown_list *list) {

@@ -101,6 +101,17 @@ def test_parts_are_read_by_workers_and_the_rows_are_the_databases(cluster, postg
     check_left(postgres)
 
 
+def test_what_workers_read_counts_as_read_from_the_source(cluster, postgres):
+    """The coordinator has it from their leases, as its log has (tests/unit/connector/test_lease.c)."""
+    def counts():
+        [row] = cluster.rows("SELECT rows, statements FROM igloo.system.catalogs WHERE name = 'pg'")
+        return row["rows"], row["statements"]
+    nodes.wait_for(lambda: leased(cluster) == 0)
+    before = counts()
+    assert cluster.rows(GROUPS) == right_groups()
+    nodes.wait_for(lambda: counts() == (before[0] + ROWS, before[1] + 4), what=lambda: f"{before}, {counts()}")
+
+
 def test_all_parts_read_one_snapshot(cluster, postgres):
     """While another session moves rows from one end of the table to the other."""
     over = threading.Event()

@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 
+#include "connector/pushdown_log.h"
 #include "postgres.h"
 
 #define ROWS 60000
@@ -85,8 +86,19 @@ static int on_the_server(void) {
   return atoi(text);
 }
 
-static void count_gone(void *ctx) {
+static void count_gone(void *ctx, struct ig_str read IG_UNUSED) {
   atomic_fetch_add((atomic_int *)ctx, 1);
+}
+
+struct heard {
+  atomic_int gone;
+  struct ig_buf read;
+};
+
+static void hear(void *ctx, struct ig_str read) {
+  struct heard *heard = ctx;
+  ig_buf_append_str(&heard->read, read);
+  atomic_fetch_add(&heard->gone, 1);
 }
 
 static void wait_gone(atomic_int *gone) {
@@ -126,6 +138,41 @@ static void a_part_is_read_elsewhere_in_the_snapshot_of_its_run(void **state) {
       "INSERT INTO wide SELECT i, repeat('x', 300) FROM generate_series(2, 60000, 2) i;"
       " ANALYZE wide",
       NULL);
+}
+
+static void what_was_read_elsewhere_is_in_the_log_of_who_leased_it(void **state) {
+  (void)state;
+  FIXTURE(f);
+  struct heard heard = {.read = IG_BUF_INIT(IG_MIB)};
+  IG_AUTO(ig_lease) *lease = NULL;
+  IG_AUTO(ig_pushdown_list) *list = NULL;
+  IG_AUTO_DONE(ig_buf) said = IG_BUF_INIT_WIPED(IG_MIB);
+  struct ArrowArrayStream there = {0};
+  assert_ok(ig_remote_run_offer(f.run, offer, &test_err));
+  assert_ok(ig_lease_take(f.sources, offer, f.parts[1].bytes, NULL, &lease, &test_err));
+  ig_lease_write(lease, &said);
+  assert_ok(ig_lease_open(f.elsewhere, ig_buf_str(&said), f.parts[1].bytes, NULL, hear,
+                          &heard, &there, &test_err));
+  int64_t rows = drain(&there);
+  wait_gone(&heard.gone);
+  assert_fails(ig_lease_told(lease, IG_STR("no entry"), &test_err),
+               IGLOO_INVALID_ARGUMENT, "08P01");
+  assert_ok(ig_lease_told(lease, ig_buf_str(&heard.read), &test_err));
+  assert_ok(ig_pushdown_list_new(f.sources, &list, &test_err));
+  assert_int_equal(ig_pushdown_list_count(list), 1);
+  const struct ig_pushdown_entry *entry = ig_pushdown_list_get(list, 0);
+  struct ig_source_stats stats;
+  ig_source_stats_get(f.source, &stats);
+  assert_int_equal(entry->rows, rows);
+  assert_int_equal(stats.rows, rows);
+  assert_true(entry->bytes > rows * 300);
+  assert_int_equal(entry->part, 2);
+  assert_int_equal(entry->parts, 2);
+  assert_string_equal(entry->source, "pg");
+  assert_string_equal(entry->table, "public.wide");
+  assert_non_null(strstr(entry->text, "\"wide\""));
+  assert_string_equal(entry->sqlstate, "00000");
+  ig_buf_done(&heard.read);
 }
 
 static void a_lease_counts_until_its_connection_is_closed(void **state) {
@@ -235,6 +282,7 @@ static void where_a_server_is_decides_who_may_read_it(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_part_is_read_elsewhere_in_the_snapshot_of_its_run),
+      cmocka_unit_test(what_was_read_elsewhere_is_in_the_log_of_who_leased_it),
       cmocka_unit_test(a_lease_counts_until_its_connection_is_closed),
       cmocka_unit_test(what_is_lent_and_what_is_idle_share_the_places),
       cmocka_unit_test(only_what_a_running_statement_offers_is_leased),
