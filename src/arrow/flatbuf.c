@@ -12,9 +12,7 @@ static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 
 /* ---- write ------------------------------------------------------------------------- */
 
-static bool reserve(struct ig_flat_builder *builder, size_t bytes) {
-  if (builder->failed != IGLOO_OK) return false;
-  if (bytes <= builder->cap - builder->len) return true;
+static bool grow(struct ig_flat_builder *builder, size_t bytes) {
   if (bytes > BYTES_MAX - builder->len) {
     builder->failed = IGLOO_RESOURCE_EXHAUSTED;
     return false;
@@ -36,6 +34,11 @@ static bool reserve(struct ig_flat_builder *builder, size_t bytes) {
   return true;
 }
 
+static inline bool reserve(struct ig_flat_builder *builder, size_t bytes) {
+  if (builder->failed != IGLOO_OK) return false;
+  return bytes <= builder->cap - builder->len || grow(builder, bytes);
+}
+
 void ig_flat_init(struct ig_flat_builder *builder, size_t bytes) {
   *builder = (struct ig_flat_builder){.failed = IGLOO_OK};
   (void)reserve(builder, bytes);
@@ -46,7 +49,7 @@ void ig_flat_builder_done(struct ig_flat_builder *builder) {
   *builder = (struct ig_flat_builder){.failed = IGLOO_OK};
 }
 
-static void push(struct ig_flat_builder *builder, const void *bytes, size_t len) {
+static inline void push(struct ig_flat_builder *builder, const void *bytes, size_t len) {
   if (len == 0 || !reserve(builder, len)) return;
   builder->len += len;
   memcpy(builder->data + builder->cap - builder->len, bytes, len);
@@ -55,7 +58,8 @@ static void push(struct ig_flat_builder *builder, const void *bytes, size_t len)
 /* Zeros, so that after `more` bytes the length is a multiple of `align`. */
 static void align_before(struct ig_flat_builder *builder, size_t align, size_t more) {
   static const uint8_t zeros[8];
-  push(builder, zeros, (0 - (builder->len + more)) & (align - 1));
+  size_t len = (0 - (builder->len + more)) & (align - 1);
+  if (len > 0) push(builder, zeros, len);
 }
 
 static ig_flat_ref here(const struct ig_flat_builder *builder) {

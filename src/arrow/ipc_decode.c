@@ -1,6 +1,7 @@
 /* ipc_decode.c -- see ipc_decode.h. Messages and bodies; ipc_array.c makes the arrays. */
 #include "arrow/ipc_decode.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "arrow/flatbuf.h"
@@ -13,6 +14,7 @@
 
 #define ALIGN 64
 #define ALIGN_TAKEN 16 /* of buffers that may stay where they are: decimals and views */
+#define KNOWN_BYTES_MAX (16 * IG_KIB) /* of a schema, to be known again: many columns */
 #define UTF8_SLACK_BYTES IG_MIB
 #define UTF8_REPEATS 16 /* views may show each byte so often and still be checked */
 
@@ -20,15 +22,58 @@
 enum { BATCH_ROWS, BATCH_NODES, BATCH_BUFFERS, BATCH_COMPRESSION, BATCH_VIEWS };
 enum { DICTIONARY_ID, DICTIONARY_DATA, DICTIONARY_IS_DELTA };
 
+struct ig_ipc_known {
+  _Atomic size_t refs; /* released by the one that counts down to 0 */
+  struct ArrowSchema schema;
+  struct ig_ipc_field *layout;
+  bool is_reusable; /* the bytes are here, and nothing of it is one stream's */
+  size_t len;
+  uint8_t bytes[]; /* of its message */
+};
+
 struct ig_ipc_decoder {
   uint64_t body_bytes_max;
   uint64_t body_bytes; /* of all messages so far, unpacked */
   const struct ig_ipc_budget *budget;
-  struct ArrowSchema schema;
-  struct ig_ipc_field *layout;            /* NULL: no schema yet */
+  ig_ipc_known *known;                    /* the schema; NULL: none yet */
   struct ig_ipc_dictionary *dictionaries; /* by id, ascending */
   size_t dictionaries_count;
 };
+
+/* ---- schemas -------------------------------------------------------------------------
+ */
+
+ig_ipc_known *ig_ipc_known_ref(ig_ipc_known *known) {
+  atomic_fetch_add_explicit(&known->refs, 1, memory_order_relaxed);
+  return known;
+}
+
+ig_ipc_known *ig_ipc_known_unref(ig_ipc_known *known) {
+  /* Pairs with itself: what other threads read of it is read. */
+  if (!known || atomic_fetch_sub_explicit(&known->refs, 1, memory_order_acq_rel) != 1)
+    return NULL;
+  ig_ipc_layout_free(known->layout);
+  ig_schema_done(&known->schema);
+  ig_free(known);
+  return NULL;
+}
+
+bool ig_ipc_known_is(const ig_ipc_known *known, struct ig_str metadata) {
+  return ig_str_eq(metadata, ig_str_make((const char *)known->bytes, known->len));
+}
+
+ig_ipc_known *ig_ipc_decoder_known(const ig_ipc_decoder *decoder) {
+  ig_ipc_known *known = decoder->known;
+  return known && known->is_reusable ? ig_ipc_known_ref(known) : NULL;
+}
+
+void ig_ipc_decoder_begin(ig_ipc_decoder *decoder, ig_ipc_known *known) {
+  IG_ASSERT(!decoder->known && known->is_reusable);
+  decoder->known = ig_ipc_known_ref(known);
+}
+
+/* ---- decoders ------------------------------------------------------------------------
+ */
 
 igloo_status ig_ipc_decoder_new(const struct ig_ipc_limits *limits,
                                 ig_ipc_decoder **ret_decoder,
@@ -47,8 +92,7 @@ ig_ipc_decoder *ig_ipc_decoder_free(ig_ipc_decoder *decoder) {
   for (size_t i = 0; i < decoder->dictionaries_count; i++)
     ig_array_done(&decoder->dictionaries[i].array);
   ig_free(decoder->dictionaries);
-  ig_ipc_layout_free(decoder->layout);
-  ig_schema_done(&decoder->schema);
+  (void)ig_ipc_known_unref(decoder->known);
   ig_free(decoder);
   return NULL;
 }
@@ -58,7 +102,7 @@ uint64_t ig_ipc_decoder_body_bytes(const ig_ipc_decoder *decoder) {
 }
 
 const struct ArrowSchema *ig_ipc_decoder_schema(const ig_ipc_decoder *decoder) {
-  return decoder->layout ? &decoder->schema : NULL;
+  return decoder->known ? &decoder->known->schema : NULL;
 }
 
 /* ---- the schema and its dictionaries ------------------------------------------------
@@ -111,11 +155,11 @@ static void number_dictionaries(ig_ipc_decoder *decoder, struct ig_ipc_field *fi
 /* Fields may share one, if its values are of one type. */
 static igloo_status make_dictionaries(ig_ipc_decoder *decoder,
                                       struct igloo_error *reterr) {
-  size_t count = ig_ipc_layout_dictionaries(decoder->layout);
+  size_t count = ig_ipc_layout_dictionaries(decoder->known->layout);
   if (count == 0) return IGLOO_OK;
   decoder->dictionaries = ig_calloc(count, sizeof(*decoder->dictionaries));
   if (!decoder->dictionaries) return ig_fail_oom(reterr);
-  list_dictionaries(decoder, decoder->layout, &decoder->schema);
+  list_dictionaries(decoder, decoder->known->layout, &decoder->known->schema);
   qsort(decoder->dictionaries, count, sizeof(*decoder->dictionaries), compare_ids);
   size_t distinct = 1;
   for (size_t i = 1; i < count; i++) {
@@ -127,22 +171,40 @@ static igloo_status make_dictionaries(ig_ipc_decoder *decoder,
       return ig_ipc_fail(reterr, "two types of dictionary %lld", (long long)next->id);
   }
   decoder->dictionaries_count = distinct;
-  number_dictionaries(decoder, decoder->layout);
+  number_dictionaries(decoder, decoder->known->layout);
   return IGLOO_OK;
+}
+
+static igloo_status fill_known(ig_ipc_known *known, struct ig_flat *flat,
+                               struct ig_ipc_head head, struct igloo_error *reterr) {
+  int64_t *ids = NULL;
+  size_t ids_count = 0;
+  IG_TRY(ig_ipc_schema_read(flat, head.table, &known->schema, &ids, &ids_count, reterr));
+  igloo_status status =
+      ig_ipc_layout_new(&known->schema, ids, ids_count, &known->layout, reterr);
+  ig_free(ids);
+  return status;
 }
 
 static igloo_status read_schema(ig_ipc_decoder *decoder, struct ig_flat *flat,
                                 struct ig_ipc_head head, struct igloo_error *reterr) {
-  int64_t *ids = NULL;
-  size_t ids_count = 0;
-  if (decoder->schema.release) return ig_ipc_fail(reterr, "a second schema");
-  IG_TRY(
-      ig_ipc_schema_read(flat, head.table, &decoder->schema, &ids, &ids_count, reterr));
-  igloo_status status =
-      ig_ipc_layout_new(&decoder->schema, ids, ids_count, &decoder->layout, reterr);
-  ig_free(ids);
-  IG_TRY(status);
-  return make_dictionaries(decoder, reterr);
+  if (decoder->known) return ig_ipc_fail(reterr, "a second schema");
+  size_t len = flat->len <= KNOWN_BYTES_MAX ? flat->len : 0;
+  ig_ipc_known *known = ig_calloc(1, sizeof(*known) + len);
+  if (!known) return ig_fail_oom(reterr);
+  atomic_init(&known->refs, 1);
+  known->len = len;
+  memcpy(known->bytes, flat->data, len);
+  igloo_status status = fill_known(known, flat, head, reterr);
+  if (status != IGLOO_OK) {
+    (void)ig_ipc_known_unref(known);
+    return status;
+  }
+  decoder->known = known;
+  IG_TRY(make_dictionaries(decoder, reterr));
+  /* The fields of dictionaries have the numbers of this stream's. */
+  known->is_reusable = len > 0 && decoder->dictionaries_count == 0;
+  return IGLOO_OK;
 }
 
 /* ---- the body -----------------------------------------------------------------------
@@ -326,7 +388,7 @@ static igloo_status read_batch(ig_ipc_decoder *decoder, struct ig_flat *flat,
                                struct igloo_error *reterr) {
   __attribute__((cleanup(body_done))) struct body body = {0};
   IG_AUTO_ARRAY array = {0};
-  if (head.version < 5 && has_union(values ? values : decoder->layout))
+  if (head.version < 5 && has_union(values ? values : decoder->known->layout))
     return ig_fail(reterr, IGLOO_UNSUPPORTED,
                    "cannot read Arrow unions of metadata version 4");
   IG_TRY(open_body(decoder, flat, batch, head.body_bytes, input, &body, reterr));
@@ -338,8 +400,9 @@ static igloo_status read_batch(ig_ipc_decoder *decoder, struct ig_flat *flat,
     return ig_fail_state(reterr, IGLOO_RESOURCE_EXHAUSTED, "54000",
                          "an Arrow message claims %lld rows, more than its bytes hold",
                          (long long)rows);
-  IG_TRY(values ? ig_ipc_array_read(&reading, values, &array)
-                : ig_ipc_array_read_batch(&reading, decoder->layout, rows, &array));
+  IG_TRY(values
+             ? ig_ipc_array_read(&reading, values, &array)
+             : ig_ipc_array_read_batch(&reading, decoder->known->layout, rows, &array));
   IG_TRY(check_used_up(&reading, reterr));
   if (values && array.length != rows) return ig_ipc_fail(reterr, "a dictionary's length");
   *ret_array = array;
@@ -380,7 +443,7 @@ static igloo_status read_message(ig_ipc_decoder *decoder, struct ig_ipc_input *i
   IG_TRY(ig_ipc_message_open(&flat, &head, reterr));
   if (head.kind == IG_IPC_SCHEMA) {
     IG_TRY(read_schema(decoder, &flat, head, reterr));
-  } else if (!decoder->layout) {
+  } else if (!decoder->known) {
     return ig_ipc_fail(reterr, "the schema does not come first");
   } else if (head.kind == IG_IPC_DICTIONARY) {
     IG_TRY(read_dictionary(decoder, &flat, head, input, reterr));

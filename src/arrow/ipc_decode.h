@@ -81,6 +81,20 @@ uint64_t ig_ipc_decoder_body_bytes(const ig_ipc_decoder *decoder);
 /* The schema, a struct, borrowed from the decoder; NULL before its message came. */
 const struct ArrowSchema *ig_ipc_decoder_schema(const ig_ipc_decoder *decoder);
 
+/* A schema that was read, for streams that begin with the same message: counted,
+ * immutable, shared by threads. */
+typedef struct ig_ipc_known ig_ipc_known;
+ig_ipc_known *ig_ipc_known_ref(ig_ipc_known *known);
+ig_ipc_known *ig_ipc_known_unref(ig_ipc_known *known); /* takes NULL; returns NULL */
+IG_DEFINE_AUTO(ig_ipc_known, ig_ipc_known_unref)
+/* Whether this is the message's flatbuffer. */
+bool ig_ipc_known_is(const ig_ipc_known *known, struct ig_str metadata);
+/* That of the decoder, with a reference; NULL before its message came, for a long one and
+ * for one with dictionaries. */
+ig_ipc_known *ig_ipc_decoder_known(const ig_ipc_decoder *decoder);
+/* As if the decoder, which has read nothing, had read that message. Shares it. */
+void ig_ipc_decoder_begin(ig_ipc_decoder *decoder, ig_ipc_known *known);
+
 /* Read a schema alone: bare, or with the prefix (FF FF FF FF and length, or length only
  * as before version 0.15), with or without the end-of-stream marker after it. Gives
  * *ret_schema (release it). Returns as ig_ipc_decoder_message. */

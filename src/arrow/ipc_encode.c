@@ -44,6 +44,7 @@ static void shared_unref(struct shared *shared) {
 /* The memory of one message, in one block: this, then the arrays. */
 struct owner {
   struct shared *batch;
+  ig_ipc_format *format; /* of a schema message, which lies in it */
   uint8_t *metadata;
   uint8_t *packed; /* the body where it was compressed */
   uint8_t room[IG_IPC_ROOM_BYTES];
@@ -74,6 +75,7 @@ static uint64_t message_bytes(const struct ig_ipc_counts *counts) {
 static void release_owner(void *memory) {
   struct owner *owner = memory;
   shared_unref(owner->batch);
+  (void)ig_ipc_format_unref(owner->format);
   ig_free(owner->metadata);
   ig_free(owner->packed);
   ig_free(owner);
@@ -171,7 +173,9 @@ static igloo_status make_message(const struct ig_ipc_counts *counts,
                                   counts->buffers * sizeof(struct ig_ipc_place) +
                                   counts->views * sizeof(int64_t) + counts->copied);
   if (!owner) return ig_fail_oom(reterr);
-  *owner = (struct owner){.batch = shared_ref(batch)};
+  owner->batch = shared_ref(batch);
+  owner->format = NULL;
+  owner->metadata = owner->packed = NULL;
 
   struct iovec *parts = (struct iovec *)(owner + 1);
   struct ig_ipc_walk walk = {.reterr = reterr};
@@ -221,16 +225,58 @@ struct to_send {
   int64_t id;
 };
 
-struct ig_ipc_encoder {
+struct ig_ipc_format {
+  _Atomic size_t refs; /* released by the one that counts down to 0 */
   struct ArrowSchema schema;
   struct ig_ipc_field *layout;
+  size_t dictionaries;
+  struct ig_flat_builder message; /* the schema's */
+};
+
+static igloo_status fill_format(ig_ipc_format *format, const struct ArrowSchema *schema,
+                                struct igloo_error *reterr) {
+  IG_TRY(ig_schema_copy(schema, &format->schema, reterr));
+  IG_TRY(ig_ipc_layout_new(&format->schema, NULL, 0, &format->layout, reterr));
+  format->dictionaries = ig_ipc_layout_dictionaries(format->layout);
+  return ig_ipc_schema_write(&format->schema, &format->message, reterr);
+}
+
+igloo_status ig_ipc_format_new(const struct ArrowSchema *schema,
+                               ig_ipc_format **ret_format, struct igloo_error *reterr) {
+  ig_ipc_format *made = ig_calloc(1, sizeof(*made));
+  if (!made) return ig_fail_oom(reterr);
+  atomic_init(&made->refs, 1);
+  ig_flat_init(&made->message, 1024);
+  IG_AUTO(ig_ipc_format) *format = made;
+  IG_TRY(fill_format(format, schema, reterr));
+  *ret_format = IG_TAKE(format);
+  return IGLOO_OK;
+}
+
+ig_ipc_format *ig_ipc_format_ref(ig_ipc_format *format) {
+  atomic_fetch_add_explicit(&format->refs, 1, memory_order_relaxed);
+  return format;
+}
+
+ig_ipc_format *ig_ipc_format_unref(ig_ipc_format *format) {
+  /* Pairs with itself: what other threads read of it is read. */
+  if (!format || atomic_fetch_sub_explicit(&format->refs, 1, memory_order_acq_rel) != 1)
+    return NULL;
+  ig_flat_builder_done(&format->message);
+  ig_ipc_layout_free(format->layout);
+  ig_schema_done(&format->schema);
+  ig_free(format);
+  return NULL;
+}
+
+struct ig_ipc_encoder {
+  ig_ipc_format *format;
   uint64_t target_bytes;
   enum ig_ipc_codec codec;
-  struct sent *sent; /* by id */
-  size_t dictionaries;
+  struct sent *sent; /* by id; NULL where the format has no dictionaries … */
   /* Of the batch at work. */
   struct shared *batch;    /* NULL: none */
-  struct to_send *to_send; /* room for `dictionaries` */
+  struct to_send *to_send; /* … likewise: room for all of them */
   size_t to_send_count, to_send_next;
   int64_t rows_done;
   int64_t rows_before; /* of the message before: a guess for the next; 0: none */
@@ -238,13 +284,12 @@ struct ig_ipc_encoder {
 
 ig_ipc_encoder *ig_ipc_encoder_free(ig_ipc_encoder *encoder) {
   if (!encoder) return NULL;
-  for (size_t i = 0; encoder->sent && i < encoder->dictionaries; i++)
+  for (size_t i = 0; encoder->sent && i < encoder->format->dictionaries; i++)
     shared_unref(encoder->sent[i].batch);
   shared_unref(encoder->batch);
   ig_free(encoder->sent);
   ig_free(encoder->to_send);
-  ig_ipc_layout_free(encoder->layout);
-  ig_schema_done(&encoder->schema);
+  (void)ig_ipc_format_unref(encoder->format);
   ig_free(encoder);
   return NULL;
 }
@@ -255,38 +300,47 @@ static uint64_t clamp_target(uint64_t bytes) {
   return bytes > TARGET_BYTES_MAX ? TARGET_BYTES_MAX : bytes;
 }
 
-igloo_status ig_ipc_encoder_new(const struct ArrowSchema *schema,
-                                const struct ig_ipc_options *options,
-                                ig_ipc_encoder **ret_encoder,
-                                struct igloo_error *reterr) {
+igloo_status ig_ipc_encoder_of_format(ig_ipc_format *format,
+                                      const struct ig_ipc_options *options,
+                                      ig_ipc_encoder **ret_encoder,
+                                      struct igloo_error *reterr) {
   IG_AUTO(ig_ipc_encoder) *encoder = ig_calloc(1, sizeof(*encoder));
   if (!encoder) return ig_fail_oom(reterr);
   encoder->target_bytes = clamp_target(options ? options->target_bytes : 0);
   encoder->codec = options ? options->codec : IG_IPC_PLAIN;
-  IG_TRY(ig_schema_copy(schema, &encoder->schema, reterr));
-  IG_TRY(ig_ipc_layout_new(&encoder->schema, NULL, 0, &encoder->layout, reterr));
-  encoder->dictionaries = ig_ipc_layout_dictionaries(encoder->layout);
-  encoder->sent = ig_calloc(encoder->dictionaries + 1, sizeof(*encoder->sent));
-  encoder->to_send = ig_calloc(encoder->dictionaries + 1, sizeof(*encoder->to_send));
-  if (!encoder->sent || !encoder->to_send) return ig_fail_oom(reterr);
+  encoder->format = ig_ipc_format_ref(format);
+  if (format->dictionaries > 0) {
+    encoder->sent = ig_calloc(format->dictionaries, sizeof(*encoder->sent));
+    encoder->to_send = ig_calloc(format->dictionaries, sizeof(*encoder->to_send));
+    if (!encoder->sent || !encoder->to_send) return ig_fail_oom(reterr);
+  }
   *ret_encoder = IG_TAKE(encoder);
   return IGLOO_OK;
+}
+
+igloo_status ig_ipc_encoder_new(const struct ArrowSchema *schema,
+                                const struct ig_ipc_options *options,
+                                ig_ipc_encoder **ret_encoder,
+                                struct igloo_error *reterr) {
+  IG_AUTO(ig_ipc_format) *format = NULL;
+  IG_TRY(ig_ipc_format_new(schema, &format, reterr));
+  return ig_ipc_encoder_of_format(format, options, ret_encoder, reterr);
 }
 
 igloo_status ig_ipc_encoder_schema(ig_ipc_encoder *encoder,
                                    struct ig_ipc_message *ret_message,
                                    struct igloo_error *reterr) {
-  IG_AUTO_DONE(ig_flat_builder) builder;
-  ig_flat_init(&builder, 1024);
-  IG_TRY(ig_ipc_schema_write(&encoder->schema, &builder, reterr));
+  const struct ig_flat_builder *message = &encoder->format->message;
   struct owner *owner =
       ig_malloc(sizeof(*owner) + IG_IPC_PART_BODY * sizeof(struct iovec));
   if (!owner) return ig_fail_oom(reterr);
   struct iovec *parts = (struct iovec *)(owner + 1);
   memset(parts, 0, IG_IPC_PART_BODY * sizeof(*parts));
   parts[IG_IPC_PART_METADATA] =
-      (struct iovec){builder.data + builder.cap - builder.len, builder.len};
-  *owner = (struct owner){.metadata = IG_TAKE(builder.data)};
+      (struct iovec){message->data + message->cap - message->len, message->len};
+  owner->batch = NULL;
+  owner->metadata = owner->packed = NULL;
+  owner->format = ig_ipc_format_ref(encoder->format);
   *ret_message = (struct ig_ipc_message){
       .kind = IG_IPC_SCHEMA,
       .pieces = {.parts = parts,
@@ -355,7 +409,7 @@ igloo_status ig_ipc_encoder_batch(ig_ipc_encoder *encoder, struct ArrowArray *ba
   IG_ASSERT(!encoder->batch);
   IG_AUTO_ARRAY taken = *batch;
   batch->release = NULL;
-  IG_TRY(check_array(encoder->layout, &taken, reterr));
+  IG_TRY(check_array(encoder->format->layout, &taken, reterr));
   struct shared *shared = ig_malloc(sizeof(*shared));
   if (!shared) return ig_fail_oom(reterr);
   atomic_init(&shared->refs, 1);
@@ -365,7 +419,7 @@ igloo_status ig_ipc_encoder_batch(ig_ipc_encoder *encoder, struct ArrowArray *ba
   encoder->rows_done = 0;
   encoder->rows_before = 0;
   encoder->to_send_count = encoder->to_send_next = 0;
-  list_dictionaries(encoder, encoder->layout, &shared->batch);
+  list_dictionaries(encoder, encoder->format->layout, &shared->batch);
   return IGLOO_OK;
 }
 
@@ -422,7 +476,7 @@ static igloo_status choose_rows(ig_ipc_encoder *encoder, struct source *source,
 
 static igloo_status next_rows(ig_ipc_encoder *encoder, struct ig_ipc_message *ret_message,
                               struct igloo_error *reterr) {
-  struct source source = {.field = encoder->layout,
+  struct source source = {.field = encoder->format->layout,
                           .array = &encoder->batch->batch,
                           .first = encoder->rows_done};
   struct ig_ipc_counts counts;

@@ -75,6 +75,17 @@ struct ig_ipc_options {
   enum ig_ipc_codec codec;
 };
 
+/* What all encoders of one schema need of it, with its message: made once where many
+ * results have it. Counted and immutable; shared by threads. */
+typedef struct ig_ipc_format ig_ipc_format;
+/* Gives one reference. Returns as ig_ipc_encoder_new. */
+IG_NODISCARD igloo_status ig_ipc_format_new(const struct ArrowSchema *schema,
+                                            ig_ipc_format **ret_format,
+                                            struct igloo_error *reterr);
+ig_ipc_format *ig_ipc_format_ref(ig_ipc_format *format);
+ig_ipc_format *ig_ipc_format_unref(ig_ipc_format *format); /* takes NULL; returns NULL */
+IG_DEFINE_AUTO(ig_ipc_format, ig_ipc_format_unref)
+
 typedef struct ig_ipc_encoder ig_ipc_encoder;
 
 /* Make an encoder for batches of `schema` (a struct; copied). `options` may be NULL.
@@ -86,6 +97,11 @@ IG_NODISCARD igloo_status ig_ipc_encoder_new(const struct ArrowSchema *schema,
                                              const struct ig_ipc_options *options,
                                              ig_ipc_encoder **ret_encoder,
                                              struct igloo_error *reterr);
+/* The same for a format (shared). OUT_OF_MEMORY. */
+IG_NODISCARD igloo_status ig_ipc_encoder_of_format(ig_ipc_format *format,
+                                                   const struct ig_ipc_options *options,
+                                                   ig_ipc_encoder **ret_encoder,
+                                                   struct igloo_error *reterr);
 ig_ipc_encoder *ig_ipc_encoder_free(ig_ipc_encoder *encoder);
 IG_DEFINE_AUTO(ig_ipc_encoder, ig_ipc_encoder_free)
 

@@ -1,6 +1,8 @@
 /* buf.c -- see buf.h. */
 #include "base/buf.h"
 
+#define FIRST_BYTES 192 /* a short command or text, without growing */
+
 void ig_buf_init(struct ig_buf *buf, size_t bytes_max) {
   *buf = (struct ig_buf)IG_BUF_INIT(bytes_max);
 }
@@ -44,7 +46,7 @@ static bool reserve(struct ig_buf *buf, size_t more) {
   }
   size_t need = buf->len + more + 1;
   if (need <= buf->cap) return true;
-  size_t cap = buf->cap < 64 ? 64 : buf->cap * 2;
+  size_t cap = buf->cap < FIRST_BYTES ? FIRST_BYTES : buf->cap * 2;
   if (cap < need) cap = need;
   if (cap > buf->max + 1) cap = buf->max + 1;
   char *data = grow(buf, cap);

@@ -218,6 +218,11 @@ void ig_error_prefix(struct igloo_error *reterr, const char *fmt, ...) {
 
 void ig_error_reset(struct igloo_error *reterr) {
   if (!reterr) return;
-  *reterr = (struct igloo_error){.status = IGLOO_OK};
-  memcpy(reterr->sqlstate, ig_status_sqlstate(IGLOO_OK), 5);
+  reterr->status = IGLOO_OK;
+  memcpy(reterr->sqlstate, ig_status_sqlstate(IGLOO_OK), sizeof(reterr->sqlstate));
+  reterr->retryable = reterr->reserved0 = 0;
+  reterr->line = reterr->column = 0;
+  /* Each call does this: texts end where they begin, kilobytes behind them are left. */
+  reterr->message[0] = reterr->detail[0] = reterr->hint[0] = '\0';
+  memset(reterr->reserved, 0, sizeof(reterr->reserved));
 }

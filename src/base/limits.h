@@ -359,10 +359,19 @@
  * in good time for the PINGs of a server with a short keepalive. */
 #define IG_RPC_READING_REST_US INT64_C(100000)
 
+/* A call that a lingering thread began may take so long before the connection's I/O
+ * thread watches again, for a cancel or other calls: most are answered in a tenth of it,
+ * by a thread that then waits for the next. */
+#define IG_RPC_LINGERING_REST_US INT64_C(5000)
+
 /* So long a server's thread that has answered waits for the connection's next call: a
  * client that asks without a pause is back within a tenth of it, and another thread that
  * needs the place gets one more. */
 #define IG_RPC_LINGER_US INT64_C(10000)
+
+/* An answer that is kept with its plan, as that of SELECT 1: plans are kept by hundreds.
+ */
+#define IG_FLIGHT_KEPT_ANSWER_BYTES ((size_t)2048)
 
 /* Threads that wait so: clients beyond these are served through the I/O threads. */
 #define IG_FLIGHT_LINGERING_MAX 64

@@ -28,7 +28,14 @@ static uint64_t rotate(uint64_t x, int bits) {
   return x << bits | x >> (64 - bits);
 }
 
-static void sip_round(uint64_t v[4]) {
+/* Little endian, in one instruction where the processor is. */
+static uint64_t load_word(const char *bytes) {
+  uint64_t word = 0;
+  for (size_t i = 0; i < 8; i++) word |= (uint64_t)(unsigned char)bytes[i] << (8 * i);
+  return word;
+}
+
+static inline void sip_round(uint64_t v[4]) {
   v[0] += v[1], v[1] = rotate(v[1], 13) ^ v[0], v[0] = rotate(v[0], 32);
   v[2] += v[3], v[3] = rotate(v[3], 16) ^ v[2];
   v[0] += v[3], v[3] = rotate(v[3], 21) ^ v[0];
@@ -47,9 +54,12 @@ uint64_t ig_hash(struct ig_str bytes) {
   };
   for (size_t at = 0;; at += 8) {
     size_t left = bytes.len - at;
-    uint64_t word = left >= 8 ? 0 : (uint64_t)bytes.len << 56;
-    for (size_t i = 0; i < left && i < 8; i++)
-      word |= (uint64_t)(unsigned char)bytes.data[at + i] << (8 * i);
+    uint64_t word = (uint64_t)bytes.len << 56;
+    if (left >= 8)
+      word = load_word(bytes.data + at);
+    else
+      for (size_t i = 0; i < left; i++)
+        word |= (uint64_t)(unsigned char)bytes.data[at + i] << (8 * i);
     v[3] ^= word;
     sip_round(v);
     v[0] ^= word;

@@ -74,6 +74,28 @@ void *ig_calloc(size_t count, size_t item_bytes) {
   return calloc(1, bytes ? bytes : 1);
 }
 
+/* The exchanges pair: who takes memory sees what its last user did with it as done. */
+void *ig_spare_take(struct ig_spare *spare, size_t bytes) {
+  if (must_fail()) return NULL;
+  for (size_t i = 0; i < IG_SPARE_MAX; i++) {
+    if (!atomic_load_explicit(&spare->slots[i], memory_order_relaxed)) continue;
+    void *memory = atomic_exchange_explicit(&spare->slots[i], NULL, memory_order_acquire);
+    if (memory) return memory;
+  }
+  return malloc(bytes);
+}
+
+void ig_spare_give(struct ig_spare *spare, void *memory) {
+  for (size_t i = 0; memory && i < IG_SPARE_MAX; i++) {
+    void *none = NULL;
+    if (!atomic_load_explicit(&spare->slots[i], memory_order_relaxed) &&
+        atomic_compare_exchange_strong_explicit(
+            &spare->slots[i], &none, memory, memory_order_release, memory_order_relaxed))
+      return;
+  }
+  free(memory);
+}
+
 void *ig_realloc(void *old, size_t bytes) {
   return must_fail() ? NULL : realloc(old, bytes ? bytes : 1);
 }

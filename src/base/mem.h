@@ -32,6 +32,19 @@ void ig_free(void *memory);
 /* The same for what may hold a password: nothing of it is left. */
 void ig_free_wiped(void *memory);
 
+/* Memory of one size that is wanted again in a moment, in a static variable: what was
+ * just used is in the processor's cache, and malloc() tidies up around blocks over a
+ * kilobyte. The bytes are as they were left: whoever gives memory wipes what is secret. A
+ * failure of ig_mem_fail_after() counts ig_spare_take() as an allocation. */
+#define IG_SPARE_MAX 8 /* threads that are at it at once, and few of a machine's are */
+struct ig_spare {
+  _Atomic(void *) slots[IG_SPARE_MAX];
+};
+/* Memory of `bytes`, which are the same for all of one spare; NULL means out of memory.
+ */
+void *ig_spare_take(struct ig_spare *spare, size_t bytes) __attribute__((alloc_size(2)));
+void ig_spare_give(struct ig_spare *spare, void *memory); /* takes NULL */
+
 /* Copies of text, ended by NUL; NULL means out of memory. ig_strdup(NULL) is
  * NULL as well, so test the source first where it may be absent. */
 char *ig_strdup(const char *text) __attribute__((malloc));

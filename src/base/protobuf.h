@@ -74,7 +74,8 @@ struct ig_protobuf_field {
 
 struct ig_protobuf_message {
   const char *name; /* full, as in "arrow.flight.protocol.Ticket" */
-  size_t bytes;     /* of the struct */
+  size_t name_len;
+  size_t bytes; /* of the struct */
   const struct ig_protobuf_field *fields;
   size_t fields_len;
 };
@@ -176,10 +177,13 @@ extern const struct ig_protobuf_message ig_protobuf_pair_message;
         IG_PROTOBUF_OFFSET(tag, member, struct nested), 0, &nested##_message \
   }
 
-#define IG_PROTOBUF_MESSAGE(full_name, tag, field_table) \
-  { full_name, sizeof(struct tag), field_table, IG_ARRAY_LEN(field_table) }
+#define IG_PROTOBUF_MESSAGE(full_name, tag, field_table)               \
+  {                                                                    \
+    full_name, sizeof(full_name) - 1, sizeof(struct tag), field_table, \
+        IG_ARRAY_LEN(field_table)                                      \
+  }
 #define IG_PROTOBUF_MESSAGE_EMPTY(full_name) \
-  { full_name, sizeof(struct ig_protobuf_empty), NULL, 0 }
+  { full_name, sizeof(full_name) - 1, sizeof(struct ig_protobuf_empty), NULL, 0 }
 
 /* ---- messages ---------------------------------------------------------------------- */
 

@@ -3,30 +3,10 @@
 
 #include "base/mem.h"
 
-bool ig_ascii_is_space(char c) {
-  return c == ' ' || (c >= '\t' && c <= '\r');
-}
-bool ig_ascii_is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-bool ig_ascii_is_alpha(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-char ig_ascii_lower(char c) {
-  return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
-char ig_ascii_upper(char c) {
-  return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
-}
-
 struct ig_str ig_str_sub(struct ig_str s, size_t from, size_t len) {
   if (from >= s.len) return ig_str_make(s.data ? s.data + s.len : NULL, 0);
   size_t rest = s.len - from;
   return ig_str_make(s.data + from, len < rest ? len : rest);
-}
-
-bool ig_str_eq(struct ig_str a, struct ig_str b) {
-  return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
 bool ig_str_eq_ci(struct ig_str a, struct ig_str b) {
@@ -34,10 +14,6 @@ bool ig_str_eq_ci(struct ig_str a, struct ig_str b) {
   for (size_t i = 0; i < a.len; i++)
     if (ig_ascii_lower(a.data[i]) != ig_ascii_lower(b.data[i])) return false;
   return true;
-}
-
-bool ig_str_eq_cstr(struct ig_str a, const char *b) {
-  return ig_str_eq(a, ig_str_from_cstr(b));
 }
 
 bool ig_str_eq_cstr_ci(struct ig_str a, const char *b) {
@@ -49,10 +25,6 @@ int ig_str_cmp(struct ig_str a, struct ig_str b) {
   int order = common == 0 ? 0 : memcmp(a.data, b.data, common);
   if (order != 0) return order;
   return (a.len > b.len) - (a.len < b.len);
-}
-
-bool ig_str_starts(struct ig_str s, struct ig_str prefix) {
-  return s.len >= prefix.len && ig_str_eq(ig_str_sub(s, 0, prefix.len), prefix);
 }
 
 bool ig_str_starts_ci(struct ig_str s, struct ig_str prefix) {

@@ -42,12 +42,19 @@ static inline struct ig_str ig_str_from_cstr(const char *text) {
 /* The part from byte `from` of at most `len` bytes; past the end it is empty. */
 struct ig_str ig_str_sub(struct ig_str s, size_t from, size_t len);
 
-bool ig_str_eq(struct ig_str a, struct ig_str b);
+static inline bool ig_str_eq(struct ig_str a, struct ig_str b) {
+  return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+}
 bool ig_str_eq_ci(struct ig_str a, struct ig_str b);
-bool ig_str_eq_cstr(struct ig_str a, const char *b);
+/* `b` may be NULL, as in ig_str_from_cstr. The length of a literal is known already. */
+static inline bool ig_str_eq_cstr(struct ig_str a, const char *b) {
+  return ig_str_eq(a, (struct ig_str){b, b ? strlen(b) : 0});
+}
 bool ig_str_eq_cstr_ci(struct ig_str a, const char *b);
 int ig_str_cmp(struct ig_str a, struct ig_str b); /* by bytes: <0, 0, >0 */
-bool ig_str_starts(struct ig_str s, struct ig_str prefix);
+static inline bool ig_str_starts(struct ig_str s, struct ig_str prefix) {
+  return s.len >= prefix.len && ig_str_eq(ig_str_make(s.data, prefix.len), prefix);
+}
 bool ig_str_starts_ci(struct ig_str s, struct ig_str prefix);
 bool ig_str_ends(struct ig_str s, struct ig_str suffix);
 bool ig_str_ends_ci(struct ig_str s, struct ig_str suffix);
@@ -67,11 +74,21 @@ bool ig_str_split(struct ig_str s, char c, struct ig_str *left, struct ig_str *r
 char *ig_str_dup(struct ig_str s) __attribute__((malloc));
 
 /* ASCII only, unlike <ctype.h>, which asks the locale. */
-bool ig_ascii_is_space(char c);
-bool ig_ascii_is_digit(char c);
-bool ig_ascii_is_alpha(char c);
-char ig_ascii_lower(char c);
-char ig_ascii_upper(char c);
+static inline bool ig_ascii_is_space(char c) {
+  return c == ' ' || (c >= '\t' && c <= '\r');
+}
+static inline bool ig_ascii_is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+static inline bool ig_ascii_is_alpha(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+static inline char ig_ascii_lower(char c) {
+  return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+static inline char ig_ascii_upper(char c) {
+  return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
+}
 
 /* True if `s` is well-formed UTF-8 (no surrogates, no overlong forms, at most
  * U+10FFFF; NUL is allowed). Otherwise *ret_offset, where not NULL, is the

@@ -18,21 +18,6 @@ void ig_mutex_init(pthread_mutex_t *mu) {
 void ig_mutex_done(pthread_mutex_t *mu) {
   IG_ASSERT(pthread_mutex_destroy(mu) == 0);
 }
-void ig_mutex_lock(pthread_mutex_t *mu) {
-  IG_ASSERT(pthread_mutex_lock(mu) == 0);
-}
-void ig_mutex_unlock(pthread_mutex_t *mu) {
-  IG_ASSERT(pthread_mutex_unlock(mu) == 0);
-}
-
-pthread_mutex_t *ig_lock_scope_begin_(pthread_mutex_t *mu) {
-  ig_mutex_lock(mu);
-  return mu;
-}
-
-void ig_lock_scope_end_(pthread_mutex_t **mu) {
-  ig_mutex_unlock(*mu);
-}
 
 void ig_cond_init(pthread_cond_t *cond) {
   pthread_condattr_t attributes;

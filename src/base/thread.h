@@ -18,15 +18,25 @@
 
 void ig_mutex_init(pthread_mutex_t *mu);
 void ig_mutex_done(pthread_mutex_t *mu);
-void ig_mutex_lock(pthread_mutex_t *mu);
-void ig_mutex_unlock(pthread_mutex_t *mu);
+static inline void ig_mutex_lock(pthread_mutex_t *mu) {
+  IG_ASSERT(pthread_mutex_lock(mu) == 0);
+}
+static inline void ig_mutex_unlock(pthread_mutex_t *mu) {
+  IG_ASSERT(pthread_mutex_unlock(mu) == 0);
+}
+
+static inline pthread_mutex_t *ig_lock_scope_begin_(pthread_mutex_t *mu) {
+  ig_mutex_lock(mu);
+  return mu;
+}
+static inline void ig_lock_scope_end_(pthread_mutex_t **mu) {
+  ig_mutex_unlock(*mu);
+}
 
 /* Hold `mu` until the scope ends. Used as a statement, once per scope. */
 #define IG_LOCK_SCOPE(mu)                      \
   __attribute__((cleanup(ig_lock_scope_end_))) \
   IG_UNUSED pthread_mutex_t *ig_lock_scope_ = ig_lock_scope_begin_(mu)
-pthread_mutex_t *ig_lock_scope_begin_(pthread_mutex_t *mu);
-void ig_lock_scope_end_(pthread_mutex_t **mu);
 
 void ig_cond_init(pthread_cond_t *cond);
 void ig_cond_done(pthread_cond_t *cond);

@@ -4,6 +4,8 @@
  * Every entry first asks whether this process is the one that opened the database:
  * neither threads nor locks survive fork().
  */
+#include <pthread.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 #include "arrow/stream.h"
@@ -27,12 +29,37 @@ struct igloo_statement {
   pid_t pid;
 };
 
+/* getpid() is a system call, and each entry asks. 0: not asked in this process. */
+static _Atomic pid_t known_process;
+
+static void forget_process(void) {
+  atomic_store_explicit(&known_process, 0, memory_order_relaxed);
+}
+
+static bool is_watching; /* written once, before it is read */
+
+static void watch_forks(void) {
+  is_watching = pthread_atfork(NULL, NULL, forget_process) == 0;
+}
+
+/* Without memory for the watch a fork would go unnoticed, and so it is asked each time.
+ */
+static pid_t this_process(void) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pid_t pid = atomic_load_explicit(&known_process, memory_order_relaxed);
+  if (pid != 0) return pid;
+  (void)pthread_once(&once, watch_forks);
+  pid = getpid();
+  if (is_watching) atomic_store_explicit(&known_process, pid, memory_order_relaxed);
+  return pid;
+}
+
 const char *igloo_version(void) {
   return IGLOO_VERSION;
 }
 
 static igloo_status check_process(pid_t pid, struct igloo_error *reterr) {
-  if (pid == getpid()) return IGLOO_OK;
+  if (pid == this_process()) return IGLOO_OK;
   (void)ig_fail(reterr, IGLOO_CLOSED,
                 "cannot use a database that was opened before fork()");
   ig_error_hint(reterr, "Open the database in the child process.");
@@ -54,7 +81,7 @@ igloo_status igloo_database_open(const char *uri, const struct igloo_option *opt
     backend->database_close(object);
     return ig_fail_oom(reterr);
   }
-  *database = (igloo_database){backend, object, getpid()};
+  *database = (igloo_database){backend, object, this_process()};
   *ret_database = database;
   return IGLOO_OK;
 }
@@ -62,7 +89,8 @@ igloo_status igloo_database_open(const char *uri, const struct igloo_option *opt
 igloo_database *igloo_database_close(igloo_database *database) {
   if (!database) return NULL;
   /* In a forked child the threads to wait for do not exist: leave it all behind. */
-  if (database->pid == getpid()) database->backend->database_close(database->object);
+  if (database->pid == this_process())
+    database->backend->database_close(database->object);
   ig_free(database);
   return NULL;
 }
@@ -84,7 +112,8 @@ igloo_status igloo_connect(igloo_database *database, igloo_connection **ret_conn
 
 igloo_connection *igloo_disconnect(igloo_connection *connection) {
   if (!connection) return NULL;
-  if (connection->pid == getpid()) connection->backend->disconnect(connection->object);
+  if (connection->pid == this_process())
+    connection->backend->disconnect(connection->object);
   ig_free(connection);
   return NULL;
 }
@@ -142,7 +171,8 @@ igloo_status igloo_prepare(igloo_connection *connection, const char *sql,
 
 igloo_statement *igloo_statement_free(igloo_statement *statement) {
   if (!statement) return NULL;
-  if (statement->pid == getpid()) statement->backend->statement_free(statement->object);
+  if (statement->pid == this_process())
+    statement->backend->statement_free(statement->object);
   ig_free(statement);
   return NULL;
 }

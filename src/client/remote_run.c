@@ -89,9 +89,11 @@ void ig_served_progress(struct ig_served *remote, struct igloo_progress *ret_pro
 struct rows {
   struct ArrowArrayStream inner;
   struct ig_served_run *run;
-  struct igloo_error error;
   struct igloo_error *told; /* borrowed, or NULL: gets a copy of the error */
+  struct igloo_error error; /* last: it is not cleared */
 };
+
+static struct ig_spare spare_rows;
 
 /* The end of the stream, good or bad: the statement runs no longer. */
 static int end_rows(struct rows *rows, int errnum) {
@@ -137,7 +139,7 @@ static const char *get_last_error(struct ArrowArrayStream *stream) {
 static void free_rows(struct rows *rows) {
   ig_stream_done(&rows->inner);
   (void)ig_served_run_end(rows->run);
-  ig_free(rows);
+  ig_spare_give(&spare_rows, rows);
 }
 
 static void release(struct ArrowArrayStream *stream) {
@@ -222,14 +224,16 @@ igloo_status ig_served_run_command(struct ig_served_run *run,
                                    struct ig_result *ret_result,
                                    struct igloo_error *reterr) {
   IG_AUTO_STRUCT(ig_served_run) *held = run;
-  struct rows *rows = ig_calloc(1, sizeof(*rows));
+  struct rows *rows = ig_spare_take(&spare_rows, sizeof(*rows));
   int64_t affected = -1;
   if (!rows) return ig_fail_oom(reterr);
+  memset(rows, 0, offsetof(struct rows, error));
+  ig_error_reset(&rows->error);
   igloo_status status =
       is_ticket ? get_command(held, command, value, &rows->inner, &affected, reterr)
                 : run_command(held, command, value, &rows->inner, &affected, reterr);
   if (status != IGLOO_OK) {
-    ig_free(rows);
+    ig_spare_give(&spare_rows, rows);
     return status;
   }
   rows->run = IG_TAKE(held);

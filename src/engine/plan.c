@@ -61,7 +61,9 @@ static igloo_status wrap_plan(ig_plan_context *context, struct igb_plan *bridge,
     igb_plan_free(bridge);
     return ig_fail_oom(reterr);
   }
+  static uint64_t numbers; /* atomic */
   plan->refs = 1;
+  plan->number = __atomic_add_fetch(&numbers, 1, __ATOMIC_RELAXED);
   plan->context = ig_plan_context_ref(context);
   plan->bridge = bridge;
   *ret_plan = plan;
@@ -76,10 +78,33 @@ ig_plan *ig_plan_ref(ig_plan *plan) {
 ig_plan *ig_plan_unref(ig_plan *plan) {
   /* Release pairs with acquire: the last one sees what every other did before. */
   if (!plan || __atomic_sub_fetch(&plan->refs, 1, __ATOMIC_ACQ_REL) > 0) return NULL;
+  for (size_t i = 0; i < IG_PLAN_PLACES; i++)
+    if (plan->kept[i].thing) plan->kept[i].free(plan->kept[i].thing);
   igb_plan_free(plan->bridge);
   (void)ig_plan_context_unref(plan->context);
   ig_free(plan);
   return NULL;
+}
+
+uint64_t ig_plan_number(const ig_plan *plan) {
+  return plan->number;
+}
+
+void *ig_plan_peek_kept(const ig_plan *plan, enum ig_plan_place place) {
+  return __atomic_load_n(&plan->kept[place].thing, __ATOMIC_ACQUIRE);
+}
+
+void *ig_plan_keep(ig_plan *plan, enum ig_plan_place place, void *thing,
+                   void (*thing_free)(void *thing)) {
+  void *kept = NULL;
+  if (__atomic_compare_exchange_n(&plan->kept[place].thing, &kept, thing, false,
+                                  __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+    /* Read by the last unref only, which sees what this thread did before its own. */
+    plan->kept[place].free = thing_free;
+    return thing;
+  }
+  thing_free(thing);
+  return kept;
 }
 
 igloo_status ig_plan_new_run(const ig_plan *plan, ig_cancel *cancel,

@@ -112,6 +112,21 @@ bool ig_plan_access_at(const ig_plan *plan, size_t index,
  * the same: it calls no function whose value is that of a moment, and is not large. */
 bool ig_plan_is_lasting(const ig_plan *plan);
 
+/* Different for each plan of this process, never 0. */
+uint64_t ig_plan_number(const ig_plan *plan);
+
+/* What others make of a plan once and keep with it: of its results' schema, and of all of
+ * its result where that is always the same. */
+enum ig_plan_place { IG_PLAN_FORMAT, IG_PLAN_ANSWER, IG_PLAN_PLACES };
+
+/* What is kept there, or NULL; borrowed from the plan. */
+void *ig_plan_peek_kept(const ig_plan *plan, enum ig_plan_place place);
+/* Keep `thing` (taken) until the plan goes, which then calls `thing_free`. Returns what
+ * is kept there, borrowed: where another thread was faster, its thing; this one is freed.
+ */
+void *ig_plan_keep(ig_plan *plan, enum ig_plan_place place, void *thing,
+                   void (*thing_free)(void *thing));
+
 /* The promised schema of a query, the rows that a writing statement would write, or the
  * declared columns. Gives *ret_schema. */
 IG_NODISCARD igloo_status ig_plan_schema(const ig_plan *plan,

@@ -21,6 +21,11 @@ struct ig_plan {
   int32_t refs;
   ig_plan_context *context;
   igb_plan *bridge; /* owned */
+  uint64_t number;
+  struct {
+    void *thing;               /* atomic: set once, with release, and read with acquire */
+    void (*free)(void *thing); /* written by who set that */
+  } kept[IG_PLAN_PLACES];
 };
 
 /* One execution of a plan, for its tables of attached databases; NULL in *ret_run where

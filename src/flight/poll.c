@@ -53,10 +53,10 @@ static void unref_poll(struct poll **poll) {
 static igloo_status hold(struct poll *poll, ig_held **ret_held,
                          struct igloo_error *reterr) {
   if (poll->prepared)
-    return ig_prepared_hold(poll->prepared->prepared, poll->values, poll->cancel,
-                            ret_held, reterr);
-  return ig_session_hold(poll->handle.session, ig_str_from_cstr(poll->sql), poll->cancel,
-                         ret_held, reterr);
+    return ig_prepared_hold(poll->prepared->prepared, poll->values, IG_HELD_LATER,
+                            poll->cancel, ret_held, reterr);
+  return ig_session_hold(poll->handle.session, ig_str_from_cstr(poll->sql), IG_HELD_LATER,
+                         poll->cancel, ret_held, reterr);
 }
 
 /* The job has a reference of its own. */

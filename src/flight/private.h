@@ -225,6 +225,27 @@ void ig_flight_session_mark(ig_session *session);
 IG_NODISCARD igloo_status ig_flight_close_session(struct ig_flight_call *call,
                                                   struct igloo_error *reterr);
 
+/* ---- answer.c ---------------------------------------------------------------------- */
+
+/* The messages of a result that is the same each time its plan runs, to be kept with the
+ * plan. `answer` NULL: it is not to be kept, and nothing happens. */
+struct ig_flight_recording {
+  struct ig_flight_kept_answer *answer;
+};
+/* Begin where the rows are those of such a plan and lie in few bytes. */
+void ig_flight_record(struct ig_flight_recording *recording,
+                      const struct ArrowArrayStream *rows);
+void ig_flight_record_message(struct ig_flight_recording *recording,
+                              const struct ig_pieces *message);
+/* The end of a result that was sent whole: keep it. */
+void ig_flight_record_end(struct ig_flight_recording *recording, ig_plan *plan);
+void ig_flight_recording_done(struct ig_flight_recording *recording);
+
+/* Send what is kept with the plan of `held`, for a call without compression; *ret_sent
+ * false says that nothing is, and that the statement has to run. */
+IG_NODISCARD igloo_status ig_flight_send_kept(struct ig_flight_call *call, ig_held *held,
+                                              bool *ret_sent, struct igloo_error *reterr);
+
 /* ---- stream_out.c ------------------------------------------------------------------ */
 
 /* Send the rows (taken, also on failure) as FlightData: a schema, described where it is
@@ -234,6 +255,11 @@ IG_NODISCARD igloo_status ig_flight_send_rows(struct ig_flight_call *call,
                                               struct ArrowArrayStream *rows,
                                               bool is_statement, int64_t affected,
                                               struct igloo_error *reterr);
+/* What compresses a call's messages: what its header asks for, else what its session
+ * does. INVALID_ARGUMENT for an unknown name. */
+IG_NODISCARD igloo_status ig_flight_choose_codec(const struct ig_flight_call *call,
+                                                 enum ig_ipc_codec *ret_codec,
+                                                 struct igloo_error *reterr);
 /* Append a schema as FlightInfo and others carry it. */
 IG_NODISCARD igloo_status ig_flight_schema_bytes(const struct ArrowSchema *schema,
                                                  struct ig_buf *out,

@@ -113,7 +113,8 @@ static igloo_status put_update(struct put *put, struct igloo_error *reterr) {
   IG_TRY(ig_flight_find_transaction(call, command->has_transaction_id,
                                     command->transaction_id, &transaction, reterr));
   IG_TRY(ig_flight_join_session(call, reterr));
-  IG_TRY(ig_session_hold(call->session, command->query, call->cancel, &held, reterr));
+  IG_TRY(ig_session_hold(call->session, command->query, IG_HELD_LATER, call->cancel,
+                         &held, reterr));
   return finish_update(call, call->session, held, transaction, reterr);
 }
 
@@ -150,7 +151,8 @@ static igloo_status put_prepared_update(struct put *put, struct igloo_error *ret
     values = ig_flight_prepared_values(prepared);
   }
   IG_AUTO(ig_held) *held = NULL;
-  IG_TRY(ig_prepared_hold(prepared->prepared, values, call->cancel, &held, reterr));
+  IG_TRY(ig_prepared_hold(prepared->prepared, values, IG_HELD_LATER, call->cancel, &held,
+                          reterr));
   return finish_update(call, handle->session, held, prepared->transaction, reterr);
 }
 

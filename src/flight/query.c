@@ -105,13 +105,14 @@ void ig_flight_note_change(ig_session *session, const ig_held *held,
 
 static igloo_status hold_query(struct ig_flight_call *call,
                                const struct ig_command_statement *command,
-                               ig_session **ret_session, ig_held **ret_held,
-                               struct igloo_error *reterr) {
+                               enum ig_held_use use, ig_session **ret_session,
+                               ig_held **ret_held, struct igloo_error *reterr) {
   IG_AUTO_TRANSACTION *transaction = NULL;
   IG_TRY(ig_flight_find_transaction(call, command->has_transaction_id,
                                     command->transaction_id, &transaction, reterr));
   IG_TRY(ig_flight_join_session(call, reterr));
-  IG_TRY(ig_session_hold(call->session, command->query, call->cancel, ret_held, reterr));
+  IG_TRY(ig_session_hold(call->session, command->query, use, call->cancel, ret_held,
+                         reterr));
   *ret_session = call->session;
   ig_flight_note_change(call->session, *ret_held, transaction);
   return IGLOO_OK;
@@ -119,14 +120,15 @@ static igloo_status hold_query(struct ig_flight_call *call,
 
 static igloo_status hold_prepared(struct ig_flight_call *call,
                                   const struct ig_command_prepared_statement *command,
-                                  ig_session **ret_session, ig_held **ret_held,
-                                  struct igloo_error *reterr) {
+                                  enum ig_held_use use, ig_session **ret_session,
+                                  ig_held **ret_held, struct igloo_error *reterr) {
   struct ig_flight_prepared *prepared;
   IG_TRY(ig_flight_find_prepared(call, command->prepared_statement_handle, &prepared,
                                  reterr));
   IG_AUTO_STRUCT(ig_handle) *handle = &prepared->handle;
   IG_AUTO(ig_kept) *values = ig_flight_prepared_values(prepared);
-  IG_TRY(ig_prepared_hold(prepared->prepared, values, call->cancel, ret_held, reterr));
+  IG_TRY(
+      ig_prepared_hold(prepared->prepared, values, use, call->cancel, ret_held, reterr));
   ig_flight_enter_session(call, ig_session_ref(handle->session));
   *ret_session = call->session;
   ig_flight_note_change(call->session, *ret_held, prepared->transaction);
@@ -136,12 +138,12 @@ static igloo_status hold_prepared(struct ig_flight_call *call,
 /* Hold the statement of a command; *ret_session is borrowed from the call. */
 static igloo_status hold_command(struct ig_flight_call *call,
                                  const struct ig_flight_command *command,
-                                 ig_session **ret_session, ig_held **ret_held,
-                                 struct igloo_error *reterr) {
+                                 enum ig_held_use use, ig_session **ret_session,
+                                 ig_held **ret_held, struct igloo_error *reterr) {
   if (command->message == &ig_command_statement_query_message)
-    return hold_query(call, command->value, ret_session, ret_held, reterr);
+    return hold_query(call, command->value, use, ret_session, ret_held, reterr);
   if (command->message == &ig_command_prepared_statement_query_message)
-    return hold_prepared(call, command->value, ret_session, ret_held, reterr);
+    return hold_prepared(call, command->value, use, ret_session, ret_held, reterr);
   return ig_flight_refuse_command(command, reterr);
 }
 
@@ -219,7 +221,7 @@ igloo_status ig_flight_get_info(struct ig_flight_call *call, struct igloo_error 
   } else {
     ig_session *session;
     IG_AUTO(ig_held) *held = NULL;
-    IG_TRY(hold_command(call, &command, &session, &held, reterr));
+    IG_TRY(hold_command(call, &command, IG_HELD_LATER, &session, &held, reterr));
     IG_TRY(ig_flight_answer_held(call, session, held, call->cancel, &answer, reterr));
   }
   return ig_flight_reply(call, &ig_flight_info_message, &answer.info, reterr);
@@ -336,7 +338,10 @@ static igloo_status read_command_rows(struct ig_flight_call *call,
                                       struct igloo_error *reterr) {
   ig_session *session;
   IG_AUTO(ig_held) *held = NULL;
-  IG_TRY(hold_command(call, command, &session, &held, reterr));
+  bool is_sent = false;
+  IG_TRY(hold_command(call, command, IG_HELD_AT_ONCE, &session, &held, reterr));
+  IG_TRY(ig_flight_send_kept(call, held, &is_sent, reterr));
+  if (is_sent) return IGLOO_OK;
   return read_held(call, held, reterr);
 }
 

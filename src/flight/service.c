@@ -97,10 +97,11 @@ static void log_call(const struct ig_flight_call *call, const struct igloo_error
 }
 
 static void answer_call(struct ig_flight_call *call, bool lingers) {
-  struct igloo_error error = {0};
+  struct igloo_error error;
+  ig_error_reset(&error);
   int64_t begin_us = ig_now_us();
   igloo_status status = handle(call, &error);
-  if (status == IGLOO_OK) error = (struct igloo_error){0};
+  if (status == IGLOO_OK) ig_error_reset(&error);
   log_call(call, &error, begin_us);
   (lingers ? ig_rpc_call_finish_lingering : ig_rpc_call_finish)(
       call->rpc, status == IGLOO_OK ? NULL : &error);
@@ -196,8 +197,9 @@ static igloo_status prepare_call(struct ig_flight_call *call,
 /* On an I/O thread. */
 static void begin_call(void *ctx, ig_rpc_call *rpc) {
   const struct ig_flight_route *route = ctx;
-  struct igloo_error error = {0};
+  struct igloo_error error;
   struct ig_flight_call *call = ig_calloc(1, sizeof(*call));
+  ig_error_reset(&error);
   if (!call) {
     (void)ig_fail_oom(&error);
     ig_rpc_call_finish(rpc, &error);

@@ -12,13 +12,17 @@
 
 /* --- life */
 
+static struct ig_spare spare_calls;
+
 igloo_status ig_call_new_locked(ig_conn *conn, ig_rpc_call **ret_call,
                                 struct igloo_error *reterr) {
-  ig_rpc_call *call = ig_calloc(1, sizeof(*call));
+  ig_rpc_call *call = ig_spare_take(&spare_calls, sizeof(*call));
   if (!call) return ig_fail_oom(reterr);
+  memset(call, 0, offsetof(ig_rpc_call, end));
+  ig_error_reset(&call->end);
   igloo_status status = ig_cancel_new(IG_NEVER_US, &call->token, reterr);
   if (status != IGLOO_OK) {
-    ig_free(call);
+    ig_spare_give(&spare_calls, call);
     return status;
   }
   atomic_init(&call->references, 1);
@@ -62,7 +66,7 @@ void ig_call_unref_inner(ig_rpc_call *call) {
   ig_free(call->grpc_message);
   ig_cond_done(&call->changed);
   (void)ig_conn_unref(call->conn);
-  ig_free(call);
+  ig_spare_give(&spare_calls, call);
 }
 
 void ig_call_unlink_locked(ig_rpc_call *call) {
@@ -406,7 +410,10 @@ igloo_status ig_rpc_call_receive(ig_rpc_call *call, struct ig_rpc_message *ret_m
   }
   call->is_receiving = false;
   ig_conn_write_locked(conn);
-  ig_reading_rest_locked(conn, got && !call->is_ended);
+  /* A client's next call comes from the same thread; members would rather know at once
+   * that one of them is gone. */
+  bool is_own = !conn->config.is_server && !conn->config.is_member && call->is_ended;
+  ig_reading_rest_locked(conn, (got && !call->is_ended) || is_own);
   ig_conn_unlock(conn);
   if (status != IGLOO_OK) return status;
   *ret_got = got;

@@ -55,7 +55,6 @@ struct ig_rpc_call {
   bool is_ended;     /* early, or a client's: the status came; `end` says which */
   bool is_cancelled; /* ended early */
   bool is_cancel_told;
-  struct igloo_error end;
 
   struct ig_rpc_metadata headers;  /* a server's response */
   struct ig_rpc_metadata trailers; /* a server's own, a client's of the peer */
@@ -74,6 +73,8 @@ struct ig_rpc_call {
   void (*state_free)(void *state);
   void (*on_input)(void *state, ig_rpc_call *call);
   void (*on_room)(void *state, ig_rpc_call *call);
+
+  struct igloo_error end; /* last: see ig_call_new_locked */
 };
 
 /* What changed for those who wait. */
@@ -91,7 +92,8 @@ void ig_call_unref_inner(ig_rpc_call *call);
 /* The stream is gone: leave the connection's list. */
 void ig_call_unlink_locked(ig_rpc_call *call);
 
-/* The end before its time: whoever waits or works is told. Touches no stream. */
+/* The end before its time: whoever waits or works is told. Touches no stream. `why` may
+ * be NULL for a call that was answered. */
 void ig_call_end_locked(ig_rpc_call *call, const struct igloo_error *why);
 
 /* Wake whoever waits for that: threads now, polls once the mutex is left. */

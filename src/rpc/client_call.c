@@ -128,18 +128,6 @@ static void add_request(const ig_rpc_channel *channel,
   ig_header_block_add_metadata(block, options->metadata, options->metadata_len);
 }
 
-/* The same rules as for what a server adds. */
-static igloo_status check_metadata(const struct ig_rpc_call_options *options,
-                                   struct igloo_error *reterr) {
-  struct ig_rpc_metadata checked = {0};
-  igloo_status status = IGLOO_OK;
-  for (size_t i = 0; i < options->metadata_len && status == IGLOO_OK; i++)
-    status = ig_rpc_metadata_add(&checked, options->metadata[i].name,
-                                 options->metadata[i].value, reterr);
-  ig_rpc_metadata_done(&checked);
-  return status;
-}
-
 static igloo_status submit_locked(ig_rpc_call *call, const struct ig_header_block *block,
                                   struct igloo_error *reterr) {
   const nghttp2_data_provider provider = {.source.ptr = call,
@@ -184,7 +172,8 @@ static igloo_status start_locked(ig_conn *conn, const struct ig_rpc_call_options
 static igloo_status start_call(ig_rpc_channel *channel,
                                const struct ig_rpc_call_options *options,
                                ig_rpc_call **ret_call, struct igloo_error *reterr) {
-  IG_TRY(check_metadata(options, reterr));
+  /* The same rules as for what a server adds. */
+  IG_TRY(ig_rpc_metadata_check(options->metadata, options->metadata_len, reterr));
   int64_t deadline_us = options->deadline_us > 0 ? options->deadline_us : IG_NEVER_US;
   IG_AUTO(ig_conn) *conn = NULL;
   IG_TRY(ig_rpc_channel_connection(channel, deadline_us, options->cancel, &conn, reterr));
@@ -227,10 +216,10 @@ void ig_rpc_call_half_close(ig_rpc_call *call) {
 }
 
 void ig_rpc_call_cancel(ig_rpc_call *call) {
-  struct igloo_error why;
-  (void)ig_fail(&why, IGLOO_CANCELLED, "the call was cancelled");
   ig_mutex_lock(&call->conn->mu);
   if (!call->is_ended) {
+    struct igloo_error why;
+    (void)ig_fail(&why, IGLOO_CANCELLED, "the call was cancelled");
     ig_call_end_locked(call, &why);
     ig_call_drop_queue_locked(call);
     ig_call_reset_locked(call, NGHTTP2_CANCEL);

@@ -46,8 +46,8 @@ static bool value_is_text(struct ig_str value) {
   return value.len == 0 || (value.data[0] != ' ' && value.data[value.len - 1] != ' ');
 }
 
-igloo_status ig_rpc_metadata_add(struct ig_rpc_metadata *metadata, struct ig_str name,
-                                 struct ig_str value, struct igloo_error *reterr) {
+static igloo_status check_header(struct ig_str name, struct ig_str value,
+                                 struct igloo_error *reterr) {
   if (!name_is_valid(name) || name_is_reserved(name))
     return ig_fail(reterr, IGLOO_INVALID_ARGUMENT,
                    "\"%.*s\" cannot be the name of a header", IG_STR_ARG(name));
@@ -55,17 +55,40 @@ igloo_status ig_rpc_metadata_add(struct ig_rpc_metadata *metadata, struct ig_str
     return ig_fail(reterr, IGLOO_INVALID_ARGUMENT,
                    "the value of header \"%.*s\" is not printable ASCII",
                    IG_STR_ARG(name));
+  return IGLOO_OK;
+}
+
+static igloo_status check_room(size_t used, struct ig_str name, struct ig_str value,
+                               struct igloo_error *reterr) {
+  size_t room = IG_RPC_METADATA_BYTES_MAX - used;
+  if (name.len <= room && value.len <= room &&
+      name.len + value.len + ITEM_OVERHEAD_BYTES <= room)
+    return IGLOO_OK;
+  return ig_fail_state(reterr, IGLOO_RESOURCE_EXHAUSTED, "54000",
+                       "the metadata is longer than %zu bytes",
+                       IG_RPC_METADATA_BYTES_MAX);
+}
+
+igloo_status ig_rpc_metadata_check(const struct ig_rpc_header *items, size_t len,
+                                   struct igloo_error *reterr) {
+  size_t used = 0;
+  for (size_t i = 0; i < len; i++) {
+    IG_TRY(check_header(items[i].name, items[i].value, reterr));
+    IG_TRY(check_room(used, items[i].name, items[i].value, reterr));
+    used += items[i].name.len + items[i].value.len + ITEM_OVERHEAD_BYTES;
+  }
+  return IGLOO_OK;
+}
+
+igloo_status ig_rpc_metadata_add(struct ig_rpc_metadata *metadata, struct ig_str name,
+                                 struct ig_str value, struct igloo_error *reterr) {
+  IG_TRY(check_header(name, value, reterr));
   return ig_rpc_metadata_put(metadata, name, value, reterr);
 }
 
 igloo_status ig_rpc_metadata_put(struct ig_rpc_metadata *metadata, struct ig_str name,
                                  struct ig_str value, struct igloo_error *reterr) {
-  size_t room = IG_RPC_METADATA_BYTES_MAX - metadata->bytes;
-  if (name.len > room || value.len > room ||
-      name.len + value.len + ITEM_OVERHEAD_BYTES > room)
-    return ig_fail_state(reterr, IGLOO_RESOURCE_EXHAUSTED, "54000",
-                         "the metadata is longer than %zu bytes",
-                         IG_RPC_METADATA_BYTES_MAX);
+  IG_TRY(check_room(metadata->bytes, name, value, reterr));
   IG_TRY(IG_RESERVE(metadata->items, metadata->cap, metadata->len + 1,
                     IG_RPC_METADATA_BYTES_MAX / ITEM_OVERHEAD_BYTES, "headers", reterr));
   char *text = ig_malloc(name.len + value.len + 1);
@@ -81,9 +104,10 @@ igloo_status ig_rpc_metadata_put(struct ig_rpc_metadata *metadata, struct ig_str
 
 bool ig_rpc_metadata_get(const struct ig_rpc_metadata *metadata, const char *name,
                          struct ig_str *ret_value) {
+  struct ig_str wanted = ig_str_from_cstr(name);
   *ret_value = (struct ig_str){"", 0};
   for (size_t i = 0; i < metadata->len; i++) {
-    if (!ig_str_eq_cstr(metadata->items[i].name, name)) continue;
+    if (!ig_str_eq(metadata->items[i].name, wanted)) continue;
     *ret_value = metadata->items[i].value;
     return true;
   }

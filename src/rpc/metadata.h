@@ -43,6 +43,11 @@ IG_NODISCARD igloo_status ig_rpc_metadata_put(struct ig_rpc_metadata *metadata,
                                               struct ig_str name, struct ig_str value,
                                               struct igloo_error *reterr);
 
+/* Whether items could be appended so, without doing it. Returns as ig_rpc_metadata_add.
+ */
+IG_NODISCARD igloo_status ig_rpc_metadata_check(const struct ig_rpc_header *items,
+                                                size_t len, struct igloo_error *reterr);
+
 /* The first value of a name (in lower case). Returns false where there is none;
  * *ret_value is then the empty view. Borrowed as long as the metadata. */
 bool ig_rpc_metadata_get(const struct ig_rpc_metadata *metadata, const char *name,

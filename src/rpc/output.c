@@ -9,6 +9,9 @@ struct ig_rpc_output_memory {
   uint8_t copies[IG_RPC_OUTPUT_COPY_BYTES];
 };
 
+/* Most connections need the memory for a moment only. */
+static struct ig_spare spare;
+
 /* The part that a message is at: the prefix, or a piece of the caller's. */
 static struct iovec current_part(const struct ig_rpc_outgoing *message) {
   union { /* sendmsg only reads */
@@ -53,7 +56,7 @@ uint64_t ig_rpc_outgoing_left(const struct ig_rpc_outgoing *message) {
 igloo_status ig_rpc_output_open(struct ig_rpc_output *output,
                                 struct igloo_error *reterr) {
   if (output->memory) return IGLOO_OK;
-  output->memory = ig_malloc(sizeof(*output->memory));
+  output->memory = ig_spare_take(&spare, sizeof(*output->memory));
   return output->memory ? IGLOO_OK : ig_fail_oom(reterr);
 }
 
@@ -73,7 +76,10 @@ void ig_rpc_outgoing_drop(struct ig_rpc_outgoing *message,
 void ig_rpc_output_close(struct ig_rpc_output *output,
                          struct ig_rpc_outgoing **released) {
   if (output->bytes > 0) ig_rpc_output_sent(output, output->bytes, released);
-  ig_free(output->memory);
+  if (output->memory) {
+    explicit_bzero(output->memory->copies, output->copied_most); /* headers */
+    ig_spare_give(&spare, output->memory);
+  }
   *output = (struct ig_rpc_output){0};
 }
 
@@ -90,6 +96,7 @@ void ig_rpc_output_copy(struct ig_rpc_output *output, const void *bytes, size_t 
   uint8_t *copy = memory->copies + output->copied;
   memcpy(copy, bytes, len);
   output->copied += len;
+  if (output->copied > output->copied_most) output->copied_most = output->copied;
   output->bytes += len;
   if (output->len > output->first) {
     struct iovec *last = &memory->parts[output->len - 1];

@@ -42,6 +42,7 @@ struct ig_rpc_output {
   size_t first, len;                   /* parts: taken by the socket, there */
   size_t bytes;                        /* not yet taken */
   size_t copied;                       /* of the arena */
+  size_t copied_most;                  /* the same, at most since it was opened */
 };
 
 /* The bytes, at most `bytes_max` and of at most IG_RPC_FRAME_PARTS_MAX parts, that the
@@ -56,7 +57,8 @@ uint64_t ig_rpc_outgoing_left(const struct ig_rpc_outgoing *message);
 /* Memory to write into. OUT_OF_MEMORY. */
 IG_NODISCARD igloo_status ig_rpc_output_open(struct ig_rpc_output *output,
                                              struct igloo_error *reterr);
-/* Free the memory; owners of what was still in it go to *released. */
+/* Give the memory back, wiped; owners of what was still in
+ * it go to *released. */
 void ig_rpc_output_close(struct ig_rpc_output *output, struct ig_rpc_outgoing **released);
 
 /* Room for one frame of either kind, below `bytes_max`. */

@@ -32,7 +32,8 @@ static void feed_locked(ig_conn *conn, const uint8_t *bytes, size_t len) {
 
 void ig_reading_feed_locked(ig_conn *conn, uint8_t *buffer, size_t len) {
   feed_locked(conn, buffer, len);
-  if (conn->config.is_server) explicit_bzero(buffer, len);
+  /* Passwords of clients; leases of a coordinator. */
+  if (conn->config.is_server || conn->config.is_member) explicit_bzero(buffer, len);
 }
 
 /* What came, into HTTP/2; closed in the meantime, it is nobody's. */
@@ -148,7 +149,8 @@ static void poll_and_read_locked(ig_conn *conn, int64_t until_us) {
 
 /* Once the next wait is not near after all, the I/O thread watches again. */
 static void watch_later_locked(ig_conn *conn) {
-  conn->watch_due_us = ig_deadline_in(IG_RPC_READING_REST_US);
+  conn->watch_due_us = ig_deadline_in(conn->config.is_server ? IG_RPC_LINGERING_REST_US
+                                                             : IG_RPC_READING_REST_US);
   ig_conn_turn_by_locked(conn, conn->watch_due_us);
 }
 
@@ -201,7 +203,8 @@ void ig_reading_linger(ig_conn *conn, int64_t until_us) {
     waits = ig_reading_wait_locked(conn, until_us);
   ig_rpc_call *begun = IG_TAKE(conn->begun);
   conn->begun_last = NULL;
-  ig_reading_rest_locked(conn, false);
+  ig_reading_rest_locked(conn,
+                         begun != NULL); /* it lingers again, if the call is short */
   ig_conn_unlock(conn);
   ig_conn_begin_calls(begun);
 }

@@ -188,9 +188,11 @@ static void ending_done(struct ending *ending) {
 static void add_ending(const ig_rpc_call *call, struct ig_header_block *block,
                        struct ending *ending) {
   int code = ig_status_grpc_code(call->end.status);
-  (void)snprintf(ending->code, sizeof(ending->code), "%d", code);
-  ig_header_block_add(block, IG_STR("grpc-status"), ig_str_from_cstr(ending->code));
-  if (code != 0) {
+  if (code == 0) {
+    ig_header_block_add(block, IG_STR("grpc-status"), IG_STR("0"));
+  } else {
+    (void)snprintf(ending->code, sizeof(ending->code), "%d", code);
+    ig_header_block_add(block, IG_STR("grpc-status"), ig_str_from_cstr(ending->code));
     ig_buf_init(&ending->message, IG_RPC_STATUS_TEXT_MAX + 1);
     ig_buf_init(&ending->details, 2 * IG_RPC_STATUS_BYTES_MAX);
     ig_rpc_status_encode(&call->end, &ending->message, &ending->details);

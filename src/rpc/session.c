@@ -219,12 +219,14 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
   if (!call) return 0;
   (void)nghttp2_session_set_stream_user_data(session, stream_id, NULL);
   call->stream_id = 0;
-  if (conn->config.is_server) {
+  if (!conn->config.is_server) {
+    ig_client_call_over_locked(call, code);
+  } else if (call->is_answered) {
+    ig_call_end_locked(call, NULL);
+  } else {
     struct igloo_error why;
     (void)ig_fail(&why, IGLOO_CANCELLED, "the client cancelled the call");
     ig_call_end_locked(call, &why);
-  } else {
-    ig_client_call_over_locked(call, code);
   }
   ig_call_drop_queue_locked(call);
   ig_call_unlink_locked(call);

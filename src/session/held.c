@@ -10,7 +10,8 @@
 struct ig_held {
   int32_t refs;
   ig_session *session; /* one reference */
-  char *shown;         /* owned: the text, for lists of statements */
+  enum ig_held_use use;
+  char *shown; /* owned: the text, for lists of statements; NULL at once */
   struct ArrowSchema schema;
   int64_t affected;
   bool wrote;
@@ -18,6 +19,7 @@ struct ig_held {
   ig_plan *plan;
   ig_prepared *prepared; /* with `values`: whose parameters they are */
   ig_kept *values;       /* NULL: the plan has no parameters */
+  ig_running *running;   /* at once: what was begun, until it runs */
   /* … or the text of a statement that shows something … */
   char *sql;
   /* … or what a statement gave that has run. */
@@ -25,12 +27,13 @@ struct ig_held {
   struct ArrowArrayStream rows; /* guarded by mu; released once given */
 };
 
-static igloo_status new_held(const ig_running *running, ig_held **ret_held,
-                             struct igloo_error *reterr) {
+static igloo_status new_held(const ig_running *running, enum ig_held_use use,
+                             ig_held **ret_held, struct igloo_error *reterr) {
   ig_held *held = ig_calloc(1, sizeof(*held));
   if (!held) return ig_fail_oom(reterr);
-  held->shown = ig_strdup(running->text);
-  if (!held->shown) {
+  held->use = use;
+  if (use == IG_HELD_LATER) held->shown = ig_strdup(running->text);
+  if (use == IG_HELD_LATER && !held->shown) {
     ig_free(held);
     return ig_fail_oom(reterr);
   }
@@ -50,6 +53,7 @@ ig_held *ig_held_ref(ig_held *held) {
 ig_held *ig_held_unref(ig_held *held) {
   /* Release pairs with acquire: the last one sees what every other did before. */
   if (!held || __atomic_sub_fetch(&held->refs, 1, __ATOMIC_ACQ_REL) > 0) return NULL;
+  (void)ig_running_end(held->running);
   ig_stream_done(&held->rows);
   ig_schema_done(&held->schema);
   (void)ig_plan_unref(held->plan);
@@ -86,7 +90,9 @@ static igloo_status hold_plan(ig_held *held, ig_running *running, ig_resolver *r
   IG_AUTO(ig_running) *taken = running;
   if (is_query(plan)) {
     held->plan = ig_plan_ref(plan);
-    return ig_plan_schema(plan, &held->schema, reterr);
+    if (held->use == IG_HELD_LATER) return ig_plan_schema(plan, &held->schema, reterr);
+    held->running = IG_TAKE(taken);
+    return IGLOO_OK;
   }
   struct ig_result result;
   IG_TRY(ig_session_run_plan(held->session, IG_TAKE(taken), resolver, plan, text, &result,
@@ -100,9 +106,9 @@ static igloo_status hold_text(ig_held *held, struct ig_str sql, ig_running *runn
                               const struct ig_guarded *guarded,
                               struct igloo_error *reterr) {
   held->sql = ig_str_dup(sql);
-  if (!held->sql) {
+  if (!held->sql || held->use == IG_HELD_AT_ONCE) {
     (void)ig_running_end(running);
-    return ig_fail_oom(reterr);
+    return held->sql ? IGLOO_OK : ig_fail_oom(reterr);
   }
   struct ig_result result;
   IG_TRY(ig_session_run(held->session, running, guarded, &result, reterr));
@@ -158,15 +164,16 @@ static igloo_status hold_guarded(ig_held *held, struct ig_str sql, ig_running *r
   return hold_result(held, &result, reterr);
 }
 
-igloo_status ig_session_hold(ig_session *session, struct ig_str sql, ig_cancel *cancel,
-                             ig_held **ret_held, struct igloo_error *reterr) {
+igloo_status ig_session_hold(ig_session *session, struct ig_str sql, enum ig_held_use use,
+                             ig_cancel *cancel, ig_held **ret_held,
+                             struct igloo_error *reterr) {
   IG_AUTO(ig_running) *running = NULL;
   IG_TRY(ig_running_begin(session, sql, cancel, &running, reterr));
   IG_AUTO_DONE(ig_guarded) guarded = {0};
   IG_TRY(ig_session_guard(session, sql, &guarded, reterr));
   IG_TRY(ig_guarded_check_no_params(&guarded, reterr));
   IG_AUTO(ig_held) *held = NULL;
-  IG_TRY(new_held(running, &held, reterr));
+  IG_TRY(new_held(running, use, &held, reterr));
   igloo_status status = hold_guarded(held, sql, IG_TAKE(running), &guarded, reterr);
   if (status != IGLOO_OK) {
     if (reterr) ig_sql_params_fix_error(&guarded.params, sql, reterr);
@@ -192,13 +199,18 @@ static igloo_status hold_bound(ig_held *held, ig_prepared *prepared, ig_kept *va
     held->wrote = true;
     return hold_result(held, &result, reterr);
   }
+  held->plan = ig_plan_ref(plan);
+  held->prepared = ig_prepared_ref(prepared);
+  held->values = ig_kept_ref(values);
+  if (held->use == IG_HELD_AT_ONCE) {
+    ig_stream_done(&rows);
+    held->running = IG_TAKE(taken);
+    return IGLOO_OK;
+  }
   /* Made once for its checks and its schema: the columns must be the parameters. */
   IG_AUTO_STREAM checked = {0};
   IG_TRY(ig_bound_rows_new(plan, &ig_prepared_guarded(prepared)->params, &rows, NULL,
                            NULL, &checked, reterr));
-  held->plan = ig_plan_ref(plan);
-  held->prepared = ig_prepared_ref(prepared);
-  held->values = ig_kept_ref(values);
   return ig_stream_schema(&checked, &held->schema, reterr);
 }
 
@@ -230,13 +242,13 @@ static igloo_status hold_prepared(ig_held *held, ig_prepared *prepared, ig_kept 
                    reterr);
 }
 
-igloo_status ig_prepared_hold(ig_prepared *prepared, ig_kept *values, ig_cancel *cancel,
-                              ig_held **ret_held, struct igloo_error *reterr) {
-  ig_session *session = ig_prepared_session(prepared);
+igloo_status ig_prepared_hold(ig_prepared *prepared, ig_kept *values,
+                              enum ig_held_use use, ig_cancel *cancel, ig_held **ret_held,
+                              struct igloo_error *reterr) {
   IG_AUTO(ig_running) *running = NULL;
-  IG_TRY(ig_running_begin(session, ig_prepared_sql(prepared), cancel, &running, reterr));
+  IG_TRY(ig_prepared_begin(prepared, cancel, &running, reterr));
   IG_AUTO(ig_held) *held = NULL;
-  IG_TRY(new_held(running, &held, reterr));
+  IG_TRY(new_held(running, use, &held, reterr));
   igloo_status status = hold_prepared(held, prepared, values, IG_TAKE(running), reterr);
   if (status != IGLOO_OK) {
     if (reterr)
@@ -267,12 +279,32 @@ bool ig_held_gives_rows(const ig_held *held) {
   return held->plan || held->sql || held->schema.n_children > 0;
 }
 
+/* The statement that was begun, or a new one; with a place of limits.running. */
+static igloo_status begin_query(ig_held *held, ig_cancel *cancel,
+                                ig_running **ret_running, struct igloo_error *reterr) {
+  IG_AUTO(ig_running) *running = IG_TAKE(held->running);
+  IG_ASSERT(running || held->use == IG_HELD_LATER);
+  if (!running)
+    IG_TRY(ig_running_begin_as(held->session, held->shown, cancel, &running, reterr));
+  IG_TRY(ig_running_admit(running, reterr));
+  *ret_running = IG_TAKE(running);
+  return IGLOO_OK;
+}
+
+ig_plan *ig_held_plan(const ig_held *held) {
+  return held->values ? NULL : held->plan;
+}
+
+igloo_status ig_held_pass(ig_held *held, ig_cancel *cancel, struct igloo_error *reterr) {
+  IG_AUTO(ig_running) *running = NULL;
+  IG_TRY(begin_query(held, cancel, &running, reterr));
+  return ig_cancel_check(ig_running_cancel(running), reterr);
+}
+
 static igloo_status run_query(ig_held *held, ig_cancel *cancel,
                               struct ig_result *ret_result, struct igloo_error *reterr) {
   IG_AUTO(ig_running) *running = NULL;
-  IG_TRY(ig_running_begin(held->session, ig_str_from_cstr(held->shown), cancel, &running,
-                          reterr));
-  IG_TRY(ig_running_admit(running, reterr));
+  IG_TRY(begin_query(held, cancel, &running, reterr));
   if (!held->values)
     return ig_session_run_plan(held->session, IG_TAKE(running), NULL, held->plan,
                                IG_STR(""), ret_result, reterr);

@@ -15,10 +15,12 @@ struct ig_prepared {
   int32_t refs;
   ig_session *session; /* borrowed: a session ends after its prepared statements */
   char *sql;           /* the user's text, for positions in errors */
+  char *shown;         /* … and for others to read */
   struct ig_guarded guarded;
   bool planned;                /* a statement of the engine: the schemas below are set */
   bool is_query;               /* … that gives rows */
   struct ArrowSchema promised; /* of the result */
+  uint64_t kept_promise; /* atomic, relaxed: the number of a plan that has this schema */
   struct ArrowSchema parameters; /* children "$1" ... or as named */
   struct ig_values values;       /* of the parameters */
   struct ArrowArrayStream rows;  /* bound rows, or released */
@@ -39,6 +41,7 @@ ig_prepared *ig_prepared_free(ig_prepared *prepared) {
   ig_schema_done(&prepared->parameters);
   ig_guarded_done(&prepared->guarded);
   ig_free(prepared->sql);
+  ig_free(prepared->shown);
   ig_free(prepared);
   return NULL;
 }
@@ -133,6 +136,7 @@ igloo_status ig_session_prepare(ig_session *session, struct ig_str sql, ig_cance
   prepared->session = session;
   prepared->sql = ig_str_dup(sql);
   if (!prepared->sql) return ig_fail_oom(reterr);
+  IG_TRY(ig_running_show(sql, &prepared->shown, reterr));
   IG_TRY(ig_session_guard(session, sql, &prepared->guarded, reterr));
   IG_TRY(prepare(prepared, running, reterr));
   *ret_prepared = IG_TAKE(prepared);
@@ -185,6 +189,12 @@ static igloo_status bind_one(ig_plan *plan, struct ArrowArrayStream *rows,
 
 /* ---- executing ------------------------------------------------------------------- */
 
+igloo_status ig_prepared_begin(ig_prepared *prepared, ig_cancel *cancel,
+                               ig_running **ret_running, struct igloo_error *reterr) {
+  return ig_running_begin_as(prepared->session, prepared->shown, cancel, ret_running,
+                             reterr);
+}
+
 igloo_status ig_prepared_plan_again(ig_prepared *prepared, ig_running *running,
                                     ig_resolver **ret_resolver, ig_plan **ret_plan,
                                     struct igloo_error *reterr) {
@@ -194,12 +204,15 @@ igloo_status ig_prepared_plan_again(ig_prepared *prepared, ig_running *running,
                          &resolver, &plan, reterr));
   struct ig_plan_description description;
   ig_plan_describe(plan, &description);
-  if (gives_rows(description.kind)) {
+  uint64_t number = ig_plan_number(plan);
+  bool is_known = __atomic_load_n(&prepared->kept_promise, __ATOMIC_RELAXED) == number;
+  if (!is_known && gives_rows(description.kind)) {
     IG_AUTO_SCHEMA now = {0};
     IG_TRY(ig_plan_schema(plan, &now, reterr));
     if (!ig_schema_equal(&now, &prepared->promised, false))
       return ig_fail(reterr, IGLOO_UNSUPPORTED,
                      "cached plan must not change result type");
+    __atomic_store_n(&prepared->kept_promise, number, __ATOMIC_RELAXED);
   }
   *ret_resolver = IG_TAKE(resolver);
   *ret_plan = IG_TAKE(plan);
@@ -268,8 +281,7 @@ igloo_status ig_prepared_execute(ig_prepared *prepared, ig_cancel *cancel,
                                  struct ig_result *ret_result,
                                  struct igloo_error *reterr) {
   IG_AUTO(ig_running) *running = NULL;
-  IG_TRY(ig_running_begin(prepared->session, ig_prepared_sql(prepared), cancel, &running,
-                          reterr));
+  IG_TRY(ig_prepared_begin(prepared, cancel, &running, reterr));
   igloo_status status = prepared->planned
                             ? run_planned(prepared, IG_TAKE(running), ret_result, reterr)
                             : ig_session_run(prepared->session, IG_TAKE(running),

@@ -205,6 +205,14 @@ void ig_running_count_all(void); /* make the metrics of statements known */
 IG_NODISCARD igloo_status ig_running_begin(ig_session *session, struct ig_str sql,
                                            ig_cancel *cancel, ig_running **ret_running,
                                            struct igloo_error *reterr);
+/* What others may read of a statement: without its secrets, and not all of a long one.
+ * Gives *ret_text (ig_free). */
+IG_NODISCARD igloo_status ig_running_show(struct ig_str sql, char **ret_text,
+                                          struct igloo_error *reterr);
+/* ig_running_begin with that text (copied). */
+IG_NODISCARD igloo_status ig_running_begin_as(ig_session *session, const char *text,
+                                              ig_cancel *cancel, ig_running **ret_running,
+                                              struct igloo_error *reterr);
 ig_running *ig_running_end(ig_running *running); /* takes NULL; returns NULL */
 IG_DEFINE_AUTO(ig_running, ig_running_end)
 ig_cancel *ig_running_cancel(const ig_running *running); /* borrowed */
@@ -335,6 +343,10 @@ IG_NODISCARD igloo_status ig_prepared_plan_execute(
     ig_prepared **ret_prepared, ig_resolver **ret_resolver, ig_plan **ret_plan,
     struct igloo_error *reterr);
 
+/* ig_running_begin of the statement. */
+IG_NODISCARD igloo_status ig_prepared_begin(ig_prepared *prepared, ig_cancel *cancel,
+                                            ig_running **ret_running,
+                                            struct igloo_error *reterr);
 struct ig_str ig_prepared_text(const ig_prepared *prepared); /* with $n; borrowed */
 struct ig_str ig_prepared_sql(const ig_prepared *prepared);  /* as it came; borrowed */
 const struct ig_guarded *ig_prepared_guarded(const ig_prepared *prepared);

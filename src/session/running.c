@@ -15,10 +15,21 @@
 struct result {
   struct ArrowArrayStream rows;
   ig_running *running;
-  ig_query *query; /* NULL: rows that were there already */
-  struct igloo_error error;
+  ig_query *query;          /* NULL: rows that were there already */
+  ig_plan *plan;            /* of the query */
   struct igloo_error *told; /* borrowed, or NULL: gets a copy of the error */
+  struct igloo_error error; /* last: it is not cleared */
 };
+
+static struct ig_spare spare_results;
+
+static struct result *new_result(void) {
+  struct result *result = ig_spare_take(&spare_results, sizeof(*result));
+  if (!result) return NULL;
+  memset(result, 0, offsetof(struct result, error));
+  ig_error_reset(&result->error);
+  return result;
+}
 
 /* ---- what is counted --------------------------------------------------------------- */
 
@@ -86,19 +97,17 @@ static igloo_status join_list(ig_running *running, struct igloo_error *reterr) {
   return IGLOO_OK;
 }
 
-igloo_status ig_running_begin(ig_session *session, struct ig_str sql, ig_cancel *cancel,
-                              ig_running **ret_running, struct igloo_error *reterr) {
+igloo_status ig_running_begin_as(ig_session *session, const char *text, ig_cancel *cancel,
+                                 ig_running **ret_running, struct igloo_error *reterr) {
   struct ig_identity identity;
   IG_TRY(ig_session_right(session, &identity, reterr));
   IG_AUTO(ig_running) *running = ig_calloc(1, sizeof(*running));
   if (!running) return ig_fail_oom(reterr);
   running->session = ig_session_ref(session);
-  running->result = ig_calloc(1, sizeof(*running->result));
-  if (!running->result) return ig_fail_oom(reterr);
+  running->text = ig_strdup(text);
+  running->result = new_result();
+  if (!running->text || !running->result) return ig_fail_oom(reterr);
   IG_TRY(take_token(session, cancel, &running->cancel, reterr));
-  bool readable = ig_utf8_valid(ig_str_sub(sql, 0, ig_utf8_cut(sql, SHOWN_BYTES)), NULL);
-  IG_TRY(ig_sql_redact(readable ? sql : IG_STR("(not UTF-8)"), SHOWN_BYTES,
-                       &running->text, reterr));
   running->id = ig_registry_new_id(session->parts.registry);
   ig_cancel_set_id(running->cancel, running->id);
   running->begin_us = ig_now_us();
@@ -108,6 +117,20 @@ igloo_status ig_running_begin(ig_session *session, struct ig_str sql, ig_cancel 
   ig_metric_add(&started, 1);
   *ret_running = IG_TAKE(running);
   return IGLOO_OK;
+}
+
+igloo_status ig_running_show(struct ig_str sql, char **ret_text,
+                             struct igloo_error *reterr) {
+  bool readable = ig_utf8_valid(ig_str_sub(sql, 0, ig_utf8_cut(sql, SHOWN_BYTES)), NULL);
+  return ig_sql_redact(readable ? sql : IG_STR("(not UTF-8)"), SHOWN_BYTES, ret_text,
+                       reterr);
+}
+
+igloo_status ig_running_begin(ig_session *session, struct ig_str sql, ig_cancel *cancel,
+                              ig_running **ret_running, struct igloo_error *reterr) {
+  IG_AUTO_CHAR *text = NULL;
+  IG_TRY(ig_running_show(sql, &text, reterr));
+  return ig_running_begin_as(session, text, cancel, ret_running, reterr);
 }
 
 /* With the session's mu held. */
@@ -167,7 +190,7 @@ ig_running *ig_running_end(ig_running *running) {
   (void)ig_cancel_unref(running->cancel);
   (void)ig_session_unref(running->session);
   ig_free(running->text);
-  ig_free(running->result);
+  ig_spare_give(&spare_results, running->result);
   ig_free(running);
   return NULL;
 }
@@ -237,8 +260,9 @@ static void free_result(struct result *result) {
   leave_list(result->running);
   if (result->rows.release) result->rows.release(&result->rows);
   (void)ig_query_free(result->query);
+  (void)ig_plan_unref(result->plan);
   (void)ig_running_end(result->running);
-  ig_free(result);
+  ig_spare_give(&spare_results, result);
 }
 
 static void result_release(struct ArrowArrayStream *stream) {
@@ -259,6 +283,12 @@ bool ig_result_is_small(const struct ArrowArrayStream *rows) {
   if (rows->release != result_release) return false;
   const struct result *result = rows->private_data;
   return result->query && ig_query_is_small(result->query);
+}
+
+ig_plan *ig_result_plan(const struct ArrowArrayStream *rows) {
+  if (rows->release != result_release) return NULL;
+  const struct result *result = rows->private_data;
+  return result->plan;
 }
 
 int64_t ig_result_query_id(const struct ArrowArrayStream *rows) {
@@ -301,6 +331,7 @@ void ig_result_of_rows(ig_running *running, struct ArrowArrayStream *rows,
 igloo_status ig_result_of_plan(ig_running *running, ig_plan *plan,
                                struct ig_result *ret_result, struct igloo_error *reterr) {
   struct result *result = take_result(running);
+  result->plan = ig_plan_ref(plan);
   igloo_status status = ig_query_start(plan, running->cancel, &result->query, reterr);
   if (status == IGLOO_OK) status = ig_query_stream(result->query, &result->rows, reterr);
   if (status != IGLOO_OK) {

@@ -22,6 +22,7 @@
 #include "cluster/cluster.h"
 #include "config/config.h"
 #include "engine/engine.h"
+#include "engine/plan.h"
 #include "files/roots.h"
 #include "scan/system.h"
 #include "session/admission.h"
@@ -113,6 +114,10 @@ igloo_status ig_result_error(struct ArrowArrayStream *rows, struct igloo_error *
 
 /* True for a session's stream of a few rows that are there already, or soon. */
 bool ig_result_is_small(const struct ArrowArrayStream *rows);
+
+/* The plan whose rows a session's stream gives, borrowed from the stream; NULL for
+ * others. All results of one plan have one schema. */
+ig_plan *ig_result_plan(const struct ArrowArrayStream *rows);
 
 /* The number of the statement that gave the stream, for logs; 0 for other streams. */
 int64_t ig_result_query_id(const struct ArrowArrayStream *rows);

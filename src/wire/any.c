@@ -15,9 +15,10 @@ static struct ig_str name_of(struct ig_str url) {
 }
 
 static const struct ig_protobuf_message *find_message(struct ig_str name) {
-  for (size_t i = 0; i < ig_flight_sql_messages_len; i++)
-    if (ig_str_eq_cstr(name, ig_flight_sql_messages[i]->name))
-      return ig_flight_sql_messages[i];
+  for (size_t i = 0; i < ig_flight_sql_messages_len; i++) {
+    const struct ig_protobuf_message *message = ig_flight_sql_messages[i];
+    if (ig_str_eq(name, ig_str_make(message->name, message->name_len))) return message;
+  }
   return NULL;
 }
 

@@ -20,7 +20,7 @@
 #define COOKIE "arrow_flight_session_id="
 /* What flight/ of a server knows; others ignore it. */
 #define SESSION "igloo-session"
-#define KEPT "; kept"
+#define KEPT IG_FLIGHT_SESSION_KEPT
 #define CLOSE_SESSION_US (1 * IG_US_PER_S)
 
 /* ---- calls ------------------------------------------------------------------------- */
@@ -42,8 +42,10 @@ static igloo_status start_with(ig_flight_client *client, const char *method,
                                struct igloo_error *reterr) {
   struct ig_pieces pieces = {0};
   if (request) IG_TRY(ig_pieces_of_buf(request, &pieces, reterr));
-  char path[PATH_BYTES_MAX];
-  (void)snprintf(path, sizeof(path), SERVICE "%s", method);
+  char path[PATH_BYTES_MAX] = SERVICE;
+  size_t method_len = strlen(method);
+  IG_ASSERT(sizeof(SERVICE) + method_len <= sizeof(path));
+  memcpy(path + sizeof(SERVICE) - 1, method, method_len + 1);
   struct ig_rpc_call_options options = {.path = path,
                                         .metadata = headers,
                                         .metadata_len = headers_len,
@@ -65,7 +67,6 @@ igloo_status ig_flight_client_start(ig_flight_client *client, const char *method
                                     struct igloo_error *reterr) {
   struct ig_rpc_header headers[3];
   size_t count = 0;
-  char session[IG_FLIGHT_SESSION_NAME_BYTES + sizeof(KEPT)];
   IG_AUTO_CHAR *cookie = NULL;
   ig_mutex_lock(&client->mu);
   bool has_cookie = client->cookie != NULL;
@@ -73,8 +74,10 @@ igloo_status ig_flight_client_start(ig_flight_client *client, const char *method
   bool misses = client->is_kept || client->holds > 0;
   ig_mutex_unlock(&client->mu);
   if (has_cookie && !cookie) return ig_fail_oom(reterr);
-  (void)snprintf(session, sizeof session, "%s%s", client->session, misses ? KEPT : "");
-  headers[count++] = (struct ig_rpc_header){IG_STR(SESSION), ig_str_from_cstr(session)};
+  size_t session_len = sizeof client->session - 1;
+  headers[count++] = (struct ig_rpc_header){
+      IG_STR(SESSION),
+      {client->session, misses ? session_len : session_len - (sizeof(KEPT) - 1)}};
   if (client->authorization)
     headers[count++] = (struct ig_rpc_header){IG_STR("authorization"),
                                               ig_str_from_cstr(client->authorization)};
@@ -238,6 +241,7 @@ static igloo_status name_session(ig_flight_client *client, struct igloo_error *r
     return ig_fail_errno(reterr, errno, "could not get random bytes");
   for (size_t i = 0; i < sizeof bytes; i++)
     (void)snprintf(client->session + 2 * i, 3, "%02x", bytes[i]);
+  memcpy(client->session + 2 * sizeof bytes, KEPT, sizeof(KEPT));
   return IGLOO_OK;
 }
 
@@ -271,6 +275,8 @@ ig_flight_client *ig_flight_client_free(ig_flight_client *client) {
   (void)ig_rpc_channel_free(client->channel);
   forget(client->authorization);
   forget(client->cookie);
+  for (size_t i = 0; i < IG_FLIGHT_KNOWN_SCHEMAS; i++)
+    (void)ig_ipc_known_unref(client->known[i]);
   ig_mutex_done(&client->mu);
   ig_free(client);
   return NULL;

@@ -9,6 +9,7 @@
 #include "arrow/schema.h"
 #include "base/clock.h"
 #include "base/limits.h"
+#include "base/thread.h"
 #include "wire/client_private.h"
 #include "wire/flight_data.h"
 #include "wire/flight_sql.h"
@@ -19,17 +20,19 @@ struct reader {
   ig_cancel *cancel; /* or NULL */
   ig_ipc_decoder *decoder;
   struct ig_flight_open_call open;
-  int64_t affected;         /* rows written, or -1 */
-  struct igloo_error error; /* what ended the stream */
+  int64_t affected; /* rows written, or -1 */
   bool ended;
+  struct igloo_error error; /* what ended the stream; last: it is not cleared */
 };
+
+static struct ig_spare spare_readers;
 
 static void free_reader(struct reader *reader) {
   ig_flight_client_leave(reader->client, &reader->open);
   (void)ig_rpc_call_unref(reader->call);
   (void)ig_ipc_decoder_free(reader->decoder);
   (void)ig_cancel_unref(reader->cancel);
-  ig_free(reader);
+  ig_spare_give(&spare_readers, reader);
 }
 IG_DEFINE_AUTO_STRUCT(reader, free_reader)
 
@@ -39,6 +42,31 @@ static void read_affected(struct reader *reader, struct ig_str metadata) {
   if (metadata.len > 0 && ig_protobuf_decode(&ig_do_put_update_result_message, metadata,
                                              NULL, &result, NULL) == IGLOO_OK)
     reader->affected = result.record_count;
+}
+
+/* Begin with the schema as an earlier result did. */
+static bool begin_known(struct reader *reader, struct ig_str metadata) {
+  ig_flight_client *client = reader->client;
+  IG_LOCK_SCOPE(&client->mu);
+  for (size_t i = 0; i < IG_FLIGHT_KNOWN_SCHEMAS; i++) {
+    if (!client->known[i] || !ig_ipc_known_is(client->known[i], metadata)) continue;
+    ig_ipc_decoder_begin(reader->decoder, client->known[i]);
+    return true;
+  }
+  return false;
+}
+
+/* The next result may well have the same. */
+static void keep_known(struct reader *reader) {
+  ig_flight_client *client = reader->client;
+  ig_ipc_known *known = ig_ipc_decoder_known(reader->decoder);
+  if (!known) return;
+  ig_mutex_lock(&client->mu);
+  ig_ipc_known *old = client->known[client->known_next];
+  client->known[client->known_next] = known;
+  client->known_next = (client->known_next + 1) % IG_FLIGHT_KNOWN_SCHEMAS;
+  ig_mutex_unlock(&client->mu);
+  (void)ig_ipc_known_unref(old);
 }
 
 /* Read one message; *ret_got is false at the end of the stream. A message without a
@@ -57,9 +85,17 @@ static igloo_status read_message(struct reader *reader, enum ig_ipc_kind *ret_ki
     ig_rpc_message_done(&message);
     return status;
   }
-  if (!ig_ipc_decoder_schema(reader->decoder)) read_affected(reader, data.app_metadata);
+  bool is_first = !ig_ipc_decoder_schema(reader->decoder);
+  if (is_first) read_affected(reader, data.app_metadata);
+  if (is_first && begin_known(reader, data.data_header)) {
+    ig_rpc_message_done(&message);
+    *ret_kind = IG_IPC_SCHEMA;
+    return IGLOO_OK;
+  }
   struct ig_ipc_input input = ig_flight_data_input(&message, &data);
-  return ig_ipc_decoder_message(reader->decoder, &input, ret_kind, ret_batch, reterr);
+  status = ig_ipc_decoder_message(reader->decoder, &input, ret_kind, ret_batch, reterr);
+  if (is_first && status == IGLOO_OK) keep_known(reader);
+  return status;
 }
 
 static igloo_status read_schema(struct reader *reader, struct igloo_error *reterr) {
@@ -163,8 +199,10 @@ static igloo_status start(struct reader *reader, struct ig_str ticket,
 igloo_status ig_flight_client_get(ig_flight_client *client, struct ig_str ticket,
                                   ig_cancel *cancel, struct ArrowArrayStream *ret_rows,
                                   struct igloo_error *reterr) {
-  struct reader *made = ig_calloc(1, sizeof(*made));
+  struct reader *made = ig_spare_take(&spare_readers, sizeof(*made));
   if (!made) return ig_fail_oom(reterr);
+  memset(made, 0, offsetof(struct reader, error));
+  ig_error_reset(&made->error);
   IG_AUTO_STRUCT(reader) *reader = made;
   reader->client = client;
   reader->affected = -1;

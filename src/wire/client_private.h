@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 
+#include "arrow/ipc_decode.h"
 #include "wire/client.h"
 
 /* What a decoded answer may take: a FlightInfo with its endpoints, or session options. */
@@ -19,6 +20,11 @@
 
 /* 128 bits in hexadecimal digits. */
 #define IG_FLIGHT_SESSION_NAME_BYTES 33
+/* What follows the name where the session would be missed. */
+#define IG_FLIGHT_SESSION_KEPT "; kept"
+
+/* Schemas that a client knows again: of the statements that it executes in turns. */
+#define IG_FLIGHT_KNOWN_SCHEMAS 8
 
 /* A call in the list of those that ig_flight_client_reset() looks at. */
 struct ig_flight_open_call {
@@ -32,11 +38,15 @@ struct ig_flight_client {
   char *authorization; /* the header's value, or NULL; fixed once it is open */
   pthread_mutex_t mu;  /* a leaf lock, but for that of a call that is reset */
   char *cookie;        /* guarded by mu: "name=value", or NULL */
-  char session[IG_FLIGHT_SESSION_NAME_BYTES]; /* fixed: our name for the session */
+  /* Fixed: our name for the session, and what may follow it. */
+  char session[IG_FLIGHT_SESSION_NAME_BYTES + sizeof(IG_FLIGHT_SESSION_KEPT) - 1];
   bool is_kept;   /* guarded by mu: the server says that there is something in it */
   uint32_t holds; /* guarded by mu: ig_flight_client_hold() */
   uint32_t lost;  /* guarded by mu: how many sessions were */
   struct ig_flight_open_call *open; /* guarded by mu */
+  /* Guarded by mu: schemas of the last results, each with a reference, or NULL. */
+  ig_ipc_known *known[IG_FLIGHT_KNOWN_SCHEMAS];
+  size_t known_next; /* guarded by mu: the place of the next */
 };
 
 /* Begin a call of a method of the service ("DoGet"). `request` is its only message (made

@@ -493,6 +493,43 @@ static void messages_come_in_their_order(void **state) {
                IGLOO_DATA_ERROR, "22000");
 }
 
+static void a_schema_that_was_read_serves_the_next_stream(void **state) {
+  (void)state;
+  struct batch batch = {3, NODES({3, 0}), BUFFERS(NONE, {0, 12}), BODY(integers)};
+  IG_AUTO(ig_ipc_decoder) *first = open_decoder("i", true, NULL);
+  IG_AUTO(ig_ipc_known) *known = ig_ipc_decoder_known(first);
+  assert_non_null(known);
+  IG_AUTO_SCHEMA schema = {0};
+  IG_AUTO_DONE(ig_buf) same = IG_BUF_INIT(IG_MIB);
+  IG_AUTO_DONE(ig_buf) other = IG_BUF_INIT(IG_MIB);
+  assert_ok(ig_schema_copy(ig_ipc_decoder_schema(first), &schema, &test_err));
+  assert_ok(ig_ipc_schema_encode(&schema, false, &same, &test_err));
+  assert_int_equal(ArrowSchemaSetFormat(schema.children[0], "I"), NANOARROW_OK);
+  assert_ok(ig_ipc_schema_encode(&schema, false, &other, &test_err));
+  assert_true(ig_ipc_known_is(known, ig_buf_str(&same)));
+  assert_false(ig_ipc_known_is(known, ig_buf_str(&other)));
+  assert_false(ig_ipc_known_is(known, IG_STR("")));
+  first = ig_ipc_decoder_free(first);
+
+  IG_AUTO(ig_ipc_decoder) *second = NULL;
+  IG_AUTO_ARRAY array = {0};
+  assert_ok(ig_ipc_decoder_new(NULL, &second, &test_err));
+  assert_null(ig_ipc_decoder_known(second));
+  ig_ipc_decoder_begin(second, known);
+  assert_string_equal(ig_ipc_decoder_schema(second)->children[0]->format, "i");
+  assert_ok(decode_batch(second, &batch, &array));
+  assert_int_equal(array.length, 3);
+  struct ArrowArray none = {0};
+  assert_fails(decode(second, ig_buf_str(&same), NULL, 0, true, &none), IGLOO_DATA_ERROR,
+               "22000");
+}
+
+static void a_schema_with_dictionaries_is_one_stream_s(void **state) {
+  (void)state;
+  IG_AUTO(ig_ipc_decoder) *decoder = open_decoder("dictionary", true, NULL);
+  assert_null(ig_ipc_decoder_known(decoder));
+}
+
 static void what_is_not_read_here_is_refused_by_name(void **state) {
   (void)state;
   static const struct {
@@ -805,6 +842,8 @@ int main(void) {
       cmocka_unit_test(null_in_a_column_declared_not_null_is_refused),
       cmocka_unit_test(nonsense_under_null_becomes_zero),
       cmocka_unit_test(messages_come_in_their_order),
+      cmocka_unit_test(a_schema_that_was_read_serves_the_next_stream),
+      cmocka_unit_test(a_schema_with_dictionaries_is_one_stream_s),
       cmocka_unit_test(what_is_not_read_here_is_refused_by_name),
       cmocka_unit_test(a_frame_that_unpacks_to_more_than_the_limit_is_refused),
       cmocka_unit_test(frames_without_their_prefix_are_refused),

@@ -320,6 +320,46 @@ static void offsets_that_run_backwards_are_refused(void **state) {
                "XX000");
 }
 
+/* The bytes of a message, one part after the other. */
+static void flatten(const struct ig_ipc_message *message, struct ig_buf *out) {
+  for (size_t i = 0; i < message->pieces.parts_len; i++)
+    ig_buf_append(out, message->pieces.parts[i].iov_base,
+                  message->pieces.parts[i].iov_len);
+  assert_ok(ig_buf_check(out, &test_err));
+}
+
+static void encoders_of_one_format_write_what_each_alone_would(void **state) {
+  (void)state;
+  IG_AUTO_SCHEMA schema = {0};
+  struct ArrowArray array;
+  make_integers(3, &schema, &array);
+  IG_AUTO_DONE(ig_buf) expected = IG_BUF_INIT(IG_MIB);
+  struct ig_ipc_message message;
+  ig_ipc_encoder *encoder = make_encoder(&schema, 0);
+  assert_ok(ig_ipc_encoder_schema(encoder, &message, &test_err));
+  flatten(&message, &expected);
+  ig_ipc_message_done(&message);
+  (void)ig_ipc_encoder_free(encoder);
+
+  ig_ipc_format *format = NULL;
+  ig_ipc_encoder *encoders[2];
+  assert_ok(ig_ipc_format_new(&schema, &format, &test_err));
+  for (size_t i = 0; i < 2; i++)
+    assert_ok(ig_ipc_encoder_of_format(format, NULL, &encoders[i], &test_err));
+  (void)ig_ipc_format_unref(format);
+  for (size_t i = 0; i < 2; i++) {
+    IG_AUTO_DONE(ig_buf) bytes = IG_BUF_INIT(IG_MIB);
+    assert_ok(ig_ipc_encoder_schema(encoders[i], &message, &test_err));
+    /* The message holds what it shows, whatever else goes. */
+    (void)ig_ipc_encoder_free(encoders[i]);
+    flatten(&message, &bytes);
+    ig_ipc_message_done(&message);
+    assert_int_equal(bytes.len, expected.len);
+    assert_memory_equal(bytes.data, expected.data, expected.len);
+  }
+  ig_array_done(&array);
+}
+
 static void forget(struct ArrowArray *array) {
   array->release = NULL;
 }
@@ -377,6 +417,7 @@ int main(void) {
       cmocka_unit_test(schemas_without_a_message_are_refused),
       cmocka_unit_test(arrays_that_do_not_fit_are_refused),
       cmocka_unit_test(offsets_that_run_backwards_are_refused),
+      cmocka_unit_test(encoders_of_one_format_write_what_each_alone_would),
       cmocka_unit_test(every_failed_allocation_is_survived),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

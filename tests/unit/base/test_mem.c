@@ -138,6 +138,32 @@ static void scope_closes_file_descriptors(void **state) {
   assert_int_equal(close(kept), 0);
 }
 
+static void spare_memory_is_given_again_and_freed_beyond_its_places(void **state) {
+  (void)state;
+  static struct ig_spare spare;
+  void *taken[IG_SPARE_MAX + 2];
+  for (size_t i = 0; i < IG_ARRAY_LEN(taken); i++) {
+    taken[i] = ig_spare_take(&spare, 3000);
+    assert_non_null(taken[i]);
+    memset(taken[i], (int)i, 3000);
+  }
+  for (size_t i = 0; i < IG_ARRAY_LEN(taken); i++) ig_spare_give(&spare, taken[i]);
+  ig_spare_give(&spare, NULL);
+  for (size_t i = 0; i < IG_SPARE_MAX; i++)
+    assert_ptr_equal(ig_spare_take(&spare, 3000), taken[i]);
+  for (size_t i = 0; i < IG_SPARE_MAX; i++) ig_free(taken[i]);
+}
+
+static void taking_spare_memory_fails_as_an_allocation_does(void **state) {
+  (void)state;
+  static struct ig_spare spare;
+  ig_spare_give(&spare, ig_malloc(100));
+  ig_mem_fail_after(0);
+  assert_null(ig_spare_take(&spare, 100));
+  assert_true(ig_mem_fail_stop());
+  ig_free(ig_spare_take(&spare, 100));
+}
+
 static sigjmp_buf escape;
 static const char *seen_condition;
 static void jump_out(const char *condition, const char *file, int line,
@@ -168,6 +194,8 @@ int main(void) {
       cmocka_unit_test(array_grows_to_its_bound_and_names_it),
       cmocka_unit_test(scope_frees_what_was_not_taken),
       cmocka_unit_test(scope_closes_file_descriptors),
+      cmocka_unit_test(spare_memory_is_given_again_and_freed_beyond_its_places),
+      cmocka_unit_test(taking_spare_memory_fails_as_an_allocation_does),
       cmocka_unit_test(broken_invariant_calls_the_handler),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

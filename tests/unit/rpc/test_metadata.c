@@ -55,6 +55,26 @@ static void metadata_has_a_ceiling(void **state) {
   assert_int_equal(metadata.len, len);
 }
 
+static void metadata_is_judged_without_a_copy_as_with_one(void **state) {
+  (void)state;
+  char value[1001];
+  memset(value, 'v', 1000);
+  value[1000] = '\0';
+  struct ig_rpc_header items[IG_RPC_METADATA_BYTES_MAX / 1033 + 1];
+  for (size_t i = 0; i < IG_ARRAY_LEN(items); i++)
+    items[i] = (struct ig_rpc_header){IG_STR("n"), ig_str_from_cstr(value)};
+  assert_ok(ig_rpc_metadata_check(items, 0, &test_err));
+  assert_ok(ig_rpc_metadata_check(items, IG_ARRAY_LEN(items) - 1, &test_err));
+  assert_fails(ig_rpc_metadata_check(items, IG_ARRAY_LEN(items), &test_err),
+               IGLOO_RESOURCE_EXHAUSTED, "54000");
+  items[1].name = IG_STR("Upper");
+  assert_fails(ig_rpc_metadata_check(items, 2, &test_err), IGLOO_INVALID_ARGUMENT,
+               "22023");
+  items[1] = (struct ig_rpc_header){IG_STR("n"), IG_STR("line\nfeed")};
+  assert_fails(ig_rpc_metadata_check(items, 2, &test_err), IGLOO_INVALID_ARGUMENT,
+               "22023");
+}
+
 static igloo_status build(void *ctx, struct igloo_error *reterr) {
   (void)ctx;
   IG_AUTO_DONE(ig_rpc_metadata) metadata = {0};
@@ -82,6 +102,7 @@ int main(void) {
       cmocka_unit_test(headers_are_found_by_name_and_keep_their_order),
       cmocka_unit_test(names_and_values_that_http2_cannot_carry_are_refused),
       cmocka_unit_test(metadata_has_a_ceiling),
+      cmocka_unit_test(metadata_is_judged_without_a_copy_as_with_one),
       cmocka_unit_test(failed_allocation_is_told),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
