@@ -188,7 +188,7 @@ SECTIONS = {  # in the order of the page
     "streams": ("Batches of 1 MiB in memory, through Flight and through bare sockets", streams),
     "calls": ("SELECT 1, p50, beside `pgbench -M prepared`", calls),
     "remote": ("A table through Flight", remote),
-    "serving_instructions": ("Instructions of the server (callgrind)", instructions),
+    "serving_instructions": ("Instructions of server and client (callgrind)", instructions),
     "postgresql": ("All of lineitem out of PostgreSQL as Arrow", postgresql),
     "sqlite": ("All of lineitem out of SQLite as Arrow", sqlite),
     "lookup": ("One row by its key out of PostgreSQL", lookup),

@@ -248,8 +248,23 @@ def batch_instructions(setup, folder):
     return (total(times + 1) - total(1)) / times
 
 
+def client_instructions(setup, folder):
+    """Of a client's thread, for one prepared SELECT 1."""
+    def total(count):
+        log = pathlib.Path(folder, f"client-{count}.log")
+        subprocess.run(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
+                        "--collect-atstart=no", "--toggle-collect=run_client",
+                        f"--log-file={log}", setup.wire / "bench_latency", uris["unix"],
+                        "prepared", "1", f"{count}n"], check=True, capture_output=True)
+        return int(re.search(r"Collected : (\d+)", log.read_text(encoding="utf-8")).group(1))
+    times = COUNTED // setup.count_divisor
+    with igloo_server(setup, folder) as uris:
+        return (total(times + 1) - total(1)) / times
+
+
 def statement_instructions(setup, folder):
-    """Of a server's calls and planning, for one prepared SELECT 1."""
+    """Of a server's thread that reads and answers, and of planning, for one prepared
+    SELECT 1."""
     subprocess.run(["gcc", "-O2", "-shared", "-fPIC", "-o", f"{folder}/no_openat2.so",
                     statements.NO_OPENAT2], check=True)
 
@@ -258,7 +273,8 @@ def statement_instructions(setup, folder):
         os.mkdir(data)
         before = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
                   "--collect-atstart=no", f"--log-file={data}/log",
-                  *(f"--toggle-collect={name}" for name in (*statements.PLANNING, "answer_call"))]
+                  *(f"--toggle-collect={name}" for name in
+                    (*statements.PLANNING, "answer_call", "ig_reading_linger"))]
         with igloo_server(setup, data, before, {"LD_PRELOAD": f"{folder}/no_openat2.so"}) as uris:
             latency(setup, uris["unix"], "prepared", 1, f"{count}n")
         log = pathlib.Path(data, "log").read_text(encoding="utf-8")
@@ -270,7 +286,8 @@ def statement_instructions(setup, folder):
 def count_instructions(setup, say):
     found = {}
     for label, count in {"batch of 1 MiB over Flight, sent": batch_instructions,
-                         "SELECT 1, prepared, over Flight": statement_instructions}.items():
+                         "SELECT 1, prepared, over Flight": statement_instructions,
+                         "SELECT 1, prepared, its client": client_instructions}.items():
         counts = []
         for attempt in range(2):
             say(f"instructions: {label}, count {attempt + 1} of 2")

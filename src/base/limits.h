@@ -359,6 +359,11 @@
  * in good time for the PINGs of a server with a short keepalive. */
 #define IG_RPC_READING_REST_US INT64_C(100000)
 
+/* A client's thread that reads waits so long at once, then looks whether its call was
+ * ended by another: as soon as a person notices, and not so often that it costs anything.
+ */
+#define IG_RPC_READING_SLICE_US INT64_C(20000)
+
 /* A call that a lingering thread began may take so long before the connection's I/O
  * thread watches again, for a cancel or other calls: most are answered in a tenth of it,
  * by a thread that then waits for the next. */

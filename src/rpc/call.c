@@ -127,7 +127,6 @@ void ig_call_reset_locked(ig_rpc_call *call, uint32_t code) {
 
 void ig_call_changed_locked(ig_rpc_call *call, enum ig_call_change what) {
   ig_cond_broadcast(&call->changed);
-  if (what & IG_CALL_INPUT) ig_reading_wake_locked(call->conn);
   bool is_listed = call->wakes_input || call->wakes_room;
   if ((what & IG_CALL_INPUT) && call->waits_for_input) {
     call->waits_for_input = false;
@@ -306,8 +305,7 @@ static igloo_status wait_locked(ig_rpc_call *call, bool reads,
     int64_t deadline_us = ig_cancel_deadline_us(call->watched);
     if (deadline_us < until_us) until_us = deadline_us;
   }
-  if (reads && !conn->config.is_server && ig_reading_wait_locked(conn, until_us))
-    return IGLOO_OK;
+  if (reads && !conn->config.is_server && ig_reading_wait_locked(conn)) return IGLOO_OK;
   ig_reading_watch_locked(conn);
   (void)ig_cond_wait_until(&call->changed, &conn->mu, until_us);
   return IGLOO_OK;

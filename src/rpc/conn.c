@@ -99,7 +99,7 @@ static bool send_parts_locked(ig_conn *conn, size_t *ret_sent) {
   struct iovec *parts = NULL;
   size_t parts_len = ig_rpc_output_parts(&conn->output, &parts);
   struct msghdr message = {.msg_iov = parts, .msg_iovlen = parts_len};
-  ssize_t sent = sendmsg(conn->fd, &message, MSG_NOSIGNAL);
+  ssize_t sent = sendmsg(conn->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
   if (sent < 0 && errno == EINTR) return true;
   if (sent < 0) {
     if (errno == EAGAIN)
@@ -406,7 +406,6 @@ igloo_status ig_conn_new(const struct ig_conn_config *config, int fd, ig_tls *tl
   conn->peer.uid = conn->peer.gid = conn->peer.pid = -1;
   conn->read_bytes = IG_READING_BYTES;
   conn->is_in_armed = true;
-  conn->wake_fd = -1;
   conn->read_us = conn->idle_since_us = ig_now_us();
   conn->handshake_due_us = ig_deadline_in(config->handshake_us);
   conn->calls_due_us = conn->goaway_due_us = conn->drain_due_us = conn->close_due_us =
@@ -435,7 +434,6 @@ ig_conn *ig_conn_unref(ig_conn *conn) {
   nghttp2_session_del(conn->session);
   (void)ig_tls_session_free(conn->tls);
   if (conn->fd >= 0) (void)close(conn->fd);
-  if (conn->wake_fd >= 0) (void)close(conn->wake_fd);
   ig_tls_identity_done(&conn->identity);
   ig_cond_done(&conn->changed);
   ig_mutex_done(&conn->mu);

@@ -83,21 +83,20 @@ struct ig_conn {
   enum ig_conn_state state;
   enum ig_conn_drain drain;
   int fd;
-  int wake_fd;              /* a client's eventfd for who reads, once needed; -1 */
   int32_t data_stream;      /* whose data_left is */
   nghttp2_session *session; /* NULL once closed */
   ig_tls_session *tls;      /* NULL: plaintext */
   struct ig_rpc_output output;
-  bool has_settings;     /* the peer's have come: it speaks HTTP/2 */
-  bool is_going_away;    /* a client's: no new calls here */
-  bool is_corked;        /* a turn is running */
-  bool is_broken;        /* the socket failed; the I/O thread will close */
-  bool is_io_reading;    /* the I/O thread is, … */
-  bool has_reader;       /* … or a thread that took it over: see reading.h … */
-  bool is_reader_asleep; /* … and that has to be woken */
-  bool is_in_armed;      /* epoll watches for EPOLLIN … */
-  bool is_out_armed;     /* … and EPOLLOUT */
-  bool is_out_blocked;   /* the socket was full when it was last tried */
+  bool has_settings;   /* the peer's have come: it speaks HTTP/2 */
+  bool is_going_away;  /* a client's: no new calls here */
+  bool is_corked;      /* a turn is running */
+  bool is_broken;      /* the socket failed; the I/O thread will close */
+  bool is_io_reading;  /* the I/O thread is, … */
+  bool has_reader;     /* … or a thread that took it over: see reading.h */
+  bool is_blocking;    /* the socket may block who reads */
+  bool is_in_armed;    /* epoll watches for EPOLLIN … */
+  bool is_out_armed;   /* … and EPOLLOUT */
+  bool is_out_blocked; /* the socket was full when it was last tried */
   bool is_ping_sent;
   bool is_turn_posted; /* the task is; it holds a reference */
   bool is_member;      /* the peer is one of our own cluster */

@@ -2,17 +2,14 @@
 #include "rpc/reading.h"
 
 #include <errno.h>
-#include <poll.h>
-#include <sys/eventfd.h>
+#include <fcntl.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "rpc/call_private.h"
 
-#define READS_PER_TURN 4               /* then the loop's other connections */
-#define POLL_US_MAX (60 * IG_US_PER_S) /* what poll() can be told; then once more */
+#define READS_PER_TURN 4 /* then the loop's other connections */
 
 /* What comes after the end is read for a while, so that the peer can read why; it is not
  * drained by a peer that only sends, as fast as it can. */
@@ -52,14 +49,15 @@ static void take_bytes_locked(ig_conn *conn, const struct iovec parts[2], ssize_
 
 /* The socket is read without the mutex (it stays open while somebody reads), as far as it
  * is known into the messages that the bytes belong to. Leaves the mutex. Returns what
- * came, as recv() does. */
-static ssize_t read_once_locked(ig_conn *conn, uint8_t *buffer, size_t *room) {
+ * came, as recvmsg() does, whose `flags` say whether it waits. */
+static ssize_t read_once_locked(ig_conn *conn, int flags, uint8_t *buffer, size_t *room) {
   struct ig_session_loan loan;
   ig_session_lend_locked(conn, &loan);
   ig_mutex_unlock(&conn->mu);
   struct iovec parts[] = {{loan.bytes, loan.len}, {buffer, *room}};
   *room += loan.len;
-  ssize_t len = readv(conn->fd, parts, IG_ARRAY_LEN(parts));
+  struct msghdr message = {.msg_iov = parts, .msg_iovlen = IG_ARRAY_LEN(parts)};
+  ssize_t len = recvmsg(conn->fd, &message, flags);
   int errnum = errno;
   ig_mutex_lock(&conn->mu);
   ig_session_end_loan_locked(&loan);
@@ -76,7 +74,7 @@ static void read_some(ig_conn *conn, uint8_t *buffer) {
   for (int i = 0; i < READS_PER_TURN; i++) {
     size_t room = conn->read_bytes;
     ig_mutex_lock(&conn->mu);
-    ssize_t len = read_once_locked(conn, buffer, &room);
+    ssize_t len = read_once_locked(conn, MSG_DONTWAIT, buffer, &room);
     if (len < 0 && errno == EINTR) continue;
     if (len <= 0) return;
     int64_t now_us = ig_now_us();
@@ -100,51 +98,25 @@ void ig_reading_turn_locked(ig_conn *conn, uint8_t *buffer) {
 
 /* --- taking it over */
 
-/* A client waits for more than its socket: for its call to be cancelled, say. */
-static bool has_wake_locked(ig_conn *conn) {
-  if (conn->config.is_server) return true;
-  if (conn->wake_fd < 0) conn->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  return conn->wake_fd >= 0;
+/* From the first time on the socket may block who reads, for one slice; all else that is
+ * done with it says MSG_DONTWAIT. Waiting in the call that reads is half the way to the
+ * kernel of poll() before it. */
+static bool can_wait_locked(ig_conn *conn) {
+  if (conn->is_blocking) return true;
+  struct timeval slice = {.tv_usec = conn->config.is_server ? IG_RPC_LINGER_US
+                                                            : IG_RPC_READING_SLICE_US};
+  int flags = fcntl(conn->fd, F_GETFL);
+  conn->is_blocking =
+      flags >= 0 &&
+      setsockopt(conn->fd, SOL_SOCKET, SO_RCVTIMEO, &slice, sizeof(slice)) == 0 &&
+      fcntl(conn->fd, F_SETFL, flags & ~O_NONBLOCK) == 0;
+  return conn->is_blocking;
 }
 
 static bool can_take_locked(ig_conn *conn) {
   return !conn->has_reader && !conn->is_io_reading && !conn->tls &&
          conn->calls_len <= 1 && conn->state == IG_CONN_OPEN && !conn->is_broken &&
-         conn->loop && has_wake_locked(conn);
-}
-
-void ig_reading_wake_locked(ig_conn *conn) {
-  if (!conn->is_reader_asleep) return;
-  conn->is_reader_asleep = false;
-  const uint64_t one = 1;
-  if (conn->wake_fd >= 0) (void)!write(conn->wake_fd, &one, sizeof(one));
-}
-
-/* Awake again; what woke it is used up. */
-static void end_sleep_locked(ig_conn *conn) {
-  uint64_t count;
-  if (!conn->is_reader_asleep && conn->wake_fd >= 0)
-    (void)!read(conn->wake_fd, &count, sizeof(count));
-  conn->is_reader_asleep = false;
-}
-
-/* The mutex is left meanwhile. */
-static void poll_and_read_locked(ig_conn *conn, int64_t until_us) {
-  uint8_t buffer[IG_READING_BYTES];
-  size_t room = sizeof(buffer);
-  struct pollfd waits[] = {{.fd = conn->fd, .events = POLLIN},
-                           {.fd = conn->wake_fd, .events = POLLIN}};
-  int64_t left_us = ig_deadline_left_us(until_us);
-  if (left_us > POLL_US_MAX) left_us = POLL_US_MAX;
-  conn->is_reader_asleep = true;
-  ig_conn_unlock(conn);
-  int ready = poll(waits, IG_ARRAY_LEN(waits),
-                   (int)((left_us + IG_US_PER_MS - 1) / IG_US_PER_MS));
-  ig_mutex_lock(&conn->mu);
-  end_sleep_locked(conn);
-  if (ready <= 0 || waits[0].revents == 0) return;
-  (void)read_once_locked(conn, buffer, &room);
-  ig_mutex_lock(&conn->mu);
+         conn->loop && can_wait_locked(conn);
 }
 
 /* Once the next wait is not near after all, the I/O thread watches again. */
@@ -160,11 +132,14 @@ void ig_reading_expect_locked(ig_conn *conn) {
   watch_later_locked(conn);
 }
 
-bool ig_reading_wait_locked(ig_conn *conn, int64_t until_us) {
+bool ig_reading_wait_locked(ig_conn *conn) {
   if (!can_take_locked(conn)) return false;
+  uint8_t buffer[IG_READING_BYTES];
+  size_t room = sizeof(buffer);
   conn->has_reader = true;
   ig_conn_watch_locked(conn, false, conn->is_out_armed);
-  poll_and_read_locked(conn, until_us);
+  (void)read_once_locked(conn, 0, buffer, &room);
+  ig_mutex_lock(&conn->mu);
   conn->has_reader = false;
   if (conn->state == IG_CONN_CLOSED) ig_reading_close_locked(conn);
   return true;
@@ -200,7 +175,7 @@ void ig_reading_linger(ig_conn *conn, int64_t until_us) {
   ig_mutex_lock(&conn->mu);
   bool waits = conn->calls_len == 0 && conn->drain == IG_DRAIN_NONE && !conn->is_member;
   while (waits && !conn->begun && !conn->is_given_up && ig_now_us() < until_us)
-    waits = ig_reading_wait_locked(conn, until_us);
+    waits = ig_reading_wait_locked(conn);
   ig_rpc_call *begun = IG_TAKE(conn->begun);
   conn->begun_last = NULL;
   ig_reading_rest_locked(conn,

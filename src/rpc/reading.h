@@ -33,14 +33,11 @@ void ig_reading_turn_locked(ig_conn *conn, uint8_t *buffer);
  * thread does not watch for it, unless nobody waits for a while. */
 void ig_reading_expect_locked(ig_conn *conn);
 
-/* Take reading over, until something came, a client is woken (ig_reading_wake_locked) or
- * `until_us`, or earlier. The mutex is left meanwhile. False, at once, where it cannot be
- * taken over: the I/O thread, another thread or TLS reads, several calls run, it is over,
- * or a descriptor is lacking. */
-bool ig_reading_wait_locked(ig_conn *conn, int64_t until_us);
-
-/* A call of a client has changed: who reads looks at it. */
-void ig_reading_wake_locked(ig_conn *conn);
+/* Take reading over, until something came or a slice of time has passed: then the caller
+ * looks what else has changed. The mutex is left meanwhile. False, at once, where it
+ * cannot be taken over: the I/O thread, another thread or TLS reads, several calls run,
+ * or it is over. */
+bool ig_reading_wait_locked(ig_conn *conn);
 
 /* Nobody waits any more: the I/O thread watches from now on or, where `comes_back` says
  * that the next wait is near, if that does not come in time. */
