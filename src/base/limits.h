@@ -280,6 +280,12 @@
 /* Memory of received batches that is kept for the next: the few that are on their way. */
 #define IG_RPC_KEPT_BYTES_MAX (20 * IG_MIB)
 
+/* Of members, which send each other the sides of joins and groups: what a statement on a
+ * few million rows has at a time. Given back once nobody has asked for so long. */
+#define IG_RPC_MEMBER_KEPT_BYTES_MAX (96 * IG_MIB)
+#define IG_RPC_KEPT_BLOCKS_MAX 1536
+#define IG_RPC_KEPT_US INT64_C(10000000)
+
 /* 64 KiB of metadata (long tokens, cookies) and HTTP/2's 32 bytes for each of them. */
 #define IG_RPC_METADATA_BYTES_MAX (80 * IG_KIB)
 

@@ -11,6 +11,7 @@
 #include "cluster/coordinator.h"
 #include "cluster/messages.h"
 #include "cluster/node.h"
+#include "rpc/inbox.h"
 #include "wire/flight_data.h"
 
 #define BACKOFF_FIRST_US (100 * IG_US_PER_MS)
@@ -408,6 +409,7 @@ static void *run(void *ctx) {
       return NULL;
     }
     next_us = is_joined ? try_to_beat(joiner, drains) : try_to_join(joiner);
+    (void)ig_rpc_blocks_tidy(ig_now_us());
   }
 }
 

@@ -6,9 +6,9 @@
 #include "rpc/budget.h"
 
 #define ALIGN_BYTES 16
-#define KEPT_BYTES_MIN (128 * IG_KIB) /* what malloc maps and unmaps each time */
-#define KEPT_STEP (64 * IG_KIB)
-#define KEPT_BLOCKS_MAX 16
+#define KEPT_BYTES_MIN (64 * IG_KIB) /* what malloc maps and unmaps, or soon will */
+#define KEPT_STEP (32 * IG_KIB)
+#define WIPED_BYTES_MAX (128 * IG_KIB)
 #define LOAN_BYTES_MIN (16 * IG_KIB) /* below, a copy costs less than a second part */
 
 /* Lies before the bytes; malloc aligns it to 16. */
@@ -29,16 +29,23 @@ static uint8_t *block_bytes(struct ig_rpc_block *block) {
 /* Blocks of batches, kept for the next ones: fresh memory of this size is given to the
  * process page by page, which costs as much as filling it. */
 static struct {
-  pthread_mutex_t mu;                           /* a leaf lock */
-  struct ig_rpc_block *blocks[KEPT_BLOCKS_MAX]; /* guarded by mu */
-  size_t len;                                   /* guarded by mu */
-  uint64_t bytes;                               /* of them, guarded by mu */
-} kept = {.mu = PTHREAD_MUTEX_INITIALIZER};
+  pthread_mutex_t mu;                                  /* a leaf lock */
+  struct ig_rpc_block *blocks[IG_RPC_KEPT_BLOCKS_MAX]; /* guarded by mu */
+  size_t len;                                          /* guarded by mu */
+  uint64_t bytes;                                      /* of them, guarded by mu */
+  uint64_t bytes_max;                                  /* guarded by mu */
+  bool is_used;    /* since the last look, guarded by mu */
+  int64_t used_us; /* guarded by mu: when a look found it so */
+} kept = {.mu = PTHREAD_MUTEX_INITIALIZER, .bytes_max = IG_RPC_KEPT_BYTES_MAX};
 
 static bool keep(struct ig_rpc_block *block) {
   if (block->charged < KEPT_BYTES_MIN) return false;
+  /* A request may hold a password. */
+  if (block->charged < WIPED_BYTES_MAX)
+    explicit_bzero(block + 1, (size_t)block->charged - sizeof(*block));
   IG_LOCK_SCOPE(&kept.mu);
-  if (kept.len == KEPT_BLOCKS_MAX || kept.bytes + block->charged > IG_RPC_KEPT_BYTES_MAX)
+  kept.is_used = true;
+  if (kept.len == IG_RPC_KEPT_BLOCKS_MAX || kept.bytes + block->charged > kept.bytes_max)
     return false;
   kept.bytes += block->charged;
   kept.blocks[kept.len++] = block;
@@ -49,6 +56,7 @@ static bool keep(struct ig_rpc_block *block) {
 static struct ig_rpc_block *take_kept(uint64_t bytes) {
   if (bytes < KEPT_BYTES_MIN) return NULL;
   IG_LOCK_SCOPE(&kept.mu);
+  kept.is_used = true;
   for (size_t i = kept.len; i-- > 0;) {
     struct ig_rpc_block *block = kept.blocks[i];
     if (block->charged < bytes || block->charged > bytes + bytes / 2) continue;
@@ -59,9 +67,9 @@ static struct ig_rpc_block *take_kept(uint64_t bytes) {
   return NULL;
 }
 
-/* A request may hold a password; batches are too large to be wiped for nothing. */
+/* Batches are too large to be wiped for nothing. */
 static void free_block(struct ig_rpc_block *block) {
-  if (block && block->charged < KEPT_BYTES_MIN)
+  if (block && block->charged < WIPED_BYTES_MAX)
     ig_free_wiped(block);
   else
     ig_free(block);
@@ -70,7 +78,7 @@ static void free_block(struct ig_rpc_block *block) {
 /* Like realloc(), which would leave what it moves. */
 static struct ig_rpc_block *resize(struct ig_rpc_block *old, uint64_t used,
                                    uint64_t bytes) {
-  if (!old || old->charged >= KEPT_BYTES_MIN) return ig_realloc(old, (size_t)bytes);
+  if (!old || old->charged >= WIPED_BYTES_MAX) return ig_realloc(old, (size_t)bytes);
   struct ig_rpc_block *block = ig_malloc((size_t)bytes);
   if (!block) return NULL;
   memcpy(block + 1, old + 1, (size_t)used);
@@ -83,6 +91,32 @@ struct ig_rpc_block *ig_rpc_block_free(struct ig_rpc_block *block) {
   if (block->is_counted) ig_rpc_budget_give(block->charged);
   if (!keep(block)) free_block(block);
   return NULL;
+}
+
+void ig_rpc_blocks_keep(uint64_t bytes_max) {
+  IG_LOCK_SCOPE(&kept.mu);
+  kept.bytes_max = bytes_max;
+}
+
+/* One at a time: nobody who receives waits for all of them. */
+static struct ig_rpc_block *take_any(void) {
+  IG_LOCK_SCOPE(&kept.mu);
+  if (kept.len == 0 || kept.is_used) return NULL;
+  struct ig_rpc_block *block = kept.blocks[--kept.len];
+  kept.bytes -= block->charged;
+  return block;
+}
+
+uint64_t ig_rpc_blocks_tidy(int64_t now_us) {
+  ig_mutex_lock(&kept.mu);
+  if (kept.is_used) kept.used_us = now_us;
+  kept.is_used = false;
+  bool is_over = now_us - kept.used_us >= IG_RPC_KEPT_US;
+  ig_mutex_unlock(&kept.mu);
+  struct ig_rpc_block *block = NULL;
+  while (is_over && (block = take_any())) free_block(block);
+  IG_LOCK_SCOPE(&kept.mu);
+  return kept.bytes;
 }
 
 static void count(struct ig_rpc_inbox *inbox, uint64_t bytes) {

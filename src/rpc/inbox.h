@@ -65,6 +65,15 @@ struct ig_rpc_block *ig_rpc_inbox_lend(struct ig_rpc_inbox *inbox, uint64_t max,
 bool ig_rpc_inbox_end_loan(struct ig_rpc_inbox *inbox, struct ig_rpc_block *block);
 struct ig_rpc_block *ig_rpc_block_free(struct ig_rpc_block *block); /* NULL: nothing */
 
+/* Keep so many bytes of freed messages for the next ones, in the whole process;
+ * IG_RPC_KEPT_BYTES_MAX unless it is said. Any thread. */
+void ig_rpc_blocks_keep(uint64_t bytes_max);
+
+/* Free what is kept once nothing was received or freed for IG_RPC_KEPT_US. To be called
+ * now and then by who has more kept; `now_us` of ig_now_us(). Returns the bytes that
+ * are kept on. Any thread. */
+uint64_t ig_rpc_blocks_tidy(int64_t now_us);
+
 /* Give the first whole message; *ret_got is false where there is none. Then bytes that
  * waited may become messages: returns as feed. */
 IG_NODISCARD igloo_status ig_rpc_inbox_take(struct ig_rpc_inbox *inbox,

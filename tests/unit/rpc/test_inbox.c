@@ -1,4 +1,5 @@
 /* Tests of src/rpc/inbox.c and src/rpc/budget.c. */
+#include "base/clock.h"
 #include "base/limits.h"
 #include "rpc/budget.h"
 #include "rpc/inbox.h"
@@ -215,6 +216,44 @@ static igloo_status feed_all(void *ctx, struct igloo_error *reterr) {
   return IGLOO_OK;
 }
 
+/* Where the bytes of `count` messages lay, all of which were there at a time. */
+static void receive(size_t count, size_t len, const uint8_t **ret_data) {
+  struct ig_rpc_message messages[32] = {{0}};
+  assert_true(count <= IG_ARRAY_LEN(messages));
+  for (size_t i = 0; i < count; i++) {
+    IG_AUTO_DONE(ig_rpc_inbox) inbox;
+    ig_rpc_inbox_init(&inbox, 4 * IG_MIB, WINDOW);
+    IG_AUTO_DONE(ig_buf) wire = IG_BUF_INIT(16 * IG_MIB);
+    bool got = false;
+    put_message(&wire, len, 'x');
+    assert_ok(feed(&inbox, &wire, wire.len, &test_err));
+    assert_ok(ig_rpc_inbox_take(&inbox, &messages[i], &got, &test_err));
+    assert_true(got);
+    ret_data[i] = messages[i].data;
+  }
+  for (size_t i = 0; i < count; i++) ig_rpc_message_done(&messages[i]);
+}
+
+static void memory_of_messages_is_kept_until_nobody_has_asked_for_a_while(void **state) {
+  (void)state;
+  const uint8_t *first[32], *second[32];
+  const size_t len = 200 * IG_KIB;
+  ig_rpc_blocks_keep(IG_RPC_MEMBER_KEPT_BYTES_MAX);
+  int64_t now_us = ig_now_us();
+  receive(32, len, first);
+  receive(32, len, second);
+  for (size_t i = 0; i < 32; i++) {
+    size_t at = 0;
+    while (at < 32 && first[at] != second[i]) at++;
+    assert_true(at < 32);
+  }
+  uint64_t kept_bytes = ig_rpc_blocks_tidy(now_us); /* it was used until now */
+  assert_in_range(kept_bytes, 32 * len, IG_RPC_MEMBER_KEPT_BYTES_MAX);
+  assert_int_equal(ig_rpc_blocks_tidy(now_us + IG_RPC_KEPT_US - 1), kept_bytes);
+  assert_int_equal(ig_rpc_blocks_tidy(now_us + IG_RPC_KEPT_US), 0);
+  ig_rpc_blocks_keep(IG_RPC_KEPT_BYTES_MAX);
+}
+
 static void failed_allocation_is_told_and_leaves_nothing(void **state) {
   (void)state;
   IG_AUTO_DONE(ig_buf) wire = IG_BUF_INIT(16 * IG_MIB);
@@ -296,6 +335,7 @@ int main(void) {
       cmocka_unit_test(connection_has_a_share_of_the_budget_and_one_large_message),
       cmocka_unit_test(lent_memory_makes_the_same_messages),
       cmocka_unit_test(lent_memory_outlives_the_inbox_that_is_emptied),
+      cmocka_unit_test(memory_of_messages_is_kept_until_nobody_has_asked_for_a_while),
       cmocka_unit_test(failed_allocation_is_told_and_leaves_nothing),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
