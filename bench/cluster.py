@@ -2,7 +2,9 @@
 coordinator with 1, 2 and 4 workers beside the embedded engine, all on the same cores.
 
 There is nothing to win here, as no core is added: the ratio is the overhead of planning for
-several members, of shipping plans, and of sending rows between processes.
+several members, of shipping plans, and of sending rows between processes. Of the members of one
+host no more take part in a statement than it has cores, and at least two: so on two cores each is
+run by the coordinator and one worker, and further workers may cost nothing.
 
 How much a statement must read for members on hosts of their own to answer it sooner: that is what
 cluster.local_bytes is about.
@@ -38,7 +40,7 @@ class Served:
         # The cores are shared: together the workers have as many threads as there are.
         threads = max(1, setup.threads // workers)
         self.cluster = nodes.Cluster(
-            workers, [folder], beat_s=1.0,
+            workers, [folder], beat_s=1.0, host_members=0,
             settings=[f"engine.threads={setup.threads}", "log.level=error", *settings],
             worker_settings=[f"engine.threads={threads}", "log.level=error"])
         self.session = self.cluster.connect()

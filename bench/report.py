@@ -161,7 +161,10 @@ def cluster(found):
                    for count in workers)])
     rows.append(["all, geometric mean", "",
                  *(ratio(found["geometric_mean"][count]) for count in workers), *nothing])
-    return table(head, rows) + "\n\nWall time. No core is added, so this is what distribution costs."
+    return table(head, rows) + (
+        "\n\nWall time. No core is added, so this is what distribution costs. Of the members of one host as many take "
+        "part in a statement as it has cores, and at least two (`cluster.host_members`): here the coordinator and one of "
+        "its workers, however many there are.")
 
 
 def local(found):

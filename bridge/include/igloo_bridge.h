@@ -287,6 +287,14 @@ typedef struct igb_member {
    * It is on this host.
    */
   bool is_near;
+  /**
+   * Equal for members of one host.
+   */
+  uint32_t host;
+  /**
+   * Of its host; 0: it did not say.
+   */
+  uint32_t processors;
 } igb_member;
 
 /**
@@ -515,6 +523,11 @@ typedef struct igb_cluster {
    * Statements that read fewer bytes of files stay in this process.
    */
   uint64_t local_bytes;
+  /**
+   * Members of one host that take part in one statement at most; 0: as many as it has processors, and
+   * two at least.
+   */
+  uint32_t host_members;
   /**
    * Members that may be given tasks now, this process among them, in a stable order. Gives a
    * snapshot that stays valid until members_release. NULL: no memory. Any thread, never blocks.

@@ -14,6 +14,7 @@ pub(crate) mod codec;
 mod databases;
 mod leaves;
 mod metrics;
+mod narrow;
 mod place;
 mod show;
 pub(crate) mod single;
@@ -23,7 +24,7 @@ mod worker;
 
 use abi::{igb_cluster, igb_cluster_file, igb_member};
 pub(crate) use channel::Run;
-pub(crate) use place::{distribute, Local};
+pub(crate) use place::{distribute, Local, Logical};
 pub(crate) use show::{json, measured, text};
 pub(crate) use worker::Tasks;
 
@@ -61,6 +62,10 @@ struct Member {
     is_private: bool,
     /// It is on this host.
     is_near: bool,
+    /// Equal for members of one host.
+    host: u32,
+    /// Of its host; 0: it did not say.
+    processors: u32,
 }
 
 /// A snapshot of C's. Its drop gives it back.
@@ -91,8 +96,8 @@ impl Members {
         let mut members = Members { cluster: Arc::clone(cluster), snapshot, list: vec![] };
         for member in unsafe { slice(list, count) } {
             let id = unsafe { member.id.text() }?.to_string();
-            let igb_member { is_self, is_private, is_near, .. } = *member;
-            members.list.push(Member { id, is_self, is_private, is_near });
+            let igb_member { is_self, is_private, is_near, host, processors, .. } = *member;
+            members.list.push(Member { id, is_self, is_private, is_near, host, processors });
         }
         let others = members.list.iter().any(|member| !member.is_self);
         Ok(others.then_some(members))

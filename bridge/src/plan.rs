@@ -27,7 +27,7 @@ use crate::abi::{
     IGB_KIND_INSERT, IGB_KIND_QUERY,
 };
 use crate::again;
-use crate::cluster::{distribute, Local};
+use crate::cluster::{distribute, Local, Logical};
 use crate::describe::{Access, AccessList, Description};
 use crate::engine::check_may_block;
 use crate::error::{Error, Result, Status};
@@ -69,6 +69,8 @@ pub(crate) struct Plan {
 pub(crate) struct Again {
     pub lasts: bool,
     optimized: OnceLock<LogicalPlan>,
+    /// The same for other members.
+    spread: OnceLock<LogicalPlan>,
     /// The physical plan of what runs at once.
     pub small: Option<Arc<dyn ExecutionPlan>>,
 }
@@ -140,6 +142,8 @@ impl Plan {
                 let planned = planner.create_physical_plan(&optimized, &*state);
                 let plan = engine.pools.cpu.block_on(planned)?;
                 let task = Arc::clone(&self.session.task);
+                let kept = self.again.lasts.then_some(&self.again.spread);
+                let logical = Logical { given: logical, optimized: &optimized, kept };
                 distribute(engine, logical, &state, Local { plan, task }, execution, measured)
             })
         })?;

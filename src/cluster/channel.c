@@ -14,6 +14,7 @@
 #include "cluster/local.h"
 #include "cluster/tasks.h"
 #include "cluster/worker_messages.h"
+#include "rpc/inbox.h"
 #include "wire/flight_data.h"
 
 /* One other member. It leaves the list when it is lost and nobody calls it. */
@@ -91,6 +92,14 @@ static bool is_near(const struct ig_member *self, const struct ig_member *member
   return self && self->host[0] && strcmp(self->host, member->host) == 0;
 }
 
+/* The first member of its host; itself where its host is not known. */
+static uint32_t find_host(const struct ig_member_list *list, size_t at) {
+  const char *host = list->members[at].host;
+  size_t i = 0;
+  while (i < at && (!host[0] || strcmp(list->members[i].host, host) != 0)) i++;
+  return (uint32_t)i;
+}
+
 /* What it asks this process comes by the cluster's TLS or by this one's Unix socket. */
 static bool is_private(const struct ig_channels *channels, const struct ig_member *self,
                        const struct ig_member *member) {
@@ -119,7 +128,9 @@ static void *give_members(void *ctx, const struct ig_cluster_member **ret_member
                                    .is_self = member->is_self,
                                    .threads = member->threads,
                                    .is_private = is_private(channels, self, member),
-                                   .is_near = is_near(self, member)};
+                                   .is_near = is_near(self, member),
+                                   .host = find_host(list, i),
+                                   .processors = member->processors};
   }
   snapshot->list = IG_TAKE(list);
   *ret_members = snapshot->members;
@@ -729,6 +740,7 @@ igloo_status ig_channels_new(ig_cluster *cluster, ig_channels **ret_channels,
   IG_TRY(ig_files_asker_new(channels, &channels->files, reterr));
   const struct ig_member_listener listener = {.lost = on_lost, .ctx = channels};
   ig_members_listen(ig_cluster_members(cluster), &listener);
+  ig_rpc_blocks_keep(IG_RPC_MEMBER_KEPT_BYTES_MAX);
   *ret_channels = IG_TAKE(channels);
   return IGLOO_OK;
 }

@@ -12,6 +12,7 @@
 #include "cluster/lease.h"
 #include "cluster/node.h"
 #include "cluster/service.h"
+#include "rpc/inbox.h"
 
 struct ig_cluster {
   enum ig_member_role role;
@@ -19,7 +20,7 @@ struct ig_cluster {
   char *coordinator; /* of a worker */
   char node[IG_MEMBER_ID_BYTES], host[IG_NODE_HOST_BYTES];
   char *build;
-  uint32_t threads;
+  uint32_t threads, processors, host_members;
   uint64_t memory_bytes, local_bytes;
   ig_tls *tls; /* NULL: plaintext */
   ig_prover *prover;
@@ -79,6 +80,7 @@ static struct ig_member_info describe(const ig_cluster *cluster) {
                                  .build = ig_str_from_cstr(cluster->build),
                                  .plan_version = IG_CLUSTER_PLAN_VERSION,
                                  .threads = cluster->threads,
+                                 .processors = cluster->processors,
                                  .memory_bytes = cluster->memory_bytes};
 }
 
@@ -107,8 +109,10 @@ igloo_status ig_cluster_new(const struct ig_cluster_options *options,
   cluster->role = options->role;
   cluster->heartbeat_us = options->heartbeat_us;
   cluster->threads = options->threads;
+  cluster->processors = options->processors;
   cluster->memory_bytes = options->memory_bytes;
   cluster->local_bytes = options->local_bytes;
+  cluster->host_members = options->host_members;
   cluster->sources = options->sources;
   cluster->build = ig_strdup(options->build ? options->build : ig_cluster_build());
   cluster->coordinator = ig_strdup(options->coordinator ? options->coordinator : "");
@@ -175,6 +179,7 @@ igloo_status ig_cluster_serve(ig_cluster *cluster, ig_engine *engine,
   IG_TRY(ig_channels_new(cluster, &cluster->channels, reterr));
   struct ig_cluster_channel table = *ig_channels_table(cluster->channels);
   table.local_bytes = cluster->local_bytes;
+  table.host_members = cluster->host_members;
   ig_engine_set_cluster(engine, &table);
   cluster->engine = engine;
   return IGLOO_OK;
@@ -192,6 +197,7 @@ static void *watch(void *ctx) {
   for (;;) {
     int64_t now_us = ig_now_us();
     int64_t next_us = ig_members_tick(cluster->members, now_us);
+    (void)ig_rpc_blocks_tidy(now_us);
     /* Those who join in the meantime are not late before the next look. */
     int64_t soon_us = now_us + cluster->heartbeat_us;
     if (next_us > soon_us) next_us = soon_us;

@@ -25,8 +25,10 @@ struct ig_cluster_options {
   const char *coordinator; /* of a worker: where to join (address.h) */
   const char *data_dir;    /* where the node's name is kept; "" or NULL: nowhere */
   uint32_t threads;        /* engine.threads */
+  uint32_t processors;     /* that this process may use */
   uint64_t memory_bytes;   /* engine.memory_limit */
   uint64_t local_bytes;    /* cluster.local_bytes */
+  uint32_t host_members;   /* cluster.host_members */
   ig_sources *sources;     /* borrowed; NULL: none, and no leases on their parts */
   /* What members show each other and trust: the files of tls.cert, tls.key and
    * tls.client_ca. NULL or "": plaintext. */

@@ -13,7 +13,7 @@ enum { NODE, ID, ADDRESS, UNIX_PATH, HOST, BUILD, TEXTS };
 
 struct entry {
   char *texts[TEXTS]; /* texts[0] is owned, the others lie behind it */
-  uint32_t plan_version, threads;
+  uint32_t plan_version, threads, processors;
   uint64_t memory_bytes;
   enum ig_member_role role;
   enum ig_member_state state;
@@ -80,6 +80,7 @@ static igloo_status entry_init(struct entry *entry, const struct ig_member_info 
   if (!at) return ig_fail_oom(reterr);
   *entry = (struct entry){.plan_version = info->plan_version,
                           .threads = info->threads,
+                          .processors = info->processors,
                           .memory_bytes = info->memory_bytes,
                           .role = IG_MEMBER_WORKER};
   for (size_t i = 0; i < TEXTS; i++) {
@@ -206,6 +207,7 @@ static struct ig_member_list *make_list_locked(ig_members *members) {
         .host = put_text(&at, entry->texts[HOST]),
         .told_unix_path = put_text(&at, entry->texts[UNIX_PATH]),
         .threads = entry->threads,
+        .processors = entry->processors,
         .memory_bytes = entry->memory_bytes,
     };
   }
@@ -242,6 +244,7 @@ igloo_status ig_members_set_self(ig_members *members, struct ig_str address,
                                 .build = ig_str_from_cstr(self->texts[BUILD]),
                                 .plan_version = self->plan_version,
                                 .threads = self->threads,
+                                .processors = self->processors,
                                 .memory_bytes = self->memory_bytes};
   struct entry made;
   IG_TRY(entry_init(&made, &info, reterr));

@@ -53,6 +53,7 @@ struct ig_member_info {
   struct ig_str build;     /* of the program */
   uint32_t plan_version;   /* of the plans that it reads */
   uint32_t threads;
+  uint32_t processors; /* of its host, as far as it may use them; 0: not known */
   uint64_t memory_bytes;
 };
 
@@ -75,7 +76,7 @@ struct ig_member {
   const char *address;   /* "" : none */
   const char *unix_path; /* of a socket that this process can open; "": none */
   const char *host, *told_unix_path; /* as it said; for passing on */
-  uint32_t threads;
+  uint32_t threads, processors;
   uint64_t memory_bytes;
 };
 

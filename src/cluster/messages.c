@@ -13,7 +13,8 @@ static const struct ig_protobuf_field told_member_fields[] = {
     IG_PROTOBUF_FIELD(7, UINT32, ig_told_member, info.plan_version),
     IG_PROTOBUF_FIELD(8, UINT32, ig_told_member, info.threads),
     IG_PROTOBUF_FIELD(9, UINT64, ig_told_member, info.memory_bytes),
-    IG_PROTOBUF_FIELD(10, ENUM, ig_told_member, state)};
+    IG_PROTOBUF_FIELD(10, ENUM, ig_told_member, state),
+    IG_PROTOBUF_FIELD(11, UINT32, ig_told_member, info.processors)};
 const struct ig_protobuf_message ig_told_member_message =
     IG_PROTOBUF_MESSAGE(PACKAGE "Member", ig_told_member, told_member_fields);
 
@@ -62,6 +63,7 @@ struct ig_told_member ig_told_member_of(const struct ig_member *member) {
                .unix_path = ig_str_from_cstr(member->told_unix_path),
                .host = ig_str_from_cstr(member->host),
                .threads = member->threads,
+               .processors = member->processors,
                .memory_bytes = member->memory_bytes},
       .state = (int32_t)member->state};
 }

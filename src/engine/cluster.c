@@ -9,6 +9,8 @@ SAME_FIELD(igb_member, ig_cluster_member, is_self);
 SAME_FIELD(igb_member, ig_cluster_member, threads);
 SAME_FIELD(igb_member, ig_cluster_member, is_private);
 SAME_FIELD(igb_member, ig_cluster_member, is_near);
+SAME_FIELD(igb_member, ig_cluster_member, host);
+SAME_FIELD(igb_member, ig_cluster_member, processors);
 SAME_SIZE(igb_task, ig_cluster_task);
 SAME_FIELD(igb_task, ig_cluster_task, stage);
 SAME_FIELD(igb_task, ig_cluster_task, number);
@@ -31,6 +33,7 @@ static_assert(offsetof(struct igb_cluster_file, id.inode) ==
               "one layout");
 SAME_SIZE(igb_cluster, ig_cluster_channel);
 SAME_FIELD(igb_cluster, ig_cluster_channel, local_bytes);
+SAME_FIELD(igb_cluster, ig_cluster_channel, host_members);
 SAME_FIELD(igb_cluster, ig_cluster_channel, members);
 SAME_FIELD(igb_cluster, ig_cluster_channel, members_release);
 SAME_FIELD(igb_cluster, ig_cluster_channel, files);

@@ -39,8 +39,10 @@ struct ig_cluster_member {
   struct ig_str id; /* [a-z0-9-], at most 63, unique for each incarnation */
   bool is_self;     /* this process */
   uint32_t threads;
-  bool is_private; /* nobody else hears what it is told by this process */
-  bool is_near;    /* it is on this host */
+  bool is_private;     /* nobody else hears what it is told by this process */
+  bool is_near;        /* it is on this host */
+  uint32_t host;       /* equal for members of one host */
+  uint32_t processors; /* of its host; 0: it did not say */
 };
 
 /* A task of a query: of the tasks of `stage` the one with this number. */
@@ -80,6 +82,9 @@ struct ig_cluster_file {
 struct ig_cluster_channel {
   void *ctx;
   uint64_t local_bytes; /* statements that read fewer bytes of files stay here */
+  /* Members of one host that take part in one statement at most; 0: as many as it has
+   * processors, and two at least. */
+  uint32_t host_members;
   /* Members that may be given tasks now, this process among them, in a stable order.
    * Gives a snapshot that stays valid until members_release; NULL: no memory. Any thread,
    * never blocks. */

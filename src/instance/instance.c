@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/thread.h"
+#include "config/machine.h"
 #include "engine/query.h"
 #include "files/tmpdir.h"
 #include "instance/cluster_tables.h"
@@ -102,8 +103,10 @@ static igloo_status open_cluster(ig_instance *instance, enum ig_instance_role ro
       .coordinator = config->cluster_coordinator,
       .data_dir = config->server_data_dir,
       .threads = (uint32_t)config->engine_threads,
+      .processors = ig_machine_processors(),
       .memory_bytes = config->engine_memory_limit,
       .local_bytes = config->cluster_local_bytes,
+      .host_members = (uint32_t)config->cluster_host_members,
       .sources = instance->sources,
       .tls_cert = config->tls_cert,
       .tls_key = config->tls_key,

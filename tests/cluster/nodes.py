@@ -152,11 +152,12 @@ class Node:
 
 class Cluster:
     """A coordinator and its workers. `roots` is what they may read; `settings` are the
-    coordinator's, `worker_settings` all workers'."""
+    coordinator's, `worker_settings` all workers'. `host_members` of them take part in a
+    statement: all, as if each had a host of its own."""
 
     def __init__(self, workers=3, roots=(), settings=(), worker_settings=(), beat_s=BEAT_S,
                  unix=True, environment=None, prepare=None, work=None, login=None, socket=True,
-                 client=""):
+                 client="", host_members=1024):
         # Paths of Unix sockets are short.
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="igloo-"))
         self.roots, self.unix, self.environment = list(roots), unix, environment or {}
@@ -166,7 +167,8 @@ class Cluster:
         # what the URI of a session ends with.
         self.socket, self.client = socket, client
         self.common = ["log.level=info", f"cluster.heartbeat={int(beat_s * 1000)}ms"]
-        self.settings, self.worker_settings = list(settings), list(worker_settings)
+        self.settings = [f"cluster.host_members={host_members}", *settings]
+        self.worker_settings = list(worker_settings)
         self.nodes, self.workers, self.coordinator = [], [], None
         running.append(self)
         if prepare:

@@ -34,6 +34,10 @@ pub struct igb_member {
     pub is_private: bool,
     /// It is on this host.
     pub is_near: bool,
+    /// Equal for members of one host.
+    pub host: u32,
+    /// Of its host; 0: it did not say.
+    pub processors: u32,
 }
 
 /// A task of a query: of the tasks of `stage` the one with this number. Same layout as struct
@@ -83,6 +87,9 @@ pub struct igb_cluster {
     pub ctx: *mut c_void,
     /// Statements that read fewer bytes of files stay in this process.
     pub local_bytes: u64,
+    /// Members of one host that take part in one statement at most; 0: as many as it has processors, and
+    /// two at least.
+    pub host_members: u32,
     /// Members that may be given tasks now, this process among them, in a stable order. Gives a
     /// snapshot that stays valid until members_release. NULL: no memory. Any thread, never blocks.
     pub members: Option<

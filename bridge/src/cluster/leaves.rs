@@ -234,6 +234,24 @@ fn groups(mut pieces: Vec<Piece>, partitions: usize, in_order: bool) -> Vec<File
     out.into_iter().map(FileGroup::new).collect()
 }
 
+/// What one task reads, in fewer partitions. None where a partition is more than what one thread reads.
+pub(super) fn merged(
+    variant: &Arc<dyn ExecutionPlan>,
+    partitions: usize,
+) -> Option<Arc<dyn ExecutionPlan>> {
+    if variant.is::<EmptyExec>() {
+        return Some(Arc::new(EmptyExec::new(variant.schema()).with_partitions(partitions)));
+    }
+    let config = scan_of(variant).filter(|config| !in_order(config))?;
+    let mut groups = vec![vec![]; partitions];
+    for (at, group) in config.file_groups.iter().enumerate() {
+        groups[at % partitions].extend(group.iter().cloned());
+    }
+    let groups = groups.into_iter().map(FileGroup::new).collect();
+    let config = FileScanConfigBuilder::from(config.clone()).with_file_groups(groups).build();
+    Some(tell_damage(DataSourceExec::from_data_source(config)))
+}
+
 /// The leaf with a variant for each member, which together read what it reads. None for a leaf that is
 /// no scan.
 pub(super) fn variants(

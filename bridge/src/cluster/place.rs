@@ -11,6 +11,7 @@
 //! Where a plan reads databases this process is the first of the members: see `databases`.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -38,7 +39,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::windows::BoundedWindowAggExec;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, InputOrderMode,
-    PlanProperties,
+    PlanProperties, StatisticsArgs, StatisticsContext,
 };
 use datafusion::prelude::SessionConfig;
 use datafusion_distributed::{
@@ -53,6 +54,7 @@ use url::Url;
 use super::channel::{url_of, Channels, Run};
 use super::databases::{beside_files, parts_max, reading, reads_databases, shared, tasks_of};
 use super::leaves::{bytes_of, can_spread, ranked, scan_of, variants};
+use super::narrow::{narrowed, partitions_of};
 use super::{codec, single, Member, Members};
 use crate::abi::igb_file_id;
 use crate::engine::EngineShared;
@@ -77,9 +79,32 @@ pub(crate) struct Local {
     pub task: Arc<TaskContext>,
 }
 
+/// What physical plans are made of.
+#[derive(Clone, Copy)]
+pub(crate) struct Logical<'a> {
+    pub given: &'a LogicalPlan,
+    pub optimized: &'a LogicalPlan,
+    /// Where what is optimized for several members stays, of a plan that lasts.
+    pub kept: Option<&'a OnceLock<LogicalPlan>>,
+}
+
+impl<'a> Logical<'a> {
+    /// The optimized plan whose subqueries for a value are joins, as `state` says. None: one is no join.
+    fn joined(self, state: &SessionState) -> Result<Option<Cow<'a, LogicalPlan>>> {
+        if let Some(made) = self.kept.and_then(OnceLock::get) {
+            return Ok(Some(Cow::Borrowed(made)));
+        }
+        let Ok(made) = state.optimize(&single::one_row_each(self.given)?) else { return Ok(None) };
+        Ok(Some(match self.kept {
+            Some(kept) => Cow::Borrowed(kept.get_or_init(|| made)),
+            None => Cow::Owned(made),
+        }))
+    }
+}
+
 /// What the plan was made of.
 struct Made<'a> {
-    logical: &'a LogicalPlan,
+    logical: Logical<'a>,
     state: &'a SessionState,
     plan: &'a Arc<dyn ExecutionPlan>,
 }
@@ -88,7 +113,7 @@ struct Made<'a> {
 /// under the same token and execution. `measured`: for EXPLAIN ANALYZE.
 pub(crate) fn distribute(
     engine: &Arc<EngineShared>,
-    logical: &LogicalPlan,
+    logical: Logical<'_>,
     state: &SessionState,
     local: Local,
     execution: Option<Arc<Execution>>,
@@ -131,21 +156,22 @@ fn spread(
     members: &Members,
     run: &Arc<Run>,
 ) -> std::result::Result<Spread, Stays> {
-    let shared = shared(local.plan, &members.list);
-    let bytes = files_bytes(local.plan) + shared.bytes;
+    let all = shared(local.plan, &members.list);
+    let bytes = files_bytes(local.plan) + all.bytes;
     let least = members.cluster.functions().local_bytes;
-    if bytes == 0 && shared.readers < 2 {
+    if bytes == 0 && all.readers < 2 {
         return Err(Stays::because("it reads no files"));
     }
     if bytes < least {
         return Err(Stays::because(format!("it reads {bytes} bytes, less than {least}")));
     }
-    let (plan, state) = remade(engine, local, run, members.list.len(), shared.readers)?;
+    let (mut members, lacking) = chosen(local.plan, members)?;
+    let shared = shared(local.plan, &members);
+    let (plan, state) = remade(engine, local, run, members.len(), shared.readers)?;
     codec::sendable(engine, &plan).map_err(Stays::Because)?;
     if plan.exists(|node| Ok(knows_more(node))).unwrap_or(true) {
         return Err(Stays::because("it has a window over keys that are constant or the same"));
     }
-    let (mut members, lacking) = chosen(&plan, members)?;
     let databases = reads_databases(&plan);
     if databases {
         let here = members.iter().position(|member| member.is_self);
@@ -168,6 +194,11 @@ fn spread(
     for child in plan.children() {
         check(child, 1).map_err(Stays::because)?;
     }
+    let partitions = partitions_of(&placement.members);
+    let plan = match partitions < local.state.config().target_partitions() {
+        true => narrowed(&plan, 1, partitions).map_err(|error| Stays::Failed(error.into()))?,
+        false => plan,
+    };
     let plan = Arc::new(ClusterExec { inner: plan, run: Arc::clone(run), placement });
     Ok((plan, task))
 }
@@ -187,26 +218,25 @@ fn remade(
     let subqueries = local.plan.exists(|node| Ok(node.is::<ScalarSubqueryExec>())).unwrap_or(true);
     let mut parts = parts_max(local.plan);
     let more = readers > state.config().target_partitions();
-    let joins = local.plan.exists(|node| Ok(node.is::<HashJoinExec>() && collects(node)));
-    let joins = joins.unwrap_or(true);
+    // Each task is sent all of such a side and makes a table of it.
+    let optimizer = &mut state.config_mut().options_mut().optimizer;
+    let side = optimizer.hash_join_single_partition_threshold / members.max(1);
+    optimizer.hash_join_single_partition_threshold = side;
+    optimizer.hash_join_single_partition_threshold_rows = side / SIDE_ROW_BYTES;
+    let joins = local.plan.exists(|node| Ok(collects_more(node, side))).unwrap_or(true);
     if !subqueries && parts.is_none() && !more && !joins {
         return Ok((Arc::clone(local.plan), state));
-    }
-    if joins {
-        // Each task is sent all of such a side and makes a table of it.
-        let optimizer = &mut state.config_mut().options_mut().optimizer;
-        let side = optimizer.hash_join_single_partition_threshold / members.max(1);
-        optimizer.hash_join_single_partition_threshold = side;
-        optimizer.hash_join_single_partition_threshold_rows = side / SIDE_ROW_BYTES;
     }
     if let (true, Some(execution)) = (more, run.execution()) {
         execution.want_parts(readers);
     }
-    let mut logical = Cow::Borrowed(local.logical);
+    let mut logical = Cow::Borrowed(local.logical.optimized);
+    let no_join = || Stays::because("it has a subquery that is no join");
     if subqueries {
         let optimizer = &mut state.config_mut().options_mut().optimizer;
         optimizer.enable_physical_uncorrelated_scalar_subquery = false;
-        logical = Cow::Owned(single::one_row_each(local.logical).map_err(Stays::Failed)?);
+        let joined = local.logical.joined(&state).map_err(Stays::Failed)?;
+        logical = joined.ok_or_else(no_join)?;
     }
     for _ in 0..PLANNED_MAX {
         match (parts, run.execution()) {
@@ -214,9 +244,10 @@ fn remade(
             (Some(parts), Some(execution)) => execution.limit_parts(parts),
             _ => {}
         }
-        let planned = engine.pools.cpu.block_on(state.create_physical_plan(&logical));
+        let planner = Arc::clone(state.query_planner());
+        let planned = engine.pools.cpu.block_on(planner.create_physical_plan(&logical, &state));
         // It has been planned the other way.
-        let plan = planned.map_err(|_| Stays::because("it has a subquery that is no join"))?;
+        let plan = planned.map_err(|_| no_join())?;
         parts = parts_max(&plan);
         if parts.is_none() {
             return Ok((plan, state));
@@ -229,6 +260,19 @@ fn remade(
 const SIDE_ROW_BYTES: usize = 16;
 /// More parts, then fewer: how many there are is known only afterwards.
 const PLANNED_MAX: usize = 2;
+
+/// Whether a join has all of a side in one place that is larger than `side`.
+fn collects_more(node: &Arc<dyn ExecutionPlan>, side: usize) -> bool {
+    let Some(join) = node.downcast_ref::<HashJoinExec>().filter(|_| collects(node)) else {
+        return false;
+    };
+    let known = StatisticsContext::new().compute(&**join.left(), &StatisticsArgs::new());
+    let fits = known.is_ok_and(|known| match known.total_byte_size.get_value() {
+        Some(bytes) => *bytes < side,
+        None => known.num_rows.get_value().is_some_and(|rows| *rows < side / SIDE_ROW_BYTES),
+    });
+    !fits
+}
 
 fn files_bytes(plan: &Arc<dyn ExecutionPlan>) -> u64 {
     let mut bytes = 0;
@@ -281,8 +325,45 @@ fn chosen(
         return Err(Stays::because(reason));
     }
     let what = files.first().map_or("", |(path, _)| path.as_str());
-    Ok((ranked(what, 0, &able).into_iter().cloned().collect(), lacking))
+    let ranked: Vec<Member> = ranked(what, 0, &able).into_iter().cloned().collect();
+    let taken = of_hosts(&ranked, members.cluster.functions().host_members as usize);
+    let left = ranked.len() - taken.len();
+    let lacking = match lacking.is_empty() && left > 0 {
+        true => format!("{left} more are on hosts whose processors have tasks"),
+        false => lacking,
+    };
+    Ok((taken, lacking))
 }
+
+/// The members that take part where those of a host share its processors: more tasks than those only add
+/// rows that change processes. This process does, and of the others the first.
+fn of_hosts(ranked: &[Member], host_members: usize) -> Vec<Member> {
+    let places = |host: u32| {
+        let all = ranked.iter().filter(|member| member.host == host);
+        match (host_members, all.map(|member| member.processors as usize).max().unwrap_or(0)) {
+            (0, 0) => usize::MAX,
+            (0, processors) => processors.max(HOST_MEMBERS_MIN),
+            (set, _) => set,
+        }
+    };
+    let mut left: HashMap<u32, usize> = HashMap::new();
+    for member in ranked {
+        left.entry(member.host).or_insert_with(|| places(member.host));
+    }
+    let mut take = |member: &Member| match left.get_mut(&member.host) {
+        Some(places @ 1..) => {
+            *places -= 1;
+            true
+        }
+        _ => false,
+    };
+    let here = ranked.iter().any(|member| member.is_self && take(member));
+    let taken = |member: &&Member| if member.is_self { here } else { take(member) };
+    ranked.iter().filter(taken).cloned().collect()
+}
+
+/// So that a host of one processor has what it was given several members for.
+const HOST_MEMBERS_MIN: usize = 2;
 
 // ---- dd -------------------------------------------------------------------------------------
 

@@ -198,15 +198,29 @@ fn sorted(mut rows: Vec<String>) -> Vec<String> {
     rows
 }
 
-/// On one member and on three: the same, and the three did some of it.
+/// Three members of one host, all of which take part: each has less than a processor.
+const CROWDED: Faults = Faults {
+    local_bytes: 0,
+    without_files: None,
+    in_public: false,
+    far: None,
+    hosts: Some(1),
+    host_members: 3,
+};
+
+/// On one member and on three, of as many hosts and of one: the same, and the three did some of it.
 fn same_rows(statements: &[&str]) {
-    let (one, three) = (Subject::new(1, Faults::default()), Subject::new(3, Faults::default()));
+    let one = Subject::new(1, Faults::default());
+    let threes = [Faults::default(), CROWDED].map(|faults| Subject::new(3, faults));
     for sql in statements {
         let here = one.rows(sql).unwrap_or_else(|error| panic!("{sql}: {error:?}"));
-        let before = three.members.plans();
-        let there = three.rows(sql).unwrap_or_else(|error| panic!("{sql}: {error:?}"));
-        assert!(three.members.plans() > before, "it stayed: {sql}");
-        assert_eq!(sorted(here), sorted(there), "{sql}");
+        let here = sorted(here);
+        for three in &threes {
+            let before = three.members.plans();
+            let there = three.rows(sql).unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+            assert!(three.members.plans() > before, "it stayed: {sql}");
+            assert_eq!(here, sorted(there), "{sql}");
+        }
     }
 }
 
@@ -389,6 +403,41 @@ fn member_without_the_files_gets_no_tasks() {
     }
     assert!(text.contains("\nnot on all members: a member has no file\n"), "{text}");
     assert_eq!(three.rows(sql).unwrap().len(), 101);
+}
+
+#[test]
+fn members_beyond_the_processors_of_their_host_get_no_tasks() {
+    let sql = "SELECT k, count(*) FROM big GROUP BY k";
+    let taking_part = |count, faults| {
+        let subject = Subject::new(count, faults);
+        let text = subject.explain(sql, IGB_EXPLAIN_INDENT);
+        assert_eq!(subject.rows(sql).unwrap().len(), 101);
+        let left = text.lines().find_map(|line| line.strip_prefix("not on all members: "));
+        let root = text.lines().find_map(|line| line.trim().strip_prefix("ClusterExec: members="));
+        assert!(text.contains("m-0-"), "who is asked takes part: {text}");
+        (root.unwrap_or("").to_string(), left.unwrap_or("").to_string())
+    };
+    let hosts =
+        |hosts, host_members| Faults { hosts: Some(hosts), host_members, ..Faults::default() };
+    let told = |left| format!("{left} more are on hosts whose processors have tasks");
+    assert_eq!(taking_part(5, hosts(1, 0)), ("2".to_string(), told(3)));
+    assert_eq!(taking_part(5, hosts(2, 0)), ("4".to_string(), told(1)));
+    assert_eq!(taking_part(5, hosts(1, 3)), ("3".to_string(), told(2)));
+    assert_eq!(taking_part(5, hosts(1, 8)), ("5".to_string(), String::new()));
+    assert_eq!(taking_part(5, Faults::default()), ("5".to_string(), String::new()));
+}
+
+#[test]
+fn tasks_that_share_a_host_share_its_processors() {
+    let sql = "SELECT k, count(*) FROM big GROUP BY k";
+    let shuffle = |faults| {
+        let text = Subject::new(3, faults).explain(sql, IGB_EXPLAIN_INDENT);
+        let line = text.lines().find(|line| line.contains("NetworkShuffleExec"));
+        line.unwrap_or_else(|| panic!("{text}")).to_string()
+    };
+    let (apart, together) = (shuffle(Faults::default()), shuffle(CROWDED));
+    assert!(apart.contains("output_partitions=2, input_tasks=3"), "{apart}");
+    assert!(together.contains("output_partitions=1, input_tasks=3"), "{together}");
 }
 
 #[test]

@@ -315,6 +315,8 @@ static void engine_sees_members_in_order_with_itself(void **state) {
   assert_false(members[1].is_self);
   assert_str_eq(members[1].id, two.worker.id);
   assert_int_equal(members[1].threads, 2);
+  assert_int_equal(members[1].processors, 2);
+  assert_int_equal(members[1].host, members[0].host);
   table->members_release(table->ctx, snapshot);
   two_close(&two);
 }

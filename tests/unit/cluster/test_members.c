@@ -31,6 +31,7 @@ static struct ig_member_info info_of(const char *node, const char *id) {
                                  .build = IG_STR(BUILD),
                                  .plan_version = 1,
                                  .threads = 4,
+                                 .processors = 6,
                                  .memory_bytes = 1000};
 }
 
@@ -114,6 +115,7 @@ static void a_worker_is_given_tasks_from_its_first_heartbeat_on(void **state) {
   assert_string_equal(list->members[1].node, "w-1");
   assert_string_equal(list->members[1].address, "10.0.0.1:7000");
   assert_int_equal(list->members[1].threads, 4);
+  assert_int_equal(list->members[1].processors, 6);
 }
 
 static void silence_makes_a_worker_suspect_then_dead_then_forgotten(void **state) {

@@ -268,6 +268,7 @@ static IG_UNUSED void node_open(struct node *node, enum ig_member_role role,
                                              .heartbeat_us = 200 * IG_US_PER_MS,
                                              .coordinator = coordinator,
                                              .threads = 2,
+                                             .processors = 2,
                                              .memory_bytes = IG_GIB,
                                              .build = "1"};
   assert_ok(ig_cluster_new(&options, &node->cluster, &test_err));

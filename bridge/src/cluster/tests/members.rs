@@ -32,6 +32,9 @@ pub struct Faults {
     pub in_public: bool,
     /// The member that is on another host.
     pub far: Option<usize>,
+    /// How many hosts there are, of two processors each; None: one for each member.
+    pub hosts: Option<u32>,
+    pub host_members: u32,
 }
 
 /// Engines and what went between them.
@@ -71,6 +74,8 @@ unsafe extern "C" fn members_of(
         threads: 2,
         is_private: !view.cluster.faults.in_public,
         is_near: view.cluster.faults.far != Some(at),
+        host: view.cluster.faults.hosts.map_or(at as u32, |hosts| at as u32 % hosts),
+        processors: 2,
     };
     let left = view.cluster.left.lock().unwrap();
     let here = |(at, _): &(usize, _)| !left.contains(at);
@@ -439,6 +444,7 @@ impl Members {
             let functions = igb_cluster {
                 ctx: view.cast(),
                 local_bytes: faults.local_bytes,
+                host_members: faults.host_members,
                 members: Some(members_of),
                 members_release: Some(members_release),
                 files: Some(files),
