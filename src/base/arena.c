@@ -27,10 +27,22 @@ ig_arena *ig_arena_new(size_t bytes_max) {
   return arena;
 }
 
+/* Most arenas have only their first block, and a short life. */
+static struct ig_spare spare_blocks;
+
+static struct block *new_block(size_t cap) {
+  size_t bytes = sizeof(struct block) + cap;
+  return cap == FIRST_BLOCK_BYTES ? ig_spare_take(&spare_blocks, bytes)
+                                  : ig_malloc(bytes);
+}
+
 static void free_blocks(struct block *block) {
   while (block) {
     struct block *next = block->next;
-    ig_free(block);
+    if (block->cap == FIRST_BLOCK_BYTES)
+      ig_spare_give(&spare_blocks, block, sizeof(*block) + block->cap);
+    else
+      ig_free(block);
     block = next;
   }
 }
@@ -52,7 +64,7 @@ static struct block *add_block(ig_arena *arena, size_t need) {
   size_t cap = arena->blocks ? arena->blocks->cap * 2 : FIRST_BLOCK_BYTES;
   if (cap > BLOCK_BYTES_MAX) cap = BLOCK_BYTES_MAX;
   if (cap < need) cap = need;
-  struct block *block = ig_malloc(sizeof(*block) + cap);
+  struct block *block = new_block(cap);
   if (!block) return NULL;
   *block = (struct block){.next = arena->blocks, .cap = cap};
   arena->blocks = block;

@@ -74,18 +74,48 @@ void *ig_calloc(size_t count, size_t item_bytes) {
   return calloc(1, bytes ? bytes : 1);
 }
 
+#ifdef __SANITIZE_ADDRESS__ /* gcc's */
+#define IG_HAS_ASAN
+#elif defined(__has_feature) /* clang's */
+#if __has_feature(address_sanitizer)
+#define IG_HAS_ASAN
+#endif
+#endif
+
+#ifdef IG_HAS_ASAN
+#include <sanitizer/asan_interface.h>
+static void poison(void *memory, size_t bytes) {
+  ASAN_POISON_MEMORY_REGION(memory, bytes);
+}
+static void unpoison(void *memory, size_t bytes) {
+  ASAN_UNPOISON_MEMORY_REGION(memory, bytes);
+}
+#else
+static void poison(void *memory, size_t bytes) {
+  (void)memory;
+  (void)bytes;
+}
+static void unpoison(void *memory, size_t bytes) {
+  (void)memory;
+  (void)bytes;
+}
+#endif
+
 /* The exchanges pair: who takes memory sees what its last user did with it as done. */
 void *ig_spare_take(struct ig_spare *spare, size_t bytes) {
   if (must_fail()) return NULL;
   for (size_t i = 0; i < IG_SPARE_MAX; i++) {
     if (!atomic_load_explicit(&spare->slots[i], memory_order_relaxed)) continue;
     void *memory = atomic_exchange_explicit(&spare->slots[i], NULL, memory_order_acquire);
-    if (memory) return memory;
+    if (!memory) continue;
+    unpoison(memory, bytes);
+    return memory;
   }
   return malloc(bytes);
 }
 
-void ig_spare_give(struct ig_spare *spare, void *memory) {
+void ig_spare_give(struct ig_spare *spare, void *memory, size_t bytes) {
+  if (memory) poison(memory, bytes);
   for (size_t i = 0; memory && i < IG_SPARE_MAX; i++) {
     void *none = NULL;
     if (!atomic_load_explicit(&spare->slots[i], memory_order_relaxed) &&

@@ -43,7 +43,10 @@ struct ig_spare {
 /* Memory of `bytes`, which are the same for all of one spare; NULL means out of memory.
  */
 void *ig_spare_take(struct ig_spare *spare, size_t bytes) __attribute__((alloc_size(2)));
-void ig_spare_give(struct ig_spare *spare, void *memory); /* takes NULL */
+/* Give it back (NULL: nothing happens), of the same size. AddressSanitizer sees it as
+ * freed.
+ */
+void ig_spare_give(struct ig_spare *spare, void *memory, size_t bytes);
 
 /* Copies of text, ended by NUL; NULL means out of memory. ig_strdup(NULL) is
  * NULL as well, so test the source first where it may be absent. */

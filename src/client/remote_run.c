@@ -139,7 +139,7 @@ static const char *get_last_error(struct ArrowArrayStream *stream) {
 static void free_rows(struct rows *rows) {
   ig_stream_done(&rows->inner);
   (void)ig_served_run_end(rows->run);
-  ig_spare_give(&spare_rows, rows);
+  ig_spare_give(&spare_rows, rows, sizeof(*rows));
 }
 
 static void release(struct ArrowArrayStream *stream) {
@@ -233,7 +233,7 @@ igloo_status ig_served_run_command(struct ig_served_run *run,
       is_ticket ? get_command(held, command, value, &rows->inner, &affected, reterr)
                 : run_command(held, command, value, &rows->inner, &affected, reterr);
   if (status != IGLOO_OK) {
-    ig_spare_give(&spare_rows, rows);
+    ig_spare_give(&spare_rows, rows, sizeof(*rows));
     return status;
   }
   rows->run = IG_TAKE(held);

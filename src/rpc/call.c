@@ -22,7 +22,7 @@ igloo_status ig_call_new_locked(ig_conn *conn, ig_rpc_call **ret_call,
   ig_error_reset(&call->end);
   igloo_status status = ig_cancel_new(IG_NEVER_US, &call->token, reterr);
   if (status != IGLOO_OK) {
-    ig_spare_give(&spare_calls, call);
+    ig_spare_give(&spare_calls, call, sizeof(*call));
     return status;
   }
   atomic_init(&call->references, 1);
@@ -66,7 +66,7 @@ void ig_call_unref_inner(ig_rpc_call *call) {
   ig_free(call->grpc_message);
   ig_cond_done(&call->changed);
   (void)ig_conn_unref(call->conn);
-  ig_spare_give(&spare_calls, call);
+  ig_spare_give(&spare_calls, call, sizeof(*call));
 }
 
 void ig_call_unlink_locked(ig_rpc_call *call) {

@@ -78,7 +78,7 @@ void ig_rpc_output_close(struct ig_rpc_output *output,
   if (output->bytes > 0) ig_rpc_output_sent(output, output->bytes, released);
   if (output->memory) {
     explicit_bzero(output->memory->copies, output->copied_most); /* headers */
-    ig_spare_give(&spare, output->memory);
+    ig_spare_give(&spare, output->memory, sizeof(*output->memory));
   }
   *output = (struct ig_rpc_output){0};
 }

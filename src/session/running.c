@@ -190,7 +190,7 @@ ig_running *ig_running_end(ig_running *running) {
   (void)ig_cancel_unref(running->cancel);
   (void)ig_session_unref(running->session);
   ig_free(running->text);
-  ig_spare_give(&spare_results, running->result);
+  ig_spare_give(&spare_results, running->result, sizeof(*running->result));
   ig_free(running);
   return NULL;
 }
@@ -262,7 +262,7 @@ static void free_result(struct result *result) {
   (void)ig_query_free(result->query);
   (void)ig_plan_unref(result->plan);
   (void)ig_running_end(result->running);
-  ig_spare_give(&spare_results, result);
+  ig_spare_give(&spare_results, result, sizeof(*result));
 }
 
 static void result_release(struct ArrowArrayStream *stream) {

@@ -32,7 +32,7 @@ static void free_reader(struct reader *reader) {
   (void)ig_rpc_call_unref(reader->call);
   (void)ig_ipc_decoder_free(reader->decoder);
   (void)ig_cancel_unref(reader->cancel);
-  ig_spare_give(&spare_readers, reader);
+  ig_spare_give(&spare_readers, reader, sizeof(*reader));
 }
 IG_DEFINE_AUTO_STRUCT(reader, free_reader)
 

@@ -147,8 +147,8 @@ static void spare_memory_is_given_again_and_freed_beyond_its_places(void **state
     assert_non_null(taken[i]);
     memset(taken[i], (int)i, 3000);
   }
-  for (size_t i = 0; i < IG_ARRAY_LEN(taken); i++) ig_spare_give(&spare, taken[i]);
-  ig_spare_give(&spare, NULL);
+  for (size_t i = 0; i < IG_ARRAY_LEN(taken); i++) ig_spare_give(&spare, taken[i], 3000);
+  ig_spare_give(&spare, NULL, 3000);
   for (size_t i = 0; i < IG_SPARE_MAX; i++)
     assert_ptr_equal(ig_spare_take(&spare, 3000), taken[i]);
   for (size_t i = 0; i < IG_SPARE_MAX; i++) ig_free(taken[i]);
@@ -157,7 +157,7 @@ static void spare_memory_is_given_again_and_freed_beyond_its_places(void **state
 static void taking_spare_memory_fails_as_an_allocation_does(void **state) {
   (void)state;
   static struct ig_spare spare;
-  ig_spare_give(&spare, ig_malloc(100));
+  ig_spare_give(&spare, ig_malloc(100), 100);
   ig_mem_fail_after(0);
   assert_null(ig_spare_take(&spare, 100));
   assert_true(ig_mem_fail_stop());
