@@ -365,6 +365,10 @@
  * in good time for the PINGs of a server with a short keepalive. */
 #define IG_RPC_READING_REST_US INT64_C(100000)
 
+/* A connection that was unwatched for longer is looked at before it is used again: no
+ * server ends and is started anew in less. */
+#define IG_RPC_READING_LOOK_US INT64_C(5000)
+
 /* A client's thread that reads waits so long at once, then looks whether its call was
  * ended by another: as soon as a person notices, and not so often that it costs anything.
  */

@@ -8,6 +8,7 @@
 #include "rpc/channel_private.h"
 #include "rpc/connect.h"
 #include "rpc/listener.h"
+#include "rpc/reading.h"
 
 #define SLICE_US (50 * IG_US_PER_MS) /* between two looks at a token */
 
@@ -131,6 +132,7 @@ static igloo_status connect_once(ig_rpc_channel *channel, int64_t deadline_us,
 static bool is_usable(ig_conn *conn) {
   if (!conn) return false;
   IG_LOCK_SCOPE(&conn->mu);
+  ig_reading_look_locked(conn);
   return conn->state == IG_CONN_OPEN && !conn->is_broken && !conn->is_going_away;
 }
 

@@ -145,6 +145,20 @@ bool ig_reading_wait_locked(ig_conn *conn) {
   return true;
 }
 
+void ig_reading_look_locked(ig_conn *conn) {
+  if (conn->is_in_armed || conn->has_reader || conn->is_io_reading || conn->tls ||
+      conn->calls_len > 0 || conn->state != IG_CONN_OPEN || conn->is_broken ||
+      ig_now_us() - conn->read_us < IG_RPC_READING_LOOK_US)
+    return;
+  uint8_t buffer[IG_READING_BYTES];
+  size_t room = sizeof(buffer);
+  conn->has_reader = true;
+  (void)read_once_locked(conn, MSG_DONTWAIT, buffer, &room);
+  ig_mutex_lock(&conn->mu);
+  conn->has_reader = false;
+  if (conn->state == IG_CONN_CLOSED) ig_reading_close_locked(conn);
+}
+
 void ig_reading_close_locked(ig_conn *conn) {
   if (conn->has_reader) {
     (void)shutdown(conn->fd, SHUT_RDWR);

@@ -43,6 +43,10 @@ bool ig_reading_wait_locked(ig_conn *conn);
  * that the next wait is near, if that does not come in time. */
 void ig_reading_rest_locked(ig_conn *conn, bool comes_back);
 
+/* A client's connection is to be used again that nobody has read or watched for a while:
+ * read what has come, which may be its end. The mutex is left meanwhile. */
+void ig_reading_look_locked(ig_conn *conn);
+
 /* The I/O thread watches, unless somebody reads. */
 void ig_reading_watch_locked(ig_conn *conn);
 
