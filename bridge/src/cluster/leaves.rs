@@ -6,9 +6,12 @@
 
 use std::sync::Arc;
 
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::Result as DfResult;
 use datafusion::datasource::listing::{FileRange, PartitionedFile};
-use datafusion::datasource::physical_plan::parquet::metadata::CachedParquetMetaData;
+use datafusion::datasource::physical_plan::parquet::metadata::{
+    CachedParquetMetaData, DFParquetMetadata,
+};
 use datafusion::datasource::physical_plan::{
     FileGroup, FileScanConfig, FileScanConfigBuilder, ParquetSource,
 };
@@ -77,6 +80,41 @@ impl Piece {
 /// Whether a range of the file can be read apart from the rest.
 fn can_cut(config: &FileScanConfig) -> bool {
     !config.file_compression_type.is_compressed() && config.file_source.supports_repartitioning()
+}
+
+/// Of files whose footers a task reads before it begins; more of them it had better read as they come.
+const FOOTERS_MAX: usize = 64;
+
+/// Has the footers of the plan's Parquet files kept, with the indexes of their pages, as planning does
+/// where it is done: a scan that comes first keeps the footer alone, and reads the indexes each time.
+/// What cannot be read the scan tells of.
+pub(super) async fn keep_footers(engine: &EngineShared, plan: &Arc<dyn ExecutionPlan>) {
+    let cache = engine.runtime_env.cache_manager.get_file_metadata_cache();
+    let mut files = vec![];
+    let _ = plan.apply(|node| {
+        let scan =
+            scan_of(node).filter(|scan| scan.file_source.downcast_ref::<ParquetSource>().is_some());
+        let Some(scan) = scan else { return Ok(TreeNodeRecursion::Continue) };
+        let store = engine.runtime_env.object_store(&scan.object_store_url)?;
+        for file in scan.file_groups.iter().flat_map(|group| group.iter()) {
+            let meta = &file.object_meta;
+            let is_kept = cache.get(&meta.location).is_some_and(|kept| kept.is_valid_for(meta));
+            if !is_kept && !files.iter().any(|(_, other)| other == meta) {
+                files.push((Arc::clone(&store), meta.clone()));
+            }
+        }
+        Ok(match files.len() <= FOOTERS_MAX {
+            true => TreeNodeRecursion::Continue,
+            false => TreeNodeRecursion::Stop,
+        })
+    });
+    if files.len() > FOOTERS_MAX {
+        return;
+    }
+    for (store, meta) in files {
+        let footer = DFParquetMetadata::new(&store, &meta);
+        let _ = footer.with_file_metadata_cache(Some(Arc::clone(&cache))).fetch_metadata().await;
+    }
 }
 
 /// The first bytes of the row groups of a Parquet file whose footer was read.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use arrow::array::{Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
+use datafusion::datasource::physical_plan::parquet::metadata::CachedParquetMetaData;
 use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::file::properties::WriterProperties;
 
@@ -486,6 +487,25 @@ fn settings_of_the_session_reach_the_members() {
     );
     let plan = plan_by(here, sql, three.tables.names(), std::ptr::null()).unwrap();
     assert_eq!(lines(&run_plan(&plan).unwrap().1), there);
+}
+
+#[test]
+fn member_keeps_footers_with_the_indexes_of_pages() {
+    let two = Subject::new(2, Faults::default());
+    two.rows("SELECT count(*) FROM big WHERE id > 100").unwrap();
+    let engine = unsafe { &(*two.members.engine(1)).shared };
+    let cache = engine.runtime_env.cache_manager.get_file_metadata_cache();
+    let folder = two.tables.0 .0.to_str().unwrap();
+    let mut kept = 0;
+    for file in 0..FILES {
+        let path = object_store::path::Path::from(format!("{folder}/big/{file}.parquet"));
+        let Some(entry) = cache.get(&path) else { continue };
+        let footer = entry.file_metadata.as_any().downcast_ref::<CachedParquetMetaData>().unwrap();
+        let footer = footer.parquet_metadata();
+        assert!(footer.column_index().is_some() && footer.offset_index().is_some());
+        kept += 1;
+    }
+    assert!(kept > 0);
 }
 
 #[test]

@@ -25,6 +25,7 @@ use tokio::task::AbortHandle;
 
 use super::abi::*;
 use super::channel::{key_of, lock, url_of, Channels, Run};
+use super::leaves::keep_footers;
 use super::{codec, metrics};
 use crate::abi::{
     boundary, boundary_void, igb_error, igb_str, install_panic_hook, pairs, panic_text, slice,
@@ -205,6 +206,7 @@ async fn run_task(shared: &TaskShared, given: Given) -> Result<()> {
         .map_err(|_| Error::internal("the settings of a task cannot be read"))?;
     let state = codec::worker_state(engine, SessionStateBuilder::new(), &own)?;
     let plan = codec::decode(engine, &given.plan, &state.task_ctx(), &shared.over)?;
+    keep_footers(engine, &plan).await;
     let head = Head(Arc::clone(&plan));
     let cluster = engine.cluster().ok_or_else(|| Error::internal("this is no member"))?;
     let run = Run::of_task(engine, &cluster, &key)?;
