@@ -210,6 +210,11 @@ struct ArrowArrayStream;
 #define IGB_REACH_ANYWHERE 2
 
 /**
+ * Keys of more columns are none.
+ */
+#define IGB_LOOKUP_KEYS_MAX 8
+
+/**
  * The engine's handle; sessions and queries hold what is inside.
  */
 typedef struct igb_engine igb_engine;
@@ -453,10 +458,6 @@ typedef struct igb_scan {
   bool limit_done;
   bool sort_done;
   /**
-   * Few rows are expected, and soon: who starts the statement may as well wait for them.
-   */
-  bool few;
-  /**
    * Of whom: the same pointer for the same source.
    */
   const void *source;
@@ -502,9 +503,8 @@ typedef struct igb_remote {
   void (*stop_set)(void *stop);
   void (*stop_free)(void *stop);
   /**
-   * Open a part; on blocking-pool threads, and on the thread of C that starts a lookup (as all of the
-   * above); may block until the execution or `stop` says stop.
-   * The stream keeps what it needs of both.
+   * Open a part; on blocking-pool threads; may block until the execution or `stop` says stop. The
+   * stream keeps what it needs of both.
    */
   int32_t (*open)(void *execution, struct igb_str part, void *stop, struct ArrowArrayStream *ret_stream, struct igb_error *ret_error);
   /**
@@ -911,6 +911,35 @@ typedef struct igb_names {
   int32_t (*table_function)(void *ctx, struct igb_str name, const struct igb_argument *arguments, size_t arguments_count, struct igb_table *ret_table, struct igb_error *ret_error);
 } igb_names;
 
+/**
+ * A column and what it equals: a parameter of the column's type, numbered from 1, or (0) `value`, one
+ * row of that type and not NULL.
+ */
+typedef struct igb_lookup_key {
+  int32_t column;
+  uint32_t parameter;
+  const struct ArrowArray *value;
+} igb_lookup_key;
+
+/**
+ * What a statement looks up by key: columns of one remote table, each once and in the order of the
+ * result, where all keys are met. Types of keys are those whose equality is that of their values:
+ * integers, utf8, dates, timestamps and decimals.
+ */
+typedef struct igb_lookup {
+  /**
+   * Of the table.
+   */
+  void *remote_ctx;
+  const int32_t *columns;
+  size_t columns_count;
+  /**
+   * At least one, at most IGB_LOOKUP_KEYS_MAX, of different columns.
+   */
+  const struct igb_lookup_key *keys;
+  size_t keys_count;
+} igb_lookup;
+
 typedef struct igb_progress {
   int64_t rows_scanned;
   int64_t bytes_scanned;
@@ -1184,13 +1213,14 @@ void igb_plan_free(struct igb_plan *plan);
 bool igb_plan_lasts(const struct igb_plan *plan);
 
 /**
- * Whether igb_query_start of the plan takes no planning thread: it is small, and mostly started without
- * the optimizer. It may block until the rows are there, where few are expected.
+ * Gives what the query looks up by key, borrowed from the plan; false where it is no such query. Its
+ * result, of the promised schema, is then that of the lookup.
  *
  * # Safety
- * `plan` is valid.
+ * All pointers are valid.
  */
-bool igb_plan_looks_up(const struct igb_plan *plan);
+bool igb_plan_lookup(const struct igb_plan *plan,
+                     struct igb_lookup *ret_lookup);
 
 /**
  * The promised schema (query), the rows to be written (insert, copy, ctas: of the input), or the
@@ -1230,7 +1260,7 @@ int32_t igb_table_infer(struct igb_session *session,
 
 /**
  * Physical planning, then starts the pump (channel bounded by channel_bytes). Planning threads
- * only, but for a plan that looks up (igb_plan_looks_up): any thread of C. The cancel token is copied and asked until the query is freed: its ctx must live as long.
+ * only. The cancel token is copied and asked until the query is freed: its ctx must live as long.
  * `execution` is shared by its remote scans; NULL: it has none.
  * Returns 0 and gives *ret_query (igb_query_free); the planner's error.
  *

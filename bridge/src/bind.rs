@@ -85,8 +85,6 @@ unsafe fn bind(
     let is_settled = plan.is_settled
         && !literals.iter().any(ScalarValue::is_null)
         && literals.iter().map(ScalarValue::data_type).eq(plan.parameters.iter().cloned());
-    let lookup = plan.lookup.as_ref().filter(|_| is_settled);
-    let lookup = lookup.and_then(|lookup| lookup.bound(&literals));
     let logical = match &plan.logical {
         Some(logical) if wanted > 0 => {
             let logical = logical.as_ref().clone();
@@ -109,7 +107,7 @@ unsafe fn bind(
         promised,
         parameters: Vec::new(),
         is_settled: true,
-        lookup,
+        lookup: None,
         again: Again::new(plan.again.lasts),
     })
 }

@@ -36,6 +36,7 @@ use crate::file_table::infer;
 use crate::names::{dedup_plan, output_names};
 use crate::nullable::not_null;
 use crate::parse::{parse, Statement};
+use crate::remote::abi::igb_lookup;
 use crate::remote::{is_remote, Execution, KeyLookup};
 use crate::resolve::{parser_options, rename, Lookup, Touched};
 use crate::rules::{check_size, check_subqueries, current_cancel, executing, guarded};
@@ -59,7 +60,7 @@ pub(crate) struct Plan {
     pub parameters: Vec<DataType>,
     /// The promise holds for values of these types.
     pub is_settled: bool,
-    /// What is run without the optimizer, once its parameters have values.
+    /// What C may run itself, once its parameters have values.
     pub lookup: Option<KeyLookup>,
     pub again: Again,
 }
@@ -735,14 +736,20 @@ pub unsafe extern "C" fn igb_plan_lasts(plan: *const igb_plan) -> bool {
     unsafe { (&*plan).shared.again.lasts }
 }
 
-/// Whether igb_query_start of the plan takes no planning thread: it is small, and mostly started without
-/// the optimizer. It may block until the rows are there, where few are expected.
+/// Gives what the query looks up by key, borrowed from the plan; false where it is no such query. Its
+/// result, of the promised schema, is then that of the lookup.
 ///
 /// # Safety
-/// `plan` is valid.
+/// All pointers are valid.
 #[no_mangle]
-pub unsafe extern "C" fn igb_plan_looks_up(plan: *const igb_plan) -> bool {
-    unsafe { (&*plan).shared.lookup.is_some() }
+pub unsafe extern "C" fn igb_plan_lookup(
+    plan: *const igb_plan,
+    ret_lookup: *mut igb_lookup,
+) -> bool {
+    unsafe {
+        let lookup = (&*plan).shared.lookup.as_ref();
+        lookup.map(|lookup| ret_lookup.write(lookup.to_abi())).is_some()
+    }
 }
 
 /// The promised schema (query), the rows to be written (insert, copy, ctas: of the input), or the

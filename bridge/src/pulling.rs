@@ -1,6 +1,5 @@
 //! Reading a stream of C: on the blocking pool, one batch ahead of the operators.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
@@ -40,80 +39,46 @@ impl Source {
     }
 }
 
-/// As SHORT_ROWS of C's rows.c, which has fetched what follows so short a first batch: it is there.
-const SHORT_ROWS: usize = 1024;
-
-/// What a source gave, and itself, unless it ended.
-pub(crate) struct Pulled {
-    batches: VecDeque<RecordBatch>,
-    source: Option<Source>,
-}
-
-impl Pulled {
-    /// Blocks. `few`: a short batch is taken for the last, and its source asked at once whether it is.
-    pub fn new(mut source: Source, few: bool) -> Result<Pulled> {
-        let mut batches = VecDeque::new();
-        loop {
-            match source.next()? {
-                // Here the source may block when it is dropped.
-                None => return Ok(Pulled { batches, source: None }),
-                Some(batch) => batches.push_back(batch),
-            }
-            let short = batches.iter().all(|batch| batch.num_rows() <= SHORT_ROWS);
-            if !few || !short || batches.len() > 1 {
-                return Ok(Pulled { batches, source: Some(source) });
-            }
-        }
-    }
-
-    pub fn is_all(&self) -> bool {
-        self.source.is_none()
-    }
-}
-
-type Pull = JoinHandle<Result<Pulled>>;
+/// Resolves to the source and what it gave.
+type Pull = JoinHandle<Result<(Source, Option<RecordBatch>)>>;
 
 /// A stream that is being read. Dropped anywhere, it releases C's stream on the blocking pool.
 pub(crate) struct Pulling {
     pools: Pools,
-    ready: VecDeque<RecordBatch>,
-    /// None once the end was seen.
+    /// None once the end was given.
     job: Option<Pull>,
 }
 
 impl Pulling {
     /// Opens it and reads its first batch.
     pub fn start(pools: &Pools, open: impl FnOnce() -> Result<Source> + Send + 'static) -> Pulling {
-        let job = pools.spawn_blocking(move || Pulled::new(open()?, false));
-        Pulling { pools: pools.clone(), ready: VecDeque::new(), job: Some(job) }
-    }
-
-    /// Goes on where `pulled` ended.
-    pub fn resume(pools: &Pools, pulled: Pulled) -> Pulling {
-        let mut pulling = Pulling { pools: pools.clone(), ready: VecDeque::new(), job: None };
-        pulling.take(pulled);
-        pulling
-    }
-
-    fn take(&mut self, pulled: Pulled) {
-        self.ready = pulled.batches;
-        let pull = |source| self.pools.spawn_blocking(move || Pulled::new(source, false));
-        self.job = pulled.source.map(pull);
+        let job = pools.spawn_blocking(move || {
+            let mut source = open()?;
+            let batch = source.next()?;
+            Ok((source, batch))
+        });
+        Pulling { pools: pools.clone(), job: Some(job) }
     }
 
     pub async fn next(&mut self) -> DfResult<Option<RecordBatch>> {
-        while self.ready.is_empty() {
-            // The job stays here while it runs: a dropped future must not lose the source.
-            let Some(job) = self.job.as_mut() else { return Ok(None) };
-            let done = job.await;
-            self.job = None;
-            match done {
-                Ok(done) => self.take(done.map_err(|e| DataFusionError::External(e))?),
-                Err(lost) if lost.is_panic() => std::panic::resume_unwind(lost.into_panic()),
-                Err(lost) => return Err(DataFusionError::External(Box::new(lost))),
-            }
+        // The job stays here while it runs: a dropped future must not lose the source.
+        let Some(job) = self.job.as_mut() else { return Ok(None) };
+        let done = job.await;
+        self.job = None;
+        let (mut source, batch) = match done {
+            Ok(done) => done.map_err(|e| DataFusionError::External(e))?,
+            Err(lost) if lost.is_panic() => std::panic::resume_unwind(lost.into_panic()),
+            Err(lost) => return Err(DataFusionError::External(Box::new(lost))),
+        };
+        if batch.is_some() {
+            self.job = Some(self.pools.spawn_blocking(move || {
+                let batch = source.next()?;
+                Ok((source, batch))
+            }));
+        } else {
+            self.pools.drop_blocking(source);
         }
-        Ok(self.ready.pop_front())
+        Ok(batch)
     }
 }
 

@@ -31,7 +31,7 @@ use crate::fail::failpoint;
 use crate::memory;
 use crate::plan::{igb_plan, Physical, Plan};
 use crate::remote::abi::igb_execution;
-use crate::remote::{few, Execution};
+use crate::remote::Execution;
 use crate::stream::{export, BatchSource};
 use crate::yielding::Over;
 
@@ -51,6 +51,8 @@ type Item = Result<Option<RecordBatch>>;
 struct Channel {
     queue: VecDeque<(RecordBatch, usize)>,
     queued_bytes: usize,
+    /// Readers that wait: to notify nobody is a system call too.
+    waiting: usize,
     /// Set once; Ok may still become an error while rows wait in the queue.
     end: Option<Result<()>>,
 }
@@ -88,7 +90,7 @@ pub(crate) struct Running {
     streamed: AtomicBool,
     /// Told to operators that do not end with their task.
     over: Over,
-    /// The plan is one that `again` calls small, or a lookup: nothing of it is left to be buried.
+    /// The plan is one that `again` calls small: nothing of it is left to be buried.
     small: bool,
 }
 
@@ -165,45 +167,13 @@ impl Running {
         cancel: Cancel,
     ) -> Result<Arc<Running>> {
         let physical = again::fresh(small)?;
-        let open = || Ok(execute_stream(Arc::clone(&physical), Arc::clone(&plan.session.task))?);
-        Ok(Running::start_here(plan, &physical, cancel, open))
-    }
-
-    /// Starts a lookup; its few rows are read by the caller's thread. None: the plan is another.
-    fn look_up(
-        plan: &Plan,
-        execution: Option<&Arc<Execution>>,
-        cancel: Cancel,
-    ) -> Result<Option<Arc<Running>>> {
-        let (Some(lookup), Some(execution)) = (&plan.lookup, execution) else { return Ok(None) };
-        check_may_block("looking up")?;
-        let partitions = plan.session.state.config().target_partitions();
-        let Some(physical) = lookup.plan(execution, partitions)? else { return Ok(None) };
-        if let Some(rows) = few(&physical) {
-            return Ok(Some(Running::start_here(plan, &physical, cancel, || rows.rows())));
-        }
-        let engine = &plan.session.engine;
-        if engine.cluster().is_some() {
-            return Ok(None); // whose members may read parts of it
-        }
-        let (task, promised) = (Arc::clone(&plan.session.task), Arc::clone(&plan.promised));
-        Running::start(engine, physical, task, promised, cancel, Over::default()).map(Some)
-    }
-
-    /// Takes the rows of `physical` that are there now. The rest is left to a pump.
-    fn start_here(
-        plan: &Plan,
-        physical: &Arc<dyn ExecutionPlan>,
-        cancel: Cancel,
-        open: impl FnOnce() -> Result<SendableRecordBatchStream>,
-    ) -> Arc<Running> {
         let (engine, promised) = (&plan.session.engine, &plan.promised);
-        let shown = Some(Arc::clone(physical));
+        let shown = Some(Arc::clone(&physical));
         let running = Running::new(engine, shown, promised, cancel, Over::default(), true);
         let promise = Promise::new(Arc::clone(promised));
         let _entered = engine.pools.cpu.enter();
         let taken = catch(|| {
-            let mut stream = open()?;
+            let mut stream = execute_stream(physical, Arc::clone(&plan.session.task))?;
             Ok(running.take_now(&mut stream, &promise)?.then_some(stream))
         });
         match taken {
@@ -211,7 +181,7 @@ impl Running {
             Ok(None) => running.finish(Ok(())),
             Err(error) => running.finish(Err(error)),
         }
-        running
+        Ok(running)
     }
 
     /// Queues what the stream has now. True: there may be more later.
@@ -247,8 +217,7 @@ impl Running {
                 if channel.queue.is_empty() || !full {
                     channel.queue.push_back((batch, bytes));
                     channel.queued_bytes += bytes;
-                    drop(channel);
-                    self.changed.notify_all();
+                    self.tell(channel);
                     return Ok(());
                 }
             }
@@ -272,9 +241,17 @@ impl Running {
             channel.queued_bytes = 0;
         }
         channel.end = Some(end);
-        drop(channel);
-        self.changed.notify_all();
+        self.tell(channel);
         self.room.notify_one();
+    }
+
+    /// The channel changed.
+    fn tell(&self, channel: MutexGuard<'_, Channel>) {
+        let waiting = channel.waiting > 0;
+        drop(channel);
+        if waiting {
+            self.changed.notify_all();
+        }
     }
 
     /// Ends the query; one that failed is not driven any further.
@@ -326,10 +303,12 @@ impl Running {
             let item = match channel.take() {
                 Some(item) => Some(item),
                 None => {
+                    channel.waiting += 1;
                     let (mut channel, _) = self
                         .changed
                         .wait_timeout(channel, CANCEL_EVERY)
                         .unwrap_or_else(PoisonError::into_inner);
+                    channel.waiting -= 1;
                     channel.take()
                 }
             };
@@ -474,7 +453,7 @@ pub struct igb_query {
 }
 
 /// Physical planning, then starts the pump (channel bounded by channel_bytes). Planning threads
-/// only, but for a plan that looks up (igb_plan_looks_up): any thread of C. The cancel token is copied and asked until the query is freed: its ctx must live as long.
+/// only. The cancel token is copied and asked until the query is freed: its ctx must live as long.
 /// `execution` is shared by its remote scans; NULL: it has none.
 /// Returns 0 and gives *ret_query (igb_query_free); the planner's error.
 ///
@@ -495,15 +474,10 @@ pub unsafe extern "C" fn igb_query_start(
             cancel.check()?;
             let engine = &plan.session.engine;
             let execution = Execution::from_abi(execution, engine);
-            let running = match Running::look_up(plan, execution.as_ref(), cancel)? {
-                Some(running) => running,
-                None => {
-                    let physical = plan.physical(cancel, execution)?;
-                    let promised = Arc::clone(&plan.promised);
-                    let Physical { plan, task, over, .. } = physical;
-                    Running::start(engine, plan, task, promised, cancel, over)?
-                }
-            };
+            let physical = plan.physical(cancel, execution)?;
+            let promised = Arc::clone(&plan.promised);
+            let Physical { plan, task, over, .. } = physical;
+            let running = Running::start(engine, plan, task, promised, cancel, over)?;
             ret_query.write(Box::into_raw(Box::new(igb_query { running })));
             Ok(())
         })

@@ -7,7 +7,7 @@
 use std::ffi::c_void;
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 
 use arrow::datatypes::{FieldRef, Fields, Schema, SchemaRef};
@@ -22,7 +22,7 @@ use datafusion_distributed::DistributedLeafExec;
 use tokio::sync::Semaphore;
 
 use crate::abi::igb_table;
-use crate::engine::{check_may_block, EngineShared, Pools};
+use crate::engine::{EngineShared, Pools};
 use crate::error::{Error, Result};
 use crate::names::marked;
 use crate::store::Release;
@@ -40,7 +40,7 @@ pub(crate) mod tests;
 
 use abi::*;
 use expr::{may_be_offered, unqualified, Trees};
-pub(crate) use lookup::{few, KeyLookup};
+pub(crate) use lookup::KeyLookup;
 pub(crate) use rule::PlanRemote;
 pub(crate) use scan::Parts;
 use scan::{Conjunct, RemoteExec};
@@ -56,8 +56,6 @@ pub(crate) struct Execution {
     parts_max: AtomicUsize,
     /// and as many where the source can.
     parts_wanted: AtomicUsize,
-    /// Nothing of it is open, nor will be: to give it back takes no time.
-    over: AtomicBool,
 }
 
 // The contract of igb_execution.
@@ -83,7 +81,6 @@ impl Execution {
             connected: tokio::sync::Mutex::new(false),
             parts_max: AtomicUsize::new(usize::MAX),
             parts_wanted: AtomicUsize::new(0),
-            over: AtomicBool::new(false),
         }))
     }
 }
@@ -112,37 +109,34 @@ impl Execution {
     }
 
     /// Does what has to wait for the connections of the execution where nobody has waited for them yet.
-    /// Only so many wait at once, so that blocking threads are left to those that have theirs.
+    /// Only so many wait at once (`first`), so that blocking threads are left to those that have theirs,
+    /// of whom so many go on at once (`others`; None: all).
     pub async fn connecting<T>(
         &self,
-        opening: &[Semaphore; 2],
+        first: &Semaphore,
+        others: Option<&Semaphore>,
         connect: impl Future<Output = Result<T>>,
     ) -> Result<T> {
         let mut connected = self.connected.lock().await;
+        // The semaphores are never closed.
         if *connected {
             drop(connected);
+            let _place = match others {
+                Some(others) => others.acquire().await.ok(),
+                None => None,
+            };
             return connect.await;
         }
-        // The semaphores are never closed.
-        let _place = opening[0].acquire().await;
+        let _place = first.acquire().await;
         let done = connect.await;
         *connected = done.is_ok();
         done
-    }
-
-    fn set_over(&self) {
-        // Relaxed: whoever drops it last has synchronised with all who had it.
-        self.over.store(true, Ordering::Relaxed);
     }
 }
 
 impl Drop for Execution {
     fn drop(&mut self) {
-        let release = Release::new(self.table.release, self.table.ctx);
-        match (self.over.load(Ordering::Relaxed), check_may_block("a release")) {
-            (true, Ok(())) => drop(release),
-            _ => release.later(&self.pools),
-        }
+        Release::new(self.table.release, self.table.ctx).later(&self.pools);
     }
 }
 

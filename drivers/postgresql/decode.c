@@ -770,13 +770,12 @@ igloo_status igp_builder_finish(igp_builder *builder, struct ArrowArray *ret_bat
                                       &error);
   if (code != NANOARROW_OK)
     return igd_fail_arrow(reterr, code, "could not finish a batch", error.message);
-  struct ArrowArray batch = builder->array;
-  builder->array.release = NULL;
-  igloo_status status = start_batch(builder, reterr);
-  if (status != IGLOO_OK) {
-    ArrowArrayRelease(&batch);
-    return status;
-  }
-  *ret_batch = batch;
+  ArrowArrayMove(&builder->array, ret_batch);
+  builder->root.length = 0;
+  builder->bytes = 0;
   return IGLOO_OK;
+}
+
+igloo_status igp_builder_begin(igp_builder *builder, struct igd_error *reterr) {
+  return builder->array.release ? IGLOO_OK : start_batch(builder, reterr);
 }

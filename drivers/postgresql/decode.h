@@ -45,8 +45,11 @@ IG_NODISCARD igloo_status igp_builder_copy(igp_builder *builder, const uint8_t *
 int64_t igp_builder_rows(const igp_builder *builder);
 size_t igp_builder_bytes(const igp_builder *builder);
 
-/* Give the batch; the builder is then empty. Texts are checked to be UTF-8 here:
- * DATA_ERROR 22021 naming the column. */
+/* Begin the batch behind one that was given; nothing where one is begun. */
+IG_NODISCARD igloo_status igp_builder_begin(igp_builder *builder,
+                                            struct igd_error *reterr);
+/* Give the batch; the builder is then empty, and not begun. Texts are checked to be UTF-8
+ * here: DATA_ERROR 22021 naming the column. */
 IG_NODISCARD igloo_status igp_builder_finish(igp_builder *builder,
                                              struct ArrowArray *ret_batch,
                                              struct igd_error *reterr);

@@ -158,8 +158,10 @@ static void end_work(struct reader *reader) {
 static igloo_status next_batch(struct igd_reader *base, struct ArrowArray *ret_batch,
                                struct igd_error *reterr) {
   struct reader *reader = (struct reader *)base;
-  if (!reader->ended)
+  if (!reader->ended) {
+    IG_TRY(igp_builder_begin(reader->builder, reterr));
     IG_TRY(reader->copy ? fill_copy(reader, reterr) : fill_rows(reader, reterr));
+  }
   if (reader->ended) end_work(reader);
   if (!igp_builder_rows(reader->builder)) return IGLOO_OK;
   return igp_builder_finish(reader->builder, ret_batch, reterr);

@@ -109,6 +109,15 @@ bool ig_schema_equal(const struct ArrowSchema *a, const struct ArrowSchema *b,
   return equal_at(a, b, with_metadata, 0);
 }
 
+bool ig_schema_same_type(const struct ArrowSchema *a, const struct ArrowSchema *b) {
+  if (strcmp(a->format, b->format) != 0 || a->n_children != b->n_children ||
+      !a->dictionary != !b->dictionary)
+    return false;
+  for (int64_t i = 0; i < a->n_children; i++)
+    if (!ig_schema_same_type(a->children[i], b->children[i])) return false;
+  return !a->dictionary || ig_schema_same_type(a->dictionary, b->dictionary);
+}
+
 /* ---- to text ----------------------------------------------------------------------- */
 
 static void append_bytes(struct ig_buf *out, struct ig_str bytes) {

@@ -37,6 +37,9 @@ void ig_schema_done(struct ArrowSchema *schema);
 bool ig_schema_equal(const struct ArrowSchema *a, const struct ArrowSchema *b,
                      bool with_metadata);
 
+/* Same type, whatever the names and nullability, metadata not looked at. */
+bool ig_schema_same_type(const struct ArrowSchema *a, const struct ArrowSchema *b);
+
 /* A struct of `columns_count` columns with no type yet; nanoarrow's setters fill them. */
 IG_NODISCARD igloo_status ig_schema_new_struct(size_t columns_count,
                                                struct ArrowSchema *ret_schema,

@@ -31,6 +31,7 @@ struct ig_source_type {
   bool any_option;            /* options and secrets go to the driver as they are */
   int64_t page_bytes;
   const char *few_option; /* of a statement, for few rows: to be "false"; NULL: none */
+  bool stops;             /* its own driver returns from what is cancelled, always */
 };
 /* NULL where there is none. */
 const struct ig_source_type *ig_source_type_find(const char *name);
@@ -67,6 +68,7 @@ struct ig_source {
   bool any_schema; /* a table of the default schema is looked for without one */
   int64_t version;
   bool read_only;
+  bool is_ours; /* the driver, so that its types and batches are as it told them */
   const struct ig_source_type *type;
   const struct igloo_dialect *dialect;
   const ig_driver *driver;
@@ -161,6 +163,41 @@ IG_NODISCARD igloo_status ig_part_encode(const struct ig_part *part, char **ret_
 IG_NODISCARD igloo_status ig_part_decode(struct ig_str bytes, ig_arena *arena,
                                          struct ig_part *ret_part,
                                          struct igloo_error *reterr);
+
+/* A part that is being read. The stream holds it, and so does the call that opens it: a
+ * call may be given up and outlive its stream. */
+struct ig_open_part {
+  atomic_uint refs;
+  struct ig_part part;
+  const char *source, *schema, *table, *text, *decisions; /* of the part */
+  const char *shown;                                      /* "s.t"; "": of a query */
+  const struct ArrowSchema *expected;                     /* what it gives */
+  /* What all of these lie in. */
+  ig_arena *arena;             /* NULL: */
+  ig_remote_lookup *lookup;    /* shared, and */
+  char *own_text, *own_answer; /* text and decisions */
+  struct ArrowSchema own_expected;
+};
+/* Decodes. Gives one reference. */
+IG_NODISCARD igloo_status ig_open_part_new(struct ig_str bytes,
+                                           struct ig_open_part **ret_part,
+                                           struct igloo_error *reterr);
+struct ig_open_part *ig_open_part_ref(struct ig_open_part *part);
+struct ig_open_part *ig_open_part_unref(struct ig_open_part *part); /* takes NULL */
+IG_DEFINE_AUTO_STRUCT(ig_open_part, ig_open_part_unref)
+
+/* As ig_remote_open. Takes the part, also on failure. */
+IG_NODISCARD igloo_status ig_rows_open(ig_remote_run *run, struct ig_open_part *part,
+                                       ig_cancel *stop, struct ArrowArrayStream *ret_rows,
+                                       struct igloo_error *reterr);
+
+/* The statement of a request that the source does whole, and its decisions as the log
+ * tells them (both free: ig_free); NULL where it leaves something to test. */
+IG_NODISCARD igloo_status ig_scan_write_whole(ig_remote_table *table,
+                                              const struct ig_scan_request *request,
+                                              const struct ig_remote_settings *settings,
+                                              char **ret_text, char **ret_decisions,
+                                              struct igloo_error *reterr);
 
 /* ---- runs -----------------------------------------------------------------------------
  */

@@ -99,7 +99,10 @@ struct ig_link {
   struct ig_call *call; /* guarded by mu, as all below; held */
   after_function after; /* of the call; NULL: somebody waits */
   void *after_ctx;
-  bool running; /* the thread is in the call */
+  bool running;                /* the thread is in the call */
+  const struct ig_waits *here; /* of a call that its caller makes; NULL: none */
+  int64_t here_us;             /* when the last of those ended */
+  bool watching;               /* the thread looks at them every IG_CONNECTOR_POLL_US */
   bool has_statement;
   uint32_t cancellers;
   bool closing; /* nobody holds it any more */
@@ -344,31 +347,68 @@ static void release_objects(ig_link *link) {
   if (error.release) error.release(&error);
 }
 
+static void cancel_statement(ig_link *link) {
+  struct AdbcError error = ADBC_ERROR_INIT;
+  ig_link_driver(link)->StatementCancel(&link->statement, &error);
+  if (error.release) error.release(&error);
+}
+
+/* The tokens of a call that its caller makes. Before its statement is there, and should
+ * the driver forget it, the next look cancels. The mutex is left meanwhile. */
+static void watch_here_locked(ig_link *link) {
+  if (!link->here || !link->has_statement ||
+      (ig_waits_check(link->here, NULL) == IGLOO_OK &&
+       ig_now_us() < link->here->deadline_us))
+    return;
+  link->cancellers++;
+  ig_mutex_unlock(&link->mu);
+  cancel_statement(link);
+  ig_mutex_lock(&link->mu);
+  link->cancellers--;
+  ig_cond_broadcast(&link->work);
+}
+
+static void expire_locked(ig_link *link) {
+  void (*expire)(void *, ig_link *) = link->expire;
+  void *ctx = link->expire_ctx;
+  link->idle_since_us = 0;
+  ig_mutex_unlock(&link->mu);
+  expire(ctx, link);
+  ig_mutex_lock(&link->mu);
+}
+
+/* Calls that callers make come in rows: as long after one the next needs not wake the
+ * thread for its tokens to be looked at. */
+#define WATCH_US INT64_C(1000000)
+
+/* Until something is to be done. Who parks the link wakes nobody: the wait ends before it
+ * is to expire. */
+static void wait_locked(ig_link *link) {
+  int64_t now = ig_now_us();
+  int64_t since_us = link->idle_since_us ? link->idle_since_us : now;
+  int64_t until = since_us + IG_CONNECTOR_IDLE_US;
+  if (now >= until) {
+    expire_locked(link);
+    return;
+  }
+  link->watching = link->here || (link->here_us && now < link->here_us + WATCH_US);
+  if (link->watching && now + IG_CONNECTOR_POLL_US < until)
+    until = now + IG_CONNECTOR_POLL_US;
+  (void)ig_cond_wait_until(&link->work, &link->mu, until);
+}
+
 /* Wait for work; NULL: the link ends. */
 static struct ig_call *next_call(ig_link *link) {
-  ig_mutex_lock(&link->mu);
-  struct ig_call *call = NULL;
+  IG_LOCK_SCOPE(&link->mu);
   for (;;) {
     if (link->call && !link->running) {
       link->running = true;
-      call = link->call;
-      break;
+      return link->call;
     }
-    if (link->closing) break;
-    /* Who parks the link wakes nobody: this wait ends before it is to expire. */
-    int64_t since_us = link->idle_since_us ? link->idle_since_us : ig_now_us();
-    if (ig_cond_wait_until(&link->work, &link->mu, since_us + IG_CONNECTOR_IDLE_US) ||
-        !link->idle_since_us || ig_now_us() < link->idle_since_us + IG_CONNECTOR_IDLE_US)
-      continue;
-    void (*expire)(void *, ig_link *) = link->expire;
-    void *ctx = link->expire_ctx;
-    link->idle_since_us = 0;
-    ig_mutex_unlock(&link->mu);
-    expire(ctx, link);
-    ig_mutex_lock(&link->mu);
+    if (link->closing) return NULL;
+    watch_here_locked(link);
+    wait_locked(link);
   }
-  ig_mutex_unlock(&link->mu);
-  return call;
 }
 
 static void finish_call(ig_link *link, struct ig_call *call) {
@@ -409,20 +449,17 @@ static void *serve(void *ctx) {
 
 static void *cancel_call(void *ctx) {
   ig_link *link = ctx;
-  const struct AdbcDriver *driver = ig_link_driver(link);
-  struct AdbcError error = ADBC_ERROR_INIT;
   ig_mutex_lock(&link->mu);
   bool statement = link->has_statement && link->running;
   if (statement) link->cancellers++;
   ig_mutex_unlock(&link->mu);
   if (statement) {
-    driver->StatementCancel(&link->statement, &error);
+    cancel_statement(link);
     ig_mutex_lock(&link->mu);
     link->cancellers--;
     ig_cond_broadcast(&link->work);
     ig_mutex_unlock(&link->mu);
   }
-  if (error.release) error.release(&error);
   link_unref(link);
   return NULL;
 }
@@ -447,7 +484,7 @@ static void abandon_locked(ig_link *link) {
 }
 
 static void put_call_locked(ig_link *link, struct ig_call *call) {
-  IG_ASSERT(!link->call && !link->closing);
+  IG_ASSERT(!link->call && !link->here && !link->closing);
   link->call = call;
   atomic_fetch_add(&link->calls, 1);
   link->idle_since_us = 0;
@@ -492,6 +529,33 @@ igloo_status ig_link_call(ig_link *link, struct ig_call *call,
     return stop;
   }
   if (call->status != IGLOO_OK && reterr) *reterr = call->error;
+  return call->status;
+}
+
+igloo_status ig_link_call_here(ig_link *link, struct ig_call *call,
+                               const struct ig_waits *waits, struct igloo_error *reterr) {
+  IG_TRY(ig_waits_check(waits, reterr));
+  ig_mutex_lock(&link->mu);
+  IG_ASSERT(!link->call && !link->here && !link->closing);
+  link->here = waits;
+  link->idle_since_us = 0;
+  bool watching = link->watching;
+  ig_mutex_unlock(&link->mu);
+  atomic_fetch_add(&link->calls, 1);
+  if (!watching) ig_cond_broadcast(&link->work);
+
+  call->status = call->run(link, call, &call->error);
+
+  ig_mutex_lock(&link->mu);
+  link->here = NULL;
+  link->here_us = ig_now_us();
+  ig_mutex_unlock(&link->mu);
+  if (call->status == IGLOO_OK) return IGLOO_OK;
+  IG_TRY(ig_waits_check(waits, reterr));
+  if (ig_now_us() >= waits->deadline_us)
+    return ig_fail(reterr, IGLOO_DEADLINE_EXCEEDED,
+                   "source \"%s\" did not answer in time", link->target->source);
+  if (reterr) *reterr = call->error;
   return call->status;
 }
 
@@ -561,6 +625,7 @@ igloo_status ig_link_open(struct ig_target *target, struct ig_link_group *group,
   IG_AUTO(ig_link) *link = NULL;
   igloo_status status = start_link(target, group, &link, reterr);
   if (status == IGLOO_OK) {
+    IG_ASSERT(link);
     int64_t until = ig_deadline_in(IG_CONNECTOR_CONNECT_US);
     struct ig_waits bounded = *waits;
     if (until < bounded.deadline_us) bounded.deadline_us = until;

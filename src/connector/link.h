@@ -5,7 +5,8 @@
  * cancelling. So no thread of ours calls one: each connection has a thread of its own,
  * and who wants something waits for it, asking its tokens meanwhile. What does not come
  * back in time is given up: the thread, the connection and the call then belong to nobody
- * and go when the driver returns.
+ * and go when the driver returns. A driver that is known to return from what is cancelled
+ * may be called by who waits: then it is the connection's thread that asks the tokens.
  *
  * Owns:    the thread, the driver's objects.
  * Threads: one caller at a time, but for ig_link_close().
@@ -108,6 +109,13 @@ void ig_call_unref(void *call); /* takes NULL */
 IG_NODISCARD igloo_status ig_link_call(ig_link *link, struct ig_call *call,
                                        const struct ig_waits *waits,
                                        struct igloo_error *reterr);
+/* Make the call on this thread, which saves two changes of threads: for a call that does
+ * nothing but run a statement, by a driver whose calls end when that is cancelled,
+ * whatever the server does. As ig_link_call, but that the driver is not inside any more.
+ */
+IG_NODISCARD igloo_status ig_link_call_here(ig_link *link, struct ig_call *call,
+                                            const struct ig_waits *waits,
+                                            struct igloo_error *reterr);
 /* True where it did nothing yet but connect. */
 bool ig_link_is_fresh(const ig_link *link);
 /* Hand the call over (taken) and do not wait; `after` is called on the link's thread with
@@ -119,7 +127,8 @@ void ig_link_post(ig_link *link, struct ig_call *call,
  * once; it may close the link where nobody else can have taken it meanwhile. */
 void ig_link_park(ig_link *link, void (*expire)(void *ctx, ig_link *link), void *ctx);
 
-/* ---- for `run`, on the link's thread ------------------------------------------------
+/* ---- for `run`, on the thread that makes the call
+ * ------------------------------------------------
  */
 
 const struct AdbcDriver *ig_link_driver(ig_link *link);

@@ -1,4 +1,5 @@
 /* part.c -- parts as bytes: all that another process needs to read one, and no secret. */
+#include "arrow/schema.h"
 #include "base/limits.h"
 #include "base/protobuf.h"
 #include "connector/internal.h"
@@ -50,5 +51,60 @@ igloo_status ig_part_decode(struct ig_str bytes, ig_arena *arena,
     return ig_fail_state(reterr, IGLOO_INVALID_ARGUMENT, "08P01",
                          "these bytes are no part of a scan");
   *ret_part = part;
+  return IGLOO_OK;
+}
+
+/* ---- that is being read ------------------------------------------------------------ */
+
+/* Its bytes with columns, and its texts once more for who reads C strings. */
+#define ARENA_BYTES_MAX (4 * IG_CONNECTOR_PART_ENCODED_MAX)
+
+struct ig_open_part *ig_open_part_ref(struct ig_open_part *part) {
+  atomic_fetch_add(&part->refs, 1);
+  return part;
+}
+
+struct ig_open_part *ig_open_part_unref(struct ig_open_part *part) {
+  if (!part || atomic_fetch_sub(&part->refs, 1) != 1) return NULL;
+  ig_schema_done(&part->own_expected);
+  ig_arena_free(part->arena);
+  ig_free(part->own_text);
+  ig_free(part->own_answer);
+  ig_remote_lookup_unref(part->lookup);
+  ig_free(part);
+  return NULL;
+}
+
+static igloo_status copy_texts(struct ig_open_part *open, struct igloo_error *reterr) {
+  const struct ig_part *part = &open->part;
+  ig_arena *arena = open->arena;
+  open->source = ig_arena_strdup(arena, part->source);
+  open->schema = ig_arena_strdup(arena, part->schema);
+  open->table = ig_arena_strdup(arena, part->table);
+  open->text = ig_arena_strdup(arena, part->text);
+  open->decisions = ig_arena_strdup(arena, part->decisions);
+  open->shown = part->table.len
+                    ? ig_arena_fmt(arena, "%.*s.%.*s", IG_STR_ARG(part->schema),
+                                   IG_STR_ARG(part->table))
+                    : "";
+  bool all = open->source && open->schema && open->table && open->text &&
+             open->decisions && open->shown;
+  return all ? IGLOO_OK : ig_arena_fail(arena, reterr);
+}
+
+igloo_status ig_open_part_new(struct ig_str bytes, struct ig_open_part **ret_part,
+                              struct igloo_error *reterr) {
+  IG_AUTO_STRUCT(ig_open_part) *open = ig_calloc(1, sizeof(*open));
+  if (!open) return ig_fail_oom(reterr);
+  atomic_init(&open->refs, 1);
+  open->arena = ig_arena_new(ARENA_BYTES_MAX);
+  if (!open->arena) return ig_fail_oom(reterr);
+  char *copy = ig_arena_strdup(open->arena, bytes);
+  if (!copy) return ig_arena_fail(open->arena, reterr);
+  IG_TRY(ig_part_decode(ig_str_make(copy, bytes.len), open->arena, &open->part, reterr));
+  IG_TRY(copy_texts(open, reterr));
+  IG_TRY(ig_schema_from_text(open->part.expected, &open->own_expected, reterr));
+  open->expected = &open->own_expected;
+  *ret_part = IG_TAKE(open);
   return IGLOO_OK;
 }

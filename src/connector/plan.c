@@ -261,6 +261,33 @@ static igloo_status write_text(const struct plan *plan, const ig_remote_scan *sc
   return ig_buf_steal(&text, ret_text, reterr);
 }
 
+igloo_status ig_scan_write_whole(ig_remote_table *table,
+                                 const struct ig_scan_request *request,
+                                 const struct ig_remote_settings *settings,
+                                 char **ret_text, char **ret_decisions,
+                                 struct igloo_error *reterr) {
+  struct plan plan = {
+      .table = table, .request = request, .settings = settings, .all_exact = true};
+  ig_remote_scan scan = {.table = table};
+  ig_buf_init(&plan.where, IG_DIALECT_TEXT_MAX);
+  ig_buf_init(&plan.group, IG_DIALECT_TEXT_MAX);
+  char *text = NULL;
+  igloo_status status = add_filters(&plan, &scan, reterr);
+  if (status == IGLOO_OK && plan.all_exact)
+    status = write_text(&plan, &scan, 0, 1, &text, reterr);
+  ig_buf_done(&plan.where);
+  ig_buf_done(&plan.group);
+  ig_free(scan.decisions);
+  if (!text) { /* failed, or not whole */
+    ig_free(scan.decided);
+    scan.decided = NULL;
+  }
+  if (status != IGLOO_OK) return status;
+  *ret_text = text;
+  *ret_decisions = scan.decided;
+  return IGLOO_OK;
+}
+
 /* Filters keep some of the rows; how many is the source's secret. */
 static int64_t estimate_rows(const struct plan *plan, const ig_remote_scan *scan,
                              uint32_t count) {
@@ -421,10 +448,6 @@ bool ig_remote_scan_limit_done(const ig_remote_scan *scan) {
 
 bool ig_remote_scan_sort_done(const ig_remote_scan *scan) {
   return scan->sort_done;
-}
-
-bool ig_remote_scan_is_short(const ig_remote_scan *scan) {
-  return scan->few;
 }
 
 const struct ArrowSchema *ig_remote_scan_schema(const ig_remote_scan *scan) {

@@ -12,19 +12,13 @@
 #include "connector/internal.h"
 #include "connector/pushdown_log.h"
 
-/* Columns and texts of a part, decoded. */
-#define PART_ARENA_BYTES_MAX (2 * IG_CONNECTOR_PART_ENCODED_MAX)
-
 struct rows {
-  ig_remote_run *run;         /* shared */
-  struct ig_run_source *slot; /* of the run */
-  ig_cancel *stop;            /* shared; NULL: none */
-  ig_arena *arena;            /* of `part`, and its bytes */
-  struct ig_part part;
-  struct ArrowSchema schema; /* what is promised, and given */
-  ig_link *link;             /* NULL once it was given back */
-  struct ig_call *end;       /* made in time: what ends a stream must not fail */
-  struct end *ending;
+  ig_remote_run *run;              /* shared */
+  struct ig_run_source *slot;      /* of the run */
+  ig_cancel *stop;                 /* shared; NULL: none */
+  struct ig_open_part *open;       /* shared */
+  ig_link *link;                   /* NULL once it was given back */
+  struct end_call *end;            /* made in time: what ends a stream must not fail */
   struct ArrowArrayView view;      /* of what the driver gives */
   struct ArrowArray first, second; /* came with opening */
   bool opened, drained, logged;
@@ -35,15 +29,6 @@ struct rows {
 
 /* ---- the promise ----------------------------------------------------------------------
  */
-
-static bool same_type(const struct ArrowSchema *a, const struct ArrowSchema *b) {
-  if (strcmp(a->format, b->format) != 0 || a->n_children != b->n_children ||
-      !a->dictionary != !b->dictionary)
-    return false;
-  for (int64_t i = 0; i < a->n_children; i++)
-    if (!same_type(a->children[i], b->children[i])) return false;
-  return !a->dictionary || same_type(a->dictionary, b->dictionary);
-}
 
 static igloo_status fail_changed(const struct ig_part *part, struct igloo_error *reterr) {
   ig_fail_state(reterr, IGLOO_FAILED_PRECONDITION, "0A000", "schema of \"%.*s\" changed",
@@ -84,7 +69,7 @@ static igloo_status check_schema(const struct ig_part *part,
   for (int64_t i = 0; i < promised->n_children; i++) {
     int64_t column = column_of(part, i);
     if (column >= given->n_children) return fail_changed(part, reterr);
-    if (!same_type(promised->children[i], given->children[column]))
+    if (!ig_schema_same_type(promised->children[i], given->children[column]))
       return fail_type(part, promised->children[i], given->children[column], reterr);
   }
   if (part->columns.len == 0 && given->n_children != promised->n_children)
@@ -97,23 +82,20 @@ static igloo_status check_schema(const struct ig_part *part,
 
 struct open_call {
   struct ig_call call;
-  ig_source *source; /* held */
-  ig_arena *arena;   /* of `part`: the call may outlive who made it */
-  struct ig_part part;
-  char *schema_name, *table_name, *text;
+  ig_source *source;         /* held */
+  struct ig_open_part *open; /* held */
   bool guarded; /* a text of the user's, outside a snapshot: it must not write */
-  struct ArrowSchema promised, given;
+  struct ArrowSchema given;
   struct ArrowArray first, second;
   bool ended; /* they are all there is, and the statement is gone */
 };
 
 static void open_call_free(struct ig_call *call) {
   struct open_call *self = (struct open_call *)call;
-  ig_schema_done(&self->promised);
   ig_schema_done(&self->given);
   ig_array_done(&self->first);
   ig_array_done(&self->second);
-  ig_arena_free(self->arena);
+  ig_open_part_unref(self->open);
   ig_source_unref(self->source);
 }
 
@@ -123,20 +105,21 @@ static bool table_changed(ig_link *link, struct open_call *self,
                           const struct igloo_error *error) {
   static const char *const states[] = {"42703", "42P01", "3F000",
                                        "42704", "42883", "42804"};
-  if (self->part.table.len == 0) return false;
+  const struct ig_open_part *open = self->open;
+  if (open->part.table.len == 0) return false;
   IG_AUTO_SCHEMA now = {0};
-  igloo_status status = ig_link_table_schema(link, self->source, self->schema_name,
-                                             self->table_name, &now, NULL);
+  igloo_status status =
+      ig_link_table_schema(link, self->source, open->schema, open->table, &now, NULL);
   if (status == IGLOO_NOT_FOUND) return true;
   if (status != IGLOO_OK) {
     for (size_t i = 0; i < IG_ARRAY_LEN(states); i++)
       if (strcmp(error->sqlstate, states[i]) == 0) return true;
     return false;
   }
-  for (int64_t i = 0; i < self->promised.n_children; i++) {
-    const struct ArrowSchema *column = self->promised.children[i];
+  for (int64_t i = 0; i < open->expected->n_children; i++) {
+    const struct ArrowSchema *column = open->expected->children[i];
     int64_t found = ig_schema_find(&now, ig_str_from_cstr(column->name));
-    if (found < 0 || !same_type(column, now.children[found])) return true;
+    if (found < 0 || !ig_schema_same_type(column, now.children[found])) return true;
   }
   return false;
 }
@@ -176,10 +159,10 @@ static igloo_status run_statement(ig_link *link, struct open_call *self,
   ig_array_done(&self->first);
   ig_array_done(&self->second);
   if (self->guarded) IG_TRY(ig_link_begin_reading(link, false, reterr));
-  IG_TRY(ig_link_statement_begin(link, self->text, &statement, reterr));
+  IG_TRY(ig_link_statement_begin(link, self->open->text, &statement, reterr));
   if (self->guarded)
     wish_option(link, statement, "igloo.read_only", ADBC_OPTION_VALUE_ENABLED);
-  if (self->part.few && self->source->type->few_option)
+  if (self->open->part.few && self->source->type->few_option)
     wish_option(link, statement, self->source->type->few_option,
                 ADBC_OPTION_VALUE_DISABLED);
   IG_TRY(ig_link_fail(
@@ -187,7 +170,7 @@ static igloo_status run_statement(ig_link *link, struct open_call *self,
       &error, reterr));
   int code = stream->get_schema(stream, &self->given);
   if (code) return ig_link_fail_stream(link, code, stream, reterr);
-  IG_TRY(check_schema(&self->part, &self->promised, &self->given, reterr));
+  IG_TRY(check_schema(&self->open->part, self->open->expected, &self->given, reterr));
   code = stream->get_next(stream, &self->first);
   return code ? ig_link_fail_stream(link, code, stream, reterr)
               : try_end(link, self, reterr);
@@ -200,21 +183,31 @@ static bool may_be_changed(igloo_status status) {
          status == IGLOO_IO_ERROR;
 }
 
-static igloo_status run_open(ig_link *link, struct ig_call *call,
+static igloo_status run_here(ig_link *link, struct ig_call *call,
                              struct igloo_error *reterr) {
+  igloo_status status = run_statement(link, (struct open_call *)call, reterr);
+  if (status != IGLOO_OK) ig_link_statement_end(link, true);
+  return status;
+}
+
+/* Why the call failed, which it says so far. */
+static igloo_status run_explain(ig_link *link, struct ig_call *call,
+                                struct igloo_error *reterr) {
   struct open_call *self = (struct open_call *)call;
-  struct igloo_error error = {0};
-  igloo_status status = run_statement(link, self, &error);
-  if (status == IGLOO_OK) return IGLOO_OK;
-  ig_link_statement_end(link, true);
-  if (may_be_changed(status) && table_changed(link, self, &error)) {
-    char *detail = ig_strdup(error.message);
-    status = fail_changed(&self->part, &error);
+  struct igloo_error error = call->error;
+  if (table_changed(link, self, &error)) {
+    IG_AUTO_CHAR *detail = ig_strdup(error.message);
+    (void)fail_changed(&self->open->part, &error);
     if (detail) ig_error_detail(&error, "%s.", detail);
-    ig_free(detail);
   }
   if (reterr) *reterr = error;
-  return status;
+  return error.status;
+}
+
+static igloo_status run_open(ig_link *link, struct ig_call *call,
+                             struct igloo_error *reterr) {
+  igloo_status status = run_here(link, call, reterr);
+  return may_be_changed(status) ? run_explain(link, call, reterr) : status;
 }
 
 struct next_call {
@@ -236,6 +229,8 @@ static igloo_status run_next(ig_link *link, struct ig_call *call,
 struct end_call {
   struct ig_call call;
   bool undrained, in_snapshot;
+  ig_remote_run *run; /* shared once it is posted; whom the link goes back to */
+  struct ig_run_source *slot;
 };
 
 static igloo_status run_end(ig_link *link, struct ig_call *call,
@@ -251,16 +246,14 @@ static igloo_status run_end(ig_link *link, struct ig_call *call,
  * ------------------------------------------------------------------------
  */
 
-struct end {
-  ig_remote_run *run;
-  struct ig_run_source *slot;
-};
+static void end_call_free(struct ig_call *call) {
+  ig_remote_run_unref(((struct end_call *)call)->run);
+}
 
 static void after_end(void *ctx, ig_link *link, igloo_status status) {
-  struct end *end = ctx;
+  struct end_call *end = ctx;
   ig_run_give(end->run, end->slot, link, status);
-  ig_remote_run_unref(end->run);
-  ig_free(end);
+  ig_call_unref(end);
 }
 
 static void log_rows(struct rows *self, const char *sqlstate) {
@@ -284,13 +277,14 @@ static void let_go(struct rows *self, igloo_status status, const char *sqlstate)
     ig_run_give(self->run, self->slot, link, status);
     return;
   }
-  struct end_call *call = (struct end_call *)IG_TAKE(self->end);
-  struct end *end = IG_TAKE(self->ending);
-  IG_ASSERT(call && end); /* as long as there is a link */
-  call->undrained = !self->drained;
-  call->in_snapshot = ig_run_in_snapshot(self->run, self->slot);
-  *end = (struct end){.run = ig_remote_run_ref(self->run), .slot = self->slot};
-  ig_link_post(link, &call->call, after_end, end);
+  struct end_call *end = IG_TAKE(self->end);
+  IG_ASSERT(end); /* as long as there is a link */
+  end->undrained = !self->drained;
+  end->in_snapshot = ig_run_in_snapshot(self->run, self->slot);
+  end->run = ig_remote_run_ref(self->run);
+  end->slot = self->slot;
+  atomic_fetch_add(&end->call.refs, 1); /* of after_end */
+  ig_link_post(link, &end->call, after_end, end);
 }
 
 static void rows_free(struct rows *self) {
@@ -299,10 +293,8 @@ static void rows_free(struct rows *self) {
   ig_array_done(&self->first);
   ig_array_done(&self->second);
   ArrowArrayViewReset(&self->view);
-  ig_schema_done(&self->schema);
   ig_call_unref(self->end);
-  ig_free(self->ending);
-  ig_arena_free(self->arena);
+  ig_open_part_unref(self->open);
   ig_cancel_unref(self->stop);
   ig_remote_run_unref(self->run);
   ig_free(self);
@@ -343,15 +335,16 @@ static igloo_status pick_columns(const struct rows *self, struct ArrowArray *bat
   IG_AUTO_ARRAY picked = {0};
   IG_AUTO_ARRAY given = *batch;
   batch->release = NULL;
-  size_t count = self->part.columns.len;
+  const struct ig_part *part = &self->open->part;
+  size_t count = part->columns.len;
   int code = ArrowArrayInitFromType(&picked, NANOARROW_TYPE_STRUCT);
   if (code == NANOARROW_OK) code = ArrowArrayAllocateChildren(&picked, (int64_t)count);
   if (code != NANOARROW_OK) return ig_fail_oom(reterr);
   for (size_t i = 0; i < count; i++) {
-    struct ArrowArray *column = given.children[self->part.columns.items[i]];
+    struct ArrowArray *column = given.children[part->columns.items[i]];
     if (!column->release)
       return ig_fail(reterr, IGLOO_INTERNAL, "a column of \"%.*s\" was asked for twice",
-                     IG_STR_ARG(self->part.label));
+                     IG_STR_ARG(part->label));
     ArrowArrayMove(column, picked.children[i]);
   }
   picked.length = given.length;
@@ -372,11 +365,11 @@ static igloo_status convert(struct rows *self, struct ArrowArray *batch,
   int code = ArrowArrayViewSetArray(&self->view, &given, &why);
   if (code != NANOARROW_OK)
     return ig_fail(reterr, IGLOO_DATA_ERROR, "\"%.*s\" gave a malformed batch: %s",
-                   IG_STR_ARG(self->part.label), why.message);
+                   IG_STR_ARG(self->open->part.label), why.message);
   self->entry.rows += given.length;
   self->entry.bytes += bytes_of(&self->view);
-  if (self->part.counts) return make_counted(given.length, ret_batch, reterr);
-  if (self->part.columns.len) return pick_columns(self, &given, ret_batch, reterr);
+  if (self->open->part.counts) return make_counted(given.length, ret_batch, reterr);
+  if (self->open->part.columns.len) return pick_columns(self, &given, ret_batch, reterr);
   *ret_batch = given;
   given.release = NULL;
   return IGLOO_OK;
@@ -437,7 +430,7 @@ static int errno_of(igloo_status status) {
 static int rows_get_schema(struct ArrowArrayStream *stream, struct ArrowSchema *out) {
   struct rows *self = stream->private_data;
   ig_error_reset(&self->error);
-  return errno_of(ig_schema_copy(&self->schema, out, &self->error));
+  return errno_of(ig_schema_copy(self->open->expected, out, &self->error));
 }
 
 static int rows_get_next(struct ArrowArrayStream *stream, struct ArrowArray *out) {
@@ -458,79 +451,59 @@ static void rows_release(struct ArrowArrayStream *stream) {
   stream->release = NULL;
 }
 
+/* NULL for a stream of others. */
+static const struct rows *rows_of(const struct ArrowArrayStream *rows) {
+  return rows->get_next == rows_get_next ? rows->private_data : NULL;
+}
+
+bool ig_stream_is_whole(const struct ArrowArrayStream *rows) {
+  const struct rows *self = rows_of(rows);
+  return self && !self->link;
+}
+
+int64_t ig_stream_bytes(const struct ArrowArrayStream *rows) {
+  const struct rows *self = rows_of(rows);
+  return self ? self->entry.bytes : 0;
+}
+
 igloo_status ig_stream_error(const struct ArrowArrayStream *rows,
                              struct igloo_error *reterr) {
-  if (rows->get_next != rows_get_next || !rows->private_data) return IGLOO_OK;
-  const struct rows *self = rows->private_data;
+  const struct rows *self = rows_of(rows);
+  if (!self) return IGLOO_OK;
   if (self->error.status != IGLOO_OK && reterr) *reterr = self->error;
   return self->error.status;
 }
 
 /* ---- opening ---------------------------------------------------------------------- */
 
-static igloo_status decode(ig_arena *arena, struct ig_str bytes, struct ig_part *ret_part,
-                           struct igloo_error *reterr) {
-  char *copy = ig_arena_strdup(arena, bytes);
-  if (!copy) return ig_arena_fail(arena, reterr);
-  return ig_part_decode(ig_str_make(copy, bytes.len), arena, ret_part, reterr);
-}
-
-/* Texts of a part for who reads C strings. */
-static char *cstr(ig_arena *arena, struct ig_str text) {
-  return ig_arena_strdup(arena, text);
-}
-
-static igloo_status make_open_call(ig_source *source, struct ig_str bytes,
-                                   struct open_call **ret_call,
+static igloo_status make_open_call(const struct rows *rows, struct open_call **ret_call,
                                    struct igloo_error *reterr) {
   struct open_call *call = ig_call_new(sizeof(*call), run_open, open_call_free);
   if (!call) return ig_fail_oom(reterr);
-  call->source = ig_source_ref(source);
-  call->arena = ig_arena_new(PART_ARENA_BYTES_MAX);
-  igloo_status status =
-      call->arena ? decode(call->arena, bytes, &call->part, reterr) : ig_fail_oom(reterr);
-  if (status == IGLOO_OK)
-    status = ig_schema_from_text(call->part.expected, &call->promised, reterr);
-  if (status == IGLOO_OK) {
-    call->schema_name = cstr(call->arena, call->part.schema);
-    call->table_name = cstr(call->arena, call->part.table);
-    call->text = cstr(call->arena, call->part.text);
-    if (!call->schema_name || !call->table_name || !call->text)
-      status = ig_arena_fail(call->arena, reterr);
-  }
-  if (status != IGLOO_OK) {
-    ig_call_unref(call);
-    return status;
-  }
+  call->source = ig_source_ref(ig_run_peek_source(rows->slot));
+  call->open = ig_open_part_ref(rows->open);
   *ret_call = call;
   return IGLOO_OK;
 }
 
-static igloo_status make_entry(struct rows *self, struct igloo_error *reterr) {
-  const struct ig_part *part = &self->part;
+static void make_entry(struct rows *self) {
+  const struct ig_open_part *open = self->open;
   self->began_us = ig_now_us();
   self->entry = (struct ig_pushdown_entry){
       .query_id = ig_run_settings(self->run)->query_id,
       .started_us = ig_wall_us(),
-      .part = part->part,
-      .parts = part->parts,
-      .source = cstr(self->arena, part->source),
-      .table = part->table.len
-                   ? ig_arena_fmt(self->arena, "%.*s.%.*s", IG_STR_ARG(part->schema),
-                                  IG_STR_ARG(part->table))
-                   : "",
-      .text = cstr(self->arena, part->text),
-      .decisions = cstr(self->arena, part->decisions),
+      .part = open->part.part,
+      .parts = open->part.parts,
+      .source = open->source,
+      .table = open->shown,
+      .text = open->text,
+      .decisions = open->decisions,
   };
-  if (!self->entry.source || !self->entry.table || !self->entry.text ||
-      !self->entry.decisions)
-    return ig_arena_fail(self->arena, reterr);
-  return IGLOO_OK;
 }
 
 static igloo_status find_slot(struct rows *self, ig_remote_run *run,
                               struct igloo_error *reterr) {
-  const struct ig_part *part = &self->part;
+  const struct ig_part *part = &self->open->part;
   self->slot = ig_run_find(run, part->source, part->version);
   if (self->slot) return IGLOO_OK;
   ig_source *source = ig_sources_find(ig_run_peek_sources(run), part->source);
@@ -546,37 +519,56 @@ static igloo_status find_slot(struct rows *self, ig_remote_run *run,
   return status;
 }
 
-static igloo_status make_rows(ig_remote_run *run, struct ig_str bytes, ig_cancel *stop,
-                              struct rows **ret_rows, struct igloo_error *reterr) {
+/* Takes `open`, also on failure. */
+static igloo_status make_rows(ig_remote_run *run, struct ig_open_part *open,
+                              ig_cancel *stop, struct rows **ret_rows,
+                              struct igloo_error *reterr) {
+  IG_AUTO_STRUCT(ig_open_part) *held = open;
   struct rows *self = ig_calloc(1, sizeof(*self));
   if (!self) return ig_fail_oom(reterr);
   ArrowArrayViewInitFromType(&self->view, NANOARROW_TYPE_UNINITIALIZED);
   self->run = ig_remote_run_ref(run);
   self->stop = stop ? ig_cancel_ref(stop) : NULL;
-  self->arena = ig_arena_new(PART_ARENA_BYTES_MAX);
-  self->end = ig_call_new(sizeof(struct end_call), run_end, NULL);
-  self->ending = ig_calloc(1, sizeof(*self->ending));
-  igloo_status status = self->arena && self->end && self->ending
-                            ? decode(self->arena, bytes, &self->part, reterr)
-                            : ig_fail_oom(reterr);
-  if (status == IGLOO_OK) status = find_slot(self, run, reterr);
-  if (status == IGLOO_OK) status = make_entry(self, reterr);
-  if (status == IGLOO_OK)
-    *ret_rows = self;
-  else
+  self->open = IG_TAKE(held);
+  self->end = ig_call_new(sizeof(*self->end), run_end, end_call_free);
+  igloo_status status = self->end ? find_slot(self, run, reterr) : ig_fail_oom(reterr);
+  if (status != IGLOO_OK) {
     rows_free(self);
-  return status;
+    return status;
+  }
+  make_entry(self);
+  *ret_rows = self;
+  return IGLOO_OK;
+}
+
+/* A lookup takes about as long as to change threads. What it failed with is looked into
+ * on the link's own: no statement is cancelled there. */
+static igloo_status make_call(ig_link *link, struct open_call *call,
+                              const struct ig_waits *waits, struct igloo_error *reterr) {
+  struct ig_call *base = &call->call;
+  bool here = call->open->lookup && call->source->is_ours && call->source->type->stops;
+  if (here) {
+    base->run = run_here;
+    igloo_status status = ig_link_call_here(link, base, waits, reterr);
+    if (!may_be_changed(status)) return status;
+    base->run = run_explain;
+  } else {
+    base->run = run_open;
+  }
+  return ig_link_call(link, base, waits, reterr);
 }
 
 static igloo_status open_once(struct rows *self, struct open_call *call,
                               struct igloo_error *reterr) {
   ig_link *link = NULL;
   struct ig_waits waits = waits_of(self);
-  IG_TRY(ig_run_take(self->run, self->slot, self->part.snapshot, &waits, &link, reterr));
+  IG_TRY(ig_run_take(self->run, self->slot, self->open->part.snapshot, &waits, &link,
+                     reterr));
   ig_source *source = ig_run_peek_source(self->slot);
   atomic_fetch_add(&source->statements, 1);
-  call->guarded = call->part.table.len == 0 && !ig_run_in_snapshot(self->run, self->slot);
-  igloo_status status = ig_link_call(link, &call->call, &waits, reterr);
+  call->guarded =
+      call->open->part.table.len == 0 && !ig_run_in_snapshot(self->run, self->slot);
+  igloo_status status = make_call(link, call, &waits, reterr);
   if (status == IGLOO_OK)
     self->link = link;
   else
@@ -611,7 +603,7 @@ static igloo_status start(struct rows *self, struct open_call *call,
   if (status != IGLOO_OK) {
     ig_source *source = ig_run_peek_source(self->slot);
     if (error.status == IGLOO_FAILED_PRECONDITION)
-      ig_source_forget(source, call->part.schema, call->part.table);
+      ig_source_forget(source, call->open->part.schema, call->open->part.table);
     log_rows(self, error.sqlstate);
     if (reterr) *reterr = error;
     return status;
@@ -621,8 +613,6 @@ static igloo_status start(struct rows *self, struct open_call *call,
   call->first.release = NULL;
   self->second = call->second;
   call->second.release = NULL;
-  self->schema = call->promised;
-  call->promised.release = NULL;
   struct ArrowError why = {0};
   int code = ArrowArrayViewInitFromSchema(&self->view, &call->given, &why);
   if (code == NANOARROW_OK) return IGLOO_OK;
@@ -630,15 +620,12 @@ static igloo_status start(struct rows *self, struct open_call *call,
                         : ig_fail(reterr, IGLOO_DATA_ERROR, "%s", why.message);
 }
 
-igloo_status ig_remote_open(ig_remote_run *run, struct ig_str bytes, ig_cancel *stop,
-                            struct ArrowArrayStream *ret_rows,
-                            struct igloo_error *reterr) {
+igloo_status ig_rows_open(ig_remote_run *run, struct ig_open_part *part, ig_cancel *stop,
+                          struct ArrowArrayStream *ret_rows, struct igloo_error *reterr) {
   struct rows *self = NULL;
   struct open_call *call = NULL;
-  IG_TRY(make_rows(run, bytes, stop, &self, reterr));
-  IG_ASSERT(self);
-  igloo_status status =
-      make_open_call(ig_run_peek_source(self->slot), bytes, &call, reterr);
+  IG_TRY(make_rows(run, part, stop, &self, reterr));
+  igloo_status status = make_open_call(self, &call, reterr);
   if (status == IGLOO_OK)
     status = start(self, call, reterr);
   else
@@ -654,4 +641,12 @@ igloo_status ig_remote_open(ig_remote_run *run, struct ig_str bytes, ig_cancel *
                                         .release = rows_release,
                                         .private_data = self};
   return IGLOO_OK;
+}
+
+igloo_status ig_remote_open(ig_remote_run *run, struct ig_str bytes, ig_cancel *stop,
+                            struct ArrowArrayStream *ret_rows,
+                            struct igloo_error *reterr) {
+  struct ig_open_part *part = NULL;
+  IG_TRY(ig_open_part_new(bytes, &part, reterr));
+  return ig_rows_open(run, part, stop, ret_rows, reterr);
 }

@@ -589,10 +589,13 @@ bool ig_run_is_offer(ig_remote_run *run, const uint8_t id[IG_RUN_OFFER_BYTES]) {
   return memcmp(run->offer, id, sizeof(run->offer)) == 0 && try_ref(run);
 }
 
-/* The first source from `slot` on that is read in several parts; NULL: none. */
+/* The first source after `before` (NULL: of all) that is read in several parts; NULL:
+ * none.
+ */
 static struct ig_run_source *find_several(ig_remote_run *run,
-                                          struct ig_run_source *slot) {
+                                          const struct ig_run_source *before) {
   IG_LOCK_SCOPE(&run->mu);
+  struct ig_run_source *slot = before ? before->next : run->slots;
   while (slot && (slot->planned < 2 || !ig_source_has_snapshots(slot->source)))
     slot = slot->next;
   return slot;
@@ -615,10 +618,10 @@ static igloo_status take_snapshot(ig_remote_run *run, struct ig_run_source *slot
 
 igloo_status ig_remote_run_offer(ig_remote_run *run, const uint8_t id[IG_RUN_OFFER_BYTES],
                                  struct igloo_error *reterr) {
-  struct ig_run_source *slot = find_several(run, run->slots);
+  struct ig_run_source *slot = find_several(run, NULL);
   while (slot) {
     IG_TRY(take_snapshot(run, slot, reterr));
-    slot = find_several(run, slot->next);
+    slot = find_several(run, slot);
   }
   ig_sources_offer(run->sources, run, id);
   return IGLOO_OK;

@@ -29,6 +29,8 @@ typedef struct ig_source ig_source;             /* one of them */
 typedef struct ig_remote_table ig_remote_table; /* a table as it was looked at */
 typedef struct ig_remote_run ig_remote_run;     /* one execution: its snapshots */
 typedef struct ig_remote_scan ig_remote_scan;   /* a planned scan: its parts */
+typedef struct ig_remote_lookup
+    ig_remote_lookup; /* a lookup by key, but for its values */
 
 struct ig_source_option {
   const char *key, *value;
@@ -223,8 +225,6 @@ const struct ig_remote_decision *ig_remote_scan_decisions(const ig_remote_scan *
 const char *ig_remote_scan_snapshot(const ig_remote_scan *scan);
 bool ig_remote_scan_limit_done(const ig_remote_scan *scan);
 bool ig_remote_scan_sort_done(const ig_remote_scan *scan);
-/* Few rows are expected: a key is looked up, or the limit is small. */
-bool ig_remote_scan_is_short(const ig_remote_scan *scan);
 /* Struct of what its parts give: the request's columns. */
 const struct ArrowSchema *ig_remote_scan_schema(const ig_remote_scan *scan);
 
@@ -242,6 +242,44 @@ IG_NODISCARD igloo_status ig_remote_open(ig_remote_run *run, struct ig_str bytes
  * it did not fail, or the stream is none of ig_remote_open(). */
 igloo_status ig_stream_error(const struct ArrowArrayStream *rows,
                              struct igloo_error *reterr);
+
+/* False while more than was fetched by ig_remote_open may come. */
+bool ig_stream_is_whole(const struct ArrowArrayStream *rows);
+/* Bytes that such a stream gave so far. */
+int64_t ig_stream_bytes(const struct ArrowArrayStream *rows);
+
+/* ---- lookups ------------------------------------------------------------------------
+ */
+
+/* Keys of more columns are none. */
+#define IG_LOOKUP_KEYS_MAX 8
+
+/* Columns (each once) of the rows of `table` whose key columns equal values that come
+ * later. Gives one reference, or NULL where nothing is gained: the rows may be many, or
+ * the driver is not ours. */
+IG_NODISCARD igloo_status ig_remote_lookup_new(ig_remote_table *table,
+                                               const int32_t *columns,
+                                               size_t columns_count, const int32_t *keys,
+                                               size_t keys_count,
+                                               ig_remote_lookup **ret_lookup,
+                                               struct igloo_error *reterr);
+ig_remote_lookup *ig_remote_lookup_ref(ig_remote_lookup *lookup);
+ig_remote_lookup *ig_remote_lookup_unref(ig_remote_lookup *lookup); /* NULL as above */
+IG_DEFINE_AUTO(ig_remote_lookup, ig_remote_lookup_unref)
+/* Struct of its columns, in their order; of a key, its type. Borrowed. */
+const struct ArrowSchema *ig_remote_lookup_schema(const ig_remote_lookup *lookup);
+const struct ArrowSchema *ig_remote_lookup_key(const ig_remote_lookup *lookup,
+                                               size_t index);
+
+/* Look up: plan and open the one part that it is, with a value for each key: one row of
+ * its column's type, not NULL, borrowed for the call. Gives *ret_rows as ig_remote_open
+ * does; released, where the source would leave something to test: then nothing happened.
+ */
+IG_NODISCARD igloo_status ig_remote_lookup_open(ig_remote_lookup *lookup,
+                                                const struct ArrowArray *const *values,
+                                                ig_remote_run *run,
+                                                struct ArrowArrayStream *ret_rows,
+                                                struct igloo_error *reterr);
 
 /* ---- writing ------------------------------------------------------------------------
  */

@@ -251,6 +251,7 @@ static igloo_status find_driver(const ig_sources *sources,
                                 const struct ig_source_definition *definition,
                                 ig_source *source, struct igloo_error *reterr) {
   const char *name = ig_source_own_option(definition, "driver");
+  source->is_ours = !name && source->type->driver;
   if (!name) name = source->type->driver;
   if (!name) {
     ig_fail(reterr, IGLOO_INVALID_ARGUMENT, "type %s needs the option \"driver\"",

@@ -1,6 +1,7 @@
 /* plan.c -- see plan.h. Whatever may take long runs as a task on a planning thread. */
 #include "engine/plan.h"
 
+#include "arrow/schema.h"
 #include "base/limits.h"
 #include "engine/bridge.h"
 #include "engine/plan_private.h"
@@ -53,21 +54,33 @@ ig_plan_context *ig_plan_context_unref(ig_plan_context *context) {
 
 /* ---- plans ------------------------------------------------------------------------- */
 
+static ig_plan *new_plan(ig_plan_context *context) {
+  static uint64_t numbers; /* atomic */
+  ig_plan *plan = ig_calloc(1, sizeof(*plan));
+  if (!plan) return NULL;
+  plan->refs = 1;
+  plan->number = __atomic_add_fetch(&numbers, 1, __ATOMIC_RELAXED);
+  plan->context = ig_plan_context_ref(context);
+  return plan;
+}
+
 /* A plan around `bridge` (taken, also on failure). */
 static igloo_status wrap_plan(ig_plan_context *context, struct igb_plan *bridge,
                               ig_plan **ret_plan, struct igloo_error *reterr) {
-  ig_plan *plan = ig_calloc(1, sizeof(*plan));
+  IG_AUTO(ig_plan) *plan = new_plan(context);
   if (!plan) {
     igb_plan_free(bridge);
     return ig_fail_oom(reterr);
   }
-  static uint64_t numbers; /* atomic */
-  plan->refs = 1;
-  plan->number = __atomic_add_fetch(&numbers, 1, __ATOMIC_RELAXED);
-  plan->context = ig_plan_context_ref(context);
   plan->bridge = bridge;
-  *ret_plan = plan;
+  IG_TRY(ig_lookup_new(bridge, &plan->lookup, reterr));
+  *ret_plan = IG_TAKE(plan);
   return IGLOO_OK;
+}
+
+/* The bridge's plan: its values for parameters are not in it. */
+static igb_plan *bridge_of(const ig_plan *plan) {
+  return plan->of ? plan->of->bridge : plan->bridge;
 }
 
 ig_plan *ig_plan_ref(ig_plan *plan) {
@@ -80,7 +93,10 @@ ig_plan *ig_plan_unref(ig_plan *plan) {
   if (!plan || __atomic_sub_fetch(&plan->refs, 1, __ATOMIC_ACQ_REL) > 0) return NULL;
   for (size_t i = 0; i < IG_PLAN_PLACES; i++)
     if (plan->kept[i].thing) plan->kept[i].free(plan->kept[i].thing);
+  (void)ig_lookup_free(plan->lookup);
   igb_plan_free(plan->bridge);
+  (void)ig_lookup_values_free(plan->values);
+  (void)ig_plan_unref(plan->of);
   (void)ig_plan_context_unref(plan->context);
   ig_free(plan);
   return NULL;
@@ -91,11 +107,13 @@ uint64_t ig_plan_number(const ig_plan *plan) {
 }
 
 void *ig_plan_peek_kept(const ig_plan *plan, enum ig_plan_place place) {
+  if (plan->of && place == IG_PLAN_FORMAT) plan = plan->of; /* whatever the values */
   return __atomic_load_n(&plan->kept[place].thing, __ATOMIC_ACQUIRE);
 }
 
 void *ig_plan_keep(ig_plan *plan, enum ig_plan_place place, void *thing,
                    void (*thing_free)(void *thing)) {
+  if (plan->of && place == IG_PLAN_FORMAT) plan = plan->of;
   void *kept = NULL;
   if (__atomic_compare_exchange_n(&plan->kept[place].thing, &kept, thing, false,
                                   __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
@@ -236,7 +254,7 @@ void ig_plan_describe(const ig_plan *plan, struct ig_plan_description *ret_descr
       [IGB_KIND_DROP_VIEW] = IG_PLAN_DROP_VIEW,
   };
   struct igb_description from = {0};
-  int32_t status = igb_plan_describe(plan->bridge, &from, NULL);
+  int32_t status = igb_plan_describe(bridge_of(plan), &from, NULL);
   IG_ASSERT(status == IGLOO_OK && from.kind >= IGB_KIND_QUERY &&
             from.kind <= IGB_KIND_DROP_VIEW);
   *ret_description = (struct ig_plan_description){
@@ -276,7 +294,7 @@ bool ig_plan_access_at(const ig_plan *plan, size_t index,
                 "kinds are passed through");
   const struct igb_access *accesses = NULL;
   size_t count = 0;
-  int32_t status = igb_plan_accesses(plan->bridge, &accesses, &count, NULL);
+  int32_t status = igb_plan_accesses(bridge_of(plan), &accesses, &count, NULL);
   IG_ASSERT(status == IGLOO_OK);
   if (index >= count) return false;
   *ret_access = (struct ig_plan_access){
@@ -289,16 +307,23 @@ bool ig_plan_access_at(const ig_plan *plan, size_t index,
 }
 
 bool ig_plan_is_lasting(const ig_plan *plan) {
-  return igb_plan_lasts(plan->bridge);
+  return igb_plan_lasts(bridge_of(plan));
+}
+
+bool ig_plan_looks_up(const ig_plan *plan) {
+  return plan->lookup && ig_lookup_is_complete(plan->lookup);
 }
 
 igloo_status ig_plan_schema(const ig_plan *plan, struct ArrowSchema *ret_schema,
                             struct igloo_error *reterr) {
+  const ig_lookup *lookup = plan->of ? plan->of->lookup : plan->lookup;
+  if (lookup) return ig_schema_copy(ig_lookup_schema(lookup), ret_schema, reterr);
   return (igloo_status)igb_plan_schema(plan->bridge, ret_schema, ig_to_igb_error(reterr));
 }
 
 igloo_status ig_plan_parameters(const ig_plan *plan, struct ArrowSchema *ret_schema,
                                 struct igloo_error *reterr) {
+  if (plan->of) return ig_schema_new_struct(0, ret_schema, reterr);
   return (igloo_status)igb_plan_parameters(plan->bridge, ret_schema,
                                            ig_to_igb_error(reterr));
 }
@@ -331,9 +356,9 @@ static igloo_status run_bind(struct ig_task *base, struct igloo_error *reterr) {
                                      task->row, &task->bound, ig_to_igb_error(reterr));
 }
 
-igloo_status ig_plan_bind(ig_plan *plan, const struct ArrowArray *values,
-                          const struct ArrowSchema *schema, int64_t row,
-                          ig_plan **ret_plan, struct igloo_error *reterr) {
+static igloo_status bind_whole(ig_plan *plan, const struct ArrowArray *values,
+                               const struct ArrowSchema *schema, int64_t row,
+                               ig_plan **ret_plan, struct igloo_error *reterr) {
   struct bind_task *task = ig_calloc(1, sizeof(*task));
   if (!task) return ig_fail_oom(reterr);
   *task = (struct bind_task){.task = {.run = run_bind, .free = free_bind_task},
@@ -355,6 +380,43 @@ igloo_status ig_plan_bind(ig_plan *plan, const struct ArrowArray *values,
   return wrap_plan(plan->context, bound, ret_plan, reterr);
 }
 
+igloo_status ig_plan_whole(ig_plan *plan, ig_plan **ret_plan,
+                           struct igloo_error *reterr) {
+  if (!plan->of) {
+    *ret_plan = ig_plan_ref(plan);
+    return IGLOO_OK;
+  }
+  struct ig_lookup_row row;
+  ig_lookup_values_row(plan->of->lookup, plan->values, &row);
+  return bind_whole(plan->of, &row.row, &row.schema, 0, ret_plan, reterr);
+}
+
+igloo_status ig_plan_bind_lookup(ig_plan *plan, const struct ArrowArray *values,
+                                 const struct ArrowSchema *schema, int64_t row,
+                                 ig_plan **ret_plan, struct igloo_error *reterr) {
+  IG_AUTO_STRUCT(ig_lookup_values) *taken = NULL;
+  *ret_plan = NULL;
+  if (!plan->lookup) return IGLOO_OK;
+  IG_TRY(ig_lookup_bind(plan->lookup, values, schema, row, &taken, reterr));
+  if (!taken) return IGLOO_OK;
+  ig_plan *bound = new_plan(plan->context);
+  if (!bound) return ig_fail_oom(reterr);
+  bound->of = ig_plan_ref(plan);
+  bound->values = IG_TAKE(taken);
+  *ret_plan = bound;
+  return IGLOO_OK;
+}
+
+igloo_status ig_plan_bind(ig_plan *plan, const struct ArrowArray *values,
+                          const struct ArrowSchema *schema, int64_t row,
+                          ig_plan **ret_plan, struct igloo_error *reterr) {
+  ig_plan *bound = NULL;
+  IG_TRY(ig_plan_bind_lookup(plan, values, schema, row, &bound, reterr));
+  if (!bound) return bind_whole(plan, values, schema, row, ret_plan, reterr);
+  *ret_plan = bound;
+  return IGLOO_OK;
+}
+
 /* ---- explaining and inferring ------------------------------------------------------ */
 
 static igloo_status run_explain(struct ig_task *base, struct igloo_error *reterr) {
@@ -372,7 +434,11 @@ igloo_status ig_plan_explain(ig_plan *plan, struct ig_explain how, ig_cancel *ca
   IG_TRY(ig_plan_new_run(plan, cancel, &run, reterr));
   struct plan_task *task = NULL;
   IG_TRY(new_plan_task(plan->context, cancel, run_explain, &task, reterr));
-  task->explained = ig_plan_ref(plan);
+  igloo_status status = ig_plan_whole(plan, &task->explained, reterr);
+  if (status != IGLOO_OK) {
+    free_plan_task(&task->task);
+    return status;
+  }
   task->run = IG_TAKE(run);
   task->explain_flags = (how.json ? IGB_EXPLAIN_JSON : IGB_EXPLAIN_TREE) |
                         (how.verbose ? (uint32_t)IGB_EXPLAIN_VERBOSE : 0) |

@@ -140,6 +140,15 @@ IG_NODISCARD igloo_status ig_plan_parameters(const ig_plan *plan,
 IG_NODISCARD igloo_status ig_plan_bind(ig_plan *plan, const struct ArrowArray *values,
                                        const struct ArrowSchema *schema, int64_t row,
                                        ig_plan **ret_plan, struct igloo_error *reterr);
+/* The same, without the bridge, where the plan is a lookup by key (lookup.h) and every
+ * value is one of its key's type; else *ret_plan is NULL. */
+IG_NODISCARD igloo_status ig_plan_bind_lookup(ig_plan *plan,
+                                              const struct ArrowArray *values,
+                                              const struct ArrowSchema *schema,
+                                              int64_t row, ig_plan **ret_plan,
+                                              struct igloo_error *reterr);
+/* True for a lookup by key that has no parameters. */
+bool ig_plan_looks_up(const ig_plan *plan);
 
 struct ig_explain {
   bool analyze, verbose, json;

@@ -2,12 +2,15 @@
 #include "engine/query.h"
 
 #include "engine/bridge.h"
+#include "engine/lookup.h"
 #include "engine/plan_private.h"
 
 struct ig_query {
   ig_plan *plan;
   ig_cancel *cancel; /* may be NULL */
+  /* Its rows come from one of: */
   igb_query *bridge; /* owned */
+  ig_looked *looked; /* shared with its stream */
   bool is_small;
 };
 
@@ -30,18 +33,13 @@ static void free_start_task(struct ig_task *base) {
   ig_free(task);
 }
 
-static igloo_status start_here(ig_plan *plan, ig_cancel *token, ig_remote_run *run,
-                               igb_query **ret_query, struct igloo_error *reterr) {
-  struct igb_cancel cancel = ig_to_igb_cancel(token);
-  struct igb_execution space;
-  return (igloo_status)igb_query_start(plan->bridge, &cancel,
-                                       ig_to_igb_execution(run, &space), ret_query,
-                                       ig_to_igb_error(reterr));
-}
-
 static igloo_status run_start(struct ig_task *base, struct igloo_error *reterr) {
   struct start_task *task = (struct start_task *)base;
-  return start_here(task->plan, task->cancel, task->run, &task->query, reterr);
+  struct igb_cancel cancel = ig_to_igb_cancel(task->cancel);
+  struct igb_execution space;
+  return (igloo_status)igb_query_start(task->plan->bridge, &cancel,
+                                       ig_to_igb_execution(task->run, &space),
+                                       &task->query, ig_to_igb_error(reterr));
 }
 
 /* What is done in microseconds is done here: another thread would take longer to wake.
@@ -52,13 +50,23 @@ static igloo_status start_small(ig_query *query, struct igloo_error *reterr) {
                                              ig_to_igb_error(reterr));
 }
 
-static igloo_status start(ig_query *query, struct igloo_error *reterr) {
+/* So is one statement of a source. Both stay NULL for all else. */
+static igloo_status look_up(ig_query *query, struct igloo_error *reterr) {
   ig_plan *plan = query->plan;
+  const ig_lookup *lookup = plan->of ? plan->of->lookup : plan->lookup;
+  if (!lookup) return IGLOO_OK;
+  IG_TRY(
+      ig_lookup_start(lookup, plan, plan->values, query->cancel, &query->looked, reterr));
+  query->is_small = query->looked && ig_looked_is_whole(query->looked);
+  return IGLOO_OK;
+}
+
+static igloo_status start(ig_query *query, struct igloo_error *reterr) {
+  IG_AUTO(ig_plan) *plan = NULL;
   ig_cancel *cancel = query->cancel;
   IG_AUTO(ig_remote_run) *run = NULL;
+  IG_TRY(ig_plan_whole(query->plan, &plan, reterr));
   IG_TRY(ig_plan_new_run(plan, cancel, &run, reterr));
-  if (igb_plan_looks_up(plan->bridge))
-    return start_here(plan, cancel, run, &query->bridge, reterr);
   struct start_task *task = ig_calloc(1, sizeof(*task));
   if (!task) return ig_fail_oom(reterr);
   task->task = (struct ig_task){.run = run_start, .free = free_start_task};
@@ -67,7 +75,7 @@ static igloo_status start(ig_query *query, struct igloo_error *reterr) {
   task->run = IG_TAKE(run);
   struct ig_task *done = NULL;
   IG_TRY(ig_planners_run(ig_engine_peek_planners(plan->context->engine), &task->task,
-                         query->cancel, true, &done, reterr));
+                         cancel, true, &done, reterr));
   query->bridge = IG_TAKE(((struct start_task *)done)->query);
   done->free(done);
   return IGLOO_OK;
@@ -79,9 +87,10 @@ igloo_status ig_query_start(ig_plan *plan, ig_cancel *cancel, ig_query **ret_que
   if (!query) return ig_fail_oom(reterr);
   query->plan = ig_plan_ref(plan);
   query->cancel = cancel ? ig_cancel_ref(cancel) : NULL;
-  IG_TRY(start_small(query, reterr));
-  query->is_small = query->bridge != NULL;
-  if (!query->is_small) IG_TRY(start(query, reterr));
+  IG_TRY(look_up(query, reterr));
+  if (!query->looked && !plan->of) IG_TRY(start_small(query, reterr));
+  if (query->bridge) query->is_small = true;
+  if (!query->bridge && !query->looked) IG_TRY(start(query, reterr));
   *ret_query = IG_TAKE(query);
   return IGLOO_OK;
 }
@@ -89,6 +98,7 @@ igloo_status ig_query_start(ig_plan *plan, ig_cancel *cancel, ig_query **ret_que
 ig_query *ig_query_free(ig_query *query) {
   if (!query) return NULL;
   if (query->bridge) igb_query_free(query->bridge);
+  (void)ig_looked_unref(query->looked);
   (void)ig_cancel_unref(query->cancel);
   (void)ig_plan_unref(query->plan);
   ig_free(query);
@@ -97,6 +107,7 @@ ig_query *ig_query_free(ig_query *query) {
 
 igloo_status ig_query_stream(ig_query *query, struct ArrowArrayStream *ret_rows,
                              struct igloo_error *reterr) {
+  if (query->looked) return ig_looked_stream(query->looked, ret_rows, reterr);
   return (igloo_status)igb_query_stream(query->bridge, ret_rows, ig_to_igb_error(reterr));
 }
 
@@ -104,11 +115,20 @@ bool ig_query_is_small(const ig_query *query) {
   return query->is_small;
 }
 
+bool ig_query_is_fixed(const ig_query *query) {
+  return query->is_small && !query->looked;
+}
+
 igloo_status ig_query_error(const ig_query *query, struct igloo_error *reterr) {
+  if (query->looked) return ig_looked_error(query->looked, reterr);
   return (igloo_status)igb_query_error(query->bridge, ig_to_igb_error(reterr));
 }
 
 void ig_query_progress(const ig_query *query, struct ig_query_progress *ret_progress) {
+  if (query->looked) {
+    ig_looked_progress(query->looked, ret_progress);
+    return;
+  }
   struct igb_progress progress = {0};
   igb_query_progress(query->bridge, &progress);
   *ret_progress = (struct ig_query_progress){

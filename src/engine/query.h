@@ -29,6 +29,8 @@ IG_NODISCARD igloo_status ig_query_stream(ig_query *query,
                                           struct igloo_error *reterr);
 /* True for a query of a few rows that ran when it was started, or ends soon. */
 bool ig_query_is_small(const ig_query *query);
+/* True for one of these that reads nothing: its rows are the same each time. */
+bool ig_query_is_fixed(const ig_query *query);
 /* The error that ended the stream: its status, or IGLOO_OK. */
 igloo_status ig_query_error(const ig_query *query, struct igloo_error *reterr);
 

@@ -117,7 +117,6 @@ static int32_t plan_scan(void *remote_ctx, const struct igb_scan_request *reques
       .snapshot = scan_snapshot,
       .limit_done = ig_remote_scan_limit_done(scan),
       .sort_done = ig_remote_scan_sort_done(scan),
-      .few = ig_remote_scan_is_short(scan),
       .source = source,
       .open_max = ig_source_readers_max(source),
       .reach = (int32_t)ig_source_reach(source),

@@ -19,11 +19,10 @@ struct ig_flight_kept_answer {
 
 /* ---- recording --------------------------------------------------------------------- */
 
-/* A stream is small where its plan reads nothing but itself, and lasts. */
 void ig_flight_record(struct ig_flight_recording *recording,
                       const struct ArrowArrayStream *rows) {
   ig_plan *plan = ig_result_plan(rows);
-  if (!plan || !ig_result_is_small(rows) || ig_plan_peek_kept(plan, IG_PLAN_ANSWER))
+  if (!plan || !ig_result_is_fixed(rows) || ig_plan_peek_kept(plan, IG_PLAN_ANSWER))
     return;
   /* Without memory the next statement records. */
   recording->answer = ig_calloc(1, sizeof(*recording->answer));

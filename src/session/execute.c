@@ -5,7 +5,9 @@
 #include "arrow/schema.h"
 #include "base/limits.h"
 #include "session/plans.h"
+#include "session/values.h"
 #include "sql/guard.h"
+#include "sql/lift.h"
 #include "sql/quote.h"
 
 /* ---- guarding ---------------------------------------------------------------------- */
@@ -105,39 +107,113 @@ static bool may_keep(const ig_resolver *resolver, const ig_plan *plan) {
          ig_plan_is_lasting(plan);
 }
 
+/* What planning starts from. The basis borrows from the rest. */
+struct start {
+  ig_snapshot *snapshot;
+  ig_session_state *state;
+  struct ig_identity who;
+  struct ig_plan_basis basis; /* but for its text */
+};
+
+static void start_done(struct start *start) {
+  (void)ig_snapshot_unref(start->snapshot);
+  (void)ig_session_state_unref(start->state);
+}
+
+static igloo_status start_planning(ig_session *session, ig_running *running,
+                                   struct start *ret_start, struct igloo_error *reterr) {
+  ig_plans *plans = ig_registry_plans(session->parts.registry);
+  IG_TRY(ig_running_admit(running, reterr));
+  struct ig_identity who;
+  uint64_t changes = ig_plans_changes(plans); /* before the snapshot */
+  IG_TRY(ig_session_right(session, &who, reterr));
+  *ret_start = (struct start){.snapshot = ig_catalog_snapshot(session->parts.catalog),
+                              .state = ig_session_state_get(session),
+                              .who = who};
+  ret_start->basis =
+      (struct ig_plan_basis){.session = session,
+                             .state = ret_start->state,
+                             .snapshot = ret_start->snapshot,
+                             .own = ig_session_tables_changes(session->own),
+                             .changes = changes,
+                             .user_id = who.user_id,
+                             .superuser = who.superuser};
+  return IGLOO_OK;
+}
+
+static igloo_status plan_anew(ig_session *session, const struct start *start,
+                              ig_running *running, ig_resolver **ret_resolver,
+                              ig_plan **ret_plan, struct igloo_error *reterr) {
+  const struct ig_plan_basis *basis = &start->basis;
+  IG_AUTO(ig_resolver) *resolver = NULL;
+  IG_TRY(new_resolver(session, start->snapshot, start->state, &start->who, &resolver,
+                      reterr));
+  IG_AUTO(ig_plan) *plan = NULL;
+  IG_TRY(ig_plan_sql(start->state->plan_context, basis->sql, resolver,
+                     ig_running_cancel(running), &plan, reterr));
+  if (may_keep(resolver, plan))
+    IG_TRY(ig_plans_keep(ig_registry_plans(session->parts.registry), basis, resolver,
+                         plan, reterr));
+  *ret_plan = IG_TAKE(plan);
+  *ret_resolver = IG_TAKE(resolver);
+  return IGLOO_OK;
+}
+
 igloo_status ig_session_plan(ig_session *session, struct ig_str sql, ig_running *running,
                              ig_resolver **ret_resolver, ig_plan **ret_plan,
                              struct igloo_error *reterr) {
-  ig_plans *plans = ig_registry_plans(session->parts.registry);
-  IG_TRY(ig_running_admit(running, reterr));
-  uint64_t changes = ig_plans_changes(plans); /* before the snapshot */
-  IG_AUTO(ig_snapshot) *snapshot = ig_catalog_snapshot(session->parts.catalog);
-  IG_AUTO(ig_session_state) *state = ig_session_state_get(session);
-  struct ig_identity who;
-  IG_TRY(ig_session_right(session, &who, reterr));
-  struct ig_plan_basis basis = {.session = session,
-                                .state = state,
-                                .snapshot = snapshot,
-                                .own = ig_session_tables_changes(session->own),
-                                .changes = changes,
-                                .user_id = who.user_id,
-                                .superuser = who.superuser,
-                                .sql = sql};
-  ig_plan *kept = ig_plans_find(plans, &basis);
-  if (kept) {
-    *ret_plan = kept;
-    if (ret_resolver) *ret_resolver = NULL;
-    return IGLOO_OK;
-  }
+  IG_AUTO_DONE(start) start = {0};
   IG_AUTO(ig_resolver) *resolver = NULL;
-  IG_TRY(new_resolver(session, snapshot, state, &who, &resolver, reterr));
-  IG_AUTO(ig_plan) *plan = NULL;
-  IG_TRY(ig_plan_sql(state->plan_context, sql, resolver, ig_running_cancel(running),
-                     &plan, reterr));
-  if (may_keep(resolver, plan))
-    IG_TRY(ig_plans_keep(plans, &basis, resolver, plan, reterr));
-  *ret_plan = IG_TAKE(plan);
+  IG_TRY(start_planning(session, running, &start, reterr));
+  start.basis.sql = sql;
+  ig_plan *plan = ig_plans_find(ig_registry_plans(session->parts.registry), &start.basis);
+  if (!plan) IG_TRY(plan_anew(session, &start, running, &resolver, &plan, reterr));
+  *ret_plan = plan;
   if (ret_resolver) *ret_resolver = IG_TAKE(resolver);
+  return IGLOO_OK;
+}
+
+/* The plan of the lifted text, if it is kept, with the values; else NULL. */
+static igloo_status find_lifted(ig_session *session, const struct ig_sql_lifted *lifted,
+                                ig_running *running, ig_plan **ret_plan,
+                                struct igloo_error *reterr) {
+  IG_AUTO_DONE(start) start = {0};
+  struct ig_value values[IG_SQL_LIFTED_MAX];
+  struct ig_values_row row;
+  *ret_plan = NULL;
+  IG_TRY(start_planning(session, running, &start, reterr));
+  start.basis.sql = ig_str_make(lifted->text, lifted->text_len);
+  IG_AUTO(ig_plan) *plan =
+      ig_plans_find(ig_registry_plans(session->parts.registry), &start.basis);
+  if (!plan) return IGLOO_OK;
+  for (uint32_t i = 0; i < lifted->count; i++) {
+    const struct ig_sql_literal *literal = &lifted->values[i];
+    values[i] = literal->text
+                    ? (struct ig_value){.kind = IG_VALUE_TEXT,
+                                        .text = ig_str_from_cstr(literal->text)}
+                    : (struct ig_value){.kind = IG_VALUE_INT64, .int64 = literal->number};
+  }
+  if (!ig_values_row(values, lifted->count, &row)) return IGLOO_OK;
+  return ig_plan_bind_lookup(plan, &row.row, &row.schema, 0, ret_plan, reterr);
+}
+
+igloo_status ig_session_plan_lifted(ig_session *session, struct ig_str sql,
+                                    ig_running *running, ig_resolver **ret_resolver,
+                                    ig_plan **ret_plan, struct igloo_error *reterr) {
+  IG_AUTO_DONE(ig_sql_lifted) lifted = {0};
+  IG_TRY(ig_sql_lift(sql, &lifted, reterr));
+  *ret_resolver = NULL;
+  if (lifted.count) {
+    IG_TRY(find_lifted(session, &lifted, running, ret_plan, reterr));
+    if (*ret_plan) return IGLOO_OK;
+  }
+  IG_TRY(ig_session_plan(session, sql, running, ret_resolver, ret_plan, reterr));
+  if (!lifted.count || !ig_plan_looks_up(*ret_plan)) return IGLOO_OK;
+  /* For the next one. That it cannot be planned takes nothing from this one. */
+  IG_AUTO(ig_plan) *shared = NULL;
+  struct ig_str text = ig_str_make(lifted.text, lifted.text_len);
+  if (ig_session_plan(session, text, running, NULL, &shared, NULL) != IGLOO_OK)
+    return IGLOO_OK;
   return IGLOO_OK;
 }
 
@@ -214,7 +290,7 @@ static igloo_status run_engine(ig_session *session, ig_running *running,
   IG_AUTO(ig_running) *held = running;
   IG_AUTO(ig_resolver) *resolver = NULL;
   IG_AUTO(ig_plan) *plan = NULL;
-  IG_TRY(ig_session_plan(session, sql, held, &resolver, &plan, reterr));
+  IG_TRY(ig_session_plan_lifted(session, sql, held, &resolver, &plan, reterr));
   return ig_session_run_plan(session, IG_TAKE(held), resolver, plan, ig_str_trim(sql),
                              ret_result, reterr);
 }

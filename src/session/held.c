@@ -155,7 +155,7 @@ static igloo_status hold_guarded(ig_held *held, struct ig_str sql, ig_running *r
   if (parsed->kind == IG_SQL_ENGINE) {
     IG_AUTO(ig_resolver) *resolver = NULL;
     IG_AUTO(ig_plan) *plan = NULL;
-    IG_TRY(ig_session_plan(held->session, text, taken, &resolver, &plan, reterr));
+    IG_TRY(ig_session_plan_lifted(held->session, text, taken, &resolver, &plan, reterr));
     return hold_plan(held, IG_TAKE(taken), resolver, plan, ig_str_trim(text), reterr);
   }
   struct ig_result result;

@@ -175,6 +175,16 @@ igloo_status ig_prepared_bind_stream(ig_prepared *prepared, struct ArrowArrayStr
   return IGLOO_OK;
 }
 
+/* The plan with its values, where it is a lookup by key that takes them as they are. */
+static igloo_status bind_lookup(const ig_prepared *prepared, ig_plan *plan,
+                                ig_plan **ret_plan, struct igloo_error *reterr) {
+  struct ig_values_row row;
+  *ret_plan = NULL;
+  if (!ig_values_row(prepared->values.items, prepared->values.count, &row))
+    return IGLOO_OK;
+  return ig_plan_bind_lookup(plan, &row.row, &row.schema, 0, ret_plan, reterr);
+}
+
 /* The plan with the one row of `rows` (taken) in place of its parameters. */
 static igloo_status bind_one(ig_plan *plan, struct ArrowArrayStream *rows,
                              ig_plan **ret_plan, struct igloo_error *reterr) {
@@ -267,9 +277,12 @@ static igloo_status run_planned(ig_prepared *prepared, ig_running *running,
   }
   if (prepared->guarded.params.count > 0) {
     struct ArrowArrayStream values;
-    IG_TRY(ig_values_rows(&prepared->values, &prepared->parameters, &values, reterr));
     ig_plan *bound = NULL;
-    IG_TRY(bind_one(plan, &values, &bound, reterr));
+    IG_TRY(bind_lookup(prepared, plan, &bound, reterr));
+    if (!bound) {
+      IG_TRY(ig_values_rows(&prepared->values, &prepared->parameters, &values, reterr));
+      IG_TRY(bind_one(plan, &values, &bound, reterr));
+    }
     (void)ig_plan_unref(plan);
     plan = bound;
   }

@@ -276,6 +276,13 @@ IG_NODISCARD igloo_status ig_session_resolver(ig_session *session,
 IG_NODISCARD igloo_status ig_session_plan(ig_session *session, struct ig_str sql,
                                           ig_running *running, ig_resolver **ret_resolver,
                                           ig_plan **ret_plan, struct igloo_error *reterr);
+/* The same for a statement that is to run. A lookup by key shares its plan with texts
+ * that differ from it in the values of its keys. */
+IG_NODISCARD igloo_status ig_session_plan_lifted(ig_session *session, struct ig_str sql,
+                                                 ig_running *running,
+                                                 ig_resolver **ret_resolver,
+                                                 ig_plan **ret_plan,
+                                                 struct igloo_error *reterr);
 /* The columns of a query or of what may follow FROM. */
 IG_NODISCARD igloo_status ig_session_columns(ig_session *session, struct ig_str sql,
                                              ig_running *running,

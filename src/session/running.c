@@ -291,6 +291,12 @@ ig_plan *ig_result_plan(const struct ArrowArrayStream *rows) {
   return result->plan;
 }
 
+bool ig_result_is_fixed(const struct ArrowArrayStream *rows) {
+  if (rows->release != result_release) return false;
+  const struct result *result = rows->private_data;
+  return result->query && ig_query_is_fixed(result->query);
+}
+
 int64_t ig_result_query_id(const struct ArrowArrayStream *rows) {
   if (rows->release != result_release) return 0;
   const struct result *result = rows->private_data;

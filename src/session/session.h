@@ -114,6 +114,9 @@ igloo_status ig_result_error(struct ArrowArrayStream *rows, struct igloo_error *
 
 /* True for a session's stream of a few rows that are there already, or soon. */
 bool ig_result_is_small(const struct ArrowArrayStream *rows);
+/* True if the query of a session's stream reads nothing: its rows are the same each time.
+ */
+bool ig_result_is_fixed(const struct ArrowArrayStream *rows);
 
 /* The plan whose rows a session's stream gives, borrowed from the stream; NULL for
  * others. All results of one plan have one schema. */

@@ -78,6 +78,56 @@ static void add_value(ig_rows *rows, const struct ig_value *value) {
   }
 }
 
+static void release_nothing(struct ArrowArray *array) {
+  array->release = NULL;
+}
+
+static void release_no_schema(struct ArrowSchema *schema) {
+  schema->release = NULL;
+}
+
+/* Value `at` of the row; false where it has no place there. */
+static bool place_value(const struct ig_value *value, uint32_t at,
+                        struct ig_values_row *row) {
+  bool text = value->kind == IG_VALUE_TEXT;
+  if ((!text && value->kind != IG_VALUE_INT64) || (text && value->text.len > INT32_MAX))
+    return false;
+  row->buffers[at][1] = text ? (const void *)row->offsets[at] : &value->int64;
+  if (text) row->offsets[at][1] = (int32_t)value->text.len;
+  if (text) row->buffers[at][2] = value->text.data;
+  row->columns[at] = (struct ArrowArray){.length = 1,
+                                         .n_buffers = text ? 3 : 2,
+                                         .buffers = row->buffers[at],
+                                         .release = release_nothing};
+  row->types[at] = (struct ArrowSchema){.format = text ? "u" : "l",
+                                        .name = "",
+                                        .flags = ARROW_FLAG_NULLABLE,
+                                        .release = release_no_schema};
+  row->column_list[at] = &row->columns[at];
+  row->type_list[at] = &row->types[at];
+  return true;
+}
+
+bool ig_values_row(const struct ig_value *values, uint32_t count,
+                   struct ig_values_row *ret_row) {
+  if (count > IG_VALUES_ROW_MAX) return false;
+  *ret_row = (struct ig_values_row){0};
+  for (uint32_t i = 0; i < count; i++)
+    if (!place_value(&values[i], i, ret_row)) return false;
+  ret_row->row = (struct ArrowArray){.length = 1,
+                                     .n_buffers = 1,
+                                     .n_children = count,
+                                     .buffers = &ret_row->no_buffer,
+                                     .children = ret_row->column_list,
+                                     .release = release_nothing};
+  ret_row->schema = (struct ArrowSchema){.format = "+s",
+                                         .name = "",
+                                         .n_children = count,
+                                         .children = ret_row->type_list,
+                                         .release = release_no_schema};
+  return true;
+}
+
 igloo_status ig_values_rows(const struct ig_values *values,
                             const struct ArrowSchema *parameters,
                             struct ArrowArrayStream *ret_rows,

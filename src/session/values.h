@@ -49,6 +49,22 @@ IG_NODISCARD igloo_status ig_values_set(struct ig_values *values, int32_t number
                                         struct ig_value value,
                                         struct igloo_error *reterr);
 
+/* Values as one row, borrowed from them and without an allocation: no release is owed. */
+#define IG_VALUES_ROW_MAX 8 /* more are no keys, for which this is */
+struct ig_values_row {
+  struct ArrowArray row;
+  struct ArrowSchema schema;
+  const void *no_buffer;
+  struct ArrowArray columns[IG_VALUES_ROW_MAX], *column_list[IG_VALUES_ROW_MAX];
+  struct ArrowSchema types[IG_VALUES_ROW_MAX], *type_list[IG_VALUES_ROW_MAX];
+  const void *buffers[IG_VALUES_ROW_MAX][3];
+  int32_t offsets[IG_VALUES_ROW_MAX][2];
+};
+/* False where they are more, or one is neither a whole number nor a text: use
+ * ig_values_rows(). */
+bool ig_values_row(const struct ig_value *values, uint32_t count,
+                   struct ig_values_row *ret_row);
+
 /* Give a stream of one row whose columns have the names of the `parameters`' children and
  * the types of the values. INVALID_ARGUMENT 08P01 where a value is missing. */
 IG_NODISCARD igloo_status ig_values_rows(const struct ig_values *values,

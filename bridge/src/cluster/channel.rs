@@ -259,7 +259,7 @@ impl Channel {
             pools.spawn_blocking(start).await.map_err(from_join)?
         };
         match execution.filter(|_| offers) {
-            Some(execution) => execution.connecting(&engine.opening, start).await,
+            Some(execution) => execution.connecting(&engine.opening[0], None, start).await,
             None => start.await,
         }
     }

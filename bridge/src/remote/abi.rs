@@ -123,8 +123,6 @@ pub struct igb_scan {
     pub snapshot: Option<unsafe extern "C" fn(ctx: *mut c_void) -> *const c_char>,
     pub limit_done: bool,
     pub sort_done: bool,
-    /// Few rows are expected, and soon: who starts the statement may as well wait for them.
-    pub few: bool,
     /// Of whom: the same pointer for the same source.
     pub source: *const c_void,
     /// Parts of the source that an execution can have open at once.
@@ -146,6 +144,32 @@ pub struct igb_execution {
     pub ctx: *mut c_void,
     pub share: Option<unsafe extern "C" fn(ctx: *mut c_void)>,
     pub release: Option<unsafe extern "C" fn(ctx: *mut c_void)>,
+}
+
+/// Keys of more columns are none.
+pub const IGB_LOOKUP_KEYS_MAX: usize = 8;
+
+/// A column and what it equals: a parameter of the column's type, numbered from 1, or (0) `value`, one
+/// row of that type and not NULL.
+#[repr(C)]
+pub struct igb_lookup_key {
+    pub column: i32,
+    pub parameter: u32,
+    pub value: *const FFI_ArrowArray,
+}
+
+/// What a statement looks up by key: columns of one remote table, each once and in the order of the
+/// result, where all keys are met. Types of keys are those whose equality is that of their values:
+/// integers, utf8, dates, timestamps and decimals.
+#[repr(C)]
+pub struct igb_lookup {
+    /// Of the table.
+    pub remote_ctx: *mut c_void,
+    pub columns: *const i32,
+    pub columns_count: usize,
+    /// At least one, at most IGB_LOOKUP_KEYS_MAX, of different columns.
+    pub keys: *const igb_lookup_key,
+    pub keys_count: usize,
 }
 
 /// What a table of another database can do.
@@ -180,9 +204,8 @@ pub struct igb_remote {
     /// Any thread, never blocks.
     pub stop_set: Option<unsafe extern "C" fn(stop: *mut c_void)>,
     pub stop_free: Option<unsafe extern "C" fn(stop: *mut c_void)>,
-    /// Open a part; on blocking-pool threads, and on the thread of C that starts a lookup (as all of the
-    /// above); may block until the execution or `stop` says stop.
-    /// The stream keeps what it needs of both.
+    /// Open a part; on blocking-pool threads; may block until the execution or `stop` says stop. The
+    /// stream keeps what it needs of both.
     pub open: Option<
         unsafe extern "C" fn(
             execution: *mut c_void,

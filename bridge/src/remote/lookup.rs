@@ -1,41 +1,33 @@
 //! A lookup by key: columns of one table of another database, where columns equal values.
 //!
-//! Its plan is known without the optimizer, whatever the values: the scan, and above it a test of what
-//! the source does not test. Where the source tests all and expects few rows, the thread that starts the
-//! statement reads them; to wake others would take longer than all the rest.
+//! Its plan is known whatever the values, so C runs it where the source tests all and has few rows to give:
+//! here it is only told what the statement looks up. What C leaves goes through the optimizer.
 
 use std::sync::Arc;
 
+use arrow::array::Array;
 use arrow::datatypes::DataType;
+use arrow::ffi::FFI_ArrowArray;
 use datafusion::common::{Column, ScalarValue};
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, LogicalPlan, Operator};
-use datafusion::physical_expr::expressions::{BinaryExpr, Column as ColumnExpr, Literal};
-use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream};
 
-use super::abi::IGB_PUSH_EXACT;
-use super::rule::{plan_for, Above};
-use super::scan::{Conjunct, RemoteExec};
-use super::{Execution, Remote, RemoteTable};
-use crate::error::Result;
-
-/// Keys of more columns are none.
-const KEYS_MAX: usize = 8;
+use super::abi::{igb_lookup, igb_lookup_key, IGB_LOOKUP_KEYS_MAX};
+use super::{Remote, RemoteTable};
 
 pub(crate) struct KeyLookup {
     remote: Arc<Remote>,
-    /// Of the table, in the order of the result; each once.
-    columns: Vec<usize>,
-    keys: Vec<(usize, Key)>,
+    columns: Vec<i32>,
+    keys: Vec<igb_lookup_key>,
+    /// What the keys point to.
+    #[allow(clippy::vec_box)] // C holds their addresses
+    _values: Vec<Box<FFI_ArrowArray>>,
 }
 
-/// What a column equals.
-enum Key {
-    Value(ScalarValue),
-    /// The number of a parameter, from 0.
-    Parameter(usize),
-}
+// What its pointers point to is its own, and does not change.
+unsafe impl Send for KeyLookup {}
+unsafe impl Sync for KeyLookup {}
 
 impl KeyLookup {
     /// The lookup that a plan is, before it is optimized; None for all else.
@@ -61,94 +53,58 @@ impl KeyLookup {
                 Expr::Alias(alias) => alias.expr.as_ref(),
                 named => named,
             };
-            let column = place(named.try_as_col()?)?;
+            let column = i32::try_from(place(named.try_as_col()?)?).ok()?;
             if columns.contains(&column) {
                 return None;
             }
             columns.push(column);
         }
-        let mut keys: Vec<(usize, Key)> = Vec::new();
+        let (mut keys, mut values): (Vec<igb_lookup_key>, _) = (Vec::new(), Vec::new());
         for conjunct in split_conjunction(&filter.predicate) {
             let Expr::BinaryExpr(binary) = conjunct else { return None };
             let (column, value) = match (binary.left.as_ref(), binary.right.as_ref()) {
                 (Expr::Column(column), value) | (value, Expr::Column(column)) => (column, value),
                 _ => return None,
             };
-            let column = place(column)?;
-            let repeats = keys.iter().any(|(other, _)| *other == column);
-            if binary.op != Operator::Eq || repeats || keys.len() == KEYS_MAX {
+            let at = place(column)?;
+            let column = i32::try_from(at).ok()?;
+            let repeats = keys.iter().any(|key| key.column == column);
+            if binary.op != Operator::Eq || repeats || keys.len() == IGB_LOOKUP_KEYS_MAX {
                 return None;
             }
-            let kind = remote.schema.field(column).data_type();
-            let key = match value {
-                Expr::Literal(value, None) => Key::Value(as_key(value, kind)?),
+            let kind = remote.schema.field(at).data_type();
+            let mut key = igb_lookup_key { column, parameter: 0, value: std::ptr::null() };
+            match value {
+                Expr::Literal(value, None) => {
+                    let one = as_key(value, kind)?.to_array().ok()?;
+                    let one = Box::new(FFI_ArrowArray::new(&one.to_data()));
+                    key.value = one.as_ref();
+                    values.push(one);
+                }
                 Expr::Placeholder(placeholder) if is_key(kind) => {
-                    let number: usize = placeholder.id.strip_prefix('$')?.parse().ok()?;
-                    let at = number.checked_sub(1)?;
-                    Key::Parameter(parameters.get(at).filter(|given| *given == kind).map(|_| at)?)
+                    let number: u32 = placeholder.id.strip_prefix('$')?.parse().ok()?;
+                    let given = parameters.get((number as usize).checked_sub(1)?)?;
+                    if given != kind {
+                        return None;
+                    }
+                    key.parameter = number;
                 }
                 _ => return None,
-            };
-            keys.push((column, key));
+            }
+            keys.push(key);
         }
-        Some(KeyLookup { remote, columns, keys })
+        Some(KeyLookup { remote, columns, keys, _values: values })
     }
 
-    /// The same with values for its parameters; None where one is of another type, or NULL.
-    pub fn bound(&self, values: &[ScalarValue]) -> Option<KeyLookup> {
-        let mut keys = Vec::with_capacity(self.keys.len());
-        for (column, key) in &self.keys {
-            let value = match key {
-                Key::Value(value) => value.clone(),
-                Key::Parameter(at) => {
-                    as_key(values.get(*at)?, self.remote.schema.field(*column).data_type())?
-                }
-            };
-            keys.push((*column, Key::Value(value)));
+    /// In C's words, as long as it is there.
+    pub fn to_abi(&self) -> igb_lookup {
+        igb_lookup {
+            remote_ctx: self.remote.ctx,
+            columns: self.columns.as_ptr(),
+            columns_count: self.columns.len(),
+            keys: self.keys.as_ptr(),
+            keys_count: self.keys.len(),
         }
-        Some(KeyLookup { remote: Arc::clone(&self.remote), columns: self.columns.clone(), keys })
-    }
-
-    /// Its plan, in at most `partitions` parts; None where a parameter has no value. Blocks.
-    pub fn plan(
-        &self,
-        execution: &Arc<Execution>,
-        partitions: usize,
-    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        let mut conjuncts = Vec::with_capacity(self.keys.len());
-        for (at, key) in &self.keys {
-            let Key::Value(value) = key else { return Ok(None) };
-            let name = self.remote.schema.field(*at).name();
-            let column = Expr::Column(Column::new_unqualified(name));
-            let test = BinaryExpr::new(
-                Arc::new(ColumnExpr::new(name, *at)),
-                Operator::Eq,
-                Arc::new(Literal::new(value.clone())),
-            );
-            conjuncts.push(Conjunct {
-                expr: column.eq(Expr::Literal(value.clone(), None)),
-                test: Arc::new(test),
-                // Taken for granted, and asked when the scan is planned.
-                push: IGB_PUSH_EXACT,
-            });
-        }
-        let scan =
-            RemoteExec::new(&self.remote, self.columns.clone(), conjuncts, None, partitions)?;
-        Ok(Some(plan_for(execution, &scan, Above::default())?))
-    }
-}
-
-/// The scan that a plan is, where it is worth its reader's while to wait for its rows.
-pub(crate) fn few(plan: &Arc<dyn ExecutionPlan>) -> Option<Few<'_>> {
-    plan.downcast_ref::<RemoteExec>().filter(|scan| scan.is_few()).map(Few)
-}
-
-pub(crate) struct Few<'a>(&'a RemoteExec);
-
-impl Few<'_> {
-    /// Opens it and reads what comes at once, on this thread. Blocks.
-    pub fn rows(&self) -> Result<SendableRecordBatchStream> {
-        self.0.read_here()
     }
 }
 

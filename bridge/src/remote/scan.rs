@@ -36,7 +36,7 @@ use super::{Execution, Remote};
 use crate::abi::{igb_error, igb_str, slice};
 use crate::engine::{check_may_block, Pools};
 use crate::error::{Error, Result, Status};
-use crate::pulling::{same_types, Pulled, Pulling, Source};
+use crate::pulling::{same_types, Pulling, Source};
 use crate::store::Release;
 use crate::stream::{BatchSource, Imported};
 
@@ -378,20 +378,13 @@ async fn start(
         let _ = opened.send(()); // nobody may be waiting
         source
     };
-    let mut connected = execution.connected.lock().await;
-    let [first, others] = opening.as_ref();
-    // The semaphores are never closed.
-    if *connected {
-        drop(connected);
-        let _place = others.acquire().await;
+    let connect = async {
         let reading = Reading::start(&pools, stop, open);
         let _ = is_open.await; // an error is the first thing that reading gives
-        return Ok(reading);
-    }
-    let _place = first.acquire().await;
-    let reading = Reading::start(&pools, stop, open);
-    *connected = is_open.await.is_ok();
-    Ok(reading)
+        Ok(reading)
+    };
+    let [first, others] = opening.as_ref();
+    execution.connecting(first, Some(others), connect).await
 }
 
 // ---- the plan node ----------------------------------------------------------------------------
@@ -462,29 +455,6 @@ impl RemoteExec {
             metrics: ExecutionPlanMetricsSet::new(),
             streams: Streams::default(),
         })
-    }
-
-    /// Whether `read_here` is worth it: one part, of which the source expects few rows.
-    pub fn is_few(&self) -> bool {
-        let planned = self.planned.as_ref();
-        planned.is_some_and(|planned| planned.lent.scan.few && planned.parts.len() == 1)
-    }
-
-    /// The rows of the first part: this thread opens it and reads what comes at once. Blocks.
-    pub fn read_here(&self) -> Result<SendableRecordBatchStream> {
-        let planned = self.planned.as_ref();
-        let part = planned.and_then(|planned| Some((planned, planned.parts.first()?)));
-        let (planned, part) = part.ok_or_else(|| self.remote.broken("its scan was not planned"))?;
-        let (remote, execution) = (&self.remote, &planned.execution);
-        let stop = Arc::new(Stop::new(remote.functions)?);
-        let source = remote.open(execution, &part.bytes, &stop, self.schema())?;
-        let pulled = Pulled::new(source, true)?;
-        if pulled.is_all() {
-            execution.set_over();
-        }
-        let pulling = Pulling::resume(&remote.pools, pulled);
-        let reading = Reading { pulling, stop, ended: false };
-        Ok(rows_of(self.schema(), &self.metrics, 0, std::future::ready(Ok(reading))))
     }
 
     /// An estimate of the rows that it gives.

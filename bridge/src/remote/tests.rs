@@ -43,8 +43,6 @@ pub(crate) struct Source {
     /// Parts that it can have open at once, where that is bounded.
     open_max: Option<u32>,
     reach: i32,
-    /// It expects few rows.
-    few: bool,
     /// Rows of one batch.
     batch: usize,
     fails_to_open: bool,
@@ -111,7 +109,6 @@ pub(crate) fn source() -> Source {
         parts: 1,
         open_max: None,
         reach: IGB_REACH_HERE,
-        few: false,
         batch: 8,
         fails_to_open: false,
         fails_after: None,
@@ -366,7 +363,6 @@ unsafe extern "C" fn plan_scan(
         snapshot: Some(snapshot),
         limit_done: limited(source, &asked),
         sort_done: !asked.sort.is_empty() && source.sorts,
-        few: source.few,
         source: ctx,
         open_max: source.open_max.unwrap_or(u32::MAX),
         reach: source.reach,

@@ -307,6 +307,126 @@ static void rows_of_an_insert_have_the_columns_that_it_lists(void **state) {
   free(text);
 }
 
+/* A statement of one value; NULL bound by `format` "n". Gives a plan. */
+static ig_plan *bind(ig_plan *plan, const char *format, int64_t number,
+                     const char *text) {
+  int32_t offsets[] = {0, text ? (int32_t)strlen(text) : 0};
+  const void *buffers[] = {NULL, text ? (const void *)offsets : &number, text};
+  struct ArrowArray value = {.length = 1,
+                             .null_count = *format == 'n',
+                             .n_buffers = *format == 'n' ? 0
+                                          : text         ? 3
+                                                         : 2,
+                             .buffers = buffers,
+                             .release = (void (*)(struct ArrowArray *))abort};
+  struct ArrowArray *columns[] = {&value};
+  struct ArrowArray row = {.length = 1,
+                           .n_buffers = 1,
+                           .buffers = buffers,
+                           .n_children = 1,
+                           .children = columns,
+                           .release = (void (*)(struct ArrowArray *))abort};
+  struct ArrowSchema type = {.format = format,
+                             .name = "",
+                             .flags = 2,
+                             .release = (void (*)(struct ArrowSchema *))abort};
+  struct ArrowSchema *types[] = {&type};
+  struct ArrowSchema schema = {.format = "+s",
+                               .name = "",
+                               .n_children = 1,
+                               .children = types,
+                               .release = (void (*)(struct ArrowSchema *))abort};
+  ig_plan *bound = NULL;
+  assert_ok(ig_plan_bind(plan, &row, &schema, 0, &bound, &test_err));
+  return bound;
+}
+
+static void expect_bound(ig_plan *plan, const char *format, int64_t number,
+                         const char *value, const char *rows) {
+  IG_AUTO(ig_plan) *bound = bind(plan, format, number, value);
+  char *text = NULL;
+  assert_ok(run_plan(bound, &text));
+  assert_string_equal(text, rows);
+  free(text);
+}
+
+static bool is_small(ig_plan *plan) {
+  IG_AUTO(ig_query) *query = NULL;
+  assert_ok(ig_query_start(plan, NULL, &query, &test_err));
+  return ig_query_is_small(query);
+}
+
+static void a_lookup_by_key_takes_each_value_as_the_engine_would(void **state) {
+  (void)state;
+  set_up();
+  for (int pushdown = 0; pushdown < 2; pushdown++) {
+    IG_AUTO(ig_plan_context) *context = new_context(pushdown);
+    IG_AUTO(ig_plan) *plan =
+        new_plan(context, "SELECT name AS n, id FROM lite.numbers WHERE id = $1");
+    assert_false(ig_plan_looks_up(plan));
+    expect_bound(plan, "l", 17, NULL, "n17,17\n");
+    expect_bound(plan, "l", 5001, NULL, "");
+    expect_bound(plan, "c", -1, NULL, "");
+    expect_bound(plan, "C", 200, NULL, "n200,200\n");
+    expect_bound(plan, "i", INT32_MAX, NULL, "");
+    expect_bound(plan, "u", 0, "17", "n17,17\n");
+    expect_bound(plan, "n", 0, NULL, "");
+    IG_AUTO(ig_plan) *text =
+        new_plan(context, "SELECT id FROM lite.numbers WHERE name = $1");
+    expect_bound(text, "u", 0, "n17", "17\n");
+    expect_bound(text, "u", 0, "n'17", "");
+    expect_bound(text, "l", 17, NULL, "");
+  }
+}
+
+static void a_lookup_is_whole_when_it_is_started_and_says_what_it_read(void **state) {
+  (void)state;
+  set_up();
+  IG_AUTO(ig_plan_context) *context = new_context(true);
+  IG_AUTO(ig_plan) *plan =
+      new_plan(context, "SELECT id, name FROM lite.numbers WHERE id = 17");
+  assert_true(ig_plan_looks_up(plan));
+  assert_true(is_small(plan));
+  IG_AUTO(ig_plan) *other = new_plan(context, "SELECT id FROM lite.few WHERE id = 3");
+  assert_false(ig_plan_looks_up(other)); /* without an index they may be many */
+  IG_AUTO(ig_query) *query = NULL;
+  struct ArrowArrayStream rows;
+  struct ArrowArray batch;
+  struct ig_query_progress progress;
+  assert_ok(ig_query_start(plan, NULL, &query, &test_err));
+  assert_ok(ig_query_stream(query, &rows, &test_err));
+  assert_int_equal(rows.get_next(&rows, &batch), 0);
+  assert_int_equal(batch.length, 1);
+  ig_array_done(&batch);
+  assert_int_equal(rows.get_next(&rows, &batch), 0);
+  assert_null(batch.release);
+  ig_query_progress(query, &progress);
+  assert_int_equal(progress.rows_returned, 1);
+  assert_int_equal(progress.rows_scanned, 1);
+  assert_true(progress.bytes_scanned > 0);
+  query = ig_query_free(query);
+  rows.release(&rows); /* after its query, too */
+}
+
+static void a_lookup_with_values_is_explained_as_any_plan(void **state) {
+  (void)state;
+  set_up();
+  IG_AUTO(ig_plan_context) *context = new_context(true);
+  IG_AUTO(ig_plan) *plan =
+      new_plan(context, "SELECT name FROM lite.numbers WHERE id = $1");
+  IG_AUTO(ig_plan) *bound = bind(plan, "l", 17, NULL);
+  char *text = NULL;
+  assert_ok(ig_plan_explain(bound, (struct ig_explain){0}, NULL, &text, &test_err));
+  assert_non_null(strstr(text, "SELECT `name` FROM `main`.`numbers` WHERE `id` = 17"));
+  ig_free(text);
+  IG_AUTO_SCHEMA parameters = {0};
+  assert_ok(ig_plan_parameters(bound, &parameters, &test_err));
+  assert_int_equal(parameters.n_children, 0);
+  struct ig_plan_access access;
+  assert_true(ig_plan_access_at(bound, 0, &access));
+  assert_true(ig_str_eq_cstr(access.name, "numbers"));
+}
+
 static void a_cancelled_statement_ends_over_a_source_too(void **state) {
   (void)state;
   set_up();
@@ -330,6 +450,9 @@ int main(void) {
       remote_test(a_table_that_changed_its_columns_is_an_error_and_never_other_values),
       remote_test(a_plan_tells_which_attached_tables_it_reads),
       remote_test(rows_of_an_insert_have_the_columns_that_it_lists),
+      remote_test(a_lookup_by_key_takes_each_value_as_the_engine_would),
+      remote_test(a_lookup_is_whole_when_it_is_started_and_says_what_it_read),
+      remote_test(a_lookup_with_values_is_explained_as_any_plan),
       remote_test(a_cancelled_statement_ends_over_a_source_too),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

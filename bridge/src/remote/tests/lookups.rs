@@ -1,17 +1,44 @@
-//! Lookups by key, which are run without the optimizer.
+//! Lookups by key: what C is told of them, and what goes through the optimizer.
 
-use arrow::array::{Int32Array, StructArray};
+use arrow::array::{make_array, Array, Int32Array, StructArray};
+use arrow::ffi::{from_ffi, FFI_ArrowArray, FFI_ArrowSchema};
 
 use super::*;
-use crate::plan::igb_plan_looks_up;
+use crate::plan::igb_plan_lookup;
 use crate::smoke::bind;
 
-fn quick() -> Source {
-    Source { few: true, ..source() }
+/// The columns of a lookup, and its keys: column, parameter, value.
+type Told = (Vec<i32>, Vec<(i32, u32, String)>);
+
+fn told(plan: &SqlPlan) -> Option<Told> {
+    let mut lookup = std::mem::MaybeUninit::<igb_lookup>::uninit();
+    if !unsafe { igb_plan_lookup(plan.0, lookup.as_mut_ptr()) } {
+        return None;
+    }
+    let lookup = unsafe { lookup.assume_init() };
+    let (columns, keys) = unsafe {
+        (
+            std::slice::from_raw_parts(lookup.columns, lookup.columns_count),
+            std::slice::from_raw_parts(lookup.keys, lookup.keys_count),
+        )
+    };
+    let key = |key: &igb_lookup_key| (key.column, key.parameter, shown(key));
+    Some((columns.to_vec(), keys.iter().map(key).collect()))
 }
 
-fn looks_up(plan: &SqlPlan) -> bool {
-    unsafe { igb_plan_looks_up(plan.0) }
+/// The value, taken for one of the column's type: c and a are int64, b is utf8.
+fn shown(key: &igb_lookup_key) -> String {
+    if key.value.is_null() {
+        return String::new();
+    }
+    let kind = if key.column == 1 { DataType::Utf8 } else { DataType::Int64 };
+    let schema = FFI_ArrowSchema::try_from(&kind).unwrap();
+    let whole = unsafe { std::ptr::read(key.value.cast::<FFI_ArrowArray>()) };
+    let data = unsafe { from_ffi(whole, &schema) }.unwrap();
+    let array = make_array(data);
+    let text = arrow::util::display::array_value_to_string(&array, 0).unwrap();
+    std::mem::forget(array); // it is the plan's
+    text
 }
 
 fn bound(source: &'static Source, plan: &SqlPlan, values: &[ArrayRef]) -> Vec<String> {
@@ -22,87 +49,57 @@ fn bound(source: &'static Source, plan: &SqlPlan, values: &[ArrayRef]) -> Vec<St
 }
 
 #[test]
-fn a_lookup_is_read_and_given_back_by_the_thread_that_starts_it() {
-    let source = quick().leak();
-    let plan = planned(source, "SELECT c, u.a FROM t AS u WHERE 5 = u.a").unwrap();
-    assert!(looks_up(&plan));
-    assert_eq!(shown_rows(&run(source, &plan).unwrap()), ["995|5"]);
-    assert_eq!(source.held(), (0, 0), "without waiting for anybody");
-    let asked = source.last();
-    assert_eq!((source.asked(), asked.columns), (1, vec![2, 0]));
-    assert_eq!(asked.filters, [("(= a#0 5:Int64)".to_string(), IGB_PUSH_EXACT)]);
-    // The names are the statement's.
-    let renamed = planned(source, "SELECT a AS x, c FROM t WHERE c = 999 AND a = 1").unwrap();
-    assert_eq!(run(source, &renamed).unwrap()[0].schema().field(0).name(), "x");
+fn a_lookup_tells_its_columns_and_its_keys() {
+    let source = source().leak();
+    let told = |sql: &str| told(&planned(source, sql).unwrap()).unwrap();
+    let number = |value: &str| (0, 0, value.to_string());
+    assert_eq!(told("SELECT c, u.a FROM t AS u WHERE 5 = u.a"), (vec![2, 0], vec![number("5")]));
+    assert_eq!(
+        told("SELECT a AS x, c FROM t WHERE b = 'X' AND a = -1"),
+        (vec![0, 2], vec![(1, 0, "X".to_string()), number("-1")])
+    );
+    assert_eq!(
+        told("SELECT c FROM t WHERE a = $2 AND b = $1"),
+        (vec![2], vec![(0, 2, String::new()), (1, 1, String::new())])
+    );
+    assert_eq!(
+        told("SELECT c FROM t WHERE a = $1 AND c = $1 AND b = ''"),
+        (vec![2], vec![(0, 1, String::new()), (2, 1, String::new()), (1, 0, String::new())])
+    );
 }
 
 #[test]
-fn a_prepared_lookup_takes_each_value_as_any_statement_would() {
-    let source = quick().leak();
+fn a_lookup_that_c_leaves_takes_each_value_as_any_statement_would() {
+    let source = source().leak();
+    assert_eq!(rows(source, "SELECT c, u.a FROM t AS u WHERE 5 = u.a"), ["995|5"]);
     let plan = planned(source, "SELECT c FROM t WHERE a = $1 AND b = $2").unwrap();
-    assert!(looks_up(&plan));
     let text = |text: &str| -> ArrayRef { Arc::new(StringArray::from(vec![text])) };
     let number = |value: i64| -> ArrayRef { Arc::new(Int64Array::from(vec![value])) };
     assert_eq!(bound(source, &plan, &[number(4), text("X")]), ["996"]);
     // The source gives a superset of texts.
     assert_eq!(bound(source, &plan, &[number(4), text("x")]), [""; 0]);
-    assert_eq!(bound(source, &plan, &[number(3), text("x")]), ["997"]);
     let narrow: ArrayRef = Arc::new(Int32Array::from(vec![3]));
     assert_eq!(bound(source, &plan, &[narrow, text("x")]), ["997"]);
     let null: ArrayRef = Arc::new(Int64Array::from(vec![None]));
     assert_eq!(bound(source, &plan, &[null, text("x")]), [""; 0]);
     let fraction: ArrayRef = Arc::new(arrow::array::Float64Array::from(vec![3.5]));
     assert_eq!(bound(source, &plan, &[fraction, text("x")]), [""; 0]);
+    assert!(told(&bind_one(&plan)).is_none(), "its values are the engine's");
     let error = run(source, &plan).unwrap_err();
     assert_eq!(error.state, "42P02");
 }
 
-#[test]
-fn what_the_source_does_not_test_of_a_lookup_is_tested_here() {
-    let sql = "SELECT c FROM t WHERE b = 'X' AND a = 1";
-    for says in [honest as Says, nothing as Says] {
-        let source = Source { says, ..quick() }.leak();
-        assert_eq!(rows(source, sql), ["999"]);
-        let changed = Source { says, decides: Some(IGB_PUSH_NO), parts: 3, ..quick() }.leak();
-        assert_eq!(rows(changed, sql), ["999"]);
-    }
+fn bind_one(plan: &SqlPlan) -> SqlPlan {
+    let values: Vec<ArrayRef> =
+        vec![Arc::new(Int64Array::from(vec![4])), Arc::new(StringArray::from(vec!["X"]))];
+    let fields: Vec<Field> =
+        values.iter().map(|value| Field::new("v", value.data_type().clone(), true)).collect();
+    bind(plan, StructArray::new(fields.into(), values, None), 0).unwrap()
 }
 
 #[test]
-fn a_lookup_that_finds_many_rows_gives_all_of_them() {
-    let source = Source { decides: Some(IGB_PUSH_EXACT), ..quick() }.leak();
-    assert_eq!(rows(source, "SELECT c FROM t WHERE b = 'every text'").len(), 100);
-    until(|| source.held() == (0, 0));
-    let slow = Source { waits_after: Some(3), decides: Some(IGB_PUSH_EXACT), ..quick() }.leak();
-    let plan = planned(slow, "SELECT c FROM t WHERE b = 'every text'").unwrap();
-    let mut error = igb_error::zeroed();
-    let mut query = std::ptr::null_mut();
-    let execution = execution_of(slow);
-    unsafe {
-        assert_eq!(
-            igb_query_start(plan.0, std::ptr::null(), &execution, &mut query, &mut error),
-            0
-        );
-        igb_query_free(query);
-    }
-    until(|| slow.held() == (0, 0));
-}
-
-#[test]
-fn a_lookup_that_fails_says_why_and_leaves_nothing_behind() {
-    let away = Source { fails_to_open: true, ..quick() }.leak();
-    assert_eq!(fails(away, "SELECT c FROM t WHERE a = 5").state, "08006");
-    let broken = Source { fails_after: Some(1), ..quick() }.leak();
-    let told = fails(broken, "SELECT c FROM t WHERE a = 5");
-    assert_eq!((told.state.as_str(), told.hint.as_str()), ("08006", "Look at the source."));
-    for source in [away, broken] {
-        until(|| source.held() == (0, 0));
-    }
-}
-
-#[test]
-fn whatever_else_is_asked_goes_through_the_optimizer() {
-    let source = quick().leak();
+fn whatever_else_is_asked_is_no_lookup() {
+    let source = source().leak();
     for sql in [
         "SELECT a FROM t WHERE a > 5",
         "SELECT a FROM t WHERE a = 5 AND a = 6",
@@ -117,9 +114,13 @@ fn whatever_else_is_asked_goes_through_the_optimizer() {
         "SELECT a FROM t WHERE a = 5 ORDER BY a",
         "SELECT a FROM t WHERE a = 5 LIMIT 1",
         "SELECT a FROM t WHERE a = 0.5",
+        "SELECT a FROM t WHERE a = '5'",
+        "SELECT a FROM t WHERE b = 5",
         "SELECT a FROM t WHERE a = 99999999999999999999",
+        "SELECT a FROM t WHERE a = $1 + 1",
+        "SELECT a FROM t WHERE a = -$1",
         "SELECT t.a FROM t, u WHERE t.a = 5",
     ] {
-        assert!(!looks_up(&planned(source, sql).unwrap()), "{sql}");
+        assert!(told(&planned(source, sql).unwrap()).is_none(), "{sql}");
     }
 }
