@@ -625,11 +625,14 @@ igloo_status ig_rows_open(ig_remote_run *run, struct ig_open_part *part, ig_canc
   struct rows *self = NULL;
   struct open_call *call = NULL;
   IG_TRY(make_rows(run, part, stop, &self, reterr));
+  IG_ASSERT(self);
   igloo_status status = make_open_call(self, &call, reterr);
-  if (status == IGLOO_OK)
+  if (status == IGLOO_OK) {
+    IG_ASSERT(call);
     status = start(self, call, reterr);
-  else
+  } else {
     ig_run_opened(run, self->slot);
+  }
   ig_call_unref(call);
   if (status != IGLOO_OK) {
     rows_free(self);

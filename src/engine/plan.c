@@ -215,6 +215,7 @@ igloo_status ig_plan_sql(ig_plan_context *context, struct ig_str sql,
                          struct igloo_error *reterr) {
   struct plan_task *task = NULL;
   IG_TRY(new_plan_task(context, cancel, run_plan, &task, reterr));
+  IG_ASSERT(task);
   task->resolver = ig_resolver_ref(resolver);
   task->sql = ig_str_dup(sql);
   task->sql_len = sql.len;
@@ -434,6 +435,7 @@ igloo_status ig_plan_explain(ig_plan *plan, struct ig_explain how, ig_cancel *ca
   IG_TRY(ig_plan_new_run(plan, cancel, &run, reterr));
   struct plan_task *task = NULL;
   IG_TRY(new_plan_task(plan->context, cancel, run_explain, &task, reterr));
+  IG_ASSERT(task);
   igloo_status status = ig_plan_whole(plan, &task->explained, reterr);
   if (status != IGLOO_OK) {
     free_plan_task(&task->task);
@@ -466,6 +468,7 @@ igloo_status ig_plan_infer(ig_plan_context *context, ig_scan_table *table,
                            struct igloo_error *reterr) {
   struct plan_task *task = NULL;
   IG_TRY(new_plan_task(context, cancel, run_infer, &task, reterr));
+  IG_ASSERT(task);
   task->table = ig_scan_table_ref(table);
   struct plan_task *done = NULL;
   IG_TRY(run_to_end(task, &done, reterr));
