@@ -197,6 +197,7 @@ def test_mixed_load_of_sixteen_clients_makes_nothing_grow(
         60 if os.environ.get("IGLOO_TEST_HOUR") else 10 if long else 0.1)
     server = Server(tmp_path, "--data", tmp_path / "data", settings=["auth.mode=none"])
     process = harness.Process(server.process.pid)
+    before = process.descriptors()
     clients = [subprocess.Popen(
         [sys.executable, "-c", MIXED.format(path=sys.path), server.target, str(minutes * 60),
          str(number)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -222,10 +223,15 @@ def test_mixed_load_of_sixteen_clients_makes_nothing_grow(
     record_property("minutes", minutes)
     record_property("slope_mib_a_minute", f"{grows:.2f}")
     record_property("memory_mib", f"{memory[half][1] / MIB:.0f} -> {memory[-1][1] / MIB:.0f}")
-    record_property("descriptors", f"{max(descriptors[:half])} -> {max(descriptors[half:])}")
+    record_property("descriptors", f"{statistics.median(descriptors[:half])} -> {statistics.median(descriptors[half:])}")
     assert set(done) >= {"point", "groups", "fetch", "prepared", "write"}
+    # Sixteen that reconnect at once make a peak; what leaks stays, and is there when all are gone.
     if minutes >= 1:
-        assert max(descriptors[half:]) <= max(descriptors[:half]) + 8
+        assert statistics.median(descriptors[half:]) <= statistics.median(descriptors[:half]) + 2, descriptors[::60]
+    until = time.monotonic() + SECONDS
+    while process.descriptors() > before + 2:
+        assert time.monotonic() < until, (process.descriptors(), before)
+        time.sleep(0.1)
     if minutes >= 10:
         assert grows < 1, memory[half::60]
     server.end()
