@@ -119,8 +119,9 @@ igloo_status ig_sql_lift(struct ig_str sql, struct ig_sql_lifted *ret_lifted,
   ig_tokenizer_init(&l.tokens, sql);
   bool lifted = walk(&l);
   if (lifted) ig_buf_append_str(&l.text, ig_str_sub(sql, l.copied, sql.len));
-  igloo_status status = l.fail == IGLOO_OUT_OF_MEMORY ? l.fail : IGLOO_OK;
-  if (lifted) {
+  igloo_status status = ig_buf_check(&l.text, NULL);
+  if (l.fail == IGLOO_OUT_OF_MEMORY) status = l.fail;
+  if (lifted && status == IGLOO_OK) {
     ret_lifted->text_len = l.text.len;
     status = ig_buf_steal(&l.text, &ret_lifted->text, reterr);
   }

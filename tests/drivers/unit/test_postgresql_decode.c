@@ -115,6 +115,7 @@ static void rows_become_a_batch_and_then_the_next(void **state) {
   }
 
   ig_buf_clear(&message);
+  gives_ok(igp_builder_begin(builder, &failed));
   put_rows(&message, 20, 1);
   put(&message, UINT16_MAX, 2);
   gives_ok(feed(builder, &message, &end));
