@@ -565,7 +565,8 @@ typedef struct igb_cluster {
    */
   void (*task_free)(void *task);
   /**
-   * Read a partition of a task that somebody has sent, or is sending, to `member`. `head` is opaque.
+   * Read a partition of a task that somebody has sent, or is sending, to `member`. `head` is opaque: what
+   * is read instead of the partition, where it is not empty.
    * Gives *ret_read: polled by one thread at a time. On blocking-pool threads; may block until a
    * connection is there, for a bounded time.
    */
@@ -1066,9 +1067,10 @@ void igb_worker_task_finish(struct igb_worker_task *task);
 void igb_worker_task_free(struct igb_worker_task *task);
 
 /**
- * Start reading a partition of a task that was, or is being, set here. Returns at once. A task that
- * never comes is waited for until the read is freed. `sink` is told of the end exactly once, unless the
- * read is freed before. Gives *ret_read (igb_worker_read_free).
+ * Start reading a partition of a task that was, or is being, set here, or what `head` names of the task
+ * (empty: the partition). Returns at once. A task that never comes is waited for until the read is freed.
+ * `sink` is told of the end exactly once, unless the read is freed before. Gives *ret_read
+ * (igb_worker_read_free).
  *
  * # Safety
  * All pointers are valid; `ret_error` may be NULL; `sink` is called on any thread until the end or
@@ -1077,7 +1079,7 @@ void igb_worker_task_free(struct igb_worker_task *task);
 int32_t igb_worker_read_start(struct igb_engine *engine,
                               const struct igb_task *task,
                               uint32_t partition,
-                              struct igb_str _head,
+                              struct igb_str head,
                               const struct igb_sink *sink,
                               struct igb_worker_read **ret_read,
                               struct igb_error *ret_error);

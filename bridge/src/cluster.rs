@@ -12,6 +12,7 @@ pub mod abi;
 mod channel;
 pub(crate) mod codec;
 mod databases;
+mod filters;
 mod leaves;
 mod metrics;
 mod narrow;

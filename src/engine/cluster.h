@@ -188,9 +188,10 @@ struct ig_cluster_sink {
 
 typedef struct ig_engine_read ig_engine_read;
 
-/* Start reading a partition of a task that has been, or is being, sent here; return at
- * once. A task that never comes is waited for until the read is freed. `sink` is told of
- * the end, exactly once unless the read is freed before. Gives *ret_read. */
+/* Start reading a partition of a task that has been, or is being, sent here, or what
+ * `head` names of it (empty: the partition); return at once. A task that never comes is
+ * waited for until the read is freed. `sink` is told of the end, exactly once unless the
+ * read is freed before. Gives *ret_read. */
 IG_NODISCARD igloo_status ig_engine_read_start(ig_engine *engine,
                                                const struct ig_cluster_task *task,
                                                uint32_t partition, struct ig_str head,

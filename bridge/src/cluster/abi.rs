@@ -144,7 +144,8 @@ pub struct igb_cluster {
     pub task_finish: Option<unsafe extern "C" fn(task: *mut c_void)>,
     /// Cancels what has not ended. No wake after it has returned. Any thread, never blocks.
     pub task_free: Option<unsafe extern "C" fn(task: *mut c_void)>,
-    /// Read a partition of a task that somebody has sent, or is sending, to `member`. `head` is opaque.
+    /// Read a partition of a task that somebody has sent, or is sending, to `member`. `head` is opaque: what
+    /// is read instead of the partition, where it is not empty.
     /// Gives *ret_read: polled by one thread at a time. On blocking-pool threads; may block until a
     /// connection is there, for a bounded time.
     pub read_start: Option<

@@ -1,8 +1,8 @@
 //! The coordinator's side: dd's channels to workers over the functions that C gave.
 //!
 //! A worker is the host of a URL, `http://ID/`. Every call goes this way, also to this process: a plan
-//! that was encoded shares no state with the plan it was cut from, and dynamic filters must not reach
-//! across stages.
+//! that was encoded shares no state with the plan it was cut from. Filters of joins reach other stages by
+//! being read (see `filters`), and in no other way.
 
 use std::ffi::c_void;
 use std::pin::Pin;
@@ -213,7 +213,8 @@ impl WorkerChannel for Channel {
         let partitions = request.target_partition_start..request.target_partition_end;
         let pools = run.engine()?.pools.clone();
         let opened = pools.spawn_blocking(move || {
-            partitions.map(|partition| Read::start(&run, &member, &task, partition)).collect()
+            // The head of a stage is in its plan.
+            partitions.map(|partition| Read::start(&run, &member, &task, partition, &[])).collect()
         });
         let reads: Result<Vec<Read>> = opened.await.map_err(from_join)?;
         Ok(reads?.into_iter().map(StreamExt::boxed).collect())
@@ -477,8 +478,8 @@ impl Stream for Messages {
     }
 }
 
-/// A partition of a task, read from a member.
-struct Read {
+/// A partition of a task, or a filter of its joins, read from a member.
+pub(super) struct Read {
     handle: *mut c_void,
     cluster: Arc<Cluster>,
     wakes: Wakes,
@@ -498,8 +499,14 @@ impl Drop for Read {
 }
 
 impl Read {
-    /// Blocks.
-    fn start(run: &Run, member: &str, task: &igb_task, partition: usize) -> Result<Read> {
+    /// Blocks. `head` names the filter; empty for a partition.
+    pub fn start(
+        run: &Run,
+        member: &str,
+        task: &igb_task,
+        partition: usize,
+        head: &[u8],
+    ) -> Result<Read> {
         check_may_block("reading from a member")?;
         let start = run.cluster.functions().read_start.ok_or_else(no_function)?;
         let partition = u32::try_from(partition).map_err(|_| broken(-1))?;
@@ -511,8 +518,7 @@ impl Read {
                 igb_str::borrowed(member),
                 task,
                 partition,
-                // The head of a stage is in its plan.
-                igb_str::EMPTY,
+                igb_str { data: head.as_ptr(), len: head.len() },
                 run.execution_ctx(),
                 &mut handle,
                 &mut error,

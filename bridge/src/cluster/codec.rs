@@ -35,6 +35,7 @@ use crate::yielding::{ask, Over};
 mod bytes;
 mod extension;
 mod files;
+mod filters;
 mod reading;
 mod settings;
 #[cfg(test)]
@@ -49,7 +50,7 @@ use writing::Writing;
 
 const MAGIC: &[u8] = b"igp";
 /// To be raised with every change of what the bytes mean.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 
 /// What the bytes of an extension begin with.
 const PART: u8 = 0;
@@ -59,6 +60,8 @@ const CAST: u8 = 3;
 const PACED: u8 = 4;
 const LENT: u8 = 5;
 const LEASED: u8 = 6;
+const GIVES_FILTER: u8 = 7;
+const AWAITS_FILTERS: u8 = 8;
 
 /// The bytes of a plan. UNSUPPORTED where `sendable` says no.
 pub(crate) fn encode(engine: &Arc<EngineShared>, plan: &Arc<dyn ExecutionPlan>) -> Result<Vec<u8>> {

@@ -55,7 +55,7 @@ use super::channel::{url_of, Channels, Run};
 use super::databases::{beside_files, parts_max, reading, reads_databases, shared, tasks_of};
 use super::leaves::{bytes_of, can_spread, ranked, scan_of, variants};
 use super::narrow::{narrowed, partitions_of};
-use super::{codec, single, Member, Members};
+use super::{codec, filters, single, Member, Members};
 use crate::abi::igb_file_id;
 use crate::engine::EngineShared;
 use crate::error::{Error, Result};
@@ -199,6 +199,10 @@ fn spread(
         true => narrowed(&plan, 1, partitions).map_err(|error| Stays::Failed(error.into()))?,
         false => plan,
     };
+    let route = |stage: &Arc<dyn ExecutionPlan>, tasks| {
+        placement.route(stage, tasks).into_iter().map(|member| member.id.clone()).collect()
+    };
+    let plan = filters::cross(plan, &route).map_err(|error| Stays::Failed(error.into()))?;
     let plan = Arc::new(ClusterExec { inner: plan, run: Arc::clone(run), placement });
     Ok((plan, task))
 }

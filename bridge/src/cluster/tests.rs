@@ -270,6 +270,72 @@ fn joins_of_each_kind_have_the_rows_of_one_member() {
     same_rows(&statements);
 }
 
+/// Rows that the scans of this column gave, of an EXPLAIN ANALYZE.
+fn scanned(text: &str, column: &str) -> Vec<f64> {
+    let scans = text.lines().filter(|line| line.contains("DataSourceExec"));
+    let of = scans.filter(|line| line.contains(&format!("projection=[{column}")));
+    let rows = |line: &str| {
+        let rows = line.split("output_rows=").nth(1).unwrap().split(',').next().unwrap();
+        match rows.split_once(' ') {
+            Some((rows, "K")) => rows.parse::<f64>().unwrap() * 1000.0,
+            _ => rows.parse().unwrap(),
+        }
+    };
+    of.map(rows).collect()
+}
+
+#[test]
+fn filter_of_a_join_reaches_the_scans_of_other_stages() {
+    let three = Subject::new(3, Faults::default());
+    // In the order of the file: whole row groups have no key that is wanted.
+    let sql =
+        "SELECT s.id, t.n FROM small s JOIN (SELECT id, count(*) AS n FROM big GROUP BY id) t \
+               ON s.id = t.id WHERE s.k = 3";
+    let text = three.explain(sql, IGB_EXPLAIN_ANALYZE);
+    let waits = text.lines().find(|line| line.contains("AwaitsFiltersExec")).expect(&text);
+    assert!(waits.contains("from_stages=[") && waits.contains("filters_come="), "{waits}");
+    assert!(!waits.contains("filters_come=0"), "{text}");
+    assert!(text.contains("GivesFilterExec: to_stages=["), "{text}");
+    let rows = scanned(&text, "id]");
+    assert!(rows.iter().sum::<f64>() < (FILES * ROWS) as f64 / 2.0, "{rows:?}: {text}");
+    let one = Subject::new(1, Faults::default());
+    assert_eq!(sorted(three.rows(sql).unwrap()), sorted(one.rows(sql).unwrap()));
+}
+
+#[test]
+fn joins_above_aggregates_have_the_rows_of_one_member() {
+    let mut statements = vec![];
+    for keys in ["k", "n", "name", "id", "k, n", "name, k"] {
+        let on: Vec<String> = keys.split(", ").map(|key| format!("a.{key} = b.{key}")).collect();
+        let on = on.join(" AND ");
+        for (kind, few) in [
+            ("JOIN", "id % 1000 = 7"),
+            ("JOIN", "id < 0"),
+            ("JOIN", "true"),
+            ("LEFT JOIN", "id % 500 < 2"),
+            ("RIGHT JOIN", "id % 500 < 2"),
+            ("FULL JOIN", "id % 900 = 1"),
+        ] {
+            statements.push(format!(
+                "SELECT count(*), sum(a.s), sum(b.s) FROM (SELECT {keys}, sum(price) AS s FROM big \
+                 WHERE {few} GROUP BY {keys}) a {kind} \
+                 (SELECT {keys}, sum(id) AS s FROM big GROUP BY {keys}) b ON {on}"
+            ));
+        }
+        if keys.contains(',') {
+            continue;
+        }
+        for test in ["IN", "NOT IN"] {
+            statements.push(format!(
+                "SELECT count(*), sum(s) FROM (SELECT {keys}, sum(id) AS s FROM big GROUP BY {keys}) b \
+                 WHERE {keys} {test} (SELECT {keys} FROM big WHERE id % 700 = 3)"
+            ));
+        }
+    }
+    let statements: Vec<&str> = statements.iter().map(String::as_str).collect();
+    same_rows(&statements);
+}
+
 #[test]
 fn shapes_of_statements_have_the_rows_of_one_member() {
     same_rows(&[

@@ -26,7 +26,7 @@ use tokio::task::AbortHandle;
 use super::abi::*;
 use super::channel::{key_of, lock, url_of, Channels, Run};
 use super::leaves::keep_footers;
-use super::{codec, metrics};
+use super::{codec, filters, metrics};
 use crate::abi::{
     boundary, boundary_void, igb_error, igb_str, install_panic_hook, pairs, panic_text, slice,
 };
@@ -204,9 +204,12 @@ async fn run_task(shared: &TaskShared, given: Given) -> Result<()> {
     let headers: HashMap<String, String> = dd.into_iter().collect();
     let headers = HeaderMap::try_from(&headers)
         .map_err(|_| Error::internal("the settings of a task cannot be read"))?;
-    let state = codec::worker_state(engine, SessionStateBuilder::new(), &own)?;
+    let mut state = codec::worker_state(engine, SessionStateBuilder::new(), &own)?;
     let plan = codec::decode(engine, &given.plan, &state.task_ctx(), &shared.over)?;
     keep_footers(engine, &plan).await;
+    if filters::gives(&plan) {
+        filters::list_keys(state.config_mut().options_mut());
+    }
     let head = Head(Arc::clone(&plan));
     let cluster = engine.cluster().ok_or_else(|| Error::internal("this is no member"))?;
     let run = Run::of_task(engine, &cluster, &key)?;
@@ -342,6 +345,8 @@ struct ReadShared {
     engine: Arc<EngineShared>,
     key: TaskKey,
     partition: usize,
+    /// What is read instead of the partition.
+    filter: Option<u64>,
     /// None once nothing is to be told any more. Held while C is told something.
     sink: Mutex<Option<igb_sink>>,
     room: Room,
@@ -437,6 +442,12 @@ async fn run_read(shared: &ReadShared) -> Result<()> {
     let head = waiting.wait_for(Option::is_some).await;
     let head = head.map_err(|_| left())?.clone().ok_or_else(left)?;
     drop(waiting);
+    if let Some(filter) = shared.filter {
+        let batch = filters::report(&head.0, filter).await?;
+        shared.schema(&batch.schema())?;
+        shared.batch(batch)?;
+        return Ok(());
+    }
     let request = ExecuteTaskRequest {
         task_key: shared.key,
         target_partition_start: shared.partition,
@@ -456,9 +467,10 @@ async fn run_read(shared: &ReadShared) -> Result<()> {
     Ok(())
 }
 
-/// Start reading a partition of a task that was, or is being, set here. Returns at once. A task that
-/// never comes is waited for until the read is freed. `sink` is told of the end exactly once, unless the
-/// read is freed before. Gives *ret_read (igb_worker_read_free).
+/// Start reading a partition of a task that was, or is being, set here, or what `head` names of the task
+/// (empty: the partition). Returns at once. A task that never comes is waited for until the read is freed.
+/// `sink` is told of the end exactly once, unless the read is freed before. Gives *ret_read
+/// (igb_worker_read_free).
 ///
 /// # Safety
 /// All pointers are valid; `ret_error` may be NULL; `sink` is called on any thread until the end or
@@ -468,7 +480,7 @@ pub unsafe extern "C" fn igb_worker_read_start(
     engine: *mut igb_engine,
     task: *const igb_task,
     partition: u32,
-    _head: igb_str,
+    head: igb_str,
     sink: *const igb_sink,
     ret_read: *mut *mut igb_worker_read,
     ret_error: *mut igb_error,
@@ -480,6 +492,7 @@ pub unsafe extern "C" fn igb_worker_read_start(
                 engine: Arc::clone(&(*engine).shared),
                 key: key_of(&*task)?,
                 partition: partition as usize,
+                filter: filters::named(slice(head.data, head.len))?,
                 sink: Mutex::new(Some(*sink)),
                 room: Room::default(),
             });

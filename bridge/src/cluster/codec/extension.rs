@@ -13,12 +13,16 @@ use datafusion::physical_expr_common::physical_expr::proto_decode::PhysicalExprD
 use datafusion::physical_expr_common::physical_expr::proto_encode::PhysicalExprEncodeCtx;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use datafusion_distributed::DistributedCodec;
-use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConverterExtension};
+use datafusion_proto::physical_plan::{
+    PhysicalExtensionCodec, PhysicalPlanDecodeContext, PhysicalProtoConverterExtension,
+};
 
 use super::bytes::{damaged, Reader, Writer};
 use super::reading::{field_of_bytes, schema_of_bytes};
 use super::writing::schema_to_bytes;
-use super::{files, refusal, CAST, DISTRIBUTED, FILES, LEASED, LENT, PACED};
+use super::{files, filters, refusal};
+use super::{AWAITS_FILTERS, CAST, DISTRIBUTED, FILES, GIVES_FILTER, LEASED, LENT, PACED};
+use crate::cluster::filters::{AwaitsFiltersExec, GivesFilterExec};
 use crate::damaged::files_of;
 use crate::engine::EngineShared;
 use crate::error::{Error, Result, Status};
@@ -143,6 +147,16 @@ impl PhysicalExtensionCodec for Codec {
             buf.push(PACED);
             return Ok(());
         }
+        if let Some(gives) = node.downcast_ref::<GivesFilterExec>() {
+            buf.push(GIVES_FILTER);
+            buf.extend(filters::write_gives(gives, self, converter)?);
+            return Ok(());
+        }
+        if let Some(awaits) = node.downcast_ref::<AwaitsFiltersExec>() {
+            buf.push(AWAITS_FILTERS);
+            buf.extend(filters::write_awaits(awaits, self, converter)?);
+            return Ok(());
+        }
         if is_scan(&node) {
             let parts: Vec<usize> = (0..node.output_partitioning().partition_count()).collect();
             buf.push(LENT);
@@ -185,6 +199,18 @@ impl PhysicalExtensionCodec for Codec {
                 Ok(files::decode(rest, &self.engine, task, self, converter)?)
             }
             (Some((&PACED, [])), [input]) => Ok(Arc::new(PacedExec::new(Arc::clone(input)))),
+            (Some((&GIVES_FILTER, rest)), [input]) => filters::read_gives(
+                rest,
+                input,
+                &PhysicalPlanDecodeContext::new(task, self),
+                converter,
+            ),
+            (Some((&AWAITS_FILTERS, rest)), [input]) => filters::read_awaits(
+                rest,
+                input,
+                &PhysicalPlanDecodeContext::new(task, self),
+                converter,
+            ),
             (Some((&LENT, rest)), []) => Ok(self.lent(rest)?),
             (Some((&LEASED, rest)), []) => Ok(read_parts(rest)?),
             _ => Err(damaged("A node is of an unknown kind").into()),

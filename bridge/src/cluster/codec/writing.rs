@@ -47,9 +47,11 @@ pub(super) struct Writing {
 
 /// Nodes that the codec writes: protobuf's own way would write their inputs into the same message.
 fn is_ours(node: &Arc<dyn ExecutionPlan>) -> bool {
-    const DISTRIBUTED: [&str; 6] = [
+    const DISTRIBUTED: [&str; 8] = [
+        "AwaitsFiltersExec",
         "BroadcastExec",
         "ChildrenIsolatorUnionExec",
+        "GivesFilterExec",
         "NetworkBroadcastExec",
         "NetworkCoalesceExec",
         "NetworkShuffleExec",
