@@ -27,6 +27,10 @@ int ig_str_cmp(struct ig_str a, struct ig_str b) {
   return (a.len > b.len) - (a.len < b.len);
 }
 
+bool ig_str_starts(struct ig_str s, struct ig_str prefix) {
+  return s.len >= prefix.len && ig_str_eq(ig_str_make(s.data, prefix.len), prefix);
+}
+
 bool ig_str_starts_ci(struct ig_str s, struct ig_str prefix) {
   return s.len >= prefix.len && ig_str_eq_ci(ig_str_sub(s, 0, prefix.len), prefix);
 }

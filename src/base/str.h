@@ -52,9 +52,7 @@ static inline bool ig_str_eq_cstr(struct ig_str a, const char *b) {
 }
 bool ig_str_eq_cstr_ci(struct ig_str a, const char *b);
 int ig_str_cmp(struct ig_str a, struct ig_str b); /* by bytes: <0, 0, >0 */
-static inline bool ig_str_starts(struct ig_str s, struct ig_str prefix) {
-  return s.len >= prefix.len && ig_str_eq(ig_str_make(s.data, prefix.len), prefix);
-}
+bool ig_str_starts(struct ig_str s, struct ig_str prefix);
 bool ig_str_starts_ci(struct ig_str s, struct ig_str prefix);
 bool ig_str_ends(struct ig_str s, struct ig_str suffix);
 bool ig_str_ends_ci(struct ig_str s, struct ig_str suffix);

@@ -212,8 +212,7 @@ igloo_status ig_session_plan_lifted(ig_session *session, struct ig_str sql,
   /* For the next one. That it cannot be planned takes nothing from this one. */
   IG_AUTO(ig_plan) *shared = NULL;
   struct ig_str text = ig_str_make(lifted.text, lifted.text_len);
-  if (ig_session_plan(session, text, running, NULL, &shared, NULL) != IGLOO_OK)
-    return IGLOO_OK;
+  (void)!ig_session_plan(session, text, running, NULL, &shared, NULL);
   return IGLOO_OK;
 }
 
