@@ -182,6 +182,7 @@ static igloo_status bind_node(struct node *node, struct ArrowArray *array,
       return fail_memory(reterr);
   }
   if (has_offsets(kind)) {
+    IG_ASSERT(node->fixed); /* a composite has none */
     uint8_t *zero = grow(node->fixed, 4);
     if (!zero) return fail_memory(reterr);
     memset(zero, 0, 4);

@@ -409,8 +409,9 @@ igloo_status ig_rpc_call_receive(ig_rpc_call *call, struct ig_rpc_message *ret_m
   call->is_receiving = false;
   ig_conn_write_locked(conn);
   /* A client's next call comes from the same thread; members would rather know at once
-   * that one of them is gone. */
-  bool is_own = !conn->config.is_server && !conn->config.is_member && call->is_ended;
+   * that one of them is gone, and whose calls go on must not wait for it. */
+  bool is_own = !conn->config.is_server && !conn->config.is_member && call->is_ended &&
+                conn->calls_len == 0;
   ig_reading_rest_locked(conn, (got && !call->is_ended) || is_own);
   ig_conn_unlock(conn);
   if (status != IGLOO_OK) return status;

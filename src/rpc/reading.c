@@ -157,6 +157,10 @@ void ig_reading_look_locked(ig_conn *conn) {
   ig_mutex_lock(&conn->mu);
   conn->has_reader = false;
   if (conn->state == IG_CONN_CLOSED) ig_reading_close_locked(conn);
+  /* The time to watch may have come meanwhile. */
+  if (conn->state == IG_CONN_OPEN && !conn->is_in_armed &&
+      conn->watch_due_us == IG_NEVER_US)
+    watch_later_locked(conn);
 }
 
 void ig_reading_close_locked(ig_conn *conn) {

@@ -407,6 +407,7 @@ igloo_status ig_resolver_table(ig_resolver *resolver, uint64_t scope_id,
                            &found, reterr));
     if (!found) return fail_no_table(resolver, scope, IG_STR(""), parts[0], reterr);
   }
+  IG_ASSERT(found); /* whoever finds none has failed */
   if (found->kind == IG_SCAN_STREAM) resolver->is_fleeting = true;
   if (found->kind == IG_SCAN_REMOTE) IG_TRY(note_remote(resolver, found->remote, reterr));
   *ret_table = IG_TAKE(found);

@@ -29,15 +29,15 @@ use datafusion_proto::protobuf::PhysicalExprNode;
 
 use crate::error::{Error, Result};
 
-/// Keys of one task's part of a build side that travel as a list; of more, the least and greatest. The
+/// Keys of one partition of a build side that travel as a list; of more, the least and greatest. The
 /// join lists them for the scans of its own task too, and those walk the list for each file: 2,000 keys made
 /// q02 of TPC-H three times as long.
 pub(super) const KEYS_MAX: usize = 512;
 /// Of the columns of keys, before those that are the same are left out. So a list is small beside what
 /// its scan reads.
 pub(super) const KEYS_BYTES_MAX: usize = 256 << 10;
-/// Of all tasks together: a scan tests each row against them.
-const ALL_KEYS_MAX: usize = 64 << 10;
+/// Of all partitions of a task, and of all tasks together: a scan tests each row against them.
+pub(super) const ALL_KEYS_MAX: usize = 64 << 10;
 /// Up to so many are an expression that statistics of row groups are tested against; a longer one would
 /// be copied for each file. As DataFusion's own limit.
 const LITERALS_MAX: usize = 150;
@@ -279,7 +279,7 @@ impl Keys {
             (NOTHING, []) => Passes::Nothing,
             (said @ (LIST | BOUNDS), [LEAST, GREATEST, listed @ ..])
                 if listed.iter().all(|row| *row == KEY)
-                    && listed.len() <= KEYS_MAX * usize::from(said == LIST) =>
+                    && listed.len() <= ALL_KEYS_MAX * usize::from(said == LIST) =>
             {
                 let at = says.len() - rest.len();
                 let range = |key: &ArrayRef| -> DfResult<Option<Range>> {

@@ -106,6 +106,15 @@ fn filter_that_travelled_lets_through_what_it_did() {
 }
 
 #[test]
+fn partitions_of_a_task_may_have_more_keys_together_than_one_of_them() {
+    let most = KEYS_MAX as i64;
+    let filter =
+        partitions(&[among(0..most), among(most..2 * most), among(2 * most..3 * most)], false);
+    let after = travelled(&filter, &["a"]).unwrap();
+    assert_eq!(passing(&after), (5..5 + 3 * KEYS_MAX).collect::<Vec<_>>());
+}
+
+#[test]
 fn filter_that_travelled_is_never_narrower() {
     let odd: Expr = Arc::new(BinaryExpr::new(key("a"), Operator::NotEq, lit(5_i64)));
     for filter in [
@@ -204,7 +213,10 @@ fn rows_that_no_member_makes_are_refused() {
     {
         assert!(Keys::of_batch(&batch(says, numbers(says.len())), &over).is_ok(), "{says:?}");
     }
-    let many: Vec<u8> = [2, 5, 6].into_iter().chain(std::iter::repeat_n(7, KEYS_MAX + 1)).collect();
+    let many: Vec<u8> = [2, 5, 6]
+        .into_iter()
+        .chain(std::iter::repeat_n(7, super::keys::ALL_KEYS_MAX + 1))
+        .collect();
     let wrong = [
         &[][..],
         &[4],
