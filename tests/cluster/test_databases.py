@@ -248,19 +248,23 @@ def test_a_cancelled_statement_leaves_the_database_within_a_second(cluster, post
 
 # ---- faults -----------------------------------------------------------------------------
 
-def test_a_lost_worker_ends_the_statement_and_its_connections(files, postgres, tmp_path):
+def test_a_lost_worker_ends_the_statement_and_its_connections(files, postgres, oracle, tmp_path):
+    """Unless it has given all of its own by then: it is not missed, and the rows are all there."""
     postgres.run("CREATE DATABASE second;")
     own = make_cluster(files, postgres.uri.removesuffix("postgres") + "second", tmp_path)
+    right = oracle.execute("SELECT count(*) AS n FROM events a JOIN events b ON a.kind = b.kind WHERE a.qty = 1")
+    right = right.fetchall()[0][0]
     try:
-        slow = ("SELECT count(*) FROM events a JOIN events b ON a.kind = b.kind JOIN"
-                " (SELECT n FROM remote_query('pg', $$ SELECT 1 AS n FROM pg_sleep(60) $$)) s ON a.qty = s.n")
+        slow = ("SELECT count(*) AS n FROM events a JOIN events b ON a.kind = b.kind JOIN"
+                " (SELECT n FROM remote_query('pg', $$ SELECT 1 AS n FROM pg_sleep(10) $$)) s ON a.qty = s.n")
         with own.session() as session, concurrent.futures.ThreadPoolExecutor(1) as pool:
             running = pool.submit(session.fetch, slow)
             nodes.wait_for(lambda: any("pg_sleep" in query for _, query in busy(postgres)))
             own.workers[0].kill()
-            with pytest.raises(nodes.IglooError) as told:
-                running.result()
-            assert told.value.sqlstate == "08006" and "was lost" in str(told.value), told.value
+            try:
+                assert running.result().to_pylist() == [{"n": right}]
+            except nodes.IglooError as told:
+                assert told.sqlstate == "08006" and "was lost" in str(told), told
         check_left(postgres)
         sql = SHAPES["a database joined to files"]
         assert len(own.rows(sql)) == 11
