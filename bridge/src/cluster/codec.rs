@@ -50,7 +50,7 @@ use writing::Writing;
 
 const MAGIC: &[u8] = b"igp";
 /// To be raised with every change of what the bytes mean.
-const VERSION: u8 = 4;
+const VERSION: u8 = 5;
 
 /// What the bytes of an extension begin with.
 const PART: u8 = 0;
@@ -62,6 +62,7 @@ const LENT: u8 = 5;
 const LEASED: u8 = 6;
 const GIVES_FILTER: u8 = 7;
 const AWAITS_FILTERS: u8 = 8;
+const NOTES_KEYS: u8 = 9;
 
 /// The bytes of a plan. UNSUPPORTED where `sendable` says no.
 pub(crate) fn encode(engine: &Arc<EngineShared>, plan: &Arc<dyn ExecutionPlan>) -> Result<Vec<u8>> {

@@ -19,7 +19,7 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Schema, SchemaRef};
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::common::Statistics;
 use datafusion::config::ConfigOptions;
 use datafusion::error::{DataFusionError, Result as DfResult};
@@ -48,11 +48,17 @@ use super::place::collects;
 use crate::error::{Error, Result};
 use crate::translate::from_join;
 
+mod bloom;
 mod keys;
+mod noting;
+mod sifting;
 #[cfg(test)]
 mod tests;
 
+pub(super) use noting::NotesKeysExec;
+
 use keys::{can_travel, damaged, Keys, Over, KEYS_BYTES_MAX, KEYS_MAX};
+use sifting::{keys_of_rows, sifted};
 
 /// How long a scan waits before it reads without the filter, which it uses all the same once it comes. A
 /// build side that takes longer was worth more than what the scan reads too much meanwhile.
@@ -131,7 +137,9 @@ impl Crossing<'_> {
         if let Some((mut stages, made)) = wanted {
             stages.sort_unstable();
             stages.dedup();
-            if let Some(probe) = children.pop() {
+            if let (Some(probe), Some(build)) = (children.pop(), children.pop()) {
+                let keys = build_keys_of(&node);
+                children.push(Arc::new(NotesKeysExec::new(build, keys, made.members.len())));
                 children.push(Arc::new(GivesFilterExec {
                     input: probe,
                     filter: Arc::clone(&made.filter),
@@ -192,6 +200,11 @@ fn made_by(node: &Arc<dyn ExecutionPlan>, place: &Place) -> Option<Wanted> {
         members.truncate(1);
     }
     Some(Wanted { filter, schema, stage: place.stage, members })
+}
+
+fn build_keys_of(join: &Arc<dyn ExecutionPlan>) -> Vec<Arc<dyn PhysicalExpr>> {
+    let join = join.downcast_ref::<HashJoinExec>();
+    join.map_or(vec![], |join| join.on().iter().map(|(build, _)| Arc::clone(build)).collect())
 }
 
 /// A box of a tree has the name already.
@@ -302,18 +315,24 @@ pub(super) fn named(head: &[u8]) -> Result<Option<u64>> {
 pub(super) async fn report(plan: &Arc<dyn ExecutionPlan>, id: u64) -> Result<RecordBatch> {
     let mut found = None;
     plan.apply(|node| {
-        let gives = node.downcast_ref::<GivesFilterExec>();
+        let [build, probe] = node.children()[..] else { return Ok(TreeNodeRecursion::Continue) };
+        let gives = probe.downcast_ref::<GivesFilterExec>();
         if let Some(gives) = gives.filter(|gives| id_of(&gives.filter) == id) {
-            found = Some((Arc::clone(&gives.filter), gives.input.schema()));
+            found = Some((Arc::clone(&gives.filter), gives.input.schema(), Arc::clone(build)));
             return Ok(TreeNodeRecursion::Stop);
         }
         Ok(TreeNodeRecursion::Continue)
     })?;
-    let (filter, schema) = found.ok_or_else(|| Error::internal("a task has no such filter"))?;
+    let found = found.ok_or_else(|| Error::internal("a task has no such filter"))?;
+    let (filter, schema, build) = found;
     while timeout(LOOK, filter.wait_complete()).await.is_err() {}
     let keys = keys_of(&filter);
     let over = Over { keys: &keys, schema: &schema };
-    Ok(Keys::of(&filter.current()?, &over).to_batch(&over)?)
+    let mut told = Keys::of(&filter.current()?, &over);
+    if let Some(noted) = build.downcast_ref::<NotesKeysExec>().and_then(NotesKeysExec::noted) {
+        told = told.within(noted);
+    }
+    Ok(told.to_batch(&over)?)
 }
 
 // ---- a scan's side --------------------------------------------------------------------------
@@ -350,7 +369,12 @@ impl AwaitsFiltersExec {
         if let Some(asking) = asking.upgrade() {
             return Ok(asking);
         }
-        let new = Arc::new(Asking::start(run, self.wanted.clone(), &self.metrics)?);
+        let keys_of_rows = |wanted: &Arc<Wanted>| {
+            let keys = keys_of_rows(&self.input, id_of(&wanted.filter));
+            (Arc::clone(wanted), keys)
+        };
+        let wanted = self.wanted.iter().map(keys_of_rows).collect();
+        let new = Arc::new(Asking::start(run, wanted, &self.metrics)?);
         *asking = Arc::downgrade(&new);
         Ok(new)
     }
@@ -422,13 +446,16 @@ impl ExecutionPlan for AwaitsFiltersExec {
             return self.input.execute(partition, context);
         };
         let asking = self.ask(run)?;
+        let left_out = MetricBuilder::new(&self.metrics).counter("rows_left_out", partition);
         let waited = MetricBuilder::new(&self.metrics).subset_time("filters_wait_time", partition);
         let input = Arc::clone(&self.input);
         let rows = async move {
             let timer = waited.timer();
-            asking.told().await?;
+            let tests = asking.told().await?;
             timer.done();
+            let batch_rows = context.session_config().batch_size();
             let rows = input.execute(partition, context)?;
+            let rows = sifted(rows, tests, batch_rows, left_out);
             // A filter that comes late is of use as long as somebody reads, and is asked for as long.
             Ok::<_, DataFusionError>(rows.inspect(move |_| {
                 let _held = &asking;
@@ -443,9 +470,12 @@ impl ExecutionPlan for AwaitsFiltersExec {
     }
 }
 
+/// What is tested of each row that the scan gives.
+type Tests = Vec<Arc<dyn PhysicalExpr>>;
+
 /// Asks for filters until they are there, or nobody reads any more.
 struct Asking {
-    told: watch::Receiver<Option<Result<()>>>,
+    told: watch::Receiver<Option<Result<Tests>>>,
     task: AbortHandle,
 }
 
@@ -456,41 +486,64 @@ impl Drop for Asking {
 }
 
 impl Asking {
+    /// `wanted`: with the keys of each over the scan's rows, where they are among them.
     fn start(
         run: Arc<Run>,
-        wanted: Vec<Arc<Wanted>>,
+        wanted: Vec<(Arc<Wanted>, Option<Vec<Arc<dyn PhysicalExpr>>>)>,
         metrics: &ExecutionPlanMetricsSet,
     ) -> Result<Asking> {
         let come = MetricBuilder::new(metrics).global_counter("filters_come");
         let (tell, told) = watch::channel(None);
         let engine = run.engine()?;
         let task = engine.pools.cpu.spawn(async move {
-            let each = wanted.iter().map(|wanted| async {
-                if learn(&run, wanted).await? {
-                    come.add(1);
-                }
-                Ok(())
+            let (run, come) = (&run, &come);
+            let each = wanted.iter().map(|(wanted, keys)| async move {
+                let told = learn(run, wanted).await?;
+                come.add(usize::from(told.is_some()));
+                Ok(match (told.flatten(), keys) {
+                    (Some(test), Some(keys)) => Some(over_rows(test, wanted, keys)?),
+                    _ => None,
+                })
             });
-            let ends: Vec<Result<()>> = join_all(each).await;
-            tell.send_replace(Some(ends.into_iter().collect()));
+            let ends: Vec<Result<_>> = join_all(each).await;
+            let tests = ends.into_iter().collect::<Result<Vec<_>>>();
+            tell.send_replace(Some(tests.map(|tests| tests.into_iter().flatten().collect())));
         });
         Ok(Asking { told, task: task.abort_handle() })
     }
 
     /// All that can be waited for. Fails if a member has told what none tells.
-    async fn told(&self) -> Result<()> {
+    async fn told(&self) -> Result<Tests> {
         let mut told = self.told.clone();
         let told = timeout(WAIT, told.wait_for(Option::is_some)).await;
         match told {
-            Ok(Ok(told)) => told.clone().unwrap_or(Ok(())),
+            Ok(Ok(told)) => told.clone().unwrap_or(Ok(vec![])),
             // It takes too long, or has panicked, as was told.
-            Ok(Err(_)) | Err(_) => Ok(()),
+            Ok(Err(_)) | Err(_) => Ok(vec![]),
         }
     }
 }
 
-/// Has the scan use what the tasks of the join say. False where that is nothing.
-async fn learn(run: &Arc<Run>, wanted: &Wanted) -> Result<bool> {
+/// The same test of other keys.
+fn over_rows(
+    test: Arc<dyn PhysicalExpr>,
+    wanted: &Wanted,
+    keys: &[Arc<dyn PhysicalExpr>],
+) -> Result<Arc<dyn PhysicalExpr>> {
+    let of = keys_of(&wanted.filter);
+    let moved = test.transform_down(|expr| {
+        let at = of.iter().position(|key| key.as_ref() == expr.as_ref());
+        Ok(match at.and_then(|at| keys.get(at)) {
+            Some(key) => Transformed::new(Arc::clone(key), true, TreeNodeRecursion::Jump),
+            None => Transformed::no(expr),
+        })
+    });
+    Ok(moved.data()?)
+}
+
+/// Has the scan use what the tasks of the join say. None where that is nothing; otherwise what else can
+/// be tested of each row.
+async fn learn(run: &Arc<Run>, wanted: &Wanted) -> Result<Option<Option<Arc<dyn PhysicalExpr>>>> {
     let keys = keys_of(&wanted.filter);
     let over = Over { keys: &keys, schema: &wanted.schema };
     let tasks = wanted.members.iter().enumerate();
@@ -503,7 +556,7 @@ async fn learn(run: &Arc<Run>, wanted: &Wanted) -> Result<bool> {
     }));
     let mut all = Keys::nothing();
     for batch in told.await? {
-        let Some(batch) = batch else { return Ok(false) };
+        let Some(batch) = batch else { return Ok(None) };
         all = all.or(Keys::of_batch(&batch, &over)?);
     }
     let test = all.test(&over)?;
@@ -512,7 +565,10 @@ async fn learn(run: &Arc<Run>, wanted: &Wanted) -> Result<bool> {
         wanted.filter.update(test)?;
     }
     wanted.filter.mark_complete();
-    Ok(come)
+    Ok(match come {
+        true => Some(all.quick_test(&over)?),
+        false => None,
+    })
 }
 
 async fn read(run: &Arc<Run>, member: &str, wanted: &Wanted, number: usize) -> Result<RecordBatch> {

@@ -21,8 +21,10 @@ use super::bytes::{damaged, Reader, Writer};
 use super::reading::{field_of_bytes, schema_of_bytes};
 use super::writing::schema_to_bytes;
 use super::{files, filters, refusal};
-use super::{AWAITS_FILTERS, CAST, DISTRIBUTED, FILES, GIVES_FILTER, LEASED, LENT, PACED};
-use crate::cluster::filters::{AwaitsFiltersExec, GivesFilterExec};
+use super::{
+    AWAITS_FILTERS, CAST, DISTRIBUTED, FILES, GIVES_FILTER, LEASED, LENT, NOTES_KEYS, PACED,
+};
+use crate::cluster::filters::{AwaitsFiltersExec, GivesFilterExec, NotesKeysExec};
 use crate::damaged::files_of;
 use crate::engine::EngineShared;
 use crate::error::{Error, Result, Status};
@@ -157,6 +159,11 @@ impl PhysicalExtensionCodec for Codec {
             buf.extend(filters::write_awaits(awaits, self, converter)?);
             return Ok(());
         }
+        if let Some(notes) = node.downcast_ref::<NotesKeysExec>() {
+            buf.push(NOTES_KEYS);
+            buf.extend(filters::write_notes(notes, self, converter)?);
+            return Ok(());
+        }
         if is_scan(&node) {
             let parts: Vec<usize> = (0..node.output_partitioning().partition_count()).collect();
             buf.push(LENT);
@@ -206,6 +213,12 @@ impl PhysicalExtensionCodec for Codec {
                 converter,
             ),
             (Some((&AWAITS_FILTERS, rest)), [input]) => filters::read_awaits(
+                rest,
+                input,
+                &PhysicalPlanDecodeContext::new(task, self),
+                converter,
+            ),
+            (Some((&NOTES_KEYS, rest)), [input]) => filters::read_notes(
                 rest,
                 input,
                 &PhysicalPlanDecodeContext::new(task, self),

@@ -18,10 +18,38 @@ use datafusion_proto::protobuf::{FilterExecNode, PhysicalPlanNode};
 use super::bytes::{damaged, Reader, Writer};
 use super::reading::schema_of_bytes;
 use super::writing::schema_to_bytes;
-use crate::cluster::filters::{dynamic, AwaitsFiltersExec, GivesFilterExec, Wanted};
+use crate::cluster::filters::{dynamic, AwaitsFiltersExec, GivesFilterExec, NotesKeysExec, Wanted};
 use crate::error::Result;
 
 type Converter<'a> = &'a dyn PhysicalProtoConverterExtension;
+
+fn write_expr(
+    expr: &Arc<dyn PhysicalExpr>,
+    codec: &dyn PhysicalExtensionCodec,
+    converter: Converter<'_>,
+) -> DfResult<Vec<u8>> {
+    let expr = Some(converter.physical_expr_to_proto(expr, codec)?);
+    let holder = FilterExecNode { expr, ..FilterExecNode::default() };
+    let kind = PhysicalPlanType::Filter(Box::new(holder));
+    let mut bytes = vec![];
+    PhysicalPlanNode { physical_plan_type: Some(kind) }.try_encode(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn read_expr(
+    bytes: &[u8],
+    schema: &Schema,
+    context: &PhysicalPlanDecodeContext<'_>,
+    converter: Converter<'_>,
+) -> DfResult<Arc<dyn PhysicalExpr>> {
+    let kind = PhysicalPlanNode::try_decode(bytes)?.physical_plan_type;
+    let expr = match &kind {
+        Some(PhysicalPlanType::Filter(holder)) => holder.expr.as_ref(),
+        _ => None,
+    };
+    let expr = expr.ok_or_else(|| damaged("An expression of a join is missing"))?;
+    converter.proto_to_physical_expr(expr, schema, context)
+}
 
 fn write_filter(
     filter: &Arc<DynamicFilterPhysicalExpr>,
@@ -29,12 +57,7 @@ fn write_filter(
     converter: Converter<'_>,
 ) -> DfResult<Vec<u8>> {
     let filter: Arc<dyn PhysicalExpr> = Arc::<DynamicFilterPhysicalExpr>::clone(filter);
-    let expr = Some(converter.physical_expr_to_proto(&filter, codec)?);
-    let holder = FilterExecNode { expr, ..FilterExecNode::default() };
-    let kind = PhysicalPlanType::Filter(Box::new(holder));
-    let mut bytes = vec![];
-    PhysicalPlanNode { physical_plan_type: Some(kind) }.try_encode(&mut bytes)?;
-    Ok(bytes)
+    write_expr(&filter, codec, converter)
 }
 
 fn read_filter(
@@ -43,14 +66,38 @@ fn read_filter(
     context: &PhysicalPlanDecodeContext<'_>,
     converter: Converter<'_>,
 ) -> DfResult<Arc<DynamicFilterPhysicalExpr>> {
-    let kind = PhysicalPlanNode::try_decode(bytes)?.physical_plan_type;
-    let expr = match &kind {
-        Some(PhysicalPlanType::Filter(holder)) => holder.expr.as_ref(),
-        _ => None,
-    };
-    let expr = expr.ok_or_else(|| damaged("A filter of a join is missing"))?;
-    let filter = dynamic(converter.proto_to_physical_expr(expr, schema, context)?);
+    let filter = dynamic(read_expr(bytes, schema, context, converter)?);
     Ok(filter.ok_or_else(|| damaged("A filter of a join is something else"))?)
+}
+
+pub(super) fn write_notes(
+    notes: &NotesKeysExec,
+    codec: &dyn PhysicalExtensionCodec,
+    converter: Converter<'_>,
+) -> DfResult<Vec<u8>> {
+    let mut out = Writer::default();
+    out.u32(notes.tasks)?;
+    out.u32(notes.keys.len())?;
+    for key in &notes.keys {
+        out.data(&write_expr(key, codec, converter)?)?;
+    }
+    Ok(out.bytes)
+}
+
+pub(super) fn read_notes(
+    bytes: &[u8],
+    input: &Arc<dyn ExecutionPlan>,
+    context: &PhysicalPlanDecodeContext<'_>,
+    converter: Converter<'_>,
+) -> DfResult<Arc<dyn ExecutionPlan>> {
+    let mut from = Reader::new(bytes);
+    let (tasks, schema) = (from.u32()?, input.schema());
+    let mut keys = vec![];
+    for _ in 0..from.count(4)? {
+        keys.push(read_expr(from.data()?, &schema, context, converter)?);
+    }
+    from.end()?;
+    Ok(Arc::new(NotesKeysExec::new(Arc::clone(input), keys, tasks)))
 }
 
 pub(super) fn write_gives(

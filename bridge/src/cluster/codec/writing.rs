@@ -47,7 +47,7 @@ pub(super) struct Writing {
 
 /// Nodes that the codec writes: protobuf's own way would write their inputs into the same message.
 fn is_ours(node: &Arc<dyn ExecutionPlan>) -> bool {
-    const DISTRIBUTED: [&str; 8] = [
+    const DISTRIBUTED: [&str; 9] = [
         "AwaitsFiltersExec",
         "BroadcastExec",
         "ChildrenIsolatorUnionExec",
@@ -55,6 +55,7 @@ fn is_ours(node: &Arc<dyn ExecutionPlan>) -> bool {
         "NetworkBroadcastExec",
         "NetworkCoalesceExec",
         "NetworkShuffleExec",
+        "NotesKeysExec",
         "SamplerExec",
     ];
     node.downcast_ref::<DataSourceExec>().and_then(files_of).is_some()

@@ -2,7 +2,8 @@
 //!
 //! A join tells its filter as an expression. What is read from it here is never narrower: a part that is
 //! not understood passes everything. So is what the filters of several tasks are together, each of which
-//! has some of the build side: a row passes that passes one of them.
+//! has some of the build side: a row passes that passes one of them. Keys that are too many for a list are
+//! a Bloom filter.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -10,8 +11,8 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::array::{
-    new_null_array, Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, StructArray,
-    UInt8Array,
+    new_null_array, Array, ArrayRef, AsArray, BinaryArray, BooleanArray, RecordBatch,
+    RecordBatchOptions, StructArray, UInt8Array,
 };
 use arrow::compute::concat;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, UInt8Type};
@@ -27,6 +28,7 @@ use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use datafusion::physical_expr_common::physical_expr::proto_encode::PhysicalExprEncodeCtx;
 use datafusion_proto::protobuf::PhysicalExprNode;
 
+use super::bloom::{hashes_of, Bloom};
 use crate::error::{Error, Result};
 
 /// Keys of one partition of a build side that travel as a list; of more, the least and greatest. The
@@ -50,7 +52,10 @@ const BOUNDS: u8 = 3;
 const NULLS: u8 = 4;
 const LEAST: u8 = 5;
 const GREATEST: u8 = 6;
-const KEY: u8 = 7;
+const BITS: u8 = 7;
+const KEY: u8 = 8;
+/// Columns before those of the keys: what the row says, and the Bloom filter.
+const OTHERS: usize = 2;
 
 /// Whether values of this type travel as keys: not those whose equality is not of their bytes alone, or
 /// that have values of their own within.
@@ -71,6 +76,8 @@ enum Passes {
         ranges: Vec<Option<Range>>,
         /// A column for each key; None: all that lie within.
         list: Option<Vec<ArrayRef>>,
+        /// None: all that lie within, or are in the list.
+        bloom: Option<Arc<Bloom>>,
     },
 }
 
@@ -95,7 +102,10 @@ impl Over<'_> {
 
     /// Of the batches.
     fn batch_schema(&self) -> DfResult<SchemaRef> {
-        let mut fields = vec![Field::new("says", DataType::UInt8, false)];
+        let mut fields = vec![
+            Field::new("says", DataType::UInt8, false),
+            Field::new("bits", DataType::Binary, true),
+        ];
         for (at, of) in self.types()?.into_iter().enumerate() {
             fields.push(Field::new(format!("k{at}"), of, true));
         }
@@ -166,13 +176,22 @@ impl Keys {
             }
         }
         let ranges = least.into_iter().zip(greatest).map(|(least, greatest)| least.zip(greatest));
-        Keys { passes: Passes::Some { ranges: ranges.collect(), list }, nulls: false }.checked(over)
+        let passes = Passes::Some { ranges: ranges.collect(), list, bloom: None };
+        Keys { passes, nulls: false }.checked(over)
+    }
+
+    /// The same, of which no more pass than this does.
+    pub fn within(mut self, noted: Bloom) -> Keys {
+        if let Passes::Some { bloom, .. } = &mut self.passes {
+            *bloom = Some(Arc::new(noted));
+        }
+        self
     }
 
     /// Values of other types than the keys have are left out.
     fn checked(mut self, over: &Over<'_>) -> Keys {
         let Ok(types) = over.types() else { return Keys::everything() };
-        if let Passes::Some { ranges, list } = &mut self.passes {
+        if let Passes::Some { ranges, list, .. } = &mut self.passes {
             for (range, of) in ranges.iter_mut().zip(&types) {
                 let fits = |value: &ScalarValue| value.data_type() == *of && !value.is_null();
                 *range = range.take().filter(|(from, to)| fits(from) && fits(to));
@@ -198,15 +217,18 @@ impl Keys {
             (Passes::Everything, _) | (_, Passes::Everything) => return Keys::everything(),
             (Passes::Nothing, passes) | (passes, Passes::Nothing) => passes,
             (
-                Passes::Some { ranges, list },
-                Passes::Some { ranges: other_ranges, list: other_list },
+                Passes::Some { ranges, list, bloom },
+                Passes::Some { ranges: other_ranges, list: other_list, bloom: other_bloom },
             ) => {
                 let ranges = ranges.into_iter().zip(other_ranges);
                 let ranges: Vec<_> = ranges.map(|(a, b)| wider(a?, b?)).collect();
                 let list = list.zip(other_list).and_then(|(a, b)| joined(&a, &b));
-                match list.is_none() && ranges.iter().all(Option::is_none) {
+                let bloom = bloom
+                    .zip(other_bloom)
+                    .map(|(a, b)| Arc::new(Arc::unwrap_or_clone(a).or(Arc::unwrap_or_clone(b))));
+                match list.is_none() && bloom.is_none() && ranges.iter().all(Option::is_none) {
                     true => return Keys::everything(),
-                    false => Passes::Some { ranges, list },
+                    false => Passes::Some { ranges, list, bloom },
                 }
             }
         };
@@ -232,7 +254,8 @@ impl Keys {
             says.push(NULLS);
             rows.push(none(1));
         }
-        if let Passes::Some { ranges, list } = &self.passes {
+        let mut bits = None;
+        if let Passes::Some { ranges, list, bloom } = &self.passes {
             let of = |end: fn(&Range) -> &ScalarValue| -> DfResult<Vec<ArrayRef>> {
                 let ends =
                     ranges.iter().zip(over_fields(&schema)).map(|(range, field)| match range {
@@ -241,6 +264,11 @@ impl Keys {
                     });
                 ends.collect()
             };
+            if let Some(bloom) = bloom {
+                bits = Some((says.len(), bloom.to_bytes()));
+                says.push(BITS);
+                rows.push(none(1));
+            }
             says.extend([LEAST, GREATEST]);
             rows.push(of(|range| &range.0)?);
             rows.push(of(|range| &range.1)?);
@@ -250,7 +278,9 @@ impl Keys {
             }
         }
         let count = says.len();
-        let mut columns: Vec<ArrayRef> = vec![Arc::new(UInt8Array::from(says))];
+        let bits_of = |row| bits.as_ref().filter(|(at, _)| *at == row).map(|(_, bits)| bits);
+        let bits = (0..count).map(bits_of).collect::<BinaryArray>();
+        let mut columns: Vec<ArrayRef> = vec![Arc::new(UInt8Array::from(says)), Arc::new(bits)];
         for at in 0..over.keys.len() {
             let parts: Vec<&dyn Array> = rows.iter().map(|row| row[at].as_ref()).collect();
             columns.push(concat(&parts)?);
@@ -263,8 +293,8 @@ impl Keys {
     pub fn of_batch(batch: &RecordBatch, over: &Over<'_>) -> Result<Keys> {
         let types = over.types()?;
         let columns = batch.columns();
-        let fits = columns.len() == types.len() + 1
-            && columns[1..].iter().zip(&types).all(|(column, of)| column.data_type() == of);
+        let fits = columns.len() == types.len() + OTHERS
+            && columns[OTHERS..].iter().zip(&types).all(|(column, of)| column.data_type() == of);
         let says = columns.first().and_then(|says| says.as_primitive_opt::<UInt8Type>());
         let says = says.filter(|says| fits && says.null_count() == 0);
         let says: &[u8] = says.map_or(&[], |says| says.values());
@@ -273,10 +303,20 @@ impl Keys {
             [NULLS, rest @ ..] => (true, rest),
             rest => (false, rest),
         };
-        let keys = &columns[1..];
+        let (bits, rest) = match rest {
+            [BITS, rest @ ..] => (Some(says.len() - rest.len() - 1), rest),
+            rest => (None, rest),
+        };
+        let bloom = |at| {
+            let bits = columns[1].as_binary_opt::<i32>().filter(|bits| bits.is_valid(at));
+            let bloom = bits.and_then(|bits| Bloom::of_bytes(bits.value(at)));
+            bloom.map(Arc::new).ok_or_else(damaged)
+        };
+        let bloom = bits.map(bloom).transpose()?;
+        let keys = &columns[OTHERS..];
         let passes = match (*first, rest) {
-            (EVERYTHING, []) => Passes::Everything,
-            (NOTHING, []) => Passes::Nothing,
+            (EVERYTHING, []) if bloom.is_none() => Passes::Everything,
+            (NOTHING, []) if bloom.is_none() => Passes::Nothing,
             (said @ (LIST | BOUNDS), [LEAST, GREATEST, listed @ ..])
                 if listed.iter().all(|row| *row == KEY)
                     && listed.len() <= ALL_KEYS_MAX * usize::from(said == LIST) =>
@@ -289,7 +329,7 @@ impl Keys {
                 };
                 let ranges = keys.iter().map(range).collect::<DfResult<Vec<_>>>()?;
                 let list = keys.iter().map(|key| key.slice(at + 2, listed.len())).collect();
-                Passes::Some { ranges, list: (said == LIST).then_some(list) }
+                Passes::Some { ranges, list: (said == LIST).then_some(list), bloom }
             }
             _ => return Err(damaged()),
         };
@@ -303,15 +343,17 @@ impl Keys {
         let test = match &self.passes {
             Passes::Everything => return Ok(None),
             Passes::Nothing => lit(false),
-            Passes::Some { ranges, list } => {
+            Passes::Some { ranges, list, bloom } => {
                 let mut tests: Vec<Arc<dyn PhysicalExpr>> = vec![];
                 for (key, range) in over.keys.iter().zip(ranges) {
                     let Some((from, to)) = range else { continue };
                     tests.push(binary(key, Operator::GtEq, &lit(from.clone())));
                     tests.push(binary(key, Operator::LtEq, &lit(to.clone())));
                 }
-                if let Some(list) = list {
-                    tests.push(among(list, over)?);
+                match (list, bloom) {
+                    (Some(list), _) => tests.push(among(list, over)?),
+                    (None, Some(bloom)) => tests.push(noted(bloom, over)?),
+                    (None, None) => {}
                 }
                 match tests.into_iter().reduce(|all, test| binary(&all, Operator::And, &test)) {
                     Some(test) => test,
@@ -319,11 +361,21 @@ impl Keys {
                 }
             }
         };
+        Ok(Some(self.or_null(test, over)))
+    }
+
+    /// What is quickly tested of each row, and lets nearly as few through as `test`; None where there is
+    /// no such test.
+    pub fn quick_test(&self, over: &Over<'_>) -> DfResult<Option<Arc<dyn PhysicalExpr>>> {
+        let Passes::Some { bloom: Some(bloom), .. } = &self.passes else { return Ok(None) };
+        Ok(Some(self.or_null(noted(bloom, over)?, over)))
+    }
+
+    fn or_null(&self, test: Arc<dyn PhysicalExpr>, over: &Over<'_>) -> Arc<dyn PhysicalExpr> {
         let nulls = over.keys.iter().filter(|_| self.nulls);
         let nulls = nulls
             .map(|key| -> Arc<dyn PhysicalExpr> { Arc::new(IsNullExpr::new(Arc::clone(key))) });
-        let test = nulls.fold(test, |test, null| binary(&null, Operator::Or, &test));
-        Ok(Some(test))
+        nulls.fold(test, |test, null| binary(&null, Operator::Or, &test))
     }
 }
 
@@ -333,7 +385,7 @@ pub(super) fn damaged() -> Box<Error> {
 }
 
 fn over_fields(schema: &Schema) -> impl Iterator<Item = &FieldRef> {
-    schema.fields().iter().skip(1)
+    schema.fields().iter().skip(OTHERS)
 }
 
 fn binary(
@@ -407,15 +459,25 @@ fn among(list: &[ArrayRef], over: &Over<'_>) -> DfResult<Arc<dyn PhysicalExpr>> 
     if rows <= LITERALS_MAX {
         return Ok(Arc::new(in_list(over.keys.to_vec(), list, over.schema)?));
     }
-    let fields: Vec<Field> =
-        over_fields(&*over.batch_schema()?).map(|f| f.as_ref().clone()).collect();
-    let schema = Arc::new(Schema::new(fields));
+    let schema = keys_schema(over)?;
     let columns =
         schema.fields().iter().enumerate().map(|(at, field)| -> Arc<dyn PhysicalExpr> {
             Arc::new(Column::new(field.name(), at))
         });
-    let test = Arc::new(in_list(columns.collect(), list, &schema)?);
+    let test = Test::List(Arc::new(in_list(columns.collect(), list, &schema)?));
     Ok(Arc::new(Among { keys: over.keys.to_vec(), schema, test }))
+}
+
+/// Whether a row's keys may have been noted.
+fn noted(bloom: &Arc<Bloom>, over: &Over<'_>) -> DfResult<Arc<dyn PhysicalExpr>> {
+    let (keys, schema) = (over.keys.to_vec(), keys_schema(over)?);
+    Ok(Arc::new(Among { keys, schema, test: Test::Bloom(Arc::clone(bloom)) }))
+}
+
+fn keys_schema(over: &Over<'_>) -> DfResult<SchemaRef> {
+    let fields =
+        over_fields(&*over.batch_schema()?).map(|f| f.as_ref().clone()).collect::<Vec<_>>();
+    Ok(Arc::new(Schema::new(fields)))
 }
 
 fn in_list(
@@ -438,19 +500,34 @@ fn in_list(
     InListExpr::try_new_from_array(Arc::new(key), Arc::new(values), false, schema)
 }
 
-/// A long list, as one value: whoever walks an expression would walk, and copy, all that is in it.
+/// Many keys, as one value: whoever walks an expression would walk, and copy, all that is in it.
 #[derive(Debug)]
 struct Among {
     keys: Vec<Arc<dyn PhysicalExpr>>,
-    /// Of the keys alone, which …
+    /// Of the keys alone.
     schema: SchemaRef,
-    /// … this is over.
-    test: Arc<InListExpr>,
+    test: Test,
+}
+
+#[derive(Clone, Debug)]
+enum Test {
+    /// Over the schema.
+    List(Arc<InListExpr>),
+    Bloom(Arc<Bloom>),
+}
+
+impl Test {
+    fn address(&self) -> *const () {
+        match self {
+            Test::List(list) => Arc::as_ptr(list).cast(),
+            Test::Bloom(bloom) => Arc::as_ptr(bloom).cast(),
+        }
+    }
 }
 
 impl PartialEq for Among {
     fn eq(&self, other: &Among) -> bool {
-        Arc::ptr_eq(&self.test, &other.test) && self.keys == other.keys
+        self.test.address() == other.test.address() && self.keys == other.keys
     }
 }
 
@@ -458,7 +535,7 @@ impl Eq for Among {}
 
 impl Hash for Among {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        Arc::as_ptr(&self.test).hash(state);
+        self.test.address().hash(state);
         self.keys.hash(state);
     }
 }
@@ -469,7 +546,10 @@ impl fmt::Display for Among {
             let comma = if at > 0 { ", " } else { "" };
             write!(f, "{comma}{key}")?;
         }
-        write!(f, " IN ({} keys)", self.test.len())
+        match &self.test {
+            Test::List(list) => write!(f, " IN ({} keys)", list.len()),
+            Test::Bloom(_) => f.write_str(" IN (noted keys)"),
+        }
     }
 }
 
@@ -491,9 +571,17 @@ impl PhysicalExpr for Among {
             // Of a file whose columns are read as another type: the join will look again.
             return Ok(ColumnarValue::Scalar(ScalarValue::Boolean(Some(true))));
         }
-        let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        let keys = RecordBatch::try_new_with_options(Arc::clone(&self.schema), keys, &options)?;
-        self.test.evaluate(&keys)
+        match &self.test {
+            Test::List(list) => {
+                let options = RecordBatchOptions::new().with_row_count(Some(rows));
+                let schema = Arc::clone(&self.schema);
+                list.evaluate(&RecordBatch::try_new_with_options(schema, keys, &options)?)
+            }
+            Test::Bloom(bloom) => {
+                let passes = bloom.test(&hashes_of(&keys)?);
+                Ok(ColumnarValue::Array(Arc::new(BooleanArray::new(passes, None))))
+            }
+        }
     }
 
     fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
@@ -504,7 +592,7 @@ impl PhysicalExpr for Among {
         self: Arc<Self>,
         keys: Vec<Arc<dyn PhysicalExpr>>,
     ) -> DfResult<Arc<dyn PhysicalExpr>> {
-        let (schema, test) = (Arc::clone(&self.schema), Arc::clone(&self.test));
+        let (schema, test) = (Arc::clone(&self.schema), self.test.clone());
         Ok(Arc::new(Among { keys, schema, test }))
     }
 

@@ -1,0 +1,195 @@
+//! The keys of a join's build side, noted as they pass: a join tells them itself only where they are few.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::error::Result as DfResult;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
+    RecordBatchStream,
+};
+use futures::{Stream, StreamExt};
+
+use super::bloom::{hashes_of, Bloom, NOTED_MAX};
+use super::name_unless_tree;
+use crate::cluster::channel::lock;
+
+/// Gives what its input gives, a join's build side, and notes its keys.
+#[derive(Debug)]
+pub(in crate::cluster) struct NotesKeysExec {
+    pub input: Arc<dyn ExecutionPlan>,
+    /// Of the input's rows.
+    pub keys: Vec<Arc<dyn PhysicalExpr>>,
+    /// That have a part of the build side each.
+    pub tasks: usize,
+    /// Of all copies of the node.
+    noted: Arc<Mutex<Noted>>,
+}
+
+/// What is known of the partitions that were read to their ends.
+#[derive(Debug, Default)]
+struct Noted {
+    hashes: Vec<u64>,
+    ended: usize,
+    /// Not all keys are there, and they will not be.
+    lacks: bool,
+    /// For as long as the hashes are there.
+    memory: Vec<MemoryReservation>,
+    /// In place of the hashes, once somebody has asked.
+    filter: Option<Bloom>,
+}
+
+impl NotesKeysExec {
+    pub fn new(
+        input: Arc<dyn ExecutionPlan>,
+        keys: Vec<Arc<dyn PhysicalExpr>>,
+        tasks: usize,
+    ) -> NotesKeysExec {
+        NotesKeysExec { input, keys, tasks, noted: Arc::default() }
+    }
+
+    /// The keys of the whole build side, once it was read. None: it was not, or has too many.
+    pub(super) fn noted(&self) -> Option<Bloom> {
+        let noted = &mut *lock(&self.noted);
+        let all = noted.ended == self.input.output_partitioning().partition_count();
+        if noted.filter.is_none() && all && !noted.lacks {
+            noted.filter = Some(Bloom::of(&noted.hashes, self.tasks));
+            (noted.hashes, noted.memory) = (vec![], vec![]);
+        }
+        noted.filter.clone()
+    }
+}
+
+impl DisplayAs for NotesKeysExec {
+    fn fmt_as(&self, t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        name_unless_tree(self, t, f)?;
+        let keys: Vec<String> = self.keys.iter().map(ToString::to_string).collect();
+        write!(f, "keys=[{}]", keys.join(", "))
+    }
+}
+
+impl ExecutionPlan for NotesKeysExec {
+    fn name(&self) -> &str {
+        "NotesKeysExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.input.properties()
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true]
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn apply_expressions(
+        &self,
+        see: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> DfResult<TreeNodeRecursion>,
+    ) -> DfResult<TreeNodeRecursion> {
+        let mut go_on = TreeNodeRecursion::Continue;
+        for key in &self.keys {
+            go_on = see(key)?;
+        }
+        Ok(go_on)
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> DfResult<Arc<dyn ExecutionPlan>> {
+        let input = children.into_iter().next().unwrap_or_else(|| Arc::clone(&self.input));
+        let (keys, noted) = (self.keys.clone(), Arc::clone(&self.noted));
+        Ok(Arc::new(NotesKeysExec { input, keys, tasks: self.tasks, noted }))
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> DfResult<SendableRecordBatchStream> {
+        let memory = MemoryConsumer::new("keys of a join").register(context.memory_pool());
+        Ok(Box::pin(Noting {
+            input: self.input.execute(partition, context)?,
+            keys: self.keys.clone(),
+            hashes: vec![],
+            memory: Some(memory),
+            noted: Some(Arc::clone(&self.noted)),
+        }))
+    }
+}
+
+struct Noting {
+    input: SendableRecordBatchStream,
+    keys: Vec<Arc<dyn PhysicalExpr>>,
+    hashes: Vec<u64>,
+    /// None: they are too many.
+    memory: Option<MemoryReservation>,
+    /// Until the end.
+    noted: Option<Arc<Mutex<Noted>>>,
+}
+
+impl Noting {
+    fn note(&mut self, batch: &RecordBatch) -> DfResult<()> {
+        let Some(memory) = &self.memory else { return Ok(()) };
+        let count = self.hashes.len() + batch.num_rows();
+        if count > NOTED_MAX || memory.try_resize(count * size_of::<u64>()).is_err() {
+            // The filter is of use to others only: nobody fails for want of it.
+            (self.hashes, self.memory) = (vec![], None);
+            return Ok(());
+        }
+        let values = self.keys.iter().map(|key| key.evaluate(batch)?.into_array(batch.num_rows()));
+        self.hashes.extend(hashes_of(&values.collect::<DfResult<Vec<_>>>()?)?);
+        Ok(())
+    }
+
+    fn end(&mut self) {
+        let Some(noted) = self.noted.take() else { return };
+        let noted = &mut *lock(&noted);
+        noted.ended += 1;
+        match self.memory.take() {
+            Some(memory) if noted.hashes.len() + self.hashes.len() <= NOTED_MAX => {
+                noted.hashes.append(&mut self.hashes);
+                noted.memory.push(memory);
+            }
+            _ => {
+                noted.lacks = true;
+                (noted.hashes, noted.memory) = (vec![], vec![]);
+            }
+        }
+    }
+}
+
+impl Stream for Noting {
+    type Item = DfResult<RecordBatch>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let next = self.input.poll_next_unpin(cx);
+        match &next {
+            Poll::Ready(Some(Ok(batch))) => {
+                if let Err(error) = self.note(batch) {
+                    return Poll::Ready(Some(Err(error)));
+                }
+            }
+            Poll::Ready(None) => self.end(),
+            Poll::Ready(Some(Err(_))) | Poll::Pending => {}
+        }
+        next
+    }
+}
+
+impl RecordBatchStream for Noting {
+    fn schema(&self) -> SchemaRef {
+        self.input.schema()
+    }
+}
