@@ -132,6 +132,18 @@ def test_a_scan_in_another_stage_reads_what_the_join_asks_for(filtered):
     assert re.search(r"AwaitsFiltersExec: from_stages=\[\d+\].*filters_come=[1-9]", text), text
 
 
+@pytest.mark.parametrize("key", ["k", "name", "price"])
+def test_rows_that_no_join_wants_are_left_out_before_they_are_sent(filtered, told, key):
+    # Too many keys for a list, and no row group is without one of them.
+    sql = grouped(key, where="d.id >= 0")
+    wanted = told.execute(f"SELECT count(*) FROM facts WHERE {key} IN (SELECT {key} FROM dims)").fetchone()[0]
+    text = explain(filtered, sql, "EXPLAIN ANALYZE")
+    rows, unit = re.search(r"AwaitsFiltersExec.*rows_left_out=([\d.]+)( K)?,", text).groups()
+    given = FACTS - float(rows) * {None: 1, " K": 1e3}[unit]
+    assert wanted - 100 < given < wanted + FACTS * 0.03, text
+    assert re.search(rf"NotesKeysExec: keys=\[{key}@", text), text
+
+
 # ---- while scans wait -----------------------------------------------------------------------
 
 # The side that makes the filter takes for ever; the events that are grouped wait for it.

@@ -138,8 +138,10 @@ impl Crossing<'_> {
             stages.sort_unstable();
             stages.dedup();
             if let (Some(probe), Some(build)) = (children.pop(), children.pop()) {
-                let keys = build_keys_of(&node);
-                children.push(Arc::new(NotesKeysExec::new(build, keys, made.members.len())));
+                children.push(match build_keys_of(&node) {
+                    Some(keys) => Arc::new(NotesKeysExec::new(build, keys, made.members.len())),
+                    None => build,
+                });
                 children.push(Arc::new(GivesFilterExec {
                     input: probe,
                     filter: Arc::clone(&made.filter),
@@ -202,9 +204,17 @@ fn made_by(node: &Arc<dyn ExecutionPlan>, place: &Place) -> Option<Wanted> {
     Some(Wanted { filter, schema, stage: place.stage, members })
 }
 
-fn build_keys_of(join: &Arc<dyn ExecutionPlan>) -> Vec<Arc<dyn PhysicalExpr>> {
-    let join = join.downcast_ref::<HashJoinExec>();
-    join.map_or(vec![], |join| join.on().iter().map(|(build, _)| Arc::clone(build)).collect())
+/// The keys of a join's build side; None where those of the other side are of other types, as then a key
+/// is not noted as it is looked up.
+fn build_keys_of(join: &Arc<dyn ExecutionPlan>) -> Option<Vec<Arc<dyn PhysicalExpr>>> {
+    let join = join.downcast_ref::<HashJoinExec>()?;
+    let (left, right) = (join.left().schema(), join.right().schema());
+    let same = |(build, probe): &(Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>)| {
+        let (build, probe) = (build.data_type(&left), probe.data_type(&right));
+        build.is_ok_and(|build| probe.is_ok_and(|probe| build == probe))
+    };
+    let keys = join.on().iter();
+    join.on().iter().all(same).then(|| keys.map(|(build, _)| Arc::clone(build)).collect())
 }
 
 /// A box of a tree has the name already.

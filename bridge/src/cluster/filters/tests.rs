@@ -1,12 +1,13 @@
 //! A filter that went through rows lets no row less through, and rows that nobody makes are refused.
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, Decimal128Array, Int64Array, StringArray, UInt8Array,
+    Array, ArrayRef, AsArray, BinaryArray, Decimal128Array, Int64Array, StringArray, UInt8Array,
 };
 use arrow::datatypes::{DataType, Field};
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::expressions::{col, in_list, lit, BinaryExpr, CaseExpr, IsNullExpr};
 
+use super::bloom::{hashes_of, Bloom};
 use super::*;
 
 type Expr = Arc<dyn PhysicalExpr>;
@@ -164,10 +165,11 @@ fn text_and_numbers_and_several_keys_travel() {
             let all: Vec<&dyn Array> = all.iter().map(AsRef::as_ref).collect();
             arrow::compute::concat(&all).unwrap()
         };
-        let says: Vec<u8> = [2, 5, 6].into_iter().chain(std::iter::repeat_n(7, count)).collect();
+        let says: Vec<u8> = [2, 5, 6].into_iter().chain(std::iter::repeat_n(8, count)).collect();
         let says: ArrayRef = Arc::new(UInt8Array::from(says));
         let batch = RecordBatch::try_from_iter([
             ("says", says),
+            ("bits", no_bits(count + 3)),
             ("k0", keys_batch(1)),
             ("k1", keys_batch(2)),
             ("k2", keys_batch(3)),
@@ -178,6 +180,49 @@ fn text_and_numbers_and_several_keys_travel() {
         if count <= 100 {
             assert_eq!(again.num_rows(), count + 3, "{test}");
         }
+    }
+}
+
+fn no_bits(rows: usize) -> ArrayRef {
+    Arc::new(BinaryArray::from(vec![None; rows]))
+}
+
+#[test]
+fn keys_that_were_noted_travel_where_they_are_too_many_for_a_list() {
+    let schema = schema();
+    for names in [&["a"][..], &["b"], &["a", "b", "c"]] {
+        let keys: Vec<Expr> = names.iter().map(|name| key(name)).collect();
+        let over = Over { keys: &keys, schema: &schema };
+        let noted = |from: usize, rows: usize| {
+            let rows = super::tests::rows().slice(from, rows);
+            let values =
+                keys.iter().map(|key| key.evaluate(&rows).unwrap().into_array(rows.num_rows()));
+            let hashes = hashes_of(&values.collect::<DfResult<Vec<_>>>().unwrap()).unwrap();
+            let bounds =
+                Keys::of(&within("a", -5, 4999), &Over { keys: &[key("a")], schema: &schema });
+            let all = match names {
+                ["a"] => bounds,
+                _ => Keys::of(&or_null("a", within("a", -5, 4999)), &over),
+            };
+            let batch = all.within(Bloom::of(&hashes, 2)).to_batch(&over).unwrap();
+            Keys::of_batch(&batch, &over).unwrap()
+        };
+        let all = noted(100, 900).or(noted(2000, 700)).or(Keys::nothing());
+        let Some(test) = all.quick_test(&over).unwrap() else {
+            // Nothing is known of the least and the greatest text, and so of no key.
+            assert_eq!(names, ["b"]);
+            continue;
+        };
+        let passing = passing(&test);
+        let wanted = (100..1000).chain(2000..2700);
+        assert_eq!(wanted.clone().find(|row| !passing.contains(row)), None, "{test}");
+        assert!(passing.len() < wanted.count() + 200, "{} rows pass", passing.len());
+        let slow = all.test(&over).unwrap().unwrap();
+        assert!(passing.len() >= self::passing(&slow).len());
+        // A task that has not noted its keys, or lets all through.
+        let bounds = Keys::of(&within("a", 0, 10), &over);
+        assert!(all.clone().or(bounds).quick_test(&over).unwrap().is_none());
+        assert!(all.or(Keys::everything()).quick_test(&over).unwrap().is_none());
     }
 }
 
@@ -203,19 +248,31 @@ fn rows_that_no_member_makes_are_refused() {
     let schema = schema();
     let keys = [key("a")];
     let over = Over { keys: &keys, schema: &schema };
-    let batch = |says: &[u8], values: ArrayRef| {
+    let given = |says: &[u8], bits: Option<&[u8]>, values: ArrayRef| {
+        // The filter in every row: only where it is said to be one is it looked at.
+        let bits: ArrayRef = Arc::new(BinaryArray::from(vec![bits; says.len()]));
         let says: ArrayRef = Arc::new(UInt8Array::from(says.to_vec()));
-        RecordBatch::try_from_iter([("says", says), ("k0", values)]).unwrap()
+        RecordBatch::try_from_iter([("says", says), ("bits", bits), ("k0", values)]).unwrap()
     };
+    let batch = |says: &[u8], values| given(says, Some(&[1; 16]), values);
     let numbers = |count: usize| -> ArrayRef { Arc::new(Int64Array::from(vec![1; count])) };
-    for says in
-        [&[0][..], &[1], &[0, 4], &[2, 5, 6], &[2, 5, 6, 7, 7], &[2, 4, 5, 6, 7], &[3, 5, 6]]
-    {
+    for says in [
+        &[0][..],
+        &[1],
+        &[0, 4],
+        &[2, 5, 6],
+        &[2, 5, 6, 8, 8],
+        &[2, 4, 5, 6, 8],
+        &[3, 5, 6],
+        &[3, 7, 5, 6],
+        &[3, 4, 7, 5, 6],
+        &[2, 7, 5, 6, 8],
+    ] {
         assert!(Keys::of_batch(&batch(says, numbers(says.len())), &over).is_ok(), "{says:?}");
     }
     let many: Vec<u8> = [2, 5, 6]
         .into_iter()
-        .chain(std::iter::repeat_n(7, super::keys::ALL_KEYS_MAX + 1))
+        .chain(std::iter::repeat_n(8, super::keys::ALL_KEYS_MAX + 1))
         .collect();
     let wrong = [
         &[][..],
@@ -223,13 +280,19 @@ fn rows_that_no_member_makes_are_refused() {
         &[5],
         &[7],
         &[8],
+        &[9],
         &[0, 0],
         &[0, 7],
+        &[1, 7],
+        &[0, 8],
         &[2],
         &[2, 5],
         &[2, 6, 5],
         &[2, 5, 6, 4],
         &[3, 5, 6, 7],
+        &[3, 5, 6, 8],
+        &[3, 7, 4, 5, 6],
+        &[3, 7, 7, 5, 6],
         &[2, 4, 4, 5, 6],
         &[2, 5, 6, 255],
         many.as_slice(),
@@ -237,6 +300,10 @@ fn rows_that_no_member_makes_are_refused() {
     for says in wrong {
         let told = Keys::of_batch(&batch(says, numbers(says.len())), &over).unwrap_err();
         assert_eq!(told.message, damaged().message, "{says:?}");
+    }
+    for bits in [None, Some(&[1; 3][..]), Some(&[])] {
+        let told = Keys::of_batch(&given(&[3, 7, 5, 6], bits, numbers(4)), &over).unwrap_err();
+        assert_eq!(told.message, damaged().message, "{bits:?}");
     }
     let text: ArrayRef = Arc::new(StringArray::from(vec!["a"]));
     assert!(Keys::of_batch(&batch(&[0], text), &over).is_err());
