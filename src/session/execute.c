@@ -496,16 +496,23 @@ igloo_status ig_session_run(ig_session *session, ig_running *running,
   return run_quietly(status, running, ret_result);
 }
 
-igloo_status ig_session_execute(ig_session *session, struct ig_str sql, ig_cancel *cancel,
-                                struct ig_result *ret_result,
-                                struct igloo_error *reterr) {
-  IG_AUTO(ig_running) *running = NULL;
-  IG_TRY(ig_running_begin(session, sql, cancel, &running, reterr));
+igloo_status ig_session_execute_begun(ig_session *session, ig_running *running,
+                                      struct ig_str sql, struct ig_result *ret_result,
+                                      struct igloo_error *reterr) {
+  IG_AUTO(ig_running) *held = running;
   IG_AUTO_DONE(ig_guarded) guarded = {0};
   IG_TRY(ig_session_guard(session, sql, &guarded, reterr));
   IG_TRY(ig_guarded_check_no_params(&guarded, reterr));
   igloo_status status =
-      ig_session_run(session, IG_TAKE(running), &guarded, ret_result, reterr);
+      ig_session_run(session, IG_TAKE(held), &guarded, ret_result, reterr);
   if (status != IGLOO_OK && reterr) ig_sql_params_fix_error(&guarded.params, sql, reterr);
   return status;
+}
+
+igloo_status ig_session_execute(ig_session *session, struct ig_str sql, ig_cancel *cancel,
+                                struct ig_result *ret_result,
+                                struct igloo_error *reterr) {
+  ig_running *running = NULL;
+  IG_TRY(ig_running_begin(session, sql, cancel, &running, reterr));
+  return ig_session_execute_begun(session, running, sql, ret_result, reterr);
 }

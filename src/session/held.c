@@ -19,9 +19,9 @@ struct ig_held {
   ig_plan *plan;
   ig_prepared *prepared; /* with `values`: whose parameters they are */
   ig_kept *values;       /* NULL: the plan has no parameters */
-  ig_running *running;   /* at once: what was begun, until it runs */
   /* … or the text of a statement that shows something … */
   char *sql;
+  ig_running *running; /* of either, at once: what was begun, until it runs */
   /* … or what a statement gave that has run. */
   pthread_mutex_t mu;
   struct ArrowArrayStream rows; /* guarded by mu; released once given */
@@ -105,13 +105,15 @@ static igloo_status hold_plan(ig_held *held, ig_running *running, ig_resolver *r
 static igloo_status hold_text(ig_held *held, struct ig_str sql, ig_running *running,
                               const struct ig_guarded *guarded,
                               struct igloo_error *reterr) {
+  IG_AUTO(ig_running) *taken = running;
   held->sql = ig_str_dup(sql);
-  if (!held->sql || held->use == IG_HELD_AT_ONCE) {
-    (void)ig_running_end(running);
-    return held->sql ? IGLOO_OK : ig_fail_oom(reterr);
+  if (!held->sql) return ig_fail_oom(reterr);
+  if (held->use == IG_HELD_AT_ONCE) {
+    held->running = IG_TAKE(taken);
+    return IGLOO_OK;
   }
   struct ig_result result;
-  IG_TRY(ig_session_run(held->session, running, guarded, &result, reterr));
+  IG_TRY(ig_session_run(held->session, IG_TAKE(taken), guarded, &result, reterr));
   igloo_status status = ig_stream_schema(&result.rows, &held->schema, reterr);
   result.rows.release(&result.rows);
   return status;
@@ -279,13 +281,22 @@ bool ig_held_gives_rows(const ig_held *held) {
   return held->plan || held->sql || held->schema.n_children > 0;
 }
 
-/* The statement that was begun, or a new one; with a place of limits.running. */
+/* The statement that was begun, or a new one. */
+static igloo_status begin(ig_held *held, ig_cancel *cancel, ig_running **ret_running,
+                          struct igloo_error *reterr) {
+  if (!held->running) {
+    IG_ASSERT(held->use == IG_HELD_LATER);
+    return ig_running_begin_as(held->session, held->shown, cancel, ret_running, reterr);
+  }
+  *ret_running = IG_TAKE(held->running);
+  return IGLOO_OK;
+}
+
+/* The same, with a place of limits.running. */
 static igloo_status begin_query(ig_held *held, ig_cancel *cancel,
                                 ig_running **ret_running, struct igloo_error *reterr) {
-  IG_AUTO(ig_running) *running = IG_TAKE(held->running);
-  IG_ASSERT(running || held->use == IG_HELD_LATER);
-  if (!running)
-    IG_TRY(ig_running_begin_as(held->session, held->shown, cancel, &running, reterr));
+  IG_AUTO(ig_running) *running = NULL;
+  IG_TRY(begin(held, cancel, &running, reterr));
   IG_TRY(ig_running_admit(running, reterr));
   *ret_running = IG_TAKE(running);
   return IGLOO_OK;
@@ -316,12 +327,18 @@ static igloo_status run_query(ig_held *held, ig_cancel *cancel,
   return IGLOO_OK;
 }
 
+static igloo_status run_text(ig_held *held, ig_cancel *cancel,
+                             struct ig_result *ret_result, struct igloo_error *reterr) {
+  ig_running *running = NULL;
+  IG_TRY(begin(held, cancel, &running, reterr));
+  return ig_session_execute_begun(held->session, running, ig_str_from_cstr(held->sql),
+                                  ret_result, reterr);
+}
+
 igloo_status ig_held_run(ig_held *held, ig_cancel *cancel, struct ig_result *ret_result,
                          struct igloo_error *reterr) {
   if (held->plan) return run_query(held, cancel, ret_result, reterr);
-  if (held->sql)
-    return ig_session_execute(held->session, ig_str_from_cstr(held->sql), cancel,
-                              ret_result, reterr);
+  if (held->sql) return run_text(held, cancel, ret_result, reterr);
   IG_LOCK_SCOPE(&held->mu);
   if (!held->rows.release)
     return ig_fail_state(reterr, IGLOO_NOT_FOUND, "02000",

@@ -305,6 +305,11 @@ IG_NODISCARD igloo_status ig_session_run(ig_session *session, ig_running *runnin
                                          const struct ig_guarded *guarded,
                                          struct ig_result *ret_result,
                                          struct igloo_error *reterr);
+/* ig_session_execute of a statement that was begun. Takes running, also on failure. */
+IG_NODISCARD igloo_status ig_session_execute_begun(ig_session *session,
+                                                   ig_running *running, struct ig_str sql,
+                                                   struct ig_result *ret_result,
+                                                   struct igloo_error *reterr);
 /* SHOW, DESCRIBE and SUMMARIZE: rows, and nothing changes. */
 bool ig_statement_shows(enum ig_sql_kind kind);
 /* ---- ddl.c: statements that change the catalog ------------------------------------- */
