@@ -20,14 +20,18 @@ static const struct ig_protobuf_message wish_message =
     IG_PROTOBUF_MESSAGE("igloo.cluster.v1.Lease", wish, wish_fields);
 
 /* A worker that asks, and then has. One reference is the call's, whose state it is, one
- * the list's, until it is over, one the job's; the latter two have one of the call. */
+ * the list's, until it is over, one the job's; the latter two have one of the call. The
+ * job begins with the request: who only begins a call keeps no thread. */
 struct holder {
   struct ig_pool_job job;
   ig_leases *leases;
   struct holder *next; /* guarded by the leases' mu */
   char member[IG_MEMBER_ID_BYTES];
   ig_rpc_call *call; /* a handle, until it is over */
-  ig_lease *lease;   /* guarded by the leases' mu, as the next; NULL: not yet, or ended */
+  /* The next two belong to who receives: one thread at a time. */
+  struct ig_rpc_message request;
+  bool has_asked;
+  ig_lease *lease; /* guarded by the leases' mu, as the next; NULL: not yet, or ended */
   bool is_over;
   atomic_uint references;
 };
@@ -43,8 +47,9 @@ struct ig_leases {
 static void unref_holder(void *state) {
   struct holder *holder = state;
   /* acq_rel: the last one sees what the others did before they left. */
-  if (atomic_fetch_sub_explicit(&holder->references, 1, memory_order_acq_rel) == 1)
-    ig_free(holder);
+  if (atomic_fetch_sub_explicit(&holder->references, 1, memory_order_acq_rel) > 1) return;
+  ig_rpc_message_done(&holder->request);
+  ig_free(holder);
 }
 
 /* The call is over, for whatever reason: the lease comes back. The first time counts. */
@@ -80,14 +85,14 @@ static igloo_status hear(struct holder *holder, const struct ig_rpc_message *mes
                        reterr);
 }
 
-static void on_input(void *state, ig_rpc_call *call) {
-  struct holder *holder = state;
+/* What comes once the worker was answered. */
+static void listen(struct holder *holder) {
   struct igloo_error error;
   enum ig_rpc_poll poll = IG_RPC_READY;
   ig_error_reset(&error);
   while (poll == IG_RPC_READY) {
     struct ig_rpc_message message = {0};
-    igloo_status status = ig_rpc_call_poll_receive(call, &poll, &message, &error);
+    igloo_status status = ig_rpc_call_poll_receive(holder->call, &poll, &message, &error);
     if (status == IGLOO_OK && poll == IG_RPC_READY)
       status = hear(holder, &message, &error);
     ig_rpc_message_done(&message);
@@ -111,12 +116,12 @@ static void on_lost(void *ctx, const char *id, const struct igloo_error *why) {
   }
 }
 
-static igloo_status take(struct holder *holder, const struct ig_rpc_message *message,
-                         ig_lease **ret_lease, struct igloo_error *reterr) {
+static igloo_status take(struct holder *holder, ig_lease **ret_lease,
+                         struct igloo_error *reterr) {
   struct wish wish = {0};
-  IG_TRY(ig_protobuf_decode(&wish_message,
-                            ig_str_make((const char *)message->data, message->len), NULL,
-                            &wish, reterr));
+  struct ig_str bytes =
+      ig_str_make((const char *)holder->request.data, holder->request.len);
+  IG_TRY(ig_protobuf_decode(&wish_message, bytes, NULL, &wish, reterr));
   if (wish.query_id.len != IG_RUN_OFFER_BYTES)
     return ig_fail_state(reterr, IGLOO_INVALID_ARGUMENT, "08P01",
                          "this is no request for a lease");
@@ -148,16 +153,10 @@ static igloo_status post_wiped(ig_rpc_call *call, struct ig_str bytes,
 }
 
 static igloo_status answer(struct holder *holder, struct igloo_error *reterr) {
-  struct ig_rpc_message message = {0};
-  bool got = false;
   ig_lease *lease = NULL;
   IG_AUTO_DONE(ig_buf) said = IG_BUF_INIT_WIPED(IG_LEASE_BYTES_MAX);
-  IG_TRY(ig_rpc_call_receive(holder->call, &message, &got, reterr));
-  if (!got)
-    return ig_fail_state(reterr, IGLOO_INVALID_ARGUMENT, "08P01",
-                         "a request for a lease is empty");
-  igloo_status status = take(holder, &message, &lease, reterr);
-  ig_rpc_message_done(&message);
+  igloo_status status = take(holder, &lease, reterr);
+  ig_rpc_message_done(&holder->request);
   if (status != IGLOO_OK) return status;
   ig_lease_write(lease, &said);
   if (!keep(holder, lease)) {
@@ -178,10 +177,44 @@ static void run_answer(struct ig_pool_job *job) {
   struct igloo_error error;
   ig_error_reset(&error);
   if (answer(holder, &error) == IGLOO_OK)
-    on_input(holder, holder->call);
+    listen(holder);
   else
     end_holder(holder, &error);
   leave_job(holder);
+}
+
+/* The job's references; false where the holder is over. */
+static bool enter_job(struct holder *holder) {
+  IG_LOCK_SCOPE(&holder->leases->mu);
+  if (holder->is_over) return false;
+  (void)ig_rpc_call_ref(holder->call);
+  atomic_fetch_add(&holder->references, 1);
+  return true;
+}
+
+/* The request, if it is there. After it the job receives. */
+static igloo_status hear_request(struct holder *holder, struct igloo_error *reterr) {
+  enum ig_rpc_poll poll;
+  IG_TRY(ig_rpc_call_poll_receive(holder->call, &poll, &holder->request, reterr));
+  if (poll == IG_RPC_PENDING) return IGLOO_OK;
+  if (poll == IG_RPC_END)
+    return ig_fail_state(reterr, IGLOO_INVALID_ARGUMENT, "08P01",
+                         "a request for a lease is empty");
+  holder->has_asked = true;
+  if (!enter_job(holder)) return IGLOO_OK;
+  igloo_status status = ig_pool_submit(holder->leases->pool, &holder->job, reterr);
+  if (status != IGLOO_OK) leave_job(holder);
+  return status;
+}
+
+static void on_input(void *state, ig_rpc_call *call IG_UNUSED) {
+  struct holder *holder = state;
+  struct igloo_error error;
+  ig_error_reset(&error);
+  if (holder->has_asked)
+    listen(holder);
+  else if (hear_request(holder, &error) != IGLOO_OK)
+    end_holder(holder, &error);
 }
 
 static igloo_status check_caller(ig_leases *leases, ig_rpc_call *call,
@@ -216,17 +249,15 @@ static void begin_lease(void *ctx, ig_rpc_call *call) {
   }
   *holder = (struct holder){.job = {.run = run_answer}, .leases = leases, .call = call};
   memcpy(holder->member, caller.id, sizeof(holder->member));
-  atomic_init(&holder->references, 3);
-  (void)ig_rpc_call_ref(call); /* the job's, before on_lost may end the list's */
+  atomic_init(&holder->references, 2);
+  IG_AUTO(ig_rpc_call) *held = ig_rpc_call_ref(call); /* on_lost may end the list's */
   ig_mutex_lock(&leases->mu);
   holder->next = leases->holders;
   leases->holders = holder;
   ig_mutex_unlock(&leases->mu);
   ig_rpc_call_set_state(call, holder, on_cancel, unref_holder);
   ig_rpc_call_set_wakes(call, on_input, NULL);
-  if (ig_pool_submit(leases->pool, &holder->job, &error) == IGLOO_OK) return;
-  end_holder(holder, &error);
-  leave_job(holder);
+  on_input(holder, held);
 }
 
 igloo_status ig_leases_new(ig_cluster *cluster, ig_sources *sources,

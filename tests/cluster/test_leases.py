@@ -2,11 +2,13 @@
 connections, without a trace of the source's secrets."""
 
 import concurrent.futures
+import itertools
 import pathlib
 import random
 import re
 import threading
 
+import grpc
 import pytest
 
 import nodes
@@ -215,6 +217,32 @@ def test_a_worker_that_cannot_reach_the_database_says_so(files, postgres, monkey
         nodes.wait_for(lambda: "active" not in started.states().values())
         assert started.rows(GROUPS) == right_groups()
     finally:
+        started.end()
+
+
+def test_calls_that_do_not_say_what_they_want_keep_nobody_waiting(files, postgres):
+    """A worker begins many of them, all on one connection: once the last is answered, the others have begun. Their
+    numbers are so far ahead of its others that those still count."""
+    started = make_cluster(files, postgres, workers=1)
+    [worker], over, numbers = started.workers, threading.Event(), itertools.count(30_000)
+
+    def begin(channel, token=nodes.TOKEN):
+        proof = proofs.prove(token, worker.id, proofs.WORKER, coordinator_id(started), LEASE, next(numbers))
+        return channel.stream_stream(LEASE)(iter(over.wait, True), metadata=[(proofs.HEADER, proof)], timeout=120)
+    try:
+        with grpc.insecure_channel(f"unix:{started.folder}/c") as channel, started.session() as session:
+            calls = [begin(channel) for _ in range(32)]
+            assert begin(channel, "another token").code() == grpc.StatusCode.UNAUTHENTICATED
+            session.fetch("SET statement_timeout = '10s'")  # such a call may take 15 s
+            assert worker.id in readers(explain(session, GROUPS))
+            assert session.fetch(GROUPS).to_pylist() == right_groups()
+            assert all(call.is_active() for call in calls)
+            over.set()
+            for call in calls:
+                assert call.code() == grpc.StatusCode.INVALID_ARGUMENT and "is empty" in call.details(), call.details()
+        check_left(postgres)
+    finally:
+        over.set()
         started.end()
 
 
