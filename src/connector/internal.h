@@ -127,6 +127,10 @@ IG_NODISCARD igloo_status ig_remote_table_of_query(ig_source *source, struct ig_
                                                    const struct ArrowSchema *given,
                                                    ig_remote_table **ret_table,
                                                    struct igloo_error *reterr);
+/* What is remembered of the table of this name, one reference; NULL: nothing that still
+ * counts. */
+struct ig_facts *ig_source_remembered(ig_source *source, const char *schema,
+                                      const char *name);
 /* Forget the table of this name. */
 void ig_source_forget(ig_source *source, struct ig_str schema, struct ig_str name);
 

@@ -99,6 +99,16 @@ static void open_call_free(struct ig_call *call) {
   ig_source_unref(self->source);
 }
 
+static bool columns_changed(const struct ArrowSchema *now,
+                            const struct ArrowSchema *columns) {
+  for (int64_t i = 0; i < columns->n_children; i++) {
+    const struct ArrowSchema *column = columns->children[i];
+    int64_t found = ig_schema_find(now, ig_str_from_cstr(column->name));
+    if (found < 0 || !ig_schema_same_type(column, now->children[found])) return true;
+  }
+  return false;
+}
+
 /* Whether the table is another than when it was planned; the link's thread asks. In an
  * aborted transaction it cannot be asked: then the error alone says. */
 static bool table_changed(ig_link *link, struct open_call *self,
@@ -116,12 +126,11 @@ static bool table_changed(ig_link *link, struct open_call *self,
       if (strcmp(error->sqlstate, states[i]) == 0) return true;
     return false;
   }
-  for (int64_t i = 0; i < open->expected->n_children; i++) {
-    const struct ArrowSchema *column = open->expected->children[i];
-    int64_t found = ig_schema_find(&now, ig_str_from_cstr(column->name));
-    if (found < 0 || !ig_schema_same_type(column, now.children[found])) return true;
-  }
-  return false;
+  if (columns_changed(&now, open->expected)) return true;
+  /* A text may compare columns that it does not give. */
+  IG_AUTO_STRUCT(ig_facts) *told =
+      ig_source_remembered(self->source, open->schema, open->table);
+  return told && columns_changed(&now, &told->schema);
 }
 
 /* Of our own drivers; others say that they do not know it. */

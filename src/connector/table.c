@@ -302,6 +302,14 @@ static void remember(ig_source *source, struct ig_str key, struct ig_facts *fact
   (void)status;
 }
 
+struct ig_facts *ig_source_remembered(ig_source *source, const char *schema,
+                                      const char *name) {
+  IG_AUTO_DONE(ig_buf) key = IG_BUF_INIT(KEY_BYTES_MAX);
+  igloo_status status =
+      key_of(ig_str_from_cstr(schema), ig_str_from_cstr(name), &key, NULL);
+  return status == IGLOO_OK ? remembered(source, ig_buf_str(&key)) : NULL;
+}
+
 void ig_source_forget(ig_source *source, struct ig_str schema, struct ig_str name) {
   IG_AUTO_DONE(ig_buf) key = IG_BUF_INIT(KEY_BYTES_MAX);
   if (key_of(schema, name, &key, NULL) != IGLOO_OK) {
@@ -368,12 +376,10 @@ ig_remote_table *ig_remote_table_unref(ig_remote_table *table) {
 }
 
 bool ig_remote_table_is_current(const ig_remote_table *table) {
-  IG_AUTO_DONE(ig_buf) key = IG_BUF_INIT(KEY_BYTES_MAX);
-  struct ig_facts *facts = table->facts;
-  if (facts->is_query || key_of(ig_str_from_cstr(facts->schema_name),
-                                ig_str_from_cstr(facts->name), &key, NULL) != IGLOO_OK)
-    return false;
-  IG_AUTO_STRUCT(ig_facts) *now = remembered(table->source, ig_buf_str(&key));
+  const struct ig_facts *facts = table->facts;
+  if (facts->is_query) return false;
+  IG_AUTO_STRUCT(ig_facts) *now =
+      ig_source_remembered(table->source, facts->schema_name, facts->name);
   return now == facts;
 }
 

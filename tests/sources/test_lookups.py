@@ -228,6 +228,17 @@ def test_a_column_of_another_type_is_told_and_then_planned_anew(session, changin
     assert "must not change result type" in session.fails("EXECUTE look(1)")
 
 
+@pytest.mark.parametrize("text", [LOOK + "1", "EXECUTE look(1)", "SELECT word FROM pg.changing WHERE id < 2"])
+def test_a_column_that_is_only_compared_is_told_and_then_planned_anew(session, changing, text):
+    """It is none of the result, so that what comes does not show that it is another."""
+    assert session.run(text) == [("one",)]
+    changing("ALTER TABLE changing ALTER id TYPE text USING id")
+    told = session.fails(text)
+    assert 'schema of "pg.public.changing" changed' in told and "0A000" in told, told
+    assert "Run the statement again" in told, told
+    assert session.run(text) == [("one",)]
+
+
 def test_another_database_under_the_same_name_is_another(session, changing, shop, uri):
     shop.run("CREATE DATABASE elsewhere TEMPLATE template0 LOCALE 'C';")
     shop.run("CREATE TABLE changing (id int PRIMARY KEY, word text, more int); INSERT INTO changing VALUES (1, 'other');"
