@@ -32,10 +32,9 @@ static struct {
   pthread_mutex_t mu;                                  /* a leaf lock */
   struct ig_rpc_block *blocks[IG_RPC_KEPT_BLOCKS_MAX]; /* guarded by mu */
   size_t len;                                          /* guarded by mu */
-  uint64_t bytes;                                      /* of them, guarded by mu */
-  uint64_t bytes_max;                                  /* guarded by mu */
-  bool is_used;    /* since the last look, guarded by mu */
-  int64_t used_us; /* guarded by mu: when a look found it so */
+  uint64_t bytes_max; /* guarded by mu; how many there are the budget knows */
+  bool is_used;       /* since the last look, guarded by mu */
+  int64_t used_us;    /* guarded by mu: when a look found it so */
 } kept = {.mu = PTHREAD_MUTEX_INITIALIZER, .bytes_max = IG_RPC_KEPT_BYTES_MAX};
 
 static bool keep(struct ig_rpc_block *block) {
@@ -45,11 +44,20 @@ static bool keep(struct ig_rpc_block *block) {
     explicit_bzero(block + 1, (size_t)block->charged - sizeof(*block));
   IG_LOCK_SCOPE(&kept.mu);
   kept.is_used = true;
-  if (kept.len == IG_RPC_KEPT_BLOCKS_MAX || kept.bytes + block->charged > kept.bytes_max)
+  if (kept.len == IG_RPC_KEPT_BLOCKS_MAX ||
+      ig_rpc_budget_kept() + block->charged > kept.bytes_max ||
+      !ig_rpc_budget_keep(block->charged))
     return false;
-  kept.bytes += block->charged;
   kept.blocks[kept.len++] = block;
   return true;
+}
+
+/* Out of what is kept: the last one takes its place. */
+static struct ig_rpc_block *take_locked(size_t index) {
+  struct ig_rpc_block *block = kept.blocks[index];
+  kept.blocks[index] = kept.blocks[--kept.len];
+  ig_rpc_budget_unkeep(block->charged);
+  return block;
 }
 
 /* A kept block of at least `bytes`, and not of many more; NULL where there is none. */
@@ -58,11 +66,8 @@ static struct ig_rpc_block *take_kept(uint64_t bytes) {
   IG_LOCK_SCOPE(&kept.mu);
   kept.is_used = true;
   for (size_t i = kept.len; i-- > 0;) {
-    struct ig_rpc_block *block = kept.blocks[i];
-    if (block->charged < bytes || block->charged > bytes + bytes / 2) continue;
-    kept.bytes -= block->charged;
-    kept.blocks[i] = kept.blocks[--kept.len];
-    return block;
+    uint64_t charged = kept.blocks[i]->charged;
+    if (charged >= bytes && charged <= bytes + bytes / 2) return take_locked(i);
   }
   return NULL;
 }
@@ -99,12 +104,19 @@ void ig_rpc_blocks_keep(uint64_t bytes_max) {
 }
 
 /* One at a time: nobody who receives waits for all of them. */
-static struct ig_rpc_block *take_any(void) {
+static struct ig_rpc_block *take_unused(void) {
   IG_LOCK_SCOPE(&kept.mu);
-  if (kept.len == 0 || kept.is_used) return NULL;
-  struct ig_rpc_block *block = kept.blocks[--kept.len];
-  kept.bytes -= block->charged;
-  return block;
+  return kept.len == 0 || kept.is_used ? NULL : take_locked(kept.len - 1);
+}
+
+static struct ig_rpc_block *take_over(void) {
+  IG_LOCK_SCOPE(&kept.mu);
+  return kept.len == 0 || !ig_rpc_budget_is_over() ? NULL : take_locked(kept.len - 1);
+}
+
+void ig_rpc_blocks_shed(void) {
+  struct ig_rpc_block *block = NULL;
+  while (ig_rpc_budget_is_over() && (block = take_over())) free_block(block);
 }
 
 uint64_t ig_rpc_blocks_tidy(int64_t now_us) {
@@ -114,9 +126,8 @@ uint64_t ig_rpc_blocks_tidy(int64_t now_us) {
   bool is_over = now_us - kept.used_us >= IG_RPC_KEPT_US;
   ig_mutex_unlock(&kept.mu);
   struct ig_rpc_block *block = NULL;
-  while (is_over && (block = take_any())) free_block(block);
-  IG_LOCK_SCOPE(&kept.mu);
-  return kept.bytes;
+  while (is_over && (block = take_unused())) free_block(block);
+  return ig_rpc_budget_kept();
 }
 
 static void count(struct ig_rpc_inbox *inbox, uint64_t bytes) {

@@ -66,8 +66,14 @@ bool ig_rpc_inbox_end_loan(struct ig_rpc_inbox *inbox, struct ig_rpc_block *bloc
 struct ig_rpc_block *ig_rpc_block_free(struct ig_rpc_block *block); /* NULL: nothing */
 
 /* Keep so many bytes of freed messages for the next ones, in the whole process;
- * IG_RPC_KEPT_BYTES_MAX unless it is said. Any thread. */
+ * IG_RPC_KEPT_BYTES_MAX unless it is said. They count in the budget as what goes first:
+ * messages and what is kept are never more than its limit together, unless the messages
+ * alone are. Any thread. */
 void ig_rpc_blocks_keep(uint64_t bytes_max);
+
+/* Free what is kept and has no room in the budget any more: whoever takes from that calls
+ * it. Any thread, with a connection's mutex or without. */
+void ig_rpc_blocks_shed(void);
 
 /* Free what is kept once nothing was received or freed for IG_RPC_KEPT_US. To be called
  * now and then by who has more kept; `now_us` of ig_now_us(). Returns the bytes that

@@ -254,6 +254,31 @@ static void memory_of_messages_is_kept_until_nobody_has_asked_for_a_while(void *
   ig_rpc_blocks_keep(IG_RPC_KEPT_BYTES_MAX);
 }
 
+static void what_is_kept_lies_in_the_budget_and_goes_before_messages_want_for_it(
+    void **state) {
+  (void)state;
+  const uint8_t *data[32];
+  const uint64_t limit = 8 * IG_MIB;
+  int64_t now_us = ig_now_us();
+  (void)ig_rpc_blocks_tidy(now_us);
+  assert_int_equal(ig_rpc_blocks_tidy(now_us + IG_RPC_KEPT_US), 0);
+  ig_rpc_set_budget(limit);
+  ig_rpc_blocks_keep(IG_RPC_MEMBER_KEPT_BYTES_MAX);
+  receive(24, 200 * IG_KIB, data);
+  uint64_t kept_bytes = ig_rpc_blocks_tidy(now_us);
+  assert_in_range(kept_bytes, 24 * 200 * IG_KIB, limit - IG_MIB);
+  ig_rpc_budget_take(IG_MIB); /* there is room beside it */
+  assert_int_equal(ig_rpc_blocks_tidy(now_us), kept_bytes);
+  assert_true(ig_rpc_budget_try(4 * IG_MIB));
+  assert_in_range(ig_rpc_blocks_tidy(now_us), IG_MIB, limit - 5 * IG_MIB);
+  ig_rpc_budget_take(limit); /* whatever the budget says */
+  assert_int_equal(ig_rpc_blocks_tidy(now_us), 0);
+  ig_rpc_budget_give(limit + 5 * IG_MIB);
+  assert_int_equal(ig_rpc_budget_used(), 0);
+  ig_rpc_blocks_keep(IG_RPC_KEPT_BYTES_MAX);
+  ig_rpc_set_budget(IG_RPC_BUDGET_BYTES);
+}
+
 static void failed_allocation_is_told_and_leaves_nothing(void **state) {
   (void)state;
   IG_AUTO_DONE(ig_buf) wire = IG_BUF_INIT(16 * IG_MIB);
@@ -336,6 +361,8 @@ int main(void) {
       cmocka_unit_test(lent_memory_makes_the_same_messages),
       cmocka_unit_test(lent_memory_outlives_the_inbox_that_is_emptied),
       cmocka_unit_test(memory_of_messages_is_kept_until_nobody_has_asked_for_a_while),
+      cmocka_unit_test(
+          what_is_kept_lies_in_the_budget_and_goes_before_messages_want_for_it),
       cmocka_unit_test(failed_allocation_is_told_and_leaves_nothing),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
