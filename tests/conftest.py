@@ -104,21 +104,26 @@ class Shell:
 
     def exit_code(self):
         self.process.expect(pexpect.EOF)
+        code = self.wait("the shell goes on though it has left its terminal")
         self.process.close()
-        return self.process.exitstatus
+        return code
 
     def hang_up(self):
         """Take the terminal away and wait for the end; gives the exit code."""
-        waiter = os.pidfd_open(self.process.pid)
         os.close(self.process.child_fd)
         self.process.closed = self.process.ptyproc.closed = True
+        return self.wait("the shell goes on without a terminal")
+
+    def wait(self, otherwise):
+        """Its end, which pexpect would wait for without a bound; gives the exit code."""
+        waiter = os.pidfd_open(self.process.pid)
         ended, _, _ = select.select([waiter], [], [], SECONDS)
         os.close(waiter)
         if not ended:
             os.kill(self.process.pid, signal.SIGKILL)
         self.process.ptyproc.terminated = True
         status = os.waitpid(self.process.pid, 0)[1]
-        assert ended, "the shell goes on without a terminal"
+        assert ended, otherwise
         return os.waitstatus_to_exitcode(status)
 
     def kill(self):

@@ -279,6 +279,8 @@ enum ig_editor_answer ig_editor_read(ig_editor *editor, const char *prompt,
   editor->prompt = prompt;
   editor->cleared = false;
   el_resize(editor->line);
+  /* libedit would do so behind the prompt: a Ctrl-D typed at once would be lost. */
+  (void)el_set(editor->line, EL_PREP_TERM, 1);
   const char *text = el_gets(editor->line, &count);
   editor->prompt = NULL;
   if (editor->cleared) return IG_EDITOR_CLEARED;

@@ -1,7 +1,10 @@
 """The shell, through a pseudo-terminal."""
 
+import contextlib
+import os
 import re
 import signal
+import termios
 
 from conftest import ANSI, PROMPT, program
 
@@ -169,6 +172,30 @@ def test_names_that_would_steer_the_terminal_are_not_offered(shell, igloo):
     assert "\x1b[31m" not in one.process.before + one.process.after
     one.process.expect_exact("sqlstate")
     assert "\x1b[31m" not in one.process.before
+
+
+@contextlib.contextmanager
+def outrun(process):
+    """Whoever watches a process is faster than it is: they share a core, which it has only when nobody else wants it."""
+    cores = os.sched_getaffinity(0)
+    one = {min(cores)}
+    os.sched_setaffinity(process.pid, one)
+    os.sched_setscheduler(process.pid, os.SCHED_IDLE, os.sched_param(0))
+    os.sched_setaffinity(0, one)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
+def test_the_prompt_comes_once_keys_are_read_one_by_one(shell):
+    """A Ctrl-D that the terminal itself takes, as it does for lines, is none any more for who reads keys."""
+    one = shell()
+    with outrun(one.process):
+        for _ in range(20):
+            one.run("")
+            assert not termios.tcgetattr(one.process.child_fd)[3] & termios.ICANON
+        assert one.end() == 0
 
 
 def test_two_tabs_list_what_is_possible(shell):
