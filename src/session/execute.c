@@ -141,6 +141,10 @@ static igloo_status start_planning(ig_session *session, ig_running *running,
   return IGLOO_OK;
 }
 
+static ig_plans *plans_of(const ig_session *session) {
+  return ig_registry_plans(session->parts.registry);
+}
+
 static igloo_status plan_anew(ig_session *session, const struct start *start,
                               ig_running *running, ig_resolver **ret_resolver,
                               ig_plan **ret_plan, struct igloo_error *reterr) {
@@ -151,9 +155,9 @@ static igloo_status plan_anew(ig_session *session, const struct start *start,
   IG_AUTO(ig_plan) *plan = NULL;
   IG_TRY(ig_plan_sql(start->state->plan_context, basis->sql, resolver,
                      ig_running_cancel(running), &plan, reterr));
+  ig_running_count_plan();
   if (may_keep(resolver, plan))
-    IG_TRY(ig_plans_keep(ig_registry_plans(session->parts.registry), basis, resolver,
-                         plan, reterr));
+    IG_TRY(ig_plans_keep(plans_of(session), basis, resolver, plan, reterr));
   *ret_plan = IG_TAKE(plan);
   *ret_resolver = IG_TAKE(resolver);
   return IGLOO_OK;
@@ -166,26 +170,21 @@ igloo_status ig_session_plan(ig_session *session, struct ig_str sql, ig_running 
   IG_AUTO(ig_resolver) *resolver = NULL;
   IG_TRY(start_planning(session, running, &start, reterr));
   start.basis.sql = sql;
-  ig_plan *plan = ig_plans_find(ig_registry_plans(session->parts.registry), &start.basis);
+  ig_plan *plan = ig_plans_find(plans_of(session), &start.basis, NULL);
   if (!plan) IG_TRY(plan_anew(session, &start, running, &resolver, &plan, reterr));
   *ret_plan = plan;
   if (ret_resolver) *ret_resolver = IG_TAKE(resolver);
   return IGLOO_OK;
 }
 
-/* The plan of the lifted text, if it is kept, with the values; else NULL. */
-static igloo_status find_lifted(ig_session *session, const struct ig_sql_lifted *lifted,
-                                ig_running *running, ig_plan **ret_plan,
-                                struct igloo_error *reterr) {
-  IG_AUTO_DONE(start) start = {0};
+/* ---- lookups by key ---------------------------------------------------------------- */
+
+/* A plan of the lifted text with the values; NULL where it is no lookup by them. */
+static igloo_status bind_lifted(ig_plan *plan, const struct ig_sql_lifted *lifted,
+                                ig_plan **ret_plan, struct igloo_error *reterr) {
   struct ig_value values[IG_SQL_LIFTED_MAX];
   struct ig_values_row row;
   *ret_plan = NULL;
-  IG_TRY(start_planning(session, running, &start, reterr));
-  start.basis.sql = ig_str_make(lifted->text, lifted->text_len);
-  IG_AUTO(ig_plan) *plan =
-      ig_plans_find(ig_registry_plans(session->parts.registry), &start.basis);
-  if (!plan) return IGLOO_OK;
   for (uint32_t i = 0; i < lifted->count; i++) {
     const struct ig_sql_literal *literal = &lifted->values[i];
     values[i] = literal->text
@@ -197,22 +196,47 @@ static igloo_status find_lifted(ig_session *session, const struct ig_sql_lifted 
   return ig_plan_bind_lookup(plan, &row.row, &row.schema, 0, ret_plan, reterr);
 }
 
+/* The same of a plan that is made now, and kept. That it cannot be made takes nothing
+ * from the statement: its own text is planned then. */
+static igloo_status make_lifted(ig_session *session, const struct start *start,
+                                const struct ig_sql_lifted *lifted, ig_running *running,
+                                ig_plan **ret_plan, struct igloo_error *reterr) {
+  IG_AUTO(ig_resolver) *resolver = NULL;
+  IG_AUTO(ig_plan) *plan = NULL;
+  *ret_plan = NULL;
+  if (plan_anew(session, start, running, &resolver, &plan, NULL) != IGLOO_OK)
+    return IGLOO_OK;
+  return bind_lifted(plan, lifted, ret_plan, reterr);
+}
+
 igloo_status ig_session_plan_lifted(ig_session *session, struct ig_str sql,
                                     ig_running *running, ig_resolver **ret_resolver,
                                     ig_plan **ret_plan, struct igloo_error *reterr) {
   IG_AUTO_DONE(ig_sql_lifted) lifted = {0};
+  IG_AUTO_DONE(start) start = {0};
+  IG_AUTO(ig_resolver) *resolver = NULL;
+  bool is_wanted = false;
   IG_TRY(ig_sql_lift(sql, &lifted, reterr));
+  if (!lifted.count)
+    return ig_session_plan(session, sql, running, ret_resolver, ret_plan, reterr);
+  IG_TRY(start_planning(session, running, &start, reterr));
+  start.basis.sql = ig_str_make(lifted.text, lifted.text_len);
+  IG_AUTO(ig_plan) *shared = ig_plans_find(plans_of(session), &start.basis, &is_wanted);
   *ret_resolver = NULL;
-  if (lifted.count) {
-    IG_TRY(find_lifted(session, &lifted, running, ret_plan, reterr));
-    if (*ret_plan) return IGLOO_OK;
-  }
-  IG_TRY(ig_session_plan(session, sql, running, ret_resolver, ret_plan, reterr));
-  if (!lifted.count || !ig_plan_looks_up(*ret_plan)) return IGLOO_OK;
-  /* For the next one. That it cannot be planned takes nothing from this one. */
-  IG_AUTO(ig_plan) *shared = NULL;
-  struct ig_str text = ig_str_make(lifted.text, lifted.text_len);
-  (void)!ig_session_plan(session, text, running, NULL, &shared, NULL);
+  *ret_plan = NULL;
+  if (shared) IG_TRY(bind_lifted(shared, &lifted, ret_plan, reterr));
+  if (*ret_plan) return IGLOO_OK;
+  struct start own = start;
+  own.basis.sql = sql;
+  *ret_plan = ig_plans_find(plans_of(session), &own.basis, NULL);
+  if (!*ret_plan && is_wanted)
+    IG_TRY(make_lifted(session, &start, &lifted, running, ret_plan, reterr));
+  if (*ret_plan) return IGLOO_OK;
+  IG_TRY(plan_anew(session, &own, running, &resolver, ret_plan, reterr));
+  /* The next one of other values makes the plan that all share: many come only once. */
+  if (!shared && ig_plan_looks_up(*ret_plan) && may_keep(resolver, *ret_plan))
+    (void)!ig_plans_keep(plans_of(session), &start.basis, resolver, NULL, NULL);
+  *ret_resolver = IG_TAKE(resolver);
   return IGLOO_OK;
 }
 

@@ -14,7 +14,7 @@ struct kept {
   const ig_session *session; /* borrowed: it forgets its plans before it ends */
   ig_session_state *state;
   ig_snapshot *snapshot;
-  ig_plan *plan;
+  ig_plan *plan;             /* NULL: one is wanted */
   ig_remote_table **remotes; /* one reference to each */
   size_t remotes_count;
   uint64_t own;
@@ -119,13 +119,16 @@ static bool is_as_before(const struct kept *kept, const struct ig_plan_basis *ba
          kept->superuser == basis->superuser;
 }
 
-ig_plan *ig_plans_find(ig_plans *plans, const struct ig_plan_basis *basis) {
+ig_plan *ig_plans_find(ig_plans *plans, const struct ig_plan_basis *basis,
+                       bool *ret_is_wanted) {
+  if (ret_is_wanted) *ret_is_wanted = false;
   IG_LOCK_SCOPE(&plans->mu);
   struct kept *kept = find_locked(plans, basis);
   if (!kept || !is_as_before(kept, basis)) return NULL;
   leave_uses_locked(plans, kept);
   enter_uses_locked(plans, kept);
-  return ig_plan_ref(kept->plan);
+  if (ret_is_wanted) *ret_is_wanted = !kept->plan;
+  return kept->plan ? ig_plan_ref(kept->plan) : NULL;
 }
 
 static struct kept *new_kept(const struct ig_plan_basis *basis,
@@ -145,7 +148,7 @@ static struct kept *new_kept(const struct ig_plan_basis *basis,
   (void)__atomic_add_fetch(&basis->state->refs, 1, __ATOMIC_RELAXED);
   kept->state = basis->state;
   kept->snapshot = ig_snapshot_ref(basis->snapshot);
-  kept->plan = ig_plan_ref(plan);
+  kept->plan = plan ? ig_plan_ref(plan) : NULL;
   kept->own = basis->own;
   kept->user_id = basis->user_id;
   kept->superuser = basis->superuser;

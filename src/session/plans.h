@@ -44,12 +44,14 @@ IG_DEFINE_AUTO(ig_plans, ig_plans_free)
 /* How many times all were forgotten. */
 uint64_t ig_plans_changes(const ig_plans *plans);
 
-/* The plan that was kept for this: gives one reference, or NULL. */
-ig_plan *ig_plans_find(ig_plans *plans, const struct ig_plan_basis *basis);
+/* The plan that was kept for this: gives one reference, or NULL. *ret_is_wanted (NULL:
+ * not asked for) says that one is worth to be made, as it was kept without. */
+ig_plan *ig_plans_find(ig_plans *plans, const struct ig_plan_basis *basis,
+                       bool *ret_is_wanted);
 
-/* Keep a plan (shared) that was made by `resolver`, in place of an older one of the
- * session and text; not where all were forgotten since `changes` was read. OUT_OF_MEMORY.
- */
+/* Keep a plan (shared; NULL: that one is wanted) that was made by `resolver`, in place of
+ * an older one of the session and text; not where all were forgotten since `changes` was
+ * read. OUT_OF_MEMORY. */
 IG_NODISCARD igloo_status ig_plans_keep(ig_plans *plans,
                                         const struct ig_plan_basis *basis,
                                         const ig_resolver *resolver, ig_plan *plan,

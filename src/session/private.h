@@ -195,7 +195,8 @@ IG_NODISCARD igloo_status ig_session_use(ig_session *session, struct ig_str cata
 
 /* ---- running.c --------------------------------------------------------------------- */
 
-void ig_running_count_all(void); /* make the metrics of statements known */
+void ig_running_count_all(void);  /* make the metrics of statements known */
+void ig_running_count_plan(void); /* a text was planned */
 
 /* Begin the statement `sql` (its text is copied as far as others may read it), in the
  * list. Returns CLOSED where the session is over, UNAUTHENTICATED where its user is gone.
@@ -277,7 +278,7 @@ IG_NODISCARD igloo_status ig_session_plan(ig_session *session, struct ig_str sql
                                           ig_running *running, ig_resolver **ret_resolver,
                                           ig_plan **ret_plan, struct igloo_error *reterr);
 /* The same for a statement that is to run. A lookup by key shares its plan with texts
- * that differ from it in the values of its keys. */
+ * that differ from it in the values of its keys: that is made for the second of them. */
 IG_NODISCARD igloo_status ig_session_plan_lifted(ig_session *session, struct ig_str sql,
                                                  ig_running *running,
                                                  ig_resolver **ret_resolver,

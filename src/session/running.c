@@ -38,6 +38,9 @@ static struct ig_metric started =
 static struct ig_metric cancelled = IG_COUNTER(
     "igloo_statements_cancelled_total", NULL,
     "Statements that were cancelled or passed their time limit before they ended.");
+static struct ig_metric planned =
+    IG_COUNTER("igloo_statements_planned_total", NULL,
+               "Texts of statements that were planned, as no plan of theirs was kept.");
 static struct ig_metric times = IG_TIMES(
     "igloo_statement_seconds", NULL,
     "Time from the beginning of a statement to the end of its result, waits included.");
@@ -45,7 +48,12 @@ static struct ig_metric times = IG_TIMES(
 void ig_running_count_all(void) {
   ig_metrics_register(&started, 1);
   ig_metrics_register(&cancelled, 1);
+  ig_metrics_register(&planned, 1);
   ig_metrics_register(&times, 1);
+}
+
+void ig_running_count_plan(void) {
+  ig_metric_add(&planned, 1);
 }
 
 static void count_end(const ig_running *running) {

@@ -3,14 +3,17 @@ itself finds, and what happens between two of them is seen by the second."""
 import concurrent.futures
 import json
 import os
+import re
 import signal
 import time
+import urllib.request
 
 import adbc_driver_flightsql
 import adbc_driver_flightsql.dbapi
 import adbc_driver_manager
 import pyarrow as pa
 import pytest
+from adbc_driver_manager._reader import AdbcRecordBatchReader  # whose errors have their SQLSTATE
 
 from serving import PASSWORD, USER, Server, answers, make_users
 
@@ -59,12 +62,18 @@ class Session:
             self.run(f"ATTACH '{uri}' AS pg (TYPE postgresql)")
 
     def run(self, text, *parameters):
-        """Rows; a batch of parameters is bound whole."""
+        """Rows; a batch of parameters is bound whole. Without any the text is not prepared, as the cursor would."""
         if parameters and isinstance(parameters[0], pa.RecordBatch):
             [parameters] = parameters
         with self.connection.cursor() as cursor:
-            cursor.execute(text, parameters if len(parameters) else None)
-            return [tuple(row.values()) for row in cursor.fetch_arrow_table().to_pylist()]
+            if len(parameters):
+                cursor.execute(text, parameters)
+                table = cursor.fetch_arrow_table()
+            else:
+                cursor.adbc_statement.set_sql_query(text)
+                stream, _ = cursor.adbc_statement.execute_query()
+                table = AdbcRecordBatchReader._import_from_c(stream.address).read_all()
+            return [tuple(row.values()) for row in table.to_pylist()]
 
     def fails(self, text, *parameters):
         with pytest.raises(adbc_driver_manager.Error) as caught:
@@ -126,6 +135,26 @@ def test_the_source_is_asked_the_statement_that_explain_shows_once(session, shop
         sent = [line for line in shop.log(start).splitlines() if "LOG:  " in line]
         assert len(sent) == 1 and sent[0].endswith(": " + asked), sent
         assert json.dumps(asked)[1:-1] in plan or asked in str(json.loads(plan)), (asked, plan)
+
+
+def test_no_lookup_is_planned_twice_and_few_at_all(server, session):
+    """The second of them makes the plan that all others share; what is no lookup is never planned for others."""
+    def planned(text):
+        def count():
+            with urllib.request.urlopen(f"http://{server.addresses['http']}/metrics", timeout=10) as answer:
+                return int(re.search(r"^igloo_statements_planned_total (\d+)$", answer.read().decode(), re.M)[1])
+        before = count()
+        session.run(text)
+        return count() - before
+
+    look = "SELECT small, name FROM pg.n WHERE id = "
+    assert [planned(look + str(number)) for number in (17, 17, 1, 0, 17, 5, 2)] == [1, 0, 1, 0, 0, 0, 0]
+    look = "SELECT name FROM pg.n WHERE id = {} AND small = 4"
+    assert [planned(look.format(number)) for number in (17, 1, 0, 2)] == [1, 1, 0, 0]
+    look = "SELECT id FROM pg.n WHERE name = '{}'"
+    assert [planned(look.format(word)) for word in "abcd"] == [1, 1, 1, 1], "the value is no key"
+    look = "SELECT count(*) AS n FROM igloo.system.settings WHERE name = '{}'"
+    assert [planned(look.format(word)) for word in "abcd"] == [1, 1, 1, 1], "no plan of it is kept"
 
 
 def both_ways(session, text, *parameters):
