@@ -4,6 +4,7 @@
 //! that read it the last time reads it again (rendezvous hash of the piece and the member), and finds
 //! it in its caches.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
@@ -13,10 +14,11 @@ use datafusion::datasource::physical_plan::parquet::metadata::{
     CachedParquetMetaData, DFParquetMetadata,
 };
 use datafusion::datasource::physical_plan::{
-    FileGroup, FileScanConfig, FileScanConfigBuilder, ParquetSource,
+    FileGroup, FileScanConfig, FileScanConfigBuilder, FileSource, ParquetSource,
 };
 use datafusion::datasource::source::DataSourceExec;
-use datafusion::parquet::file::metadata::RowGroupMetaData;
+use datafusion::parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
+use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion_distributed::DistributedLeafExec;
@@ -117,20 +119,60 @@ pub(super) async fn keep_footers(engine: &EngineShared, plan: &Arc<dyn Execution
     }
 }
 
-/// The first bytes of the row groups of a Parquet file whose footer was read.
-fn row_groups(engine: &EngineShared, file: &PartitionedFile) -> Option<Vec<u64>> {
+/// What the footer of a Parquet file says, where it was read.
+fn footer_of(engine: &EngineShared, file: &PartitionedFile) -> Option<Arc<ParquetMetaData>> {
     let cache = engine.runtime_env.cache_manager.get_file_metadata_cache();
     let entry = cache.get(&file.object_meta.location)?;
     if !entry.is_valid_for(&file.object_meta) {
         return None;
     }
     let cached = entry.file_metadata.as_any().downcast_ref::<CachedParquetMetaData>()?;
+    Some(Arc::clone(cached.parquet_metadata()))
+}
+
+/// The first bytes of the row groups of a Parquet file whose footer was read.
+fn row_groups(engine: &EngineShared, file: &PartitionedFile) -> Option<Vec<u64>> {
     let first = |group: &RowGroupMetaData| {
         let column = group.columns().first()?;
         let at = column.dictionary_page_offset().unwrap_or_else(|| column.data_page_offset());
         u64::try_from(at).ok()
     };
-    cached.parquet_metadata().row_groups().iter().map(first).collect()
+    footer_of(engine, file)?.row_groups().iter().map(first).collect()
+}
+
+/// What a scan has to read: of Parquet files whose footers were read, only the columns that are wanted;
+/// otherwise all.
+pub(super) fn read_bytes(engine: &EngineShared, config: &FileScanConfig) -> u64 {
+    let files = config.file_groups.iter().flat_map(|group| group.iter());
+    let Some(wanted) = columns_of(config) else { return bytes_of(config) };
+    let of = |file: &PartitionedFile| {
+        let share = footer_of(engine, file).and_then(|footer| share_of(&footer, &wanted));
+        (file.effective_size() as f64 * share.unwrap_or(1.0)) as u64
+    };
+    files.map(of).sum()
+}
+
+/// The columns of a Parquet scan's files that it reads; None: not known, or it is of another format.
+fn columns_of(config: &FileScanConfig) -> Option<HashSet<String>> {
+    let source = config.file_source.downcast_ref::<ParquetSource>()?;
+    let given = source.projection()?.iter().map(|one| Arc::clone(&one.expr));
+    let mut names = HashSet::new();
+    for expr in given.chain(source.filter()) {
+        names.extend(collect_columns(&expr).into_iter().map(|column| column.name().to_string()));
+    }
+    Some(names)
+}
+
+/// The part of a file's bytes that these columns are.
+fn share_of(footer: &ParquetMetaData, wanted: &HashSet<String>) -> Option<f64> {
+    let (mut all, mut read) = (0, 0);
+    for column in footer.row_groups().iter().flat_map(RowGroupMetaData::columns) {
+        let bytes = column.compressed_size().max(0);
+        all += bytes;
+        let root = column.column_path().parts().first();
+        read += if root.is_some_and(|root| wanted.contains(root)) { bytes } else { 0 };
+    }
+    (all > 0).then(|| read as f64 / all as f64)
 }
 
 /// Where a file is cut: each piece begins at one of these.
@@ -221,7 +263,7 @@ pub(super) fn scan_of(leaf: &Arc<dyn ExecutionPlan>) -> Option<&FileScanConfig> 
     leaf.downcast_ref::<DataSourceExec>().and_then(files_of)
 }
 
-pub(super) fn bytes_of(config: &FileScanConfig) -> u64 {
+fn bytes_of(config: &FileScanConfig) -> u64 {
     config.file_groups.iter().flat_map(|group| group.iter()).map(|file| file.effective_size()).sum()
 }
 

@@ -53,7 +53,7 @@ use url::Url;
 
 use super::channel::{url_of, Channels, Run};
 use super::databases::{beside_files, parts_max, reading, reads_databases, shared, tasks_of};
-use super::leaves::{bytes_of, can_spread, ranked, scan_of, variants};
+use super::leaves::{can_spread, ranked, read_bytes, scan_of, variants};
 use super::narrow::{narrowed, partitions_of};
 use super::{codec, filters, single, Member, Members};
 use crate::abi::igb_file_id;
@@ -157,9 +157,10 @@ fn spread(
     run: &Arc<Run>,
 ) -> std::result::Result<Spread, Stays> {
     let all = shared(local.plan, &members.list);
-    let bytes = files_bytes(local.plan) + all.bytes;
+    let bytes = files_bytes(engine, local.plan) + all.bytes;
     let least = members.cluster.functions().local_bytes;
-    if bytes == 0 && all.readers < 2 {
+    let reads_files = local.plan.exists(|node| Ok(scan_of(node).is_some())).unwrap_or(true);
+    if !reads_files && all.readers < 2 {
         return Err(Stays::because("it reads no files"));
     }
     if bytes < least {
@@ -278,10 +279,11 @@ fn collects_more(node: &Arc<dyn ExecutionPlan>, side: usize) -> bool {
     !fits
 }
 
-fn files_bytes(plan: &Arc<dyn ExecutionPlan>) -> u64 {
+/// Of files, as far as their footers tell.
+fn files_bytes(engine: &EngineShared, plan: &Arc<dyn ExecutionPlan>) -> u64 {
     let mut bytes = 0;
     let _ = plan.apply(|node| {
-        bytes += scan_of(node).map_or(0, bytes_of);
+        bytes += scan_of(node).map_or(0, |scan| read_bytes(engine, scan));
         Ok(TreeNodeRecursion::Continue)
     });
     bytes
@@ -410,7 +412,8 @@ impl Placement {
             return beside.then(|| DesiredTaskCountEventResponse::desired(1));
         }
         let scan = scan_of(plan).filter(|scan| can_spread(scan))?;
-        let tasks = usize::try_from(bytes_of(scan) / self.task_bytes).unwrap_or(usize::MAX);
+        let tasks =
+            usize::try_from(read_bytes(&self.engine, scan) / self.task_bytes).unwrap_or(usize::MAX);
         Some(DesiredTaskCountEventResponse::desired(tasks.clamp(1, self.members.len())))
     }
 
