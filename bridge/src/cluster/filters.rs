@@ -21,7 +21,6 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::common::Statistics;
-use datafusion::config::ConfigOptions;
 use datafusion::error::{DataFusionError, Result as DfResult};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::DynamicFilterPhysicalExpr;
@@ -57,7 +56,7 @@ mod tests;
 
 pub(super) use noting::NotesKeysExec;
 
-use keys::{can_travel, damaged, Keys, Over, KEYS_BYTES_MAX, KEYS_MAX};
+use keys::{can_travel, damaged, Keys, Over};
 use sifting::{keys_of_rows, sifted};
 
 /// How long a scan waits before it reads without the filter, which it uses all the same once it comes. A
@@ -289,23 +288,6 @@ impl ExecutionPlan for GivesFilterExec {
     ) -> DfResult<SendableRecordBatchStream> {
         self.input.execute(partition, context)
     }
-}
-
-/// Whether a join of the plan makes a filter for others.
-pub(super) fn gives(plan: &Arc<dyn ExecutionPlan>) -> bool {
-    plan.exists(|node| Ok(node.is::<GivesFilterExec>())).unwrap_or(false)
-}
-
-/// Joins of such a plan tell their keys, as far as they are few; otherwise a table of this process, which
-/// cannot be sent.
-pub(super) fn list_keys(options: &mut ConfigOptions) {
-    let optimizer = &mut options.optimizer;
-    let (count, bytes) = (
-        &mut optimizer.hash_join_inlist_pushdown_max_distinct_values,
-        &mut optimizer.hash_join_inlist_pushdown_max_size,
-    );
-    *count = KEYS_MAX.max(*count);
-    *bytes = KEYS_BYTES_MAX.max(*bytes);
 }
 
 /// What a reader names who wants the filter with this id: where readers of partitions name nothing.

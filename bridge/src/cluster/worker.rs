@@ -204,12 +204,9 @@ async fn run_task(shared: &TaskShared, given: Given) -> Result<()> {
     let headers: HashMap<String, String> = dd.into_iter().collect();
     let headers = HeaderMap::try_from(&headers)
         .map_err(|_| Error::internal("the settings of a task cannot be read"))?;
-    let mut state = codec::worker_state(engine, SessionStateBuilder::new(), &own)?;
+    let state = codec::worker_state(engine, SessionStateBuilder::new(), &own)?;
     let plan = codec::decode(engine, &given.plan, &state.task_ctx(), &shared.over)?;
     keep_footers(engine, &plan).await;
-    if filters::gives(&plan) {
-        filters::list_keys(state.config_mut().options_mut());
-    }
     let head = Head(Arc::clone(&plan));
     let cluster = engine.cluster().ok_or_else(|| Error::internal("this is no member"))?;
     let run = Run::of_task(engine, &cluster, &key)?;

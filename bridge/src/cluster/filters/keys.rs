@@ -22,7 +22,7 @@ use datafusion::error::{DataFusionError, Result as DfResult};
 use datafusion::functions::core::r#struct;
 use datafusion::logical_expr::{ColumnarValue, Operator};
 use datafusion::physical_expr::expressions::{
-    lit, BinaryExpr, CaseExpr, Column, InListExpr, IsNullExpr, Literal,
+    lit, BinaryExpr, CaseExpr, InListExpr, IsNullExpr, Literal,
 };
 use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use datafusion::physical_expr_common::physical_expr::proto_encode::PhysicalExprEncodeCtx;
@@ -31,18 +31,12 @@ use datafusion_proto::protobuf::PhysicalExprNode;
 use super::bloom::{hashes_of, Bloom};
 use crate::error::{Error, Result};
 
-/// Keys of one partition of a build side that travel as a list; of more, the least and greatest. The
-/// join lists them for the scans of its own task too, and those walk the list for each file: 2,000 keys made
-/// q02 of TPC-H three times as long.
-pub(super) const KEYS_MAX: usize = 512;
-/// Of the columns of keys, before those that are the same are left out. So a list is small beside what
-/// its scan reads.
-pub(super) const KEYS_BYTES_MAX: usize = 256 << 10;
-/// Of all partitions of a task, and of all tasks together: a scan tests each row against them.
+/// Keys of one partition of a build side that a join lists, as DataFusion limits them; and of all tasks
+/// those that are an expression, which statistics of row groups are tested against: a longer one would be
+/// copied for each file.
+const LISTED_MAX: usize = 150;
+/// Of all partitions of a task, and of all tasks together.
 pub(super) const ALL_KEYS_MAX: usize = 64 << 10;
-/// Up to so many are an expression that statistics of row groups are tested against; a longer one would
-/// be copied for each file. As DataFusion's own limit.
-const LITERALS_MAX: usize = 150;
 
 /// What a row of the batch says. The first row has one of the first four.
 const EVERYTHING: u8 = 0;
@@ -273,7 +267,7 @@ impl Keys {
             rows.push(of(|range| &range.0)?);
             rows.push(of(|range| &range.1)?);
             if let Some(list) = list {
-                says.extend(std::iter::repeat_n(KEY, list.first().map_or(0, |key| key.len())));
+                says.extend(std::iter::repeat_n(KEY, rows_of(list)));
                 rows.push(list.clone());
             }
         }
@@ -351,8 +345,14 @@ impl Keys {
                     tests.push(binary(key, Operator::LtEq, &lit(to.clone())));
                 }
                 match (list, bloom) {
-                    (Some(list), _) => tests.push(among(list, over)?),
-                    (None, Some(bloom)) => tests.push(noted(bloom, over)?),
+                    (Some(list), _) if rows_of(list) <= LISTED_MAX => {
+                        tests.push(Arc::new(in_list(over.keys.to_vec(), list, over.schema)?));
+                    }
+                    (_, Some(bloom)) => tests.push(noted(bloom, over)?),
+                    (Some(list), None) => {
+                        let bloom = Bloom::of(&hashes_of(list)?, 1);
+                        tests.push(noted(&Arc::new(bloom), over)?);
+                    }
                     (None, None) => {}
                 }
                 match tests.into_iter().reduce(|all, test| binary(&all, Operator::And, &test)) {
@@ -425,7 +425,7 @@ fn columns_of(among: &InListExpr, over: &Over<'_>) -> Option<Vec<ArrayRef>> {
             values.push(value.clone());
         }
     }
-    if values.is_empty() || values.len() > KEYS_MAX {
+    if values.is_empty() || values.len() > LISTED_MAX {
         return None;
     }
     let values = ScalarValue::iter_to_array(values).ok()?;
@@ -442,9 +442,12 @@ fn wider(a: Range, b: Range) -> Option<Range> {
     Some((least, greatest))
 }
 
+fn rows_of(list: &[ArrayRef]) -> usize {
+    list.first().map_or(0, |key| key.len())
+}
+
 fn joined(a: &[ArrayRef], b: &[ArrayRef]) -> Option<Vec<ArrayRef>> {
-    let rows = |list: &[ArrayRef]| list.first().map_or(0, |key| key.len());
-    if rows(a) + rows(b) > ALL_KEYS_MAX {
+    if rows_of(a) + rows_of(b) > ALL_KEYS_MAX {
         return None;
     }
     a.iter().zip(b).map(|(a, b)| concat(&[a.as_ref(), b.as_ref()]).ok()).collect()
@@ -453,31 +456,13 @@ fn joined(a: &[ArrayRef], b: &[ArrayRef]) -> Option<Vec<ArrayRef>> {
 /// The function that makes one value of several, by which DataFusion tests several keys.
 const STRUCT: &str = "struct";
 
-/// Whether a row's keys are in the list.
-fn among(list: &[ArrayRef], over: &Over<'_>) -> DfResult<Arc<dyn PhysicalExpr>> {
-    let rows = list.first().map_or(0, |key| key.len());
-    if rows <= LITERALS_MAX {
-        return Ok(Arc::new(in_list(over.keys.to_vec(), list, over.schema)?));
-    }
-    let schema = keys_schema(over)?;
-    let columns =
-        schema.fields().iter().enumerate().map(|(at, field)| -> Arc<dyn PhysicalExpr> {
-            Arc::new(Column::new(field.name(), at))
-        });
-    let test = Test::List(Arc::new(in_list(columns.collect(), list, &schema)?));
-    Ok(Arc::new(Among { keys: over.keys.to_vec(), schema, test }))
-}
-
 /// Whether a row's keys may have been noted.
 fn noted(bloom: &Arc<Bloom>, over: &Over<'_>) -> DfResult<Arc<dyn PhysicalExpr>> {
-    let (keys, schema) = (over.keys.to_vec(), keys_schema(over)?);
-    Ok(Arc::new(Among { keys, schema, test: Test::Bloom(Arc::clone(bloom)) }))
-}
-
-fn keys_schema(over: &Over<'_>) -> DfResult<SchemaRef> {
-    let fields =
-        over_fields(&*over.batch_schema()?).map(|f| f.as_ref().clone()).collect::<Vec<_>>();
-    Ok(Arc::new(Schema::new(fields)))
+    Ok(Arc::new(Noted {
+        keys: over.keys.to_vec(),
+        types: over.types()?.into(),
+        bloom: Arc::clone(bloom),
+    }))
 }
 
 fn in_list(
@@ -502,86 +487,57 @@ fn in_list(
 
 /// Many keys, as one value: whoever walks an expression would walk, and copy, all that is in it.
 #[derive(Debug)]
-struct Among {
+struct Noted {
     keys: Vec<Arc<dyn PhysicalExpr>>,
-    /// Of the keys alone.
-    schema: SchemaRef,
-    test: Test,
+    /// Of the keys when they were noted.
+    types: Arc<[DataType]>,
+    bloom: Arc<Bloom>,
 }
 
-#[derive(Clone, Debug)]
-enum Test {
-    /// Over the schema.
-    List(Arc<InListExpr>),
-    Bloom(Arc<Bloom>),
-}
-
-impl Test {
-    fn address(&self) -> *const () {
-        match self {
-            Test::List(list) => Arc::as_ptr(list).cast(),
-            Test::Bloom(bloom) => Arc::as_ptr(bloom).cast(),
-        }
+impl PartialEq for Noted {
+    fn eq(&self, other: &Noted) -> bool {
+        Arc::ptr_eq(&self.bloom, &other.bloom) && self.keys == other.keys
     }
 }
 
-impl PartialEq for Among {
-    fn eq(&self, other: &Among) -> bool {
-        self.test.address() == other.test.address() && self.keys == other.keys
-    }
-}
+impl Eq for Noted {}
 
-impl Eq for Among {}
-
-impl Hash for Among {
+impl Hash for Noted {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.test.address().hash(state);
+        Arc::as_ptr(&self.bloom).hash(state);
         self.keys.hash(state);
     }
 }
 
-impl fmt::Display for Among {
+impl fmt::Display for Noted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, key) in self.keys.iter().enumerate() {
             let comma = if at > 0 { ", " } else { "" };
             write!(f, "{comma}{key}")?;
         }
-        match &self.test {
-            Test::List(list) => write!(f, " IN ({} keys)", list.len()),
-            Test::Bloom(_) => f.write_str(" IN (noted keys)"),
-        }
+        f.write_str(" IN (noted keys)")
     }
 }
 
-impl PhysicalExpr for Among {
+impl PhysicalExpr for Noted {
     fn data_type(&self, _: &Schema) -> DfResult<DataType> {
         Ok(DataType::Boolean)
     }
 
     fn nullable(&self, _: &Schema) -> DfResult<bool> {
-        Ok(true)
+        Ok(false)
     }
 
     fn evaluate(&self, batch: &RecordBatch) -> DfResult<ColumnarValue> {
         let rows = batch.num_rows();
         let keys = self.keys.iter().map(|key| key.evaluate(batch)?.into_array(rows));
         let keys = keys.collect::<DfResult<Vec<_>>>()?;
-        let fields = self.schema.fields().iter();
-        if fields.zip(&keys).any(|(field, key)| field.data_type() != key.data_type()) {
+        if self.types.iter().zip(&keys).any(|(of, key)| key.data_type() != of) {
             // Of a file whose columns are read as another type: the join will look again.
             return Ok(ColumnarValue::Scalar(ScalarValue::Boolean(Some(true))));
         }
-        match &self.test {
-            Test::List(list) => {
-                let options = RecordBatchOptions::new().with_row_count(Some(rows));
-                let schema = Arc::clone(&self.schema);
-                list.evaluate(&RecordBatch::try_new_with_options(schema, keys, &options)?)
-            }
-            Test::Bloom(bloom) => {
-                let passes = bloom.test(&hashes_of(&keys)?);
-                Ok(ColumnarValue::Array(Arc::new(BooleanArray::new(passes, None))))
-            }
-        }
+        let passes = self.bloom.test(&hashes_of(&keys)?);
+        Ok(ColumnarValue::Array(Arc::new(BooleanArray::new(passes, None))))
     }
 
     fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
@@ -592,8 +548,8 @@ impl PhysicalExpr for Among {
         self: Arc<Self>,
         keys: Vec<Arc<dyn PhysicalExpr>>,
     ) -> DfResult<Arc<dyn PhysicalExpr>> {
-        let (schema, test) = (Arc::clone(&self.schema), self.test.clone());
-        Ok(Arc::new(Among { keys, schema, test }))
+        let (types, bloom) = (Arc::clone(&self.types), Arc::clone(&self.bloom));
+        Ok(Arc::new(Noted { keys, types, bloom }))
     }
 
     fn fmt_sql(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -88,7 +88,7 @@ fn travelled(expr: &Expr, names: &[&str]) -> Option<Expr> {
 #[test]
 fn filter_that_travelled_lets_through_what_it_did() {
     let few = || among([3, 4, 4, 4, 70, 9000]);
-    let many = || among((0..4000).step_by(9));
+    let many = || among((0..4000).step_by(30));
     let list = both(within("a", 3, 9000), few());
     for filter in [
         within("a", 10, 20),
@@ -108,11 +108,13 @@ fn filter_that_travelled_lets_through_what_it_did() {
 
 #[test]
 fn partitions_of_a_task_may_have_more_keys_together_than_one_of_them() {
-    let most = KEYS_MAX as i64;
+    let most = 150;
     let filter =
         partitions(&[among(0..most), among(most..2 * most), among(2 * most..3 * most)], false);
     let after = travelled(&filter, &["a"]).unwrap();
-    assert_eq!(passing(&after), (5..5 + 3 * KEYS_MAX).collect::<Vec<_>>());
+    let passing = passing(&after);
+    assert_eq!((5..455).find(|row| !passing.contains(row)), None, "{after}");
+    assert!(passing.len() < 500, "{} rows pass", passing.len());
 }
 
 #[test]
@@ -142,7 +144,7 @@ fn what_is_not_known_passes_everything() {
         partitions(&[among([2]), key("a")], false),
         or_null("a", lit(true)),
         within("c", 1, 2),
-        among((0..=KEYS_MAX as i64).collect::<Vec<_>>()),
+        among(0..=150),
     ] {
         assert!(travelled(&filter, &["a"]).is_none(), "{filter}");
     }
@@ -175,7 +177,9 @@ fn text_and_numbers_and_several_keys_travel() {
             ("k2", keys_batch(3)),
         ]);
         let test = Keys::of_batch(&batch.unwrap(), &over).unwrap().test(&over).unwrap().unwrap();
-        assert_eq!(passing(&test), (5..5 + count).collect::<Vec<_>>(), "{test}");
+        let passing = passing(&test);
+        assert_eq!((5..5 + count).find(|row| !passing.contains(row)), None, "{test}");
+        assert!(passing.len() <= if count <= 100 { count } else { count + 100 }, "{test}");
         let again = Keys::of(&test, &over).to_batch(&over).unwrap();
         if count <= 100 {
             assert_eq!(again.num_rows(), count + 3, "{test}");
