@@ -1,4 +1,8 @@
-/* plans.c -- see plans.h. Lists by hash of the text, and one list by use. */
+/* plans.c -- see plans.h. Lists by hash of session and text, and one list by use.
+ *
+ * Many sessions ask the same text at the same time. To find a plan therefore touches no
+ * other one: it is marked as used, and put before the others only when a place is needed.
+ */
 #include "session/plans.h"
 
 #include "base/limits.h"
@@ -11,6 +15,7 @@ static_assert(LISTS >= IG_PLANS_KEPT_MAX, "lists stay short");
 struct kept {
   struct kept *next, **link; /* of its list */
   struct kept *newer, *older;
+  bool is_used;              /* since it was put before the others */
   const ig_session *session; /* borrowed: it forgets its plans before it ends */
   ig_session_state *state;
   ig_snapshot *snapshot;
@@ -28,7 +33,7 @@ struct ig_plans {
   uint64_t changes;          /* atomic; written with mu held */
   pthread_mutex_t mu;        /* under it only a source's is taken */
   struct kept *lists[LISTS]; /* guarded by mu */
-  struct kept *first, *last; /* guarded by mu: the newest and the oldest use */
+  struct kept *first, *last; /* guarded by mu: as they were put there */
   uint32_t count;            /* guarded by mu, <= IG_PLANS_KEPT_MAX */
 };
 
@@ -74,8 +79,10 @@ static void free_list(struct kept *list) {
   }
 }
 
-static struct kept **list_locked(ig_plans *plans, struct ig_str sql) {
-  return &plans->lists[ig_hash(sql) % LISTS];
+static struct kept **list_locked(ig_plans *plans, const struct ig_plan_basis *basis) {
+  /* The upper bits of the product depend on all bits of the address. */
+  uint64_t session = (uintptr_t)basis->session * UINT64_C(0x9e3779b97f4a7c15) >> 32;
+  return &plans->lists[(ig_hash(basis->sql) ^ session) % LISTS];
 }
 
 static void leave_uses_locked(ig_plans *plans, struct kept *kept) {
@@ -100,8 +107,19 @@ static void drop_locked(ig_plans *plans, struct kept *kept, struct kept **droppe
   *dropped = kept;
 }
 
+/* The one that was not used for long. */
+static void drop_oldest_locked(ig_plans *plans, struct kept **dropped) {
+  while (plans->last->is_used) {
+    struct kept *kept = plans->last;
+    kept->is_used = false;
+    leave_uses_locked(plans, kept);
+    enter_uses_locked(plans, kept);
+  }
+  drop_locked(plans, plans->last, dropped);
+}
+
 static struct kept *find_locked(ig_plans *plans, const struct ig_plan_basis *basis) {
-  struct kept *kept = *list_locked(plans, basis->sql);
+  struct kept *kept = *list_locked(plans, basis);
   while (kept && !(kept->session == basis->session &&
                    ig_str_eq(ig_str_make(kept->sql, kept->sql_len), basis->sql)))
     kept = kept->next;
@@ -125,8 +143,7 @@ ig_plan *ig_plans_find(ig_plans *plans, const struct ig_plan_basis *basis,
   IG_LOCK_SCOPE(&plans->mu);
   struct kept *kept = find_locked(plans, basis);
   if (!kept || !is_as_before(kept, basis)) return NULL;
-  leave_uses_locked(plans, kept);
-  enter_uses_locked(plans, kept);
+  kept->is_used = true;
   if (ret_is_wanted) *ret_is_wanted = !kept->plan;
   return kept->plan ? ig_plan_ref(kept->plan) : NULL;
 }
@@ -167,8 +184,8 @@ igloo_status ig_plans_keep(ig_plans *plans, const struct ig_plan_basis *basis,
   if (plans->changes == basis->changes) {
     struct kept *before = find_locked(plans, basis);
     if (before) drop_locked(plans, before, &dropped);
-    if (plans->count == IG_PLANS_KEPT_MAX) drop_locked(plans, plans->last, &dropped);
-    struct kept **list = list_locked(plans, basis->sql);
+    if (plans->count == IG_PLANS_KEPT_MAX) drop_oldest_locked(plans, &dropped);
+    struct kept **list = list_locked(plans, basis);
     kept->next = *list;
     if (kept->next) kept->next->link = &kept->next;
     kept->link = list;

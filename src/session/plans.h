@@ -12,7 +12,7 @@
  * change of the catalog forgets all of them (ig_session_commit).
  *
  * Owns:    itself, and what it keeps: at most IG_PLANS_KEPT_MAX plans of all sessions,
- *          the one that was not used for longest goes first.
+ *          one that was not used for long goes first.
  * Threads: thread-safe, except free. Its mutex is held while a source is asked for what
  *          it remembers.
  * Blocks:  never.
