@@ -2,6 +2,7 @@
 #include "base/mem.h"
 
 #include <malloc.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,29 +102,47 @@ static void unpoison(void *memory, size_t bytes) {
 }
 #endif
 
-/* The exchanges pair: who takes memory sees what its last user did with it as done. */
+/* The lane of the processor that this thread is on, or was a moment ago; NULL where
+ * another thread is at it. Nobody waits, so that a child of fork() cannot wait for ever.
+ */
+static struct ig_spare_lane *enter_lane(struct ig_spare *spare) {
+  int processor = sched_getcpu();
+  struct ig_spare_lane *lane =
+      &spare->lanes[processor < 0 ? 0 : (unsigned)processor % IG_SPARE_LANES];
+  /* Pairs with leave_lane(): memory is seen as its last user left it. */
+  bool is_taken = atomic_exchange_explicit(&lane->is_taken, true, memory_order_acquire);
+  return is_taken ? NULL : lane;
+}
+
+static void leave_lane(struct ig_spare_lane *lane) {
+  atomic_store_explicit(&lane->is_taken, false, memory_order_release);
+}
+
 void *ig_spare_take(struct ig_spare *spare, size_t bytes) {
   if (must_fail()) return NULL;
-  for (size_t i = 0; i < IG_SPARE_MAX; i++) {
-    if (!atomic_load_explicit(&spare->slots[i], memory_order_relaxed)) continue;
-    void *memory = atomic_exchange_explicit(&spare->slots[i], NULL, memory_order_acquire);
-    if (!memory) continue;
-    unpoison(memory, bytes);
-    return memory;
+  void *memory = NULL;
+  struct ig_spare_lane *lane = enter_lane(spare);
+  if (lane) {
+    if (lane->count > 0) memory = lane->memory[--lane->count];
+    leave_lane(lane);
   }
-  return malloc(bytes);
+  if (!memory) return malloc(bytes);
+  unpoison(memory, bytes);
+  return memory;
 }
 
 void ig_spare_give(struct ig_spare *spare, void *memory, size_t bytes) {
-  if (memory) poison(memory, bytes);
-  for (size_t i = 0; memory && i < IG_SPARE_MAX; i++) {
-    void *none = NULL;
-    if (!atomic_load_explicit(&spare->slots[i], memory_order_relaxed) &&
-        atomic_compare_exchange_strong_explicit(
-            &spare->slots[i], &none, memory, memory_order_release, memory_order_relaxed))
-      return;
+  if (!memory) return;
+  bool is_kept = false;
+  struct ig_spare_lane *lane = enter_lane(spare);
+  if (lane) {
+    is_kept =
+        lane->count < IG_SPARE_MAX && (lane->count + 1) * bytes <= IG_SPARE_BYTES_MAX;
+    if (is_kept) poison(memory, bytes);
+    if (is_kept) lane->memory[lane->count++] = memory;
+    leave_lane(lane);
   }
-  free(memory);
+  if (!is_kept) free(memory);
 }
 
 void *ig_realloc(void *old, size_t bytes) {

@@ -33,12 +33,19 @@ void ig_free(void *memory);
 void ig_free_wiped(void *memory);
 
 /* Memory of one size that is wanted again in a moment, in a static variable: what was
- * just used is in the processor's cache, and malloc() tidies up around blocks over a
- * kilobyte. The bytes are as they were left: whoever gives memory wipes what is secret. A
- * failure of ig_mem_fail_after() counts ig_spare_take() as an allocation. */
-#define IG_SPARE_MAX 8 /* threads that are at it at once, and few of a machine's are */
+ * just used is in the cache of the processor, which gets back what was given on it last,
+ * and malloc() tidies up around blocks over a kilobyte. The bytes are as they were left:
+ * whoever gives memory wipes what is secret. A failure of ig_mem_fail_after() counts
+ * ig_spare_take() as an allocation. */
+#define IG_SPARE_MAX 64                 /* of a lane: as many clients may wait with one */
+#define IG_SPARE_BYTES_MAX (256 * 1024) /* of a lane */
+#define IG_SPARE_LANES 4                /* processors beyond share them */
 struct ig_spare {
-  _Atomic(void *) slots[IG_SPARE_MAX];
+  struct ig_spare_lane {
+    _Alignas(64) _Atomic(bool) is_taken; /* whoever finds it so does without */
+    uint32_t count;
+    void *memory[IG_SPARE_MAX];
+  } lanes[IG_SPARE_LANES];
 };
 /* Memory of `bytes`, which are the same for all of one spare; NULL means out of memory.
  */

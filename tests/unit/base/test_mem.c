@@ -1,5 +1,7 @@
 /* Tests of src/base/mem.c. */
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <string.h>
 #include <unistd.h>
@@ -138,20 +140,83 @@ static void scope_closes_file_descriptors(void **state) {
   assert_int_equal(close(kept), 0);
 }
 
-static void spare_memory_is_given_again_and_freed_beyond_its_places(void **state) {
+/* Each processor has a lane of its own. */
+static void stay_on_one_processor(void) {
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET((size_t)sched_getcpu(), &one);
+  assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+}
+
+static void fill_spare(struct ig_spare *spare, size_t bytes, void **taken, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    taken[i] = ig_spare_take(spare, bytes);
+    assert_non_null(taken[i]);
+    memset(taken[i], (int)i, bytes);
+  }
+  for (size_t i = 0; i < count; i++) ig_spare_give(spare, taken[i], bytes);
+}
+
+static void spare_memory_that_was_given_last_is_taken_first(void **state) {
   (void)state;
   static struct ig_spare spare;
-  void *taken[IG_SPARE_MAX + 2];
-  for (size_t i = 0; i < IG_ARRAY_LEN(taken); i++) {
-    taken[i] = ig_spare_take(&spare, 3000);
-    assert_non_null(taken[i]);
-    memset(taken[i], (int)i, 3000);
-  }
-  for (size_t i = 0; i < IG_ARRAY_LEN(taken); i++) ig_spare_give(&spare, taken[i], 3000);
+  void *taken[3];
+  cpu_set_t before;
+  assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
+  stay_on_one_processor();
+  fill_spare(&spare, 3000, taken, 3);
   ig_spare_give(&spare, NULL, 3000);
-  for (size_t i = 0; i < IG_SPARE_MAX; i++)
+  for (size_t i = 3; i-- > 0;) {
     assert_ptr_equal(ig_spare_take(&spare, 3000), taken[i]);
-  for (size_t i = 0; i < IG_SPARE_MAX; i++) ig_free(taken[i]);
+    ig_free(taken[i]);
+  }
+  assert_int_equal(sched_setaffinity(0, sizeof(before), &before), 0);
+}
+
+static size_t count_kept(const struct ig_spare *spare) {
+  size_t count = 0;
+  for (size_t i = 0; i < IG_SPARE_LANES; i++) count += spare->lanes[i].count;
+  return count;
+}
+
+static void spare_memory_beyond_its_bounds_is_freed(void **state) {
+  (void)state;
+  static struct ig_spare small, large;
+  void *taken[IG_SPARE_MAX + 2];
+  cpu_set_t before;
+  assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
+  stay_on_one_processor();
+  fill_spare(&small, 300, taken, IG_SPARE_MAX + 2);
+  assert_int_equal(count_kept(&small), IG_SPARE_MAX);
+  fill_spare(&large, IG_SPARE_BYTES_MAX / 4, taken, 6);
+  assert_int_equal(count_kept(&large), 4);
+  for (size_t i = 0; i < IG_SPARE_MAX; i++) ig_free(ig_spare_take(&small, 300));
+  for (size_t i = 0; i < 4; i++) ig_free(ig_spare_take(&large, IG_SPARE_BYTES_MAX / 4));
+  assert_int_equal(sched_setaffinity(0, sizeof(before), &before), 0);
+}
+
+static void *take_and_give(void *ctx) {
+  struct ig_spare *spare = ctx;
+  int mine = 0; /* no other thread has something at its address */
+  for (int i = 0; i < 100000; i++) {
+    int *volatile *own = ig_spare_take(spare, sizeof(*own));
+    assert_non_null(own);
+    *own = &mine;
+    assert_ptr_equal(*own, &mine);
+    ig_spare_give(spare, (void *)(uintptr_t)own, sizeof(*own));
+  }
+  return NULL;
+}
+
+static void threads_never_get_the_same_spare_memory(void **state) {
+  (void)state;
+  static struct ig_spare spare;
+  pthread_t threads[4];
+  for (size_t i = 0; i < IG_ARRAY_LEN(threads); i++)
+    assert_int_equal(pthread_create(&threads[i], NULL, take_and_give, &spare), 0);
+  for (size_t i = 0; i < IG_ARRAY_LEN(threads); i++) pthread_join(threads[i], NULL);
+  for (size_t i = 0; i < IG_SPARE_LANES; i++)
+    while (spare.lanes[i].count > 0) free(spare.lanes[i].memory[--spare.lanes[i].count]);
 }
 
 static void taking_spare_memory_fails_as_an_allocation_does(void **state) {
@@ -194,7 +259,9 @@ int main(void) {
       cmocka_unit_test(array_grows_to_its_bound_and_names_it),
       cmocka_unit_test(scope_frees_what_was_not_taken),
       cmocka_unit_test(scope_closes_file_descriptors),
-      cmocka_unit_test(spare_memory_is_given_again_and_freed_beyond_its_places),
+      cmocka_unit_test(spare_memory_that_was_given_last_is_taken_first),
+      cmocka_unit_test(spare_memory_beyond_its_bounds_is_freed),
+      cmocka_unit_test(threads_never_get_the_same_spare_memory),
       cmocka_unit_test(taking_spare_memory_fails_as_an_allocation_does),
       cmocka_unit_test(broken_invariant_calls_the_handler),
   };
