@@ -82,6 +82,11 @@ static void check_calls(ig_conn *conn, int64_t now_us) {
   }
 }
 
+static bool fail_closed(struct igloo_error *ret_why) {
+  (void)ig_fail(ret_why, IGLOO_UNAVAILABLE, "the connection was closed");
+  return false;
+}
+
 static bool check_keepalive(ig_conn *conn, int64_t now_us, struct igloo_error *ret_why) {
   if (now_us < keepalive_due(conn)) return true;
   if (conn->is_ping_sent) {
@@ -90,7 +95,9 @@ static bool check_keepalive(ig_conn *conn, int64_t now_us, struct igloo_error *r
   }
   conn->is_ping_sent = true;
   conn->ping_us = now_us;
-  return nghttp2_submit_ping(conn->session, NGHTTP2_FLAG_NONE, keepalive_ping) == 0;
+  bool is_queued =
+      nghttp2_submit_ping(conn->session, NGHTTP2_FLAG_NONE, keepalive_ping) == 0;
+  return is_queued || fail_closed(ret_why);
 }
 
 /* A slow reader makes room for epoll's EPOLLOUT too seldom: its socket tells more. */
@@ -151,19 +158,14 @@ static void end_calls(ig_conn *conn) {
 
 bool ig_conn_check_times_locked(ig_conn *conn, struct igloo_error *ret_why) {
   int64_t now_us = ig_now_us();
-  ig_error_reset(ret_why);
-  (void)ig_fail(ret_why, IGLOO_UNAVAILABLE, "the connection was closed");
   if (conn->state == IG_CONN_CLOSED) return true;
-  if (now_us >= conn->close_due_us) return false;
+  if (now_us >= conn->close_due_us) return fail_closed(ret_why);
   if ((conn->state == IG_CONN_HANDSHAKE || !conn->has_settings) &&
       now_us >= conn->handshake_due_us) {
     (void)ig_fail(ret_why, IGLOO_UNAVAILABLE, "the handshake took too long");
     return false;
   }
-  if (now_us >= conn->watch_due_us) {
-    conn->watch_due_us = IG_NEVER_US;
-    ig_reading_watch_locked(conn);
-  }
+  if (now_us >= conn->watch_due_us) ig_reading_watch_due_locked(conn);
   if (!check_writing(conn, now_us, ret_why)) return false;
   if (conn->state != IG_CONN_OPEN) return true;
   check_calls(conn, now_us);

@@ -157,10 +157,6 @@ void ig_reading_look_locked(ig_conn *conn) {
   ig_mutex_lock(&conn->mu);
   conn->has_reader = false;
   if (conn->state == IG_CONN_CLOSED) ig_reading_close_locked(conn);
-  /* The time to watch may have come meanwhile. */
-  if (conn->state == IG_CONN_OPEN && !conn->is_in_armed &&
-      conn->watch_due_us == IG_NEVER_US)
-    watch_later_locked(conn);
 }
 
 void ig_reading_close_locked(ig_conn *conn) {
@@ -176,6 +172,15 @@ void ig_reading_watch_locked(ig_conn *conn) {
   if (conn->has_reader) return;
   conn->watch_due_us = IG_NEVER_US;
   ig_conn_watch_locked(conn, true, conn->is_out_armed);
+}
+
+/* Who reads now rests in a moment, and the timer need not be set anew for that: to wake
+ * the I/O thread takes longer than to let it look again. */
+void ig_reading_watch_due_locked(ig_conn *conn) {
+  if (conn->has_reader)
+    watch_later_locked(conn);
+  else
+    ig_reading_watch_locked(conn);
 }
 
 void ig_reading_rest_locked(ig_conn *conn, bool comes_back) {

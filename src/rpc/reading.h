@@ -50,6 +50,9 @@ void ig_reading_look_locked(ig_conn *conn);
 /* The I/O thread watches, unless somebody reads. */
 void ig_reading_watch_locked(ig_conn *conn);
 
+/* On the I/O thread, in a turn: watch_due_us has come. */
+void ig_reading_watch_due_locked(ig_conn *conn);
+
 /* A connection is closed while somebody reads: the descriptor stays until that is over.
  */
 void ig_reading_close_locked(ig_conn *conn);
