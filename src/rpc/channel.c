@@ -129,6 +129,7 @@ static igloo_status connect_once(ig_rpc_channel *channel, int64_t deadline_us,
   return status;
 }
 
+/* Without the channel's mutex: what has come is read here. */
 static bool is_usable(ig_conn *conn) {
   if (!conn) return false;
   IG_LOCK_SCOPE(&conn->mu);
@@ -146,9 +147,12 @@ bool ig_rpc_channel_is_lost(ig_rpc_channel *channel) {
   return is_lost;
 }
 
-/* Wait, with mu held, while another thread connects. */
-static igloo_status wait_for_other(ig_rpc_channel *channel, int64_t deadline_us,
-                                   const ig_cancel *cancel, struct igloo_error *reterr) {
+/* The connection of now, with a reference, once no other thread connects; NULL: there is
+ * none yet. */
+static igloo_status current_conn(ig_rpc_channel *channel, int64_t deadline_us,
+                                 const ig_cancel *cancel, ig_conn **ret_conn,
+                                 struct igloo_error *reterr) {
+  IG_LOCK_SCOPE(&channel->mu);
   while (channel->is_connecting) {
     int64_t until_us = ig_deadline_in(SLICE_US);
     (void)ig_cond_wait_until(&channel->connected, &channel->mu,
@@ -157,27 +161,44 @@ static igloo_status wait_for_other(ig_rpc_channel *channel, int64_t deadline_us,
     if (ig_deadline_left_us(deadline_us) == 0)
       return ig_fail(reterr, IGLOO_DEADLINE_EXCEEDED, "could not connect in time");
   }
+  *ret_conn = channel->conn ? ig_conn_ref(channel->conn) : NULL;
+  return IGLOO_OK;
+}
+
+/* Connect in place of `old` (NULL: none), and give a reference; nothing happens where
+ * another thread does or did so. */
+static igloo_status replace_conn(ig_rpc_channel *channel, const ig_conn *old,
+                                 int64_t deadline_us, const ig_cancel *cancel,
+                                 ig_conn **ret_conn, struct igloo_error *reterr) {
+  IG_LOCK_SCOPE(&channel->mu);
+  if (channel->is_connecting || channel->conn != old) return IGLOO_OK;
+  channel->is_connecting = true;
+  ig_mutex_unlock(&channel->mu);
+  ig_conn *conn = NULL;
+  igloo_status status = connect_once(channel, deadline_us, cancel, &conn, reterr);
+  ig_mutex_lock(&channel->mu);
+  channel->is_connecting = false;
+  ig_cond_broadcast(&channel->connected);
+  if (status != IGLOO_OK) return status;
+  (void)ig_conn_unref(channel->conn); /* not the last: whoever asked has `old` */
+  channel->conn = conn;
+  *ret_conn = ig_conn_ref(conn);
   return IGLOO_OK;
 }
 
 igloo_status ig_rpc_channel_connection(ig_rpc_channel *channel, int64_t deadline_us,
                                        const ig_cancel *cancel, ig_conn **ret_conn,
                                        struct igloo_error *reterr) {
-  IG_LOCK_SCOPE(&channel->mu);
-  IG_TRY(wait_for_other(channel, deadline_us, cancel, reterr));
-  if (!is_usable(channel->conn)) {
-    channel->is_connecting = true;
-    ig_mutex_unlock(&channel->mu);
-    ig_conn *conn = NULL;
-    igloo_status status = connect_once(channel, deadline_us, cancel, &conn, reterr);
-    ig_mutex_lock(&channel->mu);
-    channel->is_connecting = false;
-    ig_cond_broadcast(&channel->connected);
-    if (status != IGLOO_OK) return status;
-    (void)ig_conn_unref(channel->conn);
-    channel->conn = conn;
+  ig_conn *usable = NULL;
+  while (!usable) {
+    IG_AUTO(ig_conn) *conn = NULL;
+    IG_TRY(current_conn(channel, deadline_us, cancel, &conn, reterr));
+    if (is_usable(conn))
+      usable = IG_TAKE(conn);
+    else
+      IG_TRY(replace_conn(channel, conn, deadline_us, cancel, &usable, reterr));
   }
-  *ret_conn = ig_conn_ref(channel->conn);
+  *ret_conn = usable;
   return IGLOO_OK;
 }
 
