@@ -4,9 +4,10 @@
  *     latency URI prepared|unprepared CLIENTS SECONDS [SQL]
  *
  * URI "" is the embedded engine; SECONDS as in "400n" is a number of statements instead.
- * Each client is a thread with a connection of its own; all begin together after a
- * tenth of the time to warm up. The last line is JSON: statements, errors, seconds, and
- * the microseconds within which half, 99 % and all of them were done.
+ * Each client is a thread with a connection of its own; once all are connected, and have
+ * prepared the statement, they begin together, and a tenth of the time to warm up is not
+ * measured. The last line is JSON: statements, errors, seconds, and the microseconds
+ * within which half, 99 % and all of them were done.
  */
 #include <pthread.h>
 #include <stdint.h>
@@ -24,11 +25,13 @@ struct client {
   pthread_t thread;
   igloo_database *database; /* borrowed */
   const char *sql;
-  int64_t begin_ns, measure_ns, end_ns;
+  int64_t duration_ns; /* INT64_MAX: until count_max */
   uint32_t *samples_us;
   size_t count, errors, count_max;
   int prepared;
 };
+
+static pthread_barrier_t all_ready;
 
 static int64_t now_ns(void) {
   struct timespec now;
@@ -64,12 +67,15 @@ static int run_one(igloo_connection *con, igloo_statement *statement, const char
 
 static void measure(struct client *client, igloo_connection *con,
                     igloo_statement *statement) {
-  for (int64_t before = now_ns();
-       before < client->end_ns && !client->errors && client->count < client->count_max;) {
+  int64_t begin = now_ns();
+  int64_t warm_up = client->duration_ns == INT64_MAX ? 0 : client->duration_ns / 10;
+  int64_t end = warm_up > 0 ? begin + warm_up + client->duration_ns : INT64_MAX;
+  for (int64_t before = begin;
+       before < end && !client->errors && client->count < client->count_max;) {
     int good = run_one(con, statement, client->sql);
     int64_t after = now_ns();
     if (!good) client->errors++;
-    if (before >= client->measure_ns)
+    if (before >= begin + warm_up)
       client->samples_us[client->count++] = (uint32_t)((after - before) / 1000);
     before = after;
   }
@@ -85,9 +91,9 @@ static void *run_client(void *ctx) {
        igloo_prepare(con, client->sql, &statement, &error) != IGLOO_OK)) {
     fprintf(stderr, "%s\n", error.message);
     client->errors++;
-  } else {
-    measure(client, con, statement);
   }
+  (void)pthread_barrier_wait(&all_ready);
+  if (!client->errors) measure(client, con, statement);
   igloo_statement_free(statement);
   igloo_disconnect(con);
   return NULL;
@@ -141,14 +147,14 @@ int main(int argc, char **argv) {
     count_max = (size_t)seconds;
     seconds = 3600;
   }
-  int64_t begin = now_ns(), ns = (int64_t)(seconds * 1e9);
+  if (pthread_barrier_init(&all_ready, NULL, (unsigned)count) != 0) return 1;
   for (long i = 0; i < count; i++) {
-    clients[i] = (struct client){.database = database,
-                                 .sql = argc > 5 ? argv[5] : "SELECT 1",
-                                 .measure_ns = *unit == 'n' ? 0 : begin + ns / 10,
-                                 .count_max = count_max,
-                                 .end_ns = begin + ns + ns / 10,
-                                 .prepared = strcmp(argv[2], "prepared") == 0};
+    clients[i] = (struct client){
+        .database = database,
+        .sql = argc > 5 ? argv[5] : "SELECT 1",
+        .count_max = count_max,
+        .duration_ns = *unit == 'n' ? INT64_MAX : (int64_t)(seconds * 1e9),
+        .prepared = strcmp(argv[2], "prepared") == 0};
     clients[i].samples_us = malloc(SAMPLES_MAX * sizeof(uint32_t));
     if (!clients[i].samples_us ||
         pthread_create(&clients[i].thread, NULL, run_client, &clients[i]) != 0)
