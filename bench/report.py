@@ -171,7 +171,7 @@ def local(found):
     mib = 1 << 20
     rows = [[entry["query"], f"{entry['scale']:g}", f"{entry['read_bytes'] / mib:.1f}", f"{entry['here_ms']:.1f}",
              f"{entry['sent_ms']:.1f}", f"{entry['even_bytes'] / mib:.1f}"] for entry in found]
-    return table(["query", "scale factor", "MiB of files", "ms here", "ms on two members", "even at MiB"], rows) + (
+    return table(["query", "scale factor", "MiB it reads", "ms here", "ms on two members", "even at MiB"], rows) + (
         "\n\nOn the same cores. Even: what a statement has to read for two members on hosts of their own to answer as "
         "soon as one, which is what `cluster.local_bytes` (16 MiB) stands for.")
 

@@ -40,6 +40,7 @@ mod pacing;
 #[cfg(test)]
 mod panics;
 mod parse;
+mod passing;
 pub mod plan;
 mod pulling;
 pub mod query;

@@ -22,6 +22,8 @@ use datafusion::physical_plan::{
 };
 use futures::{Stream, StreamExt};
 
+use crate::passing::passes_on;
+
 /// How long a thread may be kept by a slice: other statements wait for it.
 const SLICE_TIME: Duration = Duration::from_millis(10);
 /// Rows of the first slice, when nothing is known yet, and how slices grow while they are quick.
@@ -51,17 +53,7 @@ impl ExecutionPlan for PacedExec {
         "PacedExec"
     }
 
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
+    passes_on!();
 
     fn apply_expressions(
         &self,

@@ -45,6 +45,7 @@ use super::channel::{lock, Read, Run};
 use super::leaves::scan_of;
 use super::place::collects;
 use crate::error::{Error, Result};
+use crate::passing::passes_on;
 use crate::translate::from_join;
 
 mod bloom;
@@ -252,17 +253,7 @@ impl ExecutionPlan for GivesFilterExec {
         "GivesFilterExec"
     }
 
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
+    passes_on!();
 
     fn apply_expressions(
         &self,
@@ -391,17 +382,7 @@ impl ExecutionPlan for AwaitsFiltersExec {
         "AwaitsFiltersExec"
     }
 
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
+    passes_on!();
 
     fn apply_expressions(
         &self,

@@ -21,6 +21,7 @@ use futures::{Stream, StreamExt};
 use super::bloom::{hashes_of, Bloom, NOTED_MAX};
 use super::name_unless_tree;
 use crate::cluster::channel::lock;
+use crate::passing::passes_on;
 
 /// Gives what its input gives, a join's build side, and notes its keys.
 #[derive(Debug)]
@@ -81,17 +82,7 @@ impl ExecutionPlan for NotesKeysExec {
         "NotesKeysExec"
     }
 
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
+    passes_on!();
 
     fn apply_expressions(
         &self,
