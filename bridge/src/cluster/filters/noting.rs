@@ -149,7 +149,7 @@ impl Noting {
         let noted = &mut *lock(&noted);
         noted.ended += 1;
         match self.memory.take() {
-            Some(memory) if noted.hashes.len() + self.hashes.len() <= NOTED_MAX => {
+            Some(memory) if !noted.lacks && noted.hashes.len() + self.hashes.len() <= NOTED_MAX => {
                 noted.hashes.append(&mut self.hashes);
                 noted.memory.push(memory);
             }

@@ -1,15 +1,14 @@
 //! Rows that no join wants are left out where they are read, before they are sent.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, BooleanArray};
 use arrow::compute::{and, prep_null_mask_filter, BatchCoalescer};
 use arrow::record_batch::RecordBatch;
 use datafusion::common::cast::as_boolean_array;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::datasource::physical_plan::ParquetSource;
-use datafusion::error::{DataFusionError, Result as DfResult};
+use datafusion::error::Result as DfResult;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::PhysicalExpr;
@@ -49,26 +48,15 @@ pub(super) fn keys_of_rows(
     });
     walked.ok()?;
     let keys: Vec<Arc<dyn PhysicalExpr>> = keys?;
+    // Only what the scan gives itself: to compute a key here could fail for a row that is left out above
+    // the scan, or give another value than the join sees.
     let projection = config.file_source.projection()?;
-    let columns = projection.iter().enumerate();
-    let given: HashMap<usize, Column> = columns
-        .filter_map(|(at, one)| {
-            let column = one.expr.downcast_ref::<Column>()?;
-            Some((column.index(), Column::new(&one.alias, at)))
-        })
-        .collect();
-    let lacks = || DataFusionError::Internal(String::new());
-    let over_rows = |key: Arc<dyn PhysicalExpr>| {
-        let moved = key.transform_up(|expr| match expr.downcast_ref::<Column>() {
-            Some(column) => {
-                let given = given.get(&column.index()).ok_or_else(lacks)?.clone();
-                Ok(Transformed::yes(Arc::new(given) as Arc<dyn PhysicalExpr>))
-            }
-            None => Ok(Transformed::no(expr)),
-        });
-        moved.data().ok()
+    let given = |key: Arc<dyn PhysicalExpr>| {
+        let at = projection.iter().position(|one| one.expr.as_ref() == key.as_ref())?;
+        let name = &projection.iter().nth(at)?.alias;
+        Some(Arc::new(Column::new(name, at)) as Arc<dyn PhysicalExpr>)
     };
-    keys.into_iter().map(over_rows).collect()
+    keys.into_iter().map(given).collect()
 }
 
 /// The rows that pass all of the tests, as long as the tests leave enough of them out. `left_out` counts the
@@ -98,6 +86,10 @@ pub(super) fn sifted(
                 }
                 let Some(input) = &mut rows else { return Ok(None) };
                 match input.next().await {
+                    // All that was kept back has been given.
+                    Some(batch) if sifter.tests.is_empty() => {
+                        return Ok(Some((batch?, (rows, sifter))));
+                    }
                     Some(batch) => sifter.take(batch?)?,
                     None => {
                         sifter.passed.finish_buffered_batch()?;
@@ -146,6 +138,7 @@ impl Sifter {
         let share = self.rows_passed * 100 > self.rows_tested * PASSES_MAX;
         if self.rows_tested >= LOOK_ROWS && share {
             self.tests.clear();
+            self.passed.finish_buffered_batch()?;
         }
         Ok(())
     }
