@@ -83,7 +83,8 @@ void *ig_calloc(size_t count, size_t item_bytes) {
   if (__builtin_mul_overflow(count, item_bytes, &bytes) || must_fail()) return NULL;
   if (bytes > SMALL_BYTES) return calloc(1, bytes);
   void *memory = take_small(bytes ? bytes : 1);
-  return memory ? memset(memory, 0, bytes) : NULL;
+  if (memory) (void)memset(memory, 0, bytes);
+  return memory;
 }
 
 #ifdef __SANITIZE_ADDRESS__ /* gcc's */
