@@ -35,6 +35,7 @@ mod late_rows;
 mod list_size;
 mod memory;
 pub mod names;
+mod names_twice;
 mod nullable;
 mod pacing;
 #[cfg(test)]

@@ -29,7 +29,7 @@ use crate::remote::PlanRemote;
 use crate::sorted::Sorted;
 use crate::time_text::{self, TimeText};
 use crate::yielding::Yielding;
-use crate::{dialect, functions, rules, session_functions, volatile_filters};
+use crate::{dialect, functions, names_twice, rules, session_functions, volatile_filters};
 
 /// The largest build side of a join that is not partitioned, and what a row of it is taken for
 /// where only the rows are known.
@@ -196,7 +196,7 @@ pub(crate) fn base_state(
     analyzer.insert(1, Arc::new(Comparing));
     analyzer.push(Arc::new(TimeText));
     analyzer.push(Arc::new(CheckedArithmetic));
-    let mut physical = PhysicalOptimizer::new().rules;
+    let mut physical = names_twice::known(PhysicalOptimizer::new().rules);
     physical.insert(0, Arc::new(PlanRemote));
     // After the dynamic filters are where they belong, before the last check.
     physical.insert(physical.len().saturating_sub(1), Arc::new(LateRows));

@@ -101,6 +101,35 @@ def test_a_worker_without_memory_fails_the_statement_as_the_engine_would(start):
     assert all(worker.is_alive() for worker in cluster.workers)
 
 
+COUNTED = "(SELECT count(*) FROM events e WHERE e.qty = {}) AS counted"
+WINDOWS = {
+    "rows that are in order below a limit":
+        f"SELECT k, n, l, {COUNTED.format('w.n')} FROM (SELECT k, count(*) OVER (PARTITION BY k ORDER BY k) AS n,"
+        " lag(k, 3) OVER (PARTITION BY k ORDER BY k DESC) AS l"
+        " FROM (SELECT kind AS k FROM events ORDER BY 1 LIMIT 12000) q) w",
+    "a column that is there twice":
+        "SELECT a, id, ntile(2) OVER (PARTITION BY a ORDER BY b, id), count(*) OVER (PARTITION BY a ORDER BY a)"
+        f" FROM (SELECT *, {COUNTED.format('q.id')} FROM"
+        " (SELECT kind AS a, kind AS b, id FROM events ORDER BY kind, id LIMIT 5000) q) r WHERE counted < 900",
+    "a key that is one value":
+        f"SELECT a, n, s, {COUNTED.format('w.n')} FROM (SELECT a, ntile(3) OVER (PARTITION BY a ORDER BY id) AS n,"
+        " sum(qty) OVER (PARTITION BY a ORDER BY id) AS s"
+        " FROM (SELECT kind AS a, id, qty FROM events WHERE kind = 'cat' ORDER BY id LIMIT 900) q) w",
+    "a key that a join makes the same":
+        "SELECT e.user_id, u.id, e.id, ntile(2) OVER (PARTITION BY u.id ORDER BY e.user_id, e.id),"
+        " count(*) OVER (PARTITION BY e.user_id ORDER BY u.id)"
+        " FROM events e JOIN users u ON e.user_id = u.id WHERE u.level < 3",
+}
+
+
+@pytest.mark.parametrize("keys", WINDOWS)
+def test_windows_over(keys, sessions, oracle):
+    """Whether the keys are in order is known of rows that are here, not of rows that are sent."""
+    expected = answers.rows_of_tuples(oracle.execute(WINDOWS[keys]).fetchall())
+    for session in sessions.values():
+        answers.compare(expected, answers.rows_of(session.fetch(WINDOWS[keys])))
+
+
 def test_random_queries_are_the_same_in_each_run():
     assert generate.query(7).sql == generate.query(7).sql != generate.query(8).sql
 

@@ -27,7 +27,9 @@ use datafusion::physical_expr::expressions::DynamicFilterPhysicalExpr;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::joins::HashJoinExec;
-use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
+use datafusion::physical_plan::metrics::{
+    Count, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet,
+};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     replace_children_if_necessary, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties,
@@ -480,9 +482,7 @@ impl Asking {
         let task = engine.pools.cpu.spawn(async move {
             let (run, come) = (&run, &come);
             let each = wanted.iter().map(|(wanted, keys)| async move {
-                let told = learn(run, wanted).await?;
-                come.add(usize::from(told.is_some()));
-                Ok(match (told.flatten(), keys) {
+                Ok(match (learn(run, wanted, come).await?, keys) {
                     (Some(test), Some(keys)) => Some(over_rows(test, wanted, keys)?),
                     _ => None,
                 })
@@ -523,9 +523,13 @@ fn over_rows(
     Ok(moved.data()?)
 }
 
-/// Has the scan use what the tasks of the join say. None where that is nothing; otherwise what else can
-/// be tested of each row.
-async fn learn(run: &Arc<Run>, wanted: &Wanted) -> Result<Option<Option<Arc<dyn PhysicalExpr>>>> {
+/// Has the scan use what the tasks of the join say, if anything, which is counted in `come`. Gives what else
+/// can be tested of each row.
+async fn learn(
+    run: &Arc<Run>,
+    wanted: &Wanted,
+    come: &Count,
+) -> Result<Option<Arc<dyn PhysicalExpr>>> {
     let keys = keys_of(&wanted.filter);
     let over = Over { keys: &keys, schema: &wanted.schema };
     let tasks = wanted.members.iter().enumerate();
@@ -542,15 +546,16 @@ async fn learn(run: &Arc<Run>, wanted: &Wanted) -> Result<Option<Option<Arc<dyn 
         all = all.or(Keys::of_batch(&batch, &over)?);
     }
     let test = all.test(&over)?;
-    let come = test.is_some();
+    let comes = test.is_some();
     if let Some(test) = test {
         wanted.filter.update(test)?;
     }
     wanted.filter.mark_complete();
-    Ok(match come {
-        true => Some(all.quick_test(&over)?),
-        false => None,
-    })
+    come.add(usize::from(comes));
+    match comes {
+        true => Ok(all.quick_test(&over)?),
+        false => Ok(None),
+    }
 }
 
 async fn read(run: &Arc<Run>, member: &str, wanted: &Wanted, number: usize) -> Result<RecordBatch> {

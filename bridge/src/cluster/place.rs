@@ -27,6 +27,8 @@ use datafusion::execution::{
 use datafusion::logical_expr::{EmptyRelation, LogicalPlan};
 use datafusion::physical_expr::{Distribution, Partitioning, PhysicalExpr};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::execution_plan::replace_children_if_necessary;
 use datafusion::physical_plan::joins::{
     CrossJoinExec, HashJoinExec, NestedLoopJoinExec, PartitionMode,
 };
@@ -36,10 +38,10 @@ use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::scalar_subquery::ScalarSubqueryExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::windows::BoundedWindowAggExec;
+use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, InputOrderMode,
-    PlanProperties, StatisticsArgs, StatisticsContext,
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
+    StatisticsArgs, StatisticsContext,
 };
 use datafusion::prelude::SessionConfig;
 use datafusion_distributed::{
@@ -170,9 +172,6 @@ fn spread(
     let shared = shared(local.plan, &members);
     let (plan, state) = remade(engine, local, run, members.len(), shared.readers)?;
     codec::sendable(engine, &plan).map_err(Stays::Because)?;
-    if plan.exists(|node| Ok(knows_more(node))).unwrap_or(true) {
-        return Err(Stays::because("it has a window over keys that are constant or the same"));
-    }
     let databases = reads_databases(&plan);
     if databases {
         let here = members.iter().position(|member| member.is_self);
@@ -194,6 +193,9 @@ fn spread(
     }
     for child in plan.children() {
         check(child, 1).map_err(Stays::because)?;
+        if child.exists(|node| Ok(keys_of_window(node).is_some())).unwrap_or(true) {
+            check_windows(child).map_err(Stays::because)?;
+        }
     }
     let partitions = partitions_of(&placement.members);
     let plan = match partitions < local.state.config().target_partitions() {
@@ -287,21 +289,6 @@ fn files_bytes(engine: &EngineShared, plan: &Arc<dyn ExecutionPlan>) -> u64 {
         Ok(TreeNodeRecursion::Continue)
     });
     bytes
-}
-
-/// Whether a window counts on an order that is known of its input but not in the rows' sort: what reads
-/// its rows from members does not know it.
-fn knows_more(node: &Arc<dyn ExecutionPlan>) -> bool {
-    let Some(window) = node.downcast_ref::<BoundedWindowAggExec>() else { return false };
-    let keys = window.window_expr().first().map_or(&[][..], |window| window.partition_by());
-    let counted: Vec<_> = match &window.input_order_mode {
-        InputOrderMode::Sorted => keys.iter().collect(),
-        InputOrderMode::PartiallySorted(at) => at.iter().filter_map(|at| keys.get(*at)).collect(),
-        InputOrderMode::Linear => vec![],
-    };
-    let sorted: Vec<_> = window.input().output_ordering().into_iter().flatten().collect();
-    let first = sorted.get(..counted.len()).unwrap_or(&sorted);
-    !counted.iter().all(|key| first.iter().any(|sort| sort.expr.eq(key)))
 }
 
 /// The members that have all of the plan's files, the most wanted first, and what the others lack.
@@ -582,9 +569,14 @@ pub(super) fn collects(plan: &Arc<dyn ExecutionPlan>) -> bool {
 /// Looks at each stage of several tasks: every leaf is one for each task, and no operator sees a part
 /// where it needs the whole.
 fn check(plan: &Arc<dyn ExecutionPlan>, tasks: usize) -> std::result::Result<(), String> {
-    if plan.downcast_ref::<RepartitionExec>().is_some_and(RepartitionExec::preserve_order) {
-        // Tasks are read as their rows come.
-        return Err("rows in order would be spread".to_string());
+    if let Some(spread) = plan.downcast_ref::<RepartitionExec>() {
+        // Tasks are read as their rows come, also where each has one partition, in order.
+        let kept = tasks > 1
+            && spread.maintains_input_order() == [true]
+            && spread.input().output_ordering().is_some();
+        if kept || spread.preserve_order() {
+            return Err("rows in order would be spread".to_string());
+        }
     }
     if let Some(boundary) = plan.as_network_boundary() {
         return match boundary.input_stage() {
@@ -607,6 +599,42 @@ fn check(plan: &Arc<dyn ExecutionPlan>, tasks: usize) -> std::result::Result<(),
         }
     }
     plan.children().into_iter().try_for_each(|child| check(child, tasks))
+}
+
+/// Looks at each window with what a member knows of its input, which is what stands between the window and
+/// what it reads: that its keys are in order, constant or the same further below is not sent. Gives the plan
+/// as a member knows it.
+fn check_windows(
+    plan: &Arc<dyn ExecutionPlan>,
+) -> std::result::Result<Arc<dyn ExecutionPlan>, String> {
+    const REASON: &str = "it has a window over keys whose order is only known here";
+    if let Some(boundary) = plan.as_network_boundary() {
+        if let Stage::Local(stage) = boundary.input_stage() {
+            check_windows(&stage.plan)?;
+        }
+    }
+    if plan.is_network_boundary() || plan.children().is_empty() {
+        let partitions = plan.output_partitioning().partition_count();
+        return Ok(Arc::new(EmptyExec::new(plan.schema()).with_partitions(partitions)));
+    }
+    let children = plan.children().into_iter().map(check_windows);
+    let children: Vec<_> = children.collect::<std::result::Result<_, _>>()?;
+    let known = replace_children_if_necessary(Arc::clone(plan), children);
+    let known = known.map_err(|_| REASON.to_string())?;
+    match keys_of_window(&known) {
+        Some(false) => Err(REASON.to_string()),
+        _ => Ok(known),
+    }
+}
+
+/// Whether a window finds its keys in order where it counts on that. None: it is no window.
+fn keys_of_window(plan: &Arc<dyn ExecutionPlan>) -> Option<bool> {
+    if let Some(window) = plan.downcast_ref::<BoundedWindowAggExec>() {
+        return Some(window.partition_by_sort_keys().is_ok());
+    }
+    let window = plan.downcast_ref::<WindowAggExec>()?;
+    let keys = window.window_expr().first().map_or(0, |window| window.partition_by().len());
+    Some(window.partition_by_sort_keys().is_ok_and(|found| found.len() == keys))
 }
 
 /// All rows of a broadcast, in one partition.

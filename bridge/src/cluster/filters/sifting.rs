@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, BooleanArray};
+use arrow::buffer::BooleanBuffer;
 use arrow::compute::{and, prep_null_mask_filter, BatchCoalescer};
 use arrow::record_batch::RecordBatch;
 use datafusion::common::cast::as_boolean_array;
@@ -52,9 +53,9 @@ pub(super) fn keys_of_rows(
     // the scan, or give another value than the join sees.
     let projection = config.file_source.projection()?;
     let given = |key: Arc<dyn PhysicalExpr>| {
-        let at = projection.iter().position(|one| one.expr.as_ref() == key.as_ref())?;
-        let name = &projection.iter().nth(at)?.alias;
-        Some(Arc::new(Column::new(name, at)) as Arc<dyn PhysicalExpr>)
+        let (at, given) =
+            projection.iter().enumerate().find(|(_, one)| one.expr.as_ref() == key.as_ref())?;
+        Some(Arc::new(Column::new(&given.alias, at)) as Arc<dyn PhysicalExpr>)
     };
     keys.into_iter().map(given).collect()
 }
@@ -112,20 +113,15 @@ struct Sifter {
 
 impl Sifter {
     fn take(&mut self, batch: RecordBatch) -> DfResult<()> {
-        let mut mask: Option<BooleanArray> = None;
+        let mut mask = BooleanArray::from(BooleanBuffer::new_set(batch.num_rows()));
         for test in &self.tests {
             let passes = test.evaluate(&batch)?.into_array(batch.num_rows())?;
             let passes = as_boolean_array(&passes)?;
-            let passes = match passes.nulls() {
-                Some(_) => prep_null_mask_filter(passes),
-                None => passes.clone(),
+            mask = match passes.nulls() {
+                Some(_) => and(&mask, &prep_null_mask_filter(passes))?,
+                None => and(&mask, passes)?,
             };
-            mask = Some(match mask {
-                Some(mask) => and(&mask, &passes)?,
-                None => passes,
-            });
         }
-        let Some(mask) = mask else { return Ok(self.passed.push_batch(batch)?) };
         let (tested, passed) = (mask.len(), mask.true_count());
         self.rows_tested += tested;
         self.rows_passed += passed;
