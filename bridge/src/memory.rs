@@ -26,7 +26,7 @@ const COUNTED_BYTES: usize = 4 << 10;
 const REFUSED_BYTES: usize = 64 << 10;
 /// Memory that was freed is kept this long for the next batch before the system gets it back: to
 /// have its pages cleared again and again took a sixth of the time of joins.
-const PURGE_DELAY_MS: c_long = 10_000;
+const PURGE_DELAY_MS: c_long = 60_000;
 /// What the panic of a refused allocation says, so that it is known again as text.
 const REFUSED: &str = "igloo refused an allocation";
 
