@@ -19,6 +19,7 @@ mod narrow;
 mod place;
 mod show;
 pub(crate) mod single;
+mod small;
 #[cfg(test)]
 mod tests;
 mod worker;

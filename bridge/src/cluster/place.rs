@@ -57,6 +57,7 @@ use super::channel::{url_of, Channels, Run};
 use super::databases::{beside_files, parts_max, reading, reads_databases, shared, tasks_of};
 use super::leaves::{can_spread, ranked, read_bytes, scan_of, variants};
 use super::narrow::{narrowed, partitions_of};
+use super::small::without_small;
 use super::{codec, filters, single, Member, Members};
 use crate::abi::igb_file_id;
 use crate::engine::EngineShared;
@@ -66,6 +67,9 @@ use crate::remote::{is_scan, Execution};
 
 /// A task is worth this part of what makes a statement worth its members.
 const TASKS_PER_STATEMENT: u64 = 4;
+/// A side of a join that reads no more than this part of it is read by each task that has the join: as long
+/// as that takes, a stage takes that reads nothing.
+const SMALL_PER_STATEMENT: u64 = 64;
 
 /// A physical plan and what was decided on it.
 pub(crate) struct Placed {
@@ -197,6 +201,8 @@ fn spread(
             check_windows(child).map_err(Stays::because)?;
         }
     }
+    let plan = without_small(plan, least / SMALL_PER_STATEMENT, &|scan| read_bytes(engine, scan))
+        .map_err(|error| Stays::Failed(error.into()))?;
     let partitions = partitions_of(&placement.members);
     let plan = match partitions < local.state.config().target_partitions() {
         true => narrowed(&plan, 1, partitions).map_err(|error| Stays::Failed(error.into()))?,

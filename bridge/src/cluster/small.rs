@@ -1,0 +1,97 @@
+//! A small side of a join is read by every task that has the join, instead of being read by one and sent
+//! to them: a stage of its own costs about a millisecond, whatever it reads.
+
+use std::sync::Arc;
+
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::datasource::physical_plan::FileScanConfig;
+use datafusion::error::Result as DfResult;
+use datafusion::physical_expr::Partitioning;
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::coop::CooperativeExec;
+use datafusion::physical_plan::filter::FilterExec;
+use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::repartition::RepartitionExec;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use datafusion_distributed::{BroadcastExec, NetworkBoundaryExt, NetworkBroadcastExec, Stage};
+
+use super::leaves::scan_of;
+
+type Plan = Arc<dyn ExecutionPlan>;
+
+/// The plan that was cut, without the stages that only read `most` bytes of files for joins. `read_bytes`:
+/// of a scan.
+pub(super) fn without_small(
+    plan: Plan,
+    most: u64,
+    read_bytes: &dyn Fn(&FileScanConfig) -> u64,
+) -> DfResult<Plan> {
+    let read_by_all = |node: Plan| {
+        let Some(side) = sent(&node) else { return Ok(Transformed::no(node)) };
+        if !is_small(side, most, read_bytes)? {
+            return Ok(Transformed::no(node));
+        }
+        let side = Arc::clone(side);
+        Ok(Transformed::yes(match side.output_partitioning().partition_count() {
+            1 => side,
+            _ => Arc::new(CoalescePartitionsExec::new(side)) as Plan,
+        }))
+    };
+    let done = plan.transform_up(read_by_all)?;
+    match done.transformed {
+        true => numbered(done.data),
+        false => Ok(done.data),
+    }
+}
+
+/// With the stages that are left numbered from 1, those below first.
+fn numbered(plan: Plan) -> DfResult<Plan> {
+    let mut last = 0;
+    let number = |node: Plan| {
+        let Some(boundary) = node.as_network_boundary() else { return Ok(Transformed::no(node)) };
+        let Stage::Local(stage) = boundary.input_stage() else { return Ok(Transformed::no(node)) };
+        last += 1;
+        let mut stage = stage.clone();
+        stage.num = last;
+        Ok(Transformed::yes(boundary.with_input_stage(Stage::Local(stage))? as Plan))
+    };
+    Ok(plan.transform_up(number)?.data)
+}
+
+/// The side of a join that one task sends to all.
+fn sent(node: &Plan) -> Option<&Plan> {
+    let input = node.downcast_ref::<CoalescePartitionsExec>()?.input();
+    let boundary = input.is::<NetworkBroadcastExec>().then(|| input.as_network_boundary())??;
+    match boundary.input_stage() {
+        Stage::Local(stage) if stage.tasks == 1 => {
+            stage.plan.downcast_ref::<BroadcastExec>().map(BroadcastExec::input)
+        }
+        _ => None,
+    }
+}
+
+/// Whether it only reads so many bytes of files, and gives the same rows wherever it is run.
+fn is_small(side: &Plan, most: u64, read_bytes: &dyn Fn(&FileScanConfig) -> u64) -> DfResult<bool> {
+    let (mut bytes, mut same) = (0, true);
+    side.apply(|node| {
+        let scan = scan_of(node);
+        bytes += scan.map_or(0, read_bytes);
+        same = same && node.fetch().is_none() && (scan.is_some() || is_plain(node));
+        node.apply_expressions(&mut |root| {
+            same = same && !root.exists(|expr| Ok(expr.is_volatile_node()))?;
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        Ok(if same { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
+    })?;
+    Ok(same && bytes <= most)
+}
+
+/// An operator that gives each row of its input by itself, or none for it.
+fn is_plain(node: &Plan) -> bool {
+    let spread = node.downcast_ref::<RepartitionExec>();
+    spread.is_some_and(|spread| matches!(spread.partitioning(), Partitioning::RoundRobinBatch(_)))
+        || node.is::<FilterExec>()
+        || node.is::<ProjectionExec>()
+        || node.is::<CooperativeExec>()
+        || node.is::<CoalescePartitionsExec>()
+}
