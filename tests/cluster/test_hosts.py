@@ -9,6 +9,7 @@ import pyarrow.parquet
 import pytest
 
 import nodes
+from conftest import EVERYTHING
 
 COUNT = "SELECT kind, count(*) AS n FROM events GROUP BY kind ORDER BY kind"
 # Its value is a join on members, and is planned otherwise than on one.
@@ -39,6 +40,14 @@ def test_no_more_members_take_part_than_their_host_has_processors(start, embedde
     members, text = taking_part(cluster)
     assert len(members) == places and own_id(cluster) in members, text
     assert "not on all members: 2 more are on hosts whose processors have tasks" in text
+    same(cluster, embedded, COUNT, VALUE)
+
+
+def test_members_with_one_thread_each_take_part(start, embedded):
+    one = "engine.threads=1"
+    cluster = start(2, settings=[EVERYTHING, one], worker_settings=[one])
+    members, text = taking_part(cluster)
+    assert len(members) == 3, text
     same(cluster, embedded, COUNT, VALUE)
 
 

@@ -191,6 +191,7 @@ fn spread(
         kept: shared.kept,
         beside_files: beside_files(&plan),
     });
+    let planned = state.config().target_partitions();
     let (plan, task) = cut(engine, plan, state, &placement, run).map_err(Stays::Failed)?;
     if !plan.is::<DistributedExec>() {
         return Err(Stays::because("nothing of it is worth another member"));
@@ -204,7 +205,7 @@ fn spread(
     let plan = without_small(plan, least / SMALL_PER_STATEMENT, &|scan| read_bytes(engine, scan))
         .map_err(|error| Stays::Failed(error.into()))?;
     let partitions = partitions_of(&placement.members);
-    let plan = match partitions < local.state.config().target_partitions() {
+    let plan = match partitions < planned {
         true => narrowed(&plan, 1, partitions).map_err(|error| Stays::Failed(error.into()))?,
         false => plan,
     };
@@ -231,13 +232,18 @@ fn remade(
     let subqueries = local.plan.exists(|node| Ok(node.is::<ScalarSubqueryExec>())).unwrap_or(true);
     let mut parts = parts_max(local.plan);
     let more = readers > state.config().target_partitions();
+    // What has one partition sees all rows, and is in one task.
+    let alone = state.config().target_partitions() < PARTITIONS_MIN;
+    if alone {
+        state.config_mut().options_mut().execution.target_partitions = PARTITIONS_MIN;
+    }
     // Each task is sent all of such a side and makes a table of it.
     let optimizer = &mut state.config_mut().options_mut().optimizer;
     let side = optimizer.hash_join_single_partition_threshold / members.max(1);
     optimizer.hash_join_single_partition_threshold = side;
     optimizer.hash_join_single_partition_threshold_rows = side / SIDE_ROW_BYTES;
     let joins = local.plan.exists(|node| Ok(collects_more(node, side))).unwrap_or(true);
-    if !subqueries && parts.is_none() && !more && !joins {
+    if !subqueries && parts.is_none() && !more && !joins && !alone {
         return Ok((Arc::clone(local.plan), state));
     }
     if let (true, Some(execution)) = (more, run.execution()) {
@@ -269,6 +275,8 @@ fn remade(
     Err(Stays::because(CONNECTIONS))
 }
 
+/// Of a plan for several members, however few threads this process has.
+const PARTITIONS_MIN: usize = 2;
 /// A row of the smaller side of a join as it is sent, at least.
 const SIDE_ROW_BYTES: usize = 16;
 /// More parts, then fewer: how many there are is known only afterwards.
