@@ -22,6 +22,7 @@ pub(crate) mod single;
 mod small;
 #[cfg(test)]
 mod tests;
+mod windows;
 mod worker;
 
 use abi::{igb_cluster, igb_cluster_file, igb_member};

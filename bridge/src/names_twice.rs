@@ -2,10 +2,11 @@
 //!
 //! The engine's rule hands conditions, and what joins, aggregates and sorts learn as they run, from an
 //! operator to its inputs, and finds the columns there by their names. Where an input has an `id` from
-//! either side of a join, that is the first of them, and rows are left out by the wrong column; so are
-//! those of a semi join whose sides both have an `id` that is not the key (apache/datafusion 25244 and its
-//! kind). For the time of that rule such operators take no filter over such a name: rows are read that a
-//! filter might have left out, none is lost.
+//! either side of a join, that is the first of them, and rows are left out by the wrong column. So are
+//! those of a semi join whose sides both have an `id` that is not the key, and those of a group that is
+//! computed of the column whose name it has (apache/datafusion 25244 and its kind); and what a projection
+//! draws would be drawn twice. For the time of that rule such operators take no filter over such a name:
+//! rows are read that a filter might have left out, none is lost.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -13,14 +14,16 @@ use std::sync::Arc;
 
 use arrow::datatypes::Schema;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::JoinType;
+use datafusion::common::{JoinType, Statistics};
 use datafusion::config::ConfigOptions;
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr_common::physical_expr::is_volatile;
 use datafusion::physical_optimizer::filter_pushdown::FilterPushdown;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::execution_plan::replace_children_if_necessary;
 use datafusion::physical_plan::filter_pushdown::{
     ChildPushdownResult, FilterDescription, FilterPushdownPhase, FilterPushdownPropagation,
@@ -28,7 +31,9 @@ use datafusion::physical_plan::filter_pushdown::{
 };
 use datafusion::physical_plan::joins::HashJoinExec;
 use datafusion::physical_plan::projection::ProjectionExec;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use datafusion::physical_plan::{
+    ChildStats, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, StatisticsArgs,
+};
 
 type Rule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
 type Plan = Arc<dyn ExecutionPlan>;
@@ -94,6 +99,12 @@ fn names_twice(node: &Plan) -> HashSet<String> {
     }
     if let Some(join) = node.downcast_ref::<HashJoinExec>() {
         add_of_other_side(join, &mut names);
+    } else if let Some(groups) = node.downcast_ref::<AggregateExec>() {
+        add_of_groups(groups, &mut names);
+    } else if let Some(projection) = node.downcast_ref::<ProjectionExec>() {
+        // A filter would be asked of a value that is drawn anew.
+        let drawn = projection.expr().iter().filter(|given| is_volatile(&given.expr));
+        names.extend(drawn.map(|given| given.alias.clone()));
     }
     names
 }
@@ -102,6 +113,17 @@ fn add_twice(schema: &Schema, names: &mut HashSet<String>) {
     let mut seen = HashSet::new();
     let twice = schema.fields().iter().filter(|field| !seen.insert(field.name().as_str()));
     names.extend(twice.map(|field| field.name().clone()));
+}
+
+/// A filter of a group goes to the column of the group's name: a cast has the name of what it casts.
+fn add_of_groups(groups: &AggregateExec, names: &mut HashSet<String>) {
+    let input = groups.input().schema();
+    for (expr, name) in groups.group_expr().expr() {
+        let is_column = expr.downcast_ref::<Column>().is_some_and(|column| column.name() == name);
+        if !is_column && input.column_with_name(name).is_some() {
+            names.insert(name.clone());
+        }
+    }
 }
 
 /// A filter of a semi join's key goes to the side that only decides, too: by the name of the key.
@@ -180,6 +202,18 @@ impl ExecutionPlan for NamesTwiceExec {
         task: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
         self.inner.execute(partition, task)
+    }
+
+    fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {
+        self.inner.child_stats_requests(partition)
+    }
+
+    fn statistics_from_inputs(
+        &self,
+        inputs: &[Arc<Statistics>],
+        arguments: &StatisticsArgs,
+    ) -> Result<Arc<Statistics>> {
+        self.inner.statistics_from_inputs(inputs, arguments)
     }
 
     fn fetch(&self) -> Option<usize> {

@@ -130,6 +130,24 @@ def test_windows_over(keys, sessions, oracle):
         answers.compare(expected, answers.rows_of(session.fetch(WINDOWS[keys])))
 
 
+SENT_WINDOWS = [
+    "SELECT kind, id, row_number() OVER (PARTITION BY kind ORDER BY id) FROM events",
+    "SELECT day, kind, ntile(3) OVER (PARTITION BY kind, day ORDER BY id) FROM events WHERE qty > 3",
+    "SELECT k, n, row_number() OVER (ORDER BY n, k) FROM (SELECT kind AS k, count(*) AS n FROM events GROUP BY kind"
+    " UNION ALL SELECT kind || 'x', sum(qty) FROM events GROUP BY kind) t",
+]
+
+
+@pytest.mark.parametrize("sql", SENT_WINDOWS)
+def test_windows_whose_order_is_known_elsewhere_are_computed_there(sql, three, sessions, oracle):
+    with three.session() as session:
+        rows = session.fetch(f"EXPLAIN {sql}").to_pylist()
+    assert "stage 1: tasks" in "\n".join(str(value) for row in rows for value in row.values())
+    expected = answers.rows_of_tuples(oracle.execute(sql).fetchall())
+    for session in sessions.values():
+        answers.compare(expected, answers.rows_of(session.fetch(sql)))
+
+
 def test_random_queries_are_the_same_in_each_run():
     assert generate.query(7).sql == generate.query(7).sql != generate.query(8).sql
 
@@ -190,6 +208,19 @@ def test_tpch_is_answered_by_workers_as_by_one_process_and_by_duckdb(
     tpch.compare(expected, *typed_rows(tpch_embedded.fetch(sql)))
     # All of them read orders or lineitem or partsupp in parts, each member some.
     assert all(begun), f"tasks of each worker: {begun}"
+
+
+def test_tpch_is_right_where_small_sides_are_read_by_all(tpch_folder, tpch_oracle):
+    """Of 16 KiB and less: nation, region, supplier and what is left of part."""
+    cluster = make_cluster(2, tpch_folder, settings=["cluster.local_bytes=1MiB"])
+    try:
+        with cluster.session() as session:
+            declare(session.fetch, tpch_folder)
+            for query in range(1, 23):
+                sql = tpch.query_text(query, SCALE)
+                tpch.compare(tpch_oracle.execute(sql).fetchall(), *typed_rows(session.fetch(sql)))
+    finally:
+        cluster.end()
 
 
 # ---- every row once -------------------------------------------------------------------

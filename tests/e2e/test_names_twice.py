@@ -1,6 +1,7 @@
 """Filters that joins, sorts and aggregates make as they run leave out no row that is wanted, where both
 sides of a join have columns of the same names: the rows are those of DuckDB."""
 
+import datetime
 import random
 
 import duckdb
@@ -112,6 +113,47 @@ SHAPES = {
                    " 'a.parquet' a WHERE EXISTS (SELECT 1 FROM 'c.parquet' c WHERE c.id = a.k"
                    " AND c.k + a.id >= 0)) t ON s.id = t.k",
 }
+
+
+COMPUTED = {
+    "a group that has its column's name":
+        "SELECT count(*), sum(t.n) FROM 's.parquet' s JOIN (SELECT id::int::double precision AS i, count(*) AS n"
+        " FROM (SELECT share AS id FROM 'shares.parquet') GROUP BY 1) t ON s.id = t.i",
+    "a moment cut to its day":
+        "SELECT count(*), sum(t.n) FROM 'days.parquet' d JOIN (SELECT ts::date::timestamp AS day, count(*) AS n"
+        " FROM (SELECT moment AS ts FROM 'moments.parquet') GROUP BY 1) t ON d.day = t.day",
+}
+
+
+@pytest.mark.parametrize("shape", COMPUTED)
+def test_a_filter_of_a_group_is_not_asked_of_what_the_group_is_computed_of(shape, igloo, folder):
+    first = datetime.datetime(2026, 1, 1, 0, 0, 1)
+    moments = [first + datetime.timedelta(minutes=row) for row in range(ROWS)]
+    days = [datetime.datetime(2026, 1, 3 + day) for day in range(3)]
+    tables = {"moments": pyarrow.table({"moment": pyarrow.array(moments, pyarrow.timestamp("us"))}),
+              "days": pyarrow.table({"day": pyarrow.array(days, pyarrow.timestamp("us"))}),
+              "shares": pyarrow.table({"share": [row / 3 + 0.01 for row in range(ROWS)]})}
+    for name, table in tables.items():
+        pyarrow.parquet.write_table(table, folder / f"{name}.parquet", row_group_size=500)
+    rows = wanted(folder, [COMPUTED[shape]])
+    assert not rows[0].startswith("0,")
+    assert ask(igloo, folder, [COMPUTED[shape]]) == rows
+
+
+def test_what_is_drawn_once_is_given_as_it_was_tested(igloo, folder):
+    drawn = "(SELECT random() AS r, id FROM 'a.parquet' WHERE k > 1) q"
+    assert ask(igloo, folder, [
+        f"SELECT max(r) < 0.5, count(*) BETWEEN 9000 AND 11000 FROM {drawn} WHERE r < 0.5",
+        f"SELECT min(r) >= 0.9, count(*) > 1000 FROM {drawn} WHERE r >= 0.9 AND id >= 0",
+        f"SELECT count(*) = 0, count(*) = 0 FROM {drawn} WHERE r < 0.5 AND r - 0.5 >= 0",
+    ]) == ["true,true"] * 3
+
+
+def test_a_filter_still_reaches_a_scan_whose_names_are_clear(igloo, folder):
+    done = igloo("sql", "--format", "csv", "-c", "EXPLAIN (FORMAT json) SELECT count(*) FROM 's.parquet' s"
+                 " JOIN (SELECT a.id AS i, b.k AS j FROM 'a.parquet' a JOIN 'b.parquet' b ON a.k = b.id) t"
+                 " ON s.id = t.i")
+    assert done.stdout.count("DynamicFilter") == 2, done.stdout
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -45,7 +45,7 @@ use tokio::time::timeout;
 use super::abi::igb_task;
 use super::channel::{lock, Read, Run};
 use super::leaves::scan_of;
-use super::place::collects;
+use super::place::{collects, is_broadcast};
 use crate::error::{Error, Result};
 use crate::passing::passes_on;
 use crate::translate::from_join;
@@ -203,8 +203,9 @@ fn made_by(node: &Arc<dyn ExecutionPlan>, place: &Place) -> Option<Wanted> {
         return None;
     }
     let mut members = place.members.clone();
-    if collects(node) {
-        // Each task has all of the build side.
+    if collects(node) && is_broadcast(join.left()) {
+        // Each task has all of the build side. One that it reads itself may lack what filters of joins in
+        // the same task leave out.
         members.truncate(1);
     }
     Some(Wanted { filter, schema, stage: place.stage, members })

@@ -27,8 +27,6 @@ use datafusion::execution::{
 use datafusion::logical_expr::{EmptyRelation, LogicalPlan};
 use datafusion::physical_expr::{Distribution, Partitioning, PhysicalExpr};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
-use datafusion::physical_plan::empty::EmptyExec;
-use datafusion::physical_plan::execution_plan::replace_children_if_necessary;
 use datafusion::physical_plan::joins::{
     CrossJoinExec, HashJoinExec, NestedLoopJoinExec, PartitionMode,
 };
@@ -38,7 +36,6 @@ use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::scalar_subquery::ScalarSubqueryExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
     StatisticsArgs, StatisticsContext,
@@ -58,7 +55,7 @@ use super::databases::{beside_files, parts_max, reading, reads_databases, shared
 use super::leaves::{can_spread, ranked, read_bytes, scan_of, variants};
 use super::narrow::{narrowed, partitions_of};
 use super::small::without_small;
-use super::{codec, filters, single, Member, Members};
+use super::{codec, filters, single, windows, Member, Members};
 use crate::abi::igb_file_id;
 use crate::engine::EngineShared;
 use crate::error::{Error, Result};
@@ -198,9 +195,7 @@ fn spread(
     }
     for child in plan.children() {
         check(child, 1).map_err(Stays::because)?;
-        if child.exists(|node| Ok(keys_of_window(node).is_some())).unwrap_or(true) {
-            check_windows(child).map_err(Stays::because)?;
-        }
+        windows::check(child).map_err(Stays::because)?;
     }
     let plan = without_small(plan, least / SMALL_PER_STATEMENT, &|scan| read_bytes(engine, scan))
         .map_err(|error| Stays::Failed(error.into()))?;
@@ -615,44 +610,8 @@ fn check(plan: &Arc<dyn ExecutionPlan>, tasks: usize) -> std::result::Result<(),
     plan.children().into_iter().try_for_each(|child| check(child, tasks))
 }
 
-/// Looks at each window with what a member knows of its input, which is what stands between the window and
-/// what it reads: that its keys are in order, constant or the same further below is not sent. Gives the plan
-/// as a member knows it.
-fn check_windows(
-    plan: &Arc<dyn ExecutionPlan>,
-) -> std::result::Result<Arc<dyn ExecutionPlan>, String> {
-    const REASON: &str = "it has a window over keys whose order is only known here";
-    if let Some(boundary) = plan.as_network_boundary() {
-        if let Stage::Local(stage) = boundary.input_stage() {
-            check_windows(&stage.plan)?;
-        }
-    }
-    if plan.is_network_boundary() || plan.children().is_empty() {
-        let partitions = plan.output_partitioning().partition_count();
-        return Ok(Arc::new(EmptyExec::new(plan.schema()).with_partitions(partitions)));
-    }
-    let children = plan.children().into_iter().map(check_windows);
-    let children: Vec<_> = children.collect::<std::result::Result<_, _>>()?;
-    let known = replace_children_if_necessary(Arc::clone(plan), children);
-    let known = known.map_err(|_| REASON.to_string())?;
-    match keys_of_window(&known) {
-        Some(false) => Err(REASON.to_string()),
-        _ => Ok(known),
-    }
-}
-
-/// Whether a window finds its keys in order where it counts on that. None: it is no window.
-fn keys_of_window(plan: &Arc<dyn ExecutionPlan>) -> Option<bool> {
-    if let Some(window) = plan.downcast_ref::<BoundedWindowAggExec>() {
-        return Some(window.partition_by_sort_keys().is_ok());
-    }
-    let window = plan.downcast_ref::<WindowAggExec>()?;
-    let keys = window.window_expr().first().map_or(0, |window| window.partition_by().len());
-    Some(window.partition_by_sort_keys().is_ok_and(|found| found.len() == keys))
-}
-
 /// All rows of a broadcast, in one partition.
-fn is_broadcast(plan: &Arc<dyn ExecutionPlan>) -> bool {
+pub(super) fn is_broadcast(plan: &Arc<dyn ExecutionPlan>) -> bool {
     plan.is::<CoalescePartitionsExec>()
         && plan.children().first().is_some_and(|child| child.is::<NetworkBroadcastExec>())
 }

@@ -60,7 +60,8 @@ fn numbered(plan: Plan) -> DfResult<Plan> {
 
 /// The side of a join that one task sends to all.
 fn sent(node: &Plan) -> Option<&Plan> {
-    let input = node.downcast_ref::<CoalescePartitionsExec>()?.input();
+    let gather = node.downcast_ref::<CoalescePartitionsExec>();
+    let input = gather.filter(|gather| gather.fetch().is_none())?.input();
     let boundary = input.is::<NetworkBroadcastExec>().then(|| input.as_network_boundary())??;
     match boundary.input_stage() {
         Stage::Local(stage) if stage.tasks == 1 => {
