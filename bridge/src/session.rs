@@ -139,7 +139,7 @@ impl Drop for ExecutionState<'_> {
 }
 
 /// Operators ask for no function by its name: a task needs no copy of the maps of them.
-fn task_of(state: &SessionState) -> Arc<TaskContext> {
+pub(crate) fn task_of(state: &SessionState) -> Arc<TaskContext> {
     Arc::new(TaskContext::new(
         None,
         state.session_id().to_string(),

@@ -45,7 +45,7 @@ mod writing;
 use bytes::damaged;
 use extension::Codec;
 use reading::Reading;
-pub(crate) use settings::{settings_to_pairs, worker_state};
+pub(crate) use settings::{settings_to_pairs, task_config};
 use writing::Writing;
 
 const MAGIC: &[u8] = b"igp";
@@ -74,8 +74,8 @@ pub(crate) fn encode(engine: &Arc<EngineShared>, plan: &Arc<dyn ExecutionPlan>) 
     }
 }
 
-/// The plan of such bytes, with the files, functions and settings of this process. `task` is the context
-/// that it will run in, of the engine's runtime environment; `over` is told when nobody waits for it any
+/// The plan of such bytes, with the files, functions and settings of this process. `task` has
+/// the functions that the plan names and what it is configured with; `over` is told when nobody waits for it any
 /// more. Fails on bytes that `encode` of the same build does not make.
 pub(crate) fn decode(
     engine: &Arc<EngineShared>,

@@ -61,6 +61,7 @@ use crate::engine::EngineShared;
 use crate::error::{Error, Result};
 use crate::file_table::source::path_of;
 use crate::remote::{is_scan, Execution};
+use crate::session::task_of;
 
 /// A task is worth this part of what makes a statement worth its members.
 const TASKS_PER_STATEMENT: u64 = 4;
@@ -532,7 +533,7 @@ fn cut(
     run: &Arc<Run>,
 ) -> Result<Spread> {
     configure(state.config_mut(), placement, run)?;
-    let task = state.task_ctx();
+    let task = task_of(&state);
     state.config_mut().set_extension(Arc::new(Whole(plan)));
     let nothing = EmptyRelation { produce_one_row: false, schema: Arc::new(DFSchema::empty()) };
     let nothing = LogicalPlan::EmptyRelation(nothing);

@@ -10,9 +10,10 @@ use std::task::Poll;
 
 use datafusion::error::DataFusionError;
 use datafusion::execution::runtime_env::RuntimeEnv;
-use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::execution::{SessionState, SessionStateBuilder, TaskContext};
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use datafusion::prelude::SessionConfig;
 use datafusion_distributed::{
     BroadcastExec, DistributedExt, ExecuteTaskRequest, MaybeEncoded, ProducerHead, SetPlanRequest,
     TaskKey, Worker, WorkerQueryContext, WorkerToCoordinatorMsg,
@@ -46,7 +47,13 @@ pub(crate) struct Tasks {
     heads: Mutex<HashMap<TaskKey, watch::Sender<Option<Head>>>>,
     /// What tasks of this engine's own statements read here and nowhere else.
     pub scans: Scans,
+    /// Contexts that no plan is read with: copying their maps of functions takes longer than reading most
+    /// plans.
+    contexts: Mutex<Vec<TaskContext>>,
 }
+
+/// More plans than this are seldom read at the same time.
+const CONTEXTS_MAX: usize = 4;
 
 impl std::fmt::Debug for Tasks {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -76,38 +83,65 @@ impl Head {
 const DISTRIBUTED: &str = "x-datafusion-distributed-config-";
 
 tokio::task_local! {
-    /// The session that dd is to run the task of the current future in.
-    static SESSION: (SessionState, Arc<Run>);
+    /// What dd is to run the task of the current future with.
+    static SESSION: (SessionConfig, Arc<Run>);
 }
 
-/// The session of a task, with dd's extensions in it.
-fn session_of(mut context: WorkerQueryContext) -> Result<SessionState> {
-    let (mut state, run) = SESSION
+/// The session of a task, with dd's extensions in it: `bare`, as no operator asks for a function by its name.
+fn session_of(bare: &SessionState, mut context: WorkerQueryContext) -> Result<SessionState> {
+    let (given, run) = SESSION
         .try_with(Clone::clone)
         .map_err(|_| Error::internal("a task was set without a session"))?;
     let mut config = context.builder.config().take().unwrap_or_default();
     let extensions = std::mem::take(&mut config.options_mut().extensions);
-    *config.options_mut() = state.config_options().as_ref().clone();
+    *config.options_mut() = given.options().as_ref().clone();
     config.options_mut().extensions = extensions;
     config.set_extension(Arc::clone(&run));
     config.set_distributed_channel_resolver(Channels(run));
+    let mut state = bare.clone();
     *state.config_mut() = config;
     Ok(state)
 }
 
 impl Tasks {
     pub fn new(runtime: &Arc<RuntimeEnv>) -> Tasks {
-        let build = |context: WorkerQueryContext| async move {
-            session_of(context).map_err(DataFusionError::from)
+        let bare = SessionStateBuilder::new().with_runtime_env(Arc::clone(runtime)).build();
+        let bare = Arc::new(bare);
+        let build = move |context: WorkerQueryContext| {
+            let bare = Arc::clone(&bare);
+            async move { session_of(&bare, context).map_err(DataFusionError::from) }
         };
         let worker = Worker::from_session_builder(build).with_runtime_env(Arc::clone(runtime));
-        Tasks { worker, heads: Mutex::default(), scans: Scans::default() }
+        Tasks {
+            worker,
+            heads: Mutex::default(),
+            scans: Scans::default(),
+            contexts: Mutex::default(),
+        }
     }
 
     /// Tasks that are there, or waited for.
     #[cfg(test)]
     pub fn count(&self) -> usize {
         lock(&self.heads).len()
+    }
+
+    /// What `read` makes with the engine's functions and such a configuration.
+    fn with_functions<T>(
+        &self,
+        engine: &EngineShared,
+        config: SessionConfig,
+        read: impl FnOnce(&TaskContext) -> T,
+    ) -> T {
+        let spare = lock(&self.contexts).pop();
+        let context = spare.unwrap_or_else(|| TaskContext::from(&engine.base));
+        let context = context.with_session_config(config);
+        let made = read(&context);
+        let mut contexts = lock(&self.contexts);
+        if contexts.len() < CONTEXTS_MAX {
+            contexts.push(context);
+        }
+        made
     }
 
     fn head(&self, key: &TaskKey) -> watch::Receiver<Option<Head>> {
@@ -204,8 +238,9 @@ async fn run_task(shared: &TaskShared, given: Given) -> Result<()> {
     let headers: HashMap<String, String> = dd.into_iter().collect();
     let headers = HeaderMap::try_from(&headers)
         .map_err(|_| Error::internal("the settings of a task cannot be read"))?;
-    let state = codec::worker_state(engine, SessionStateBuilder::new(), &own)?;
-    let plan = codec::decode(engine, &given.plan, &state.task_ctx(), &shared.over)?;
+    let config = codec::task_config(engine, &own)?;
+    let read = |task: &TaskContext| codec::decode(engine, &given.plan, task, &shared.over);
+    let plan = engine.tasks.with_functions(engine, config.clone(), read)?;
     keep_footers(engine, &plan).await;
     let head = Head(Arc::clone(&plan));
     let cluster = engine.cluster().ok_or_else(|| Error::internal("this is no member"))?;
@@ -227,7 +262,7 @@ async fn run_task(shared: &TaskShared, given: Given) -> Result<()> {
         query_start_time_ns: given.started_ns as usize,
     };
     let set = engine.tasks.worker.coordinator_channel(headers, request, ending.boxed());
-    let mut messages = SESSION.scope((state, run), set).await?;
+    let mut messages = SESSION.scope((config, run), set).await?;
     engine.tasks.set_head(&key, head);
     while let Some(message) = messages.next().await {
         if let WorkerToCoordinatorMsg::TaskMetrics(task) = message? {

@@ -1,8 +1,6 @@
 //! The settings of a session that a worker's session has too.
 
-use std::sync::Arc;
-
-use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::config::Extensions;
 use datafusion::prelude::SessionConfig;
 
 use crate::engine::EngineShared;
@@ -50,19 +48,15 @@ pub(crate) fn apply_pairs(config: &mut SessionConfig, pairs: &[(String, String)]
     Ok(())
 }
 
-/// The session of a task: the engine's functions and settings, `pairs` over them, and the extensions
-/// that `builder` has.
-pub(crate) fn worker_state(
-    engine: &Arc<EngineShared>,
-    mut builder: SessionStateBuilder,
+/// What a task is configured with: the engine's settings, and `pairs` over them.
+pub(crate) fn task_config(
+    engine: &EngineShared,
     pairs: &[(String, String)],
-) -> Result<SessionState> {
-    let mut config = builder.config().take().unwrap_or_default();
-    let extensions = std::mem::take(&mut config.options_mut().extensions);
-    *config.options_mut() = engine.base.config_options().as_ref().clone();
-    config.options_mut().extensions = extensions;
+) -> Result<SessionConfig> {
+    let mut config = SessionConfig::default();
+    let options = config.options_mut();
+    *options = engine.base.config_options().as_ref().clone();
+    options.extensions = Extensions::default();
     apply_pairs(&mut config, pairs)?;
-    let mut state = engine.base.clone();
-    *state.config_mut() = config;
-    Ok(state)
+    Ok(config)
 }

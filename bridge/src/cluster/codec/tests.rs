@@ -11,8 +11,8 @@ use std::sync::OnceLock;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use datafusion::execution::SessionStateBuilder;
 use datafusion::physical_plan::{collect, displayable};
+use datafusion::prelude::SessionConfig;
 
 use super::*;
 use crate::abi::*;
@@ -262,8 +262,8 @@ impl World {
     fn task(&self) -> (Vec<(String, String)>, Arc<TaskContext>) {
         let session = self.session();
         let pairs = settings_to_pairs(&session.engine, session.state.config());
-        let state = worker_state(there(), SessionStateBuilder::new(), &pairs).unwrap();
-        (pairs, state.task_ctx())
+        let config = task_config(there(), &pairs).unwrap();
+        (pairs, context_of(config))
     }
 
     fn send(&self, plan: &Arc<dyn ExecutionPlan>) -> Result<(Arc<dyn ExecutionPlan>, usize)> {
@@ -271,6 +271,10 @@ impl World {
         let (_, task) = self.task();
         Ok((decode(there(), &bytes, &task, &Over::default())?, bytes.len()))
     }
+}
+
+fn context_of(config: SessionConfig) -> Arc<TaskContext> {
+    Arc::new(TaskContext::from(&there().base).with_session_config(config))
 }
 
 fn run(

@@ -303,7 +303,7 @@ fn settings_go_with_a_task_and_others_are_refused() {
     ];
     for (key, value) in bad {
         let pairs = [(key.to_string(), value.to_string())];
-        assert!(worker_state(there(), SessionStateBuilder::new(), &pairs).is_err(), "{key}");
+        assert!(task_config(there(), &pairs).is_err(), "{key}");
     }
 }
 

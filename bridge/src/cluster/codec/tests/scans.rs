@@ -26,7 +26,7 @@ fn both(given: &Given, filter: bool) -> (Vec<String>, Result<Vec<String>>) {
 }
 
 fn context() -> Arc<TaskContext> {
-    worker_state(there(), SessionStateBuilder::new(), &[]).unwrap().task_ctx()
+    context_of(task_config(there(), &[]).unwrap())
 }
 
 fn arrive(bytes: &[u8]) -> Result<Arc<dyn ExecutionPlan>> {
