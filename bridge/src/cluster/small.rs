@@ -6,7 +6,7 @@ use std::sync::Arc;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::error::Result as DfResult;
-use datafusion::physical_expr::Partitioning;
+use datafusion::physical_expr::{Partitioning, PhysicalExpr};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::filter::FilterExec;
@@ -71,7 +71,8 @@ fn sent(node: &Plan) -> Option<&Plan> {
     }
 }
 
-/// Whether it only reads so many bytes of files, and gives the same rows wherever it is run.
+/// Whether it only reads so many bytes of files, and gives the same rows wherever it is run: no filter of
+/// another join is among its conditions, which is asked for each row where the side is sent.
 fn is_small(side: &Plan, most: u64, read_bytes: &dyn Fn(&FileScanConfig) -> u64) -> DfResult<bool> {
     let (mut bytes, mut same) = (0, true);
     side.apply(|node| {
@@ -79,7 +80,10 @@ fn is_small(side: &Plan, most: u64, read_bytes: &dyn Fn(&FileScanConfig) -> u64)
         bytes += scan.map_or(0, read_bytes);
         same = same && node.fetch().is_none() && (scan.is_some() || is_plain(node));
         node.apply_expressions(&mut |root| {
-            same = same && !root.exists(|expr| Ok(expr.is_volatile_node()))?;
+            let differs = |expr: &Arc<dyn PhysicalExpr>| {
+                Ok(expr.is_volatile_node() || expr.expression_id().is_some())
+            };
+            same = same && !root.exists(differs)?;
             Ok(TreeNodeRecursion::Continue)
         })?;
         Ok(if same { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
