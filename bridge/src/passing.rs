@@ -17,4 +17,27 @@ macro_rules! passes_on {
     };
 }
 
-pub(crate) use passes_on;
+/// The methods of an `ExecutionPlan` without inputs, and without expressions that a rule looks at.
+macro_rules! has_no_input {
+    () => {
+        fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+            vec![]
+        }
+
+        fn apply_expressions(
+            &self,
+            _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> DfResult<TreeNodeRecursion>,
+        ) -> DfResult<TreeNodeRecursion> {
+            Ok(TreeNodeRecursion::Continue)
+        }
+
+        fn with_new_children(
+            self: Arc<Self>,
+            _: Vec<Arc<dyn ExecutionPlan>>,
+        ) -> DfResult<Arc<dyn ExecutionPlan>> {
+            Ok(self)
+        }
+    };
+}
+
+pub(crate) use {has_no_input, passes_on};

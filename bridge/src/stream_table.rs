@@ -26,6 +26,7 @@ use datafusion::physical_plan::{
 use crate::abi::{igb_error, igb_table};
 use crate::engine::{check_may_block, EngineShared, Pools};
 use crate::error::{Error, Result, Status};
+use crate::passing::has_no_input;
 use crate::pulling::{same_types, Pulling, Source};
 use crate::store::Release;
 use crate::stream::{BatchSource, Imported};
@@ -190,23 +191,7 @@ impl ExecutionPlan for StreamScan {
         &self.properties
     }
 
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![]
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> DfResult<TreeNodeRecursion>,
-    ) -> DfResult<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        _: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> DfResult<Arc<dyn ExecutionPlan>> {
-        Ok(self)
-    }
+    has_no_input!();
 
     fn metrics(&self) -> Option<MetricsSet> {
         Some(self.metrics.clone_inner())

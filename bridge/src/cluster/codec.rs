@@ -74,9 +74,9 @@ pub(crate) fn encode(engine: &Arc<EngineShared>, plan: &Arc<dyn ExecutionPlan>) 
     }
 }
 
-/// The plan of such bytes, with the files, functions and settings of this process. `task` has
-/// the functions that the plan names and what it is configured with; `over` is told when nobody waits for it any
-/// more. Fails on bytes that `encode` of the same build does not make.
+/// The plan of such bytes, with the files, functions and settings of this process. `task` has the functions
+/// that the plan names and what it is configured with; `over` is told when nobody waits for it any more. Fails
+/// on bytes that `encode` of the same build does not make.
 pub(crate) fn decode(
     engine: &Arc<EngineShared>,
     bytes: &[u8],

@@ -13,6 +13,7 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Pla
 use datafusion_distributed::{NetworkBoundaryExt, Stage};
 
 use crate::error::Error;
+use crate::passing::has_no_input;
 
 /// Looks at the windows of a plan that was cut. Says why they stay where one of them would fail elsewhere.
 pub(super) fn check(plan: &Arc<dyn ExecutionPlan>) -> Result<(), String> {
@@ -76,23 +77,7 @@ impl ExecutionPlan for Sent {
         &self.0
     }
 
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![]
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> DfResult<TreeNodeRecursion>,
-    ) -> DfResult<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        _: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> DfResult<Arc<dyn ExecutionPlan>> {
-        Ok(self)
-    }
+    has_no_input!();
 
     fn execute(&self, _: usize, _: Arc<TaskContext>) -> DfResult<SendableRecordBatchStream> {
         Err(Error::internal("what is only looked at has no rows").into())
