@@ -10,11 +10,13 @@
  * (counts a stream of requests), /t/Chat (each comes back), /t/Fail (the request is the
  * message), /t/Hang (until it is cancelled), /t/Peer (the peer's subject or uid), /t/Join
  * (echo; the connection is a member's from then on), /t/Linger ("there" by a thread that
- * then lingers, or "here" if it begins on one that does).
+ * then lingers, "here" if it begins on that one, which then ends, or "busy" while there
+ * is one but it begins elsewhere).
  */
 #ifndef IG_TESTS_RPC_LOOPBACK_H
 #define IG_TESTS_RPC_LOOPBACK_H
 
+#include <limits.h>
 #include <stdio.h>
 
 #include "base/buf.h"
@@ -60,11 +62,18 @@ static void see(int *counter) {
   ig_cond_broadcast(&seen.changed);
 }
 
-static IG_UNUSED void wait_until_seen(const int *counter, int count) {
+/* Wait for a counter to be in this range; false when that takes too long. */
+static bool is_seen(const int *counter, int least, int most) {
   IG_LOCK_SCOPE(&seen.mu);
   int64_t deadline_us = ig_deadline_in(PATIENCE_US);
-  while (*counter < count)
-    assert_true(ig_cond_wait_until(&seen.changed, &seen.mu, deadline_us));
+  while (*counter < least || *counter > most)
+    if (!ig_cond_wait_until(&seen.changed, &seen.mu, deadline_us)) return false;
+  return true;
+}
+
+/* The mutex is left before a test fails, for the tests after it. */
+static IG_UNUSED void wait_until_seen(const int *counter, int count) {
+  assert_true(is_seen(counter, count, INT_MAX));
 }
 
 static struct ig_pieces pieces_of(const void *bytes, size_t len) {
@@ -285,13 +294,24 @@ static void *answer_and_linger(void *ctx) {
   return NULL;
 }
 
+static bool is_only_thread(void) {
+  IG_LOCK_SCOPE(&seen.mu);
+  if (seen.threads > 0) return false;
+  seen.threads++;
+  return true;
+}
+
 static void begin_linger(void *ctx, ig_rpc_call *call) {
   (void)ctx;
   if (lingers) {
     answer(call, "here", 4);
     return;
   }
-  see(&seen.threads);
+  /* Of two threads the later could begin to linger when the earlier has ended. */
+  if (!is_only_thread()) {
+    answer(call, "busy", 4);
+    return;
+  }
   pthread_t thread;
   assert_int_equal(ig_thread_start("linger", 0, answer_and_linger, call, &thread, NULL),
                    IGLOO_OK);
@@ -355,10 +375,7 @@ static IG_UNUSED void loopback_open(struct loopback *here,
 }
 
 static void wait_for_threads(void) {
-  IG_LOCK_SCOPE(&seen.mu);
-  int64_t deadline_us = ig_deadline_in(PATIENCE_US);
-  while (seen.threads > 0)
-    assert_true(ig_cond_wait_until(&seen.changed, &seen.mu, deadline_us));
+  assert_true(is_seen(&seen.threads, 0, 0));
 }
 
 static void loopback_close(struct loopback *here) {
