@@ -11,7 +11,7 @@
 //! way, and more time than a filter is worth, ends in a scan that reads all.
 
 use std::any::Any;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
@@ -198,10 +198,6 @@ fn made_by(node: &Arc<dyn ExecutionPlan>, place: &Place) -> Option<Wanted> {
     if join.null_aware || place.members.is_empty() || !keys_of(&filter).iter().all(travels) {
         return None;
     }
-    // DataFusion 55 has the filter reach the first column of that name.
-    if join.right().exists(|node| Ok(has_two_of_a_name(&node.schema()))).unwrap_or(true) {
-        return None;
-    }
     let mut members = place.members.clone();
     if collects(node) && is_broadcast(join.left()) {
         // Each task has all of the build side. One that it reads itself may lack what filters of joins in
@@ -209,11 +205,6 @@ fn made_by(node: &Arc<dyn ExecutionPlan>, place: &Place) -> Option<Wanted> {
         members.truncate(1);
     }
     Some(Wanted { filter, schema, stage: place.stage, members })
-}
-
-fn has_two_of_a_name(schema: &Schema) -> bool {
-    let mut names = HashSet::new();
-    !schema.fields().iter().all(|field| names.insert(field.name()))
 }
 
 /// The keys of a join's build side; None where those of the other side are of other types, as then a key
