@@ -35,7 +35,7 @@ use datafusion::physical_plan::{
     replace_children_if_necessary, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties,
     StatisticsArgs,
 };
-use datafusion_distributed::{DistributedLeafExec, NetworkBoundaryExt, Stage};
+use datafusion_distributed::{BroadcastExec, DistributedLeafExec, NetworkBoundaryExt, Stage};
 use futures::future::{join_all, try_join_all};
 use futures::{StreamExt, TryStreamExt};
 use tokio::sync::watch;
@@ -51,6 +51,7 @@ use crate::passing::passes_on;
 use crate::translate::from_join;
 
 mod bloom;
+mod equal;
 mod keys;
 mod noting;
 mod sifting;
@@ -59,6 +60,7 @@ mod tests;
 
 pub(super) use noting::NotesKeysExec;
 
+use equal::Equal;
 use keys::{can_travel, damaged, Keys, Over};
 use sifting::{keys_of_rows, sifted};
 
@@ -90,24 +92,28 @@ struct Place {
     members: Vec<String>,
 }
 
-/// Has joins and scans of different stages that share a filter say so. `route` names the members of the
-/// tasks of a stage.
+/// Names the members of the tasks of a stage: its plan, and how many they are.
+type Route<'a> = &'a dyn Fn(&Arc<dyn ExecutionPlan>, usize) -> Vec<String>;
+
+/// Has joins and scans of different stages that share a filter say so.
 pub(super) fn cross(
     plan: Arc<dyn ExecutionPlan>,
-    route: &dyn Fn(&Arc<dyn ExecutionPlan>, usize) -> Vec<String>,
+    route: Route<'_>,
 ) -> DfResult<Arc<dyn ExecutionPlan>> {
-    let mut crossing = Crossing { route, made: HashMap::new(), wanted: HashMap::new() };
+    let (made, wanted, equal) = (HashMap::new(), HashMap::new(), Equal::default());
+    let mut crossing = Crossing { route, made, wanted, equal };
     // The first stage has no tasks that could be asked.
     let first = Place { stage: 0, members: vec![] };
     crossing.rewrite(plan, &first)
 }
 
 struct Crossing<'a> {
-    route: &'a dyn Fn(&Arc<dyn ExecutionPlan>, usize) -> Vec<String>,
+    route: Route<'a>,
     /// Filters of the joins above.
     made: HashMap<u64, Arc<Wanted>>,
     /// The stages that want them.
     wanted: HashMap<u64, Vec<usize>>,
+    equal: Equal,
 }
 
 impl Crossing<'_> {
@@ -126,6 +132,7 @@ impl Crossing<'_> {
             }
             _ => None,
         };
+        self.equal.look(&node, self.route);
         let made = made_by(&node, place);
         let id = made.as_ref().map(|made| id_of(&made.filter));
         if let (Some(id), Some(made)) = (id, made) {
@@ -151,6 +158,16 @@ impl Crossing<'_> {
                 }));
             }
         }
+        if node.is::<BroadcastExec>() {
+            let tasks = place.members.len();
+            for (column, id) in self.equal.noted.remove(&place.stage).into_iter().flatten() {
+                let input = children.into_iter().map(|input| -> Arc<dyn ExecutionPlan> {
+                    let keys = vec![Arc::new(column.clone()) as Arc<dyn PhysicalExpr>];
+                    Arc::new(NotesKeysExec::new(input, keys, tasks).told_as(Some(id)))
+                });
+                children = input.collect();
+            }
+        }
         replace_children_if_necessary(node, children)
     }
 
@@ -174,7 +191,7 @@ impl Crossing<'_> {
         })?;
         ids.sort_unstable();
         ids.dedup();
-        let mut waits_for = vec![];
+        let mut waits_for = self.equal.wanted.remove(&place.stage).unwrap_or_default();
         for id in ids {
             let made = self.made.get(&id).filter(|made| made.stage != place.stage);
             let Some(made) = made else { continue };
@@ -204,7 +221,7 @@ fn made_by(node: &Arc<dyn ExecutionPlan>, place: &Place) -> Option<Wanted> {
         // the same task leave out.
         members.truncate(1);
     }
-    Some(Wanted { filter, schema, stage: place.stage, members })
+    Some(Wanted { filter, schema, stage: place.stage, members, of_rows: false })
 }
 
 /// The keys of a join's build side; None where those of the other side are of other types, as then a key
@@ -297,10 +314,15 @@ pub(super) fn named(head: &[u8]) -> Result<Option<u64>> {
     }
 }
 
-/// What the join of this plan lets through, once it has all of its build side.
+/// What the join of this plan lets through, once it has all of its build side; or the keys that the plan
+/// notes, once it has read all rows.
 pub(super) async fn report(plan: &Arc<dyn ExecutionPlan>, id: u64) -> Result<RecordBatch> {
-    let mut found = None;
+    let (mut found, mut notes) = (None, None);
     plan.apply(|node| {
+        if node.downcast_ref::<NotesKeysExec>().is_some_and(|notes| notes.told_as == Some(id)) {
+            notes = Some(Arc::clone(node));
+            return Ok(TreeNodeRecursion::Stop);
+        }
         let [build, probe] = node.children()[..] else { return Ok(TreeNodeRecursion::Continue) };
         let gives = probe.downcast_ref::<GivesFilterExec>();
         if let Some(gives) = gives.filter(|gives| id_of(&gives.filter) == id) {
@@ -309,6 +331,10 @@ pub(super) async fn report(plan: &Arc<dyn ExecutionPlan>, id: u64) -> Result<Rec
         }
         Ok(TreeNodeRecursion::Continue)
     })?;
+    if let Some(notes) = notes.as_ref().and_then(|node| node.downcast_ref::<NotesKeysExec>()) {
+        let told = notes.all().await.map_or_else(Keys::everything, Keys::noted);
+        return Ok(told.to_batch(&Over { keys: &notes.keys, schema: &notes.schema() })?);
+    }
     let found = found.ok_or_else(|| Error::internal("a task has no such filter"))?;
     let (filter, schema, build) = found;
     while timeout(LOOK, filter.wait_complete()).await.is_err() {}
@@ -332,6 +358,8 @@ pub(super) struct Wanted {
     pub stage: usize,
     /// Who runs the tasks of the stage that have parts of it, in their order.
     pub members: Vec<String>,
+    /// It is over the rows that the scan gives, and the scan does not know of it.
+    pub of_rows: bool,
 }
 
 /// Starts its input once the filters are there.
@@ -356,7 +384,10 @@ impl AwaitsFiltersExec {
             return Ok(asking);
         }
         let keys_of_rows = |wanted: &Arc<Wanted>| {
-            let keys = keys_of_rows(&self.input, id_of(&wanted.filter));
+            let keys = match wanted.of_rows {
+                true => Some(keys_of(&wanted.filter)),
+                false => keys_of_rows(&self.input, id_of(&wanted.filter)),
+            };
             (Arc::clone(wanted), keys)
         };
         let wanted = self.wanted.iter().map(keys_of_rows).collect();

@@ -77,6 +77,7 @@ pub(super) fn write_notes(
 ) -> DfResult<Vec<u8>> {
     let mut out = Writer::default();
     out.u32(notes.tasks)?;
+    out.option(notes.told_as);
     out.u32(notes.keys.len())?;
     for key in &notes.keys {
         out.data(&write_expr(key, codec, converter)?)?;
@@ -91,13 +92,14 @@ pub(super) fn read_notes(
     converter: Converter<'_>,
 ) -> DfResult<Arc<dyn ExecutionPlan>> {
     let mut from = Reader::new(bytes);
-    let (tasks, schema) = (from.u32()?, input.schema());
+    let (tasks, told_as, schema) = (from.u32()?, from.option()?, input.schema());
     let mut keys = vec![];
     for _ in 0..from.count(4)? {
         keys.push(read_expr(from.data()?, &schema, context, converter)?);
     }
     from.end()?;
-    Ok(Arc::new(NotesKeysExec::new(Arc::clone(input), keys, tasks)))
+    let notes = NotesKeysExec::new(Arc::clone(input), keys, tasks);
+    Ok(Arc::new(notes.told_as(told_as)))
 }
 
 pub(super) fn write_gives(
@@ -129,6 +131,7 @@ pub(super) fn write_awaits(
         out.data(&schema_to_bytes(&wanted.schema)?)?;
         out.data(&write_filter(&wanted.filter, codec, converter)?)?;
         out.u32(wanted.stage)?;
+        out.flag(wanted.of_rows);
         out.u32(wanted.members.len())?;
         wanted.members.iter().try_for_each(|member| out.text(member))?;
     }
@@ -146,11 +149,11 @@ pub(super) fn read_awaits(
     for _ in 0..from.count(4)? {
         let schema = Arc::new(schema_of_bytes(from.data()?)?);
         let filter = read_filter(from.data()?, &schema, context, converter)?;
-        let stage = from.u32()?;
+        let (stage, of_rows) = (from.u32()?, from.flag()?);
         let count = from.count(4)?;
         let member = |_| Ok(from.text()?.to_string());
         let members = (0..count).map(member).collect::<Result<Vec<String>>>()?;
-        wanted.push(Arc::new(Wanted { filter, schema, stage, members }));
+        wanted.push(Arc::new(Wanted { filter, schema, stage, members, of_rows }));
     }
     from.end()?;
     Ok(Arc::new(AwaitsFiltersExec::new(Arc::clone(input), wanted)))

@@ -116,6 +116,12 @@ impl Keys {
         Keys { passes: Passes::Nothing, nulls: false }
     }
 
+    /// One key, of which these were noted.
+    pub fn noted(bloom: Bloom) -> Keys {
+        let bloom = Some(Arc::new(bloom));
+        Keys { passes: Passes::Some { ranges: vec![None], list: None, bloom }, nulls: false }
+    }
+
     // ---- read from an expression ------------------------------------------------------------
 
     /// Of a filter that a join has told.

@@ -1,4 +1,4 @@
-//! The keys of a join's build side, noted as they pass: a join tells them itself only where they are few.
+//! Keys of rows, noted as they pass. Of a join's build side: a join tells them itself only where they are few.
 
 use std::fmt;
 use std::pin::Pin;
@@ -17,13 +17,14 @@ use datafusion::physical_plan::{
     RecordBatchStream,
 };
 use futures::{Stream, StreamExt};
+use tokio::sync::Notify;
 
 use super::bloom::{hashes_of, Bloom, NOTED_MAX};
 use super::name_unless_tree;
 use crate::cluster::channel::lock;
 use crate::passing::passes_on;
 
-/// Gives what its input gives, a join's build side, and notes its keys.
+/// Gives what its input gives, a join's build side or the rows that a stage sends, and notes its keys.
 #[derive(Debug)]
 pub(in crate::cluster) struct NotesKeysExec {
     pub input: Arc<dyn ExecutionPlan>,
@@ -31,8 +32,12 @@ pub(in crate::cluster) struct NotesKeysExec {
     pub keys: Vec<Arc<dyn PhysicalExpr>>,
     /// That have a part of the build side each.
     pub tasks: usize,
+    /// The filter that is these keys and no more. None: they are a part of what their join tells.
+    pub told_as: Option<u64>,
     /// Of all copies of the node.
     noted: Arc<Mutex<Noted>>,
+    /// A partition has ended.
+    ended: Arc<Notify>,
 }
 
 /// What is known of the partitions that were read to their ends.
@@ -54,7 +59,24 @@ impl NotesKeysExec {
         keys: Vec<Arc<dyn PhysicalExpr>>,
         tasks: usize,
     ) -> NotesKeysExec {
-        NotesKeysExec { input, keys, tasks, noted: Arc::default() }
+        let (noted, ended) = (Arc::default(), Arc::default());
+        NotesKeysExec { input, keys, tasks, told_as: None, noted, ended }
+    }
+
+    pub fn told_as(self, told_as: Option<u64>) -> NotesKeysExec {
+        NotesKeysExec { told_as, ..self }
+    }
+
+    /// The keys of all rows, once they have been read. None: there are too many.
+    pub(super) async fn all(&self) -> Option<Bloom> {
+        loop {
+            let ended = self.ended.notified();
+            let all = self.noted();
+            if all.is_some() || lock(&self.noted).lacks {
+                return all;
+            }
+            ended.await;
+        }
     }
 
     /// The keys of the whole build side, once it was read. None: it was not, or has too many.
@@ -100,8 +122,9 @@ impl ExecutionPlan for NotesKeysExec {
         children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> DfResult<Arc<dyn ExecutionPlan>> {
         let input = children.into_iter().next().unwrap_or_else(|| Arc::clone(&self.input));
-        let (keys, noted) = (self.keys.clone(), Arc::clone(&self.noted));
-        Ok(Arc::new(NotesKeysExec { input, keys, tasks: self.tasks, noted }))
+        let (keys, tasks, told_as) = (self.keys.clone(), self.tasks, self.told_as);
+        let (noted, ended) = (Arc::clone(&self.noted), Arc::clone(&self.ended));
+        Ok(Arc::new(NotesKeysExec { input, keys, tasks, told_as, noted, ended }))
     }
 
     fn execute(
@@ -116,6 +139,7 @@ impl ExecutionPlan for NotesKeysExec {
             hashes: vec![],
             memory: Some(memory),
             noted: Some(Arc::clone(&self.noted)),
+            ended: Arc::clone(&self.ended),
         }))
     }
 }
@@ -128,6 +152,7 @@ struct Noting {
     memory: Option<MemoryReservation>,
     /// Until the end.
     noted: Option<Arc<Mutex<Noted>>>,
+    ended: Arc<Notify>,
 }
 
 impl Noting {
@@ -158,6 +183,7 @@ impl Noting {
                 (noted.hashes, noted.memory) = (vec![], vec![]);
             }
         }
+        self.ended.notify_waiters();
     }
 }
 
