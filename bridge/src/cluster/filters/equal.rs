@@ -30,6 +30,7 @@ use datafusion_distributed::{
 use super::keys::can_travel;
 use super::{id_of, Route, Wanted};
 use crate::cluster::leaves::scan_of;
+use crate::pacing::PacedExec;
 
 type Plan = Arc<dyn ExecutionPlan>;
 
@@ -174,7 +175,10 @@ fn passed(node: &Plan, at: usize) -> Option<(&Plan, usize)> {
     let spread = node.downcast_ref::<RepartitionExec>();
     let deals = spread
         .is_some_and(|spread| matches!(spread.partitioning(), Partitioning::RoundRobinBatch(_)));
-    let passes = deals || node.is::<CooperativeExec>() || node.is::<CoalescePartitionsExec>();
+    let passes = deals
+        || node.is::<CooperativeExec>()
+        || node.is::<CoalescePartitionsExec>()
+        || node.is::<PacedExec>();
     node.children().first().filter(|_| passes).map(|input| (*input, at))
 }
 
