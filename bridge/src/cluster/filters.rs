@@ -7,7 +7,7 @@
 //!
 //! Nobody waits in a ring: a scan waits for joins whose other side it is on, and those have all their keys
 //! before they need a row of it. Nor can it change rows: only scans have a filter that had it before the
-//! plan was cut, and a row is left out only if no task's build side has its key. Whatever goes wrong on the
+//! plan was cut (or keys that `equal` finds), and a row is left out only if no task's build side has its key. Whatever goes wrong on the
 //! way, and more time than a filter is worth, ends in a scan that reads all.
 
 use std::any::Any;
