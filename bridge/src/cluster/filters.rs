@@ -36,7 +36,8 @@ use datafusion::physical_plan::{
     StatisticsArgs,
 };
 use datafusion_distributed::{BroadcastExec, DistributedLeafExec, NetworkBoundaryExt, Stage};
-use futures::future::{join_all, try_join_all};
+use futures::future::try_join_all;
+use futures::stream::FuturesUnordered;
 use futures::{StreamExt, TryStreamExt};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
@@ -64,8 +65,8 @@ use equal::Equal;
 use keys::{can_travel, damaged, Keys, Over};
 use sifting::{keys_of_rows, sifted};
 
-/// How long a scan waits before it reads without the filter, which it uses all the same once it comes. A
-/// build side that takes longer was worth more than what the scan reads too much meanwhile.
+/// How long a scan waits before it reads without a filter, which it prunes files by all the same once it
+/// comes. A build side that takes longer was worth more than what the scan reads too much meanwhile.
 const WAIT: Duration = Duration::from_secs(10);
 /// A filter is looked at so often: who completes it tells those who wait, but for one that has just looked.
 const LOOK: Duration = Duration::from_millis(100);
@@ -480,9 +481,15 @@ impl ExecutionPlan for AwaitsFiltersExec {
 /// What is tested of each row that the scan gives.
 type Tests = Vec<Arc<dyn PhysicalExpr>>;
 
+/// What members have told so far.
+struct Told {
+    tests: Result<Tests>,
+    is_all: bool,
+}
+
 /// Asks for filters until they are there, or nobody reads any more.
 struct Asking {
-    told: watch::Receiver<Option<Result<Tests>>>,
+    told: watch::Receiver<Told>,
     task: AbortHandle,
 }
 
@@ -500,7 +507,7 @@ impl Asking {
         metrics: &ExecutionPlanMetricsSet,
     ) -> Result<Asking> {
         let come = MetricBuilder::new(metrics).global_counter("filters_come");
-        let (tell, told) = watch::channel(None);
+        let (tell, told) = watch::channel(Told { tests: Ok(vec![]), is_all: false });
         let engine = run.engine()?;
         let task = engine.pools.cpu.spawn(async move {
             let (run, come) = (&run, &come);
@@ -510,22 +517,27 @@ impl Asking {
                     _ => None,
                 })
             });
-            let ends: Vec<Result<_>> = join_all(each).await;
-            let tests = ends.into_iter().collect::<Result<Vec<_>>>();
-            tell.send_replace(Some(tests.map(|tests| tests.into_iter().flatten().collect())));
+            let mut each: FuturesUnordered<_> = each.collect();
+            while let Some(test) = each.next().await {
+                tell.send_modify(|told| match (test, &mut told.tests) {
+                    (Ok(test), Ok(tests)) => tests.extend(test),
+                    (Err(error), tests) => *tests = Err(error),
+                    (Ok(_), Err(_)) => {}
+                });
+            }
+            tell.send_modify(|told| told.is_all = true);
         });
         Ok(Asking { told, task: task.abort_handle() })
     }
 
-    /// All that can be waited for. Fails if a member has told what none tells.
+    /// All that can be waited for, or what has come after a while. Fails if a member has told what none
+    /// tells.
     async fn told(&self) -> Result<Tests> {
         let mut told = self.told.clone();
-        let told = timeout(WAIT, told.wait_for(Option::is_some)).await;
-        match told {
-            Ok(Ok(told)) => told.clone().unwrap_or(Ok(vec![])),
-            // It takes too long, or has panicked, as was told.
-            Ok(Err(_)) | Err(_) => Ok(vec![]),
-        }
+        // It takes too long, or has panicked, as was told.
+        let _ = timeout(WAIT, told.wait_for(|told| told.is_all || told.tests.is_err())).await;
+        let tests = told.borrow().tests.clone();
+        tests
     }
 }
 

@@ -98,6 +98,9 @@ pub(super) fn read_notes(
         keys.push(read_expr(from.data()?, &schema, context, converter)?);
     }
     from.end()?;
+    if told_as.is_some() && keys.len() != 1 {
+        return Err(damaged("A stage notes other than one key").into());
+    }
     let notes = NotesKeysExec::new(Arc::clone(input), keys, tasks);
     Ok(Arc::new(notes.told_as(told_as)))
 }

@@ -36,7 +36,7 @@ pub(in crate::cluster) struct NotesKeysExec {
     pub told_as: Option<u64>,
     /// Of all copies of the node.
     noted: Arc<Mutex<Noted>>,
-    /// A partition has ended.
+    /// A partition has ended, or there are too many keys.
     ended: Arc<Notify>,
 }
 
@@ -44,6 +44,8 @@ pub(in crate::cluster) struct NotesKeysExec {
 #[derive(Debug, Default)]
 struct Noted {
     hashes: Vec<u64>,
+    /// Of all partitions, so far.
+    rows: usize,
     ended: usize,
     /// Not all keys are there, and they will not be.
     lacks: bool,
@@ -51,6 +53,13 @@ struct Noted {
     memory: Vec<MemoryReservation>,
     /// In place of the hashes, once somebody has asked.
     filter: Option<Bloom>,
+}
+
+impl Noted {
+    fn give_up(&mut self) {
+        self.lacks = true;
+        (self.hashes, self.memory) = (vec![], vec![]);
+    }
 }
 
 impl NotesKeysExec {
@@ -157,11 +166,19 @@ struct Noting {
 
 impl Noting {
     fn note(&mut self, batch: &RecordBatch) -> DfResult<()> {
-        let Some(memory) = &self.memory else { return Ok(()) };
-        let count = self.hashes.len() + batch.num_rows();
-        if count > NOTED_MAX || memory.try_resize(count * size_of::<u64>()).is_err() {
-            // The filter is of use to others only: nobody fails for want of it.
+        let (Some(memory), Some(noted)) = (&self.memory, &self.noted) else { return Ok(()) };
+        let too_many = {
+            let noted = &mut *lock(noted);
+            noted.rows += batch.num_rows();
+            noted.lacks || noted.rows > NOTED_MAX
+        };
+        let own = self.hashes.len() + batch.num_rows();
+        if too_many || memory.try_resize(own * size_of::<u64>()).is_err() {
+            // The filter is of use to others only: nobody fails for want of it, or waits for what will
+            // not be.
             (self.hashes, self.memory) = (vec![], None);
+            lock(noted).give_up();
+            self.ended.notify_waiters();
             return Ok(());
         }
         let values = self.keys.iter().map(|key| key.evaluate(batch)?.into_array(batch.num_rows()));
@@ -174,14 +191,11 @@ impl Noting {
         let noted = &mut *lock(&noted);
         noted.ended += 1;
         match self.memory.take() {
-            Some(memory) if !noted.lacks && noted.hashes.len() + self.hashes.len() <= NOTED_MAX => {
+            Some(memory) if !noted.lacks => {
                 noted.hashes.append(&mut self.hashes);
                 noted.memory.push(memory);
             }
-            _ => {
-                noted.lacks = true;
-                (noted.hashes, noted.memory) = (vec![], vec![]);
-            }
+            _ => noted.give_up(),
         }
         self.ended.notify_waiters();
     }

@@ -1,11 +1,17 @@
 //! A filter that went through rows lets no row less through, and rows that nobody makes are refused.
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, Decimal128Array, Int64Array, StringArray, UInt8Array,
+    new_null_array, Array, ArrayRef, AsArray, BinaryArray, Decimal128Array, Int64Array,
+    StringArray, UInt8Array,
 };
 use arrow::datatypes::{DataType, Field};
 use datafusion::logical_expr::Operator;
-use datafusion::physical_expr::expressions::{col, in_list, lit, BinaryExpr, CaseExpr, IsNullExpr};
+use datafusion::physical_expr::expressions::{
+    col, in_list, lit, BinaryExpr, CaseExpr, Column, IsNullExpr,
+};
+use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
+use futures::FutureExt;
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::bloom::{hashes_of, Bloom};
 use super::*;
@@ -324,5 +330,86 @@ fn reader_names_a_filter_by_eight_bytes_or_none() {
     assert_eq!(named(&head_of(77)).unwrap(), Some(77));
     for head in [&[1][..], &[0; 7], &[0; 9]] {
         assert!(named(head).is_err(), "{head:?}");
+    }
+}
+
+/// A partition whose batches come as the test gives them.
+#[derive(Debug)]
+struct Fed(SchemaRef, Mutex<Option<UnboundedReceiver<RecordBatch>>>);
+
+impl PartitionStream for Fed {
+    fn schema(&self) -> &SchemaRef {
+        &self.0
+    }
+
+    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let given = lock(&self.1).take().unwrap();
+        let rows = futures::stream::unfold(given, |mut given| async {
+            Some((Ok(given.recv().await?), given))
+        });
+        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.0), rows))
+    }
+}
+
+#[tokio::test]
+async fn keys_of_a_stage_are_told_when_all_partitions_have_ended_or_when_there_are_too_many() {
+    let schema = Arc::new(Schema::new(vec![Field::new("a", DataType::Int64, true)]));
+    let batch = |from: i64, rows: i64| {
+        let values: ArrayRef = Arc::new((from..from + rows).collect::<Int64Array>());
+        RecordBatch::try_new(Arc::clone(&schema), vec![values]).unwrap()
+    };
+    let fed = || {
+        let (feed, given) = tokio::sync::mpsc::unbounded_channel();
+        let partition = Fed(Arc::clone(&schema), Mutex::new(Some(given)));
+        (feed, Arc::new(partition) as Arc<dyn PartitionStream>)
+    };
+    for too_many in [false, true] {
+        let ((feed, one), (other_feed, other)) = (fed(), fed());
+        let input = StreamingTableExec::try_new(
+            Arc::clone(&schema),
+            vec![one, other],
+            None,
+            vec![],
+            false,
+            None,
+        );
+        let key: Expr = Arc::new(Column::new("a", 0));
+        let keys = vec![Arc::clone(&key)];
+        let notes = NotesKeysExec::new(Arc::new(input.unwrap()), keys, 1).told_as(Some(1));
+        let of = |partition| notes.execute(partition, Arc::default()).unwrap();
+        let (mut rows, mut other_rows) = (of(0), of(1));
+
+        feed.send(batch(0, 600_000)).unwrap();
+        drop(feed);
+        while rows.next().await.is_some() {}
+        assert!(notes.all().now_or_never().is_none(), "a partition has not ended");
+        let more = if too_many { 600_000 } else { 1000 };
+        other_feed.send(batch(2_000_000, more)).unwrap();
+        other_rows.next().await.unwrap().unwrap();
+        if too_many {
+            assert!(matches!(notes.all().now_or_never(), Some(None)), "it will not be known");
+            continue;
+        }
+        let told = async {
+            drop(other_feed);
+            while other_rows.next().await.is_some() {}
+        };
+        let (all, ()) = tokio::join!(notes.all(), told);
+        let over = Over { keys: &[key], schema: &schema };
+        let sent = Keys::noted(all.unwrap()).to_batch(&over).unwrap();
+        let test = Keys::of_batch(&sent, &over).unwrap().quick_test(&over).unwrap().unwrap();
+        let passing = |rows: &RecordBatch| {
+            test.evaluate(rows)
+                .unwrap()
+                .into_array(rows.num_rows())
+                .unwrap()
+                .as_boolean()
+                .true_count()
+        };
+        assert_eq!(passing(&batch(0, 600_000)) + passing(&batch(2_000_000, 1000)), 601_000);
+        assert!(passing(&batch(600_000, 100_000)) < 10_000);
+        let null =
+            RecordBatch::try_new(Arc::clone(&schema), vec![new_null_array(&DataType::Int64, 3)]);
+        assert_eq!(passing(&null.unwrap()), 0);
     }
 }
