@@ -104,6 +104,28 @@ impl Dialect for IglooDialect {
         )
     }
 
+    /// IS DISTINCT FROM ends where another IS does: the parser takes AND and OR for a part of its right side.
+    fn parse_infix(
+        &self,
+        parser: &mut Parser,
+        left: &Expr,
+        _: u8,
+    ) -> Option<Result<Expr, ParserError>> {
+        use Keyword::{DISTINCT, FROM, IS, NOT};
+        let equal = parser.parse_keywords(&[IS, NOT, DISTINCT, FROM]);
+        if !equal && !parser.parse_keywords(&[IS, DISTINCT, FROM]) {
+            return None;
+        }
+        let right = parser.parse_subexpr(self.prec_value(Precedence::Is));
+        Some(right.map(|right| {
+            let (left, right) = (Box::new(left.clone()), Box::new(right));
+            match equal {
+                true => Expr::IsNotDistinctFrom(left, right),
+                false => Expr::IsDistinctFrom(left, right),
+            }
+        }))
+    }
+
     fn is_custom_operator_part(&self, ch: char) -> bool {
         POSTGRES.is_custom_operator_part(ch)
     }
