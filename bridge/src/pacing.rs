@@ -22,7 +22,7 @@ use datafusion::physical_plan::{
 };
 use futures::{Stream, StreamExt};
 
-use crate::passing::passes_on;
+use crate::passing::{has_no_expressions, passes_on};
 
 /// How long a thread may be kept by a slice: other statements wait for it.
 const SLICE_TIME: Duration = Duration::from_millis(10);
@@ -55,12 +55,7 @@ impl ExecutionPlan for PacedExec {
 
     passes_on!();
 
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> DfResult<TreeNodeRecursion>,
-    ) -> DfResult<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
+    has_no_expressions!();
 
     fn with_new_children(
         self: Arc<Self>,

@@ -17,19 +17,26 @@ macro_rules! passes_on {
     };
 }
 
-/// The methods of an `ExecutionPlan` without inputs, and without expressions that a rule looks at.
-macro_rules! has_no_input {
+/// The method of an `ExecutionPlan` without expressions that a rule looks at.
+macro_rules! has_no_expressions {
     () => {
-        fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-            vec![]
-        }
-
         fn apply_expressions(
             &self,
             _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> DfResult<TreeNodeRecursion>,
         ) -> DfResult<TreeNodeRecursion> {
             Ok(TreeNodeRecursion::Continue)
         }
+    };
+}
+
+/// The methods of an `ExecutionPlan` without inputs, and without such expressions.
+macro_rules! has_no_input {
+    () => {
+        fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+            vec![]
+        }
+
+        $crate::passing::has_no_expressions!();
 
         fn with_new_children(
             self: Arc<Self>,
@@ -40,4 +47,4 @@ macro_rules! has_no_input {
     };
 }
 
-pub(crate) use {has_no_input, passes_on};
+pub(crate) use {has_no_expressions, has_no_input, passes_on};

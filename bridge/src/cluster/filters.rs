@@ -7,8 +7,8 @@
 //!
 //! Nobody waits in a ring: a scan waits for joins whose other side it is on, and those have all their keys
 //! before they need a row of it. Nor can it change rows: only scans have a filter that had it before the
-//! plan was cut (or keys that `equal` finds), and a row is left out only if no task's build side has its key. Whatever goes wrong on the
-//! way, and more time than a filter is worth, ends in a scan that reads all.
+//! plan was cut (or keys that `equal` finds), and a row is left out only if no task's build side has its
+//! key. Whatever goes wrong on the way, and more time than a filter is worth, ends in a scan that reads all.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -48,7 +48,7 @@ use super::channel::{lock, Read, Run};
 use super::leaves::scan_of;
 use super::place::{collects, is_broadcast};
 use crate::error::{Error, Result};
-use crate::passing::passes_on;
+use crate::passing::{has_no_expressions, passes_on};
 use crate::translate::from_join;
 
 mod bloom;
@@ -162,11 +162,9 @@ impl Crossing<'_> {
         if node.is::<BroadcastExec>() {
             let tasks = place.members.len();
             for (column, id) in self.equal.noted.remove(&place.stage).into_iter().flatten() {
-                let input = children.into_iter().map(|input| -> Arc<dyn ExecutionPlan> {
-                    let keys = vec![Arc::new(column.clone()) as Arc<dyn PhysicalExpr>];
-                    Arc::new(NotesKeysExec::new(input, keys, tasks).told_as(Some(id)))
-                });
-                children = input.collect();
+                let Some(input) = children.pop() else { break };
+                let notes = NotesKeysExec::new(input, vec![Arc::new(column)], tasks);
+                children.push(Arc::new(notes.told_as(Some(id))));
             }
         }
         replace_children_if_necessary(node, children)
@@ -419,13 +417,8 @@ impl ExecutionPlan for AwaitsFiltersExec {
 
     passes_on!();
 
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> DfResult<TreeNodeRecursion>,
-    ) -> DfResult<TreeNodeRecursion> {
-        // Its input has them: who looks for a filter's users finds the scan.
-        Ok(TreeNodeRecursion::Continue)
-    }
+    // Its input has them: who looks for a filter's users finds the scan.
+    has_no_expressions!();
 
     fn with_new_children(
         self: Arc<Self>,

@@ -60,6 +60,7 @@ use crate::abi::igb_file_id;
 use crate::engine::EngineShared;
 use crate::error::{Error, Result};
 use crate::file_table::source::path_of;
+use crate::passing::has_no_expressions;
 use crate::remote::{is_scan, Execution};
 use crate::session::task_of;
 
@@ -662,12 +663,7 @@ impl ExecutionPlan for ClusterExec {
         vec![&self.inner]
     }
 
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> DfResult<TreeNodeRecursion>,
-    ) -> DfResult<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
+    has_no_expressions!();
 
     fn with_new_children(
         self: Arc<Self>,

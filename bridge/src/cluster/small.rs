@@ -27,11 +27,13 @@ pub(super) fn without_small(
     read_bytes: &dyn Fn(&FileScanConfig) -> u64,
 ) -> DfResult<Plan> {
     let read_by_all = |node: Plan| {
-        let Some(side) = sent(&node) else { return Ok(Transformed::no(node)) };
-        if !is_small(side, most, read_bytes)? {
+        let Some(sent) = sent(&node).filter(|sent| sent.tasks == 1) else {
+            return Ok(Transformed::no(node));
+        };
+        if !is_small(sent.input, most, read_bytes)? {
             return Ok(Transformed::no(node));
         }
-        let side = Arc::clone(side);
+        let side = Arc::clone(sent.input);
         Ok(Transformed::yes(match side.output_partitioning().partition_count() {
             1 => side,
             _ => Arc::new(CoalescePartitionsExec::new(side)) as Plan,
@@ -58,17 +60,23 @@ fn numbered(plan: Plan) -> DfResult<Plan> {
     Ok(plan.transform_up(number)?.data)
 }
 
-/// The side of a join that one task sends to all.
-fn sent(node: &Plan) -> Option<&Plan> {
+/// A stage whose tasks send their rows to all tasks of a join.
+pub(super) struct Sent<'a> {
+    pub number: usize,
+    pub tasks: usize,
+    pub plan: &'a Plan,
+    /// What is sent.
+    pub input: &'a Plan,
+}
+
+/// The stage whose rows this node gathers, as a side of a join.
+pub(super) fn sent(node: &Plan) -> Option<Sent<'_>> {
     let gather = node.downcast_ref::<CoalescePartitionsExec>();
     let input = gather.filter(|gather| gather.fetch().is_none())?.input();
     let boundary = input.is::<NetworkBroadcastExec>().then(|| input.as_network_boundary())??;
-    match boundary.input_stage() {
-        Stage::Local(stage) if stage.tasks == 1 => {
-            stage.plan.downcast_ref::<BroadcastExec>().map(BroadcastExec::input)
-        }
-        _ => None,
-    }
+    let Stage::Local(stage) = boundary.input_stage() else { return None };
+    let input = stage.plan.downcast_ref::<BroadcastExec>()?.input();
+    Some(Sent { number: stage.num, tasks: stage.tasks, plan: &stage.plan, input })
 }
 
 /// Whether it only reads so many bytes of files, and gives the same rows wherever it is run: no filter of
@@ -92,7 +100,7 @@ fn is_small(side: &Plan, most: u64, read_bytes: &dyn Fn(&FileScanConfig) -> u64)
 }
 
 /// An operator that gives each row of its input by itself, or none for it.
-fn is_plain(node: &Plan) -> bool {
+pub(super) fn is_plain(node: &Plan) -> bool {
     let spread = node.downcast_ref::<RepartitionExec>();
     spread.is_some_and(|spread| matches!(spread.partitioning(), Partitioning::RoundRobinBatch(_)))
         || node.is::<FilterExec>()

@@ -14,22 +14,18 @@ use std::sync::Arc;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{JoinSide, JoinType, NullEquality};
 use datafusion::physical_expr::expressions::{lit, Column, DynamicFilterPhysicalExpr};
-use datafusion::physical_expr::Partitioning;
-use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
-use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::joins::utils::build_join_schema;
 use datafusion::physical_plan::joins::HashJoinExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::{ExecutionPlan, StatisticsArgs, StatisticsContext};
-use datafusion_distributed::{
-    BroadcastExec, DistributedLeafExec, NetworkBoundaryExt, NetworkBroadcastExec, Stage,
-};
+use datafusion_distributed::DistributedLeafExec;
 
 use super::keys::can_travel;
 use super::{id_of, Route, Wanted};
 use crate::cluster::leaves::scan_of;
+use crate::cluster::small::{is_plain, sent, Sent};
 use crate::pacing::PacedExec;
 
 type Plan = Arc<dyn ExecutionPlan>;
@@ -54,7 +50,7 @@ impl Equal {
             join.join_type(),
             JoinType::Inner | JoinType::Right | JoinType::LeftSemi | JoinType::RightSemi
         );
-        let Some(stage) = sent(join.left()).filter(|_| matched && is_plain(join)) else { return };
+        let Some(stage) = sent(join.left()).filter(|_| matched && by_values(join)) else { return };
         for (left, right) in join.on() {
             let (Some(left), Some(right)) = (left.downcast_ref(), right.downcast_ref()) else {
                 continue;
@@ -94,34 +90,13 @@ impl Equal {
 }
 
 /// Whether the two keys of a pair match by their values alone.
-fn is_plain(join: &HashJoinExec) -> bool {
+fn by_values(join: &HashJoinExec) -> bool {
     !join.null_aware && join.null_equality() == NullEquality::NullEqualsNothing
 }
 
 fn have_one_type(join: &HashJoinExec, left: &Column, right: &Column) -> bool {
     let (build, probe) = (join.left().schema(), join.right().schema());
     build.field(left.index()).data_type() == probe.field(right.index()).data_type()
-}
-
-/// A stage whose tasks send their rows to all tasks of a join.
-struct Sent<'a> {
-    number: usize,
-    tasks: usize,
-    plan: &'a Plan,
-    input: &'a Plan,
-}
-
-/// Where it is a side of the join.
-fn sent(side: &Plan) -> Option<Sent<'_>> {
-    let boundary = match side.downcast_ref::<CoalescePartitionsExec>() {
-        Some(gather) if gather.fetch().is_none() => gather.input(),
-        Some(_) => return None,
-        None => side,
-    };
-    boundary.downcast_ref::<NetworkBroadcastExec>()?;
-    let Stage::Local(stage) = boundary.as_network_boundary()?.input_stage() else { return None };
-    let input = stage.plan.downcast_ref::<BroadcastExec>()?.input();
-    Some(Sent { number: stage.num, tasks: stage.tasks, plan: &stage.plan, input })
 }
 
 /// A column of rows that are only read, filtered and sent.
@@ -172,13 +147,7 @@ fn passed(node: &Plan, at: usize) -> Option<(&Plan, usize)> {
         let column = projection.expr().get(at)?.expr.downcast_ref::<Column>()?;
         return Some((projection.input(), column.index()));
     }
-    let spread = node.downcast_ref::<RepartitionExec>();
-    let deals = spread
-        .is_some_and(|spread| matches!(spread.partitioning(), Partitioning::RoundRobinBatch(_)));
-    let passes = deals
-        || node.is::<CooperativeExec>()
-        || node.is::<CoalescePartitionsExec>()
-        || node.is::<PacedExec>();
+    let passes = is_plain(node) || node.is::<PacedExec>();
     node.children().first().filter(|_| passes).map(|input| (*input, at))
 }
 
@@ -200,7 +169,7 @@ fn source_of(node: &Plan, at: usize) -> Option<Source<'_>> {
         return source_of(input, at);
     };
     let inner = matches!(join.join_type(), JoinType::Inner | JoinType::RightSemi);
-    if !inner || !is_plain(join) {
+    if !inner || !by_values(join) {
         return None;
     }
     let at = join.projection.as_ref().map_or(Some(at), |taken| taken.get(at).copied())?;
@@ -220,5 +189,8 @@ fn source_of(node: &Plan, at: usize) -> Option<Source<'_>> {
         let read = read(&stage, at).filter(|read| read.filtered && !read.waits)?;
         Some(Source { stage, at, rows: read.rows })
     });
-    here.or_else(|| source_of(join.right(), column.index).filter(|_| from_right))
+    match from_right {
+        true => here.or_else(|| source_of(join.right(), column.index)),
+        false => here,
+    }
 }
