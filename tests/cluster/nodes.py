@@ -298,9 +298,9 @@ class Cluster:
     def tasks_now(self):
         return [worker.metrics()[TASKS_NOW] for worker in self.workers if worker.is_alive()]
 
-    def explain(self, connection, sql):
-        return "\n".join(str(value) for row in connection.fetch(f"EXPLAIN {sql}").to_pylist()
-                         for value in row.values())
+
+def explain(connection, sql, words="EXPLAIN"):
+    return "\n".join(str(value) for row in connection.fetch(f"{words} {sql}").to_pylist() for value in row.values())
 
 
 # Figures of a process about the tasks that others gave it, and the partitions it sent.

@@ -16,6 +16,7 @@ import generate
 import nodes
 import tables
 from conftest import EVERYTHING
+from nodes import explain
 
 SOURCES = pathlib.Path(__file__).resolve().parents[1] / "sources"
 spec = importlib.util.spec_from_file_location("sources_postgres", SOURCES / "postgres.py")
@@ -67,11 +68,6 @@ def cluster(files, postgres, tmp_path_factory):
     started = make_cluster(files, postgres.uri, tmp_path_factory.mktemp("databases"))
     yield started
     started.end()
-
-
-def explain(session, sql, words="EXPLAIN"):
-    return "\n".join(str(value) for row in session.fetch(f"{words} {sql}").to_pylist()
-                     for value in row.values())
 
 
 def busy(postgres):

@@ -13,7 +13,7 @@ import pytest
 
 import answers
 from conftest import make_cluster
-from nodes import wait_for
+from nodes import explain, wait_for
 from test_faults import SILENT_S, Running, everybody_works, is_lost, nobody_works
 
 FACTS, DIMS = 120_000, 4_000
@@ -59,10 +59,6 @@ def told(folder):
     database.execute(f"CREATE VIEW facts AS SELECT * FROM '{folder}/facts/*.parquet'")
     database.execute(f"CREATE VIEW dims AS SELECT * FROM '{folder}/dims.parquet'")
     return database
-
-
-def explain(session, sql, words="EXPLAIN"):
-    return "\n".join(str(value) for row in session.fetch(f"{words} {sql}").to_pylist() for value in row.values())
 
 
 def grouped(*keys, kind="JOIN", where="d.id < 900", table="facts"):

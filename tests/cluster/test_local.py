@@ -11,11 +11,7 @@ import pytest
 import answers
 import generate
 import nodes
-
-
-def explain(session, sql, words="EXPLAIN"):
-    return "\n".join(str(value) for row in session.fetch(f"{words} {sql}").to_pylist()
-                     for value in row.values())
+from nodes import explain
 
 
 COUNT = "SELECT kind, count(*) AS n FROM events GROUP BY kind"

@@ -10,6 +10,7 @@ import pytest
 
 import answers
 from conftest import make_cluster
+from nodes import explain
 
 ROWS, KEYS, MATCHED = 400_000, 40, 36
 MOVED = "Broadcast"  # in EXPLAIN, where a side is sent
@@ -81,11 +82,6 @@ def oracle(folder):
         yield connection
 
 
-def explained(session, sql):
-    rows = session.fetch(f"EXPLAIN (FORMAT json) {sql}").to_pylist()
-    return "\n".join(str(value) for row in rows for value in row.values())
-
-
 def right(session, oracle, sql):
     expected = answers.rows_of_tuples(oracle.execute(sql).fetchall())
     answers.compare(expected, answers.rows_of(session.fetch(sql)))
@@ -93,7 +89,7 @@ def right(session, oracle, sql):
 
 @pytest.mark.parametrize("statement", STATEMENTS)
 def test_a_small_side_is_read_where_its_join_is(statement, session, oracle):
-    text = explained(session, STATEMENTS[statement])
+    text = explain(session, STATEMENTS[statement], "EXPLAIN (FORMAT json)")
     assert "DistributedExec" in text and MOVED not in text, text
     assert (HASHED in text) == (statement in KEPT), text
     right(session, oracle, STATEMENTS[statement])
@@ -101,7 +97,7 @@ def test_a_small_side_is_read_where_its_join_is(statement, session, oracle):
 
 @pytest.mark.parametrize("statement", SENT)
 def test_what_is_not_the_same_everywhere_or_not_small_is_sent(statement, session, oracle):
-    text = explained(session, SENT[statement])
+    text = explain(session, SENT[statement], "EXPLAIN (FORMAT json)")
     assert MOVED in text, text
     right(session, oracle, SENT[statement])
 
